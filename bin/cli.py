@@ -1,0 +1,45 @@
+"""What every binary shares: how it starts, and how it refuses."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import os
+import sys
+
+from absl import app
+from absl import flags
+from absl import logging
+
+from transfusion_tf import errors
+
+USAGE_EXIT_CODE = 2
+
+
+def run(main: Callable[[Sequence[str]], None]) -> None:
+  """Runs `main` as an absl app; unusable input is one line and exit code 2."""
+  # Both are read when TensorFlow is imported, which `main` does.
+  os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
+  os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
+  logging.set_verbosity(logging.WARNING)
+  app.run(lambda argv: _refuse_unusable(main, argv), flags_parser=_parse)
+
+
+def _parse(argv: Sequence[str]) -> list[str]:
+  try:
+    return flags.FLAGS(list(argv))
+  except flags.Error as error:
+    _exit(argv[0], str(error))
+
+
+def _refuse_unusable(main, argv):
+  if argv[1:]:
+    _exit(argv[0], f'unexpected argument {argv[1]!r}; flags start with --')
+  try:
+    main(argv)
+  except errors.InputError as error:
+    _exit(argv[0], str(error))
+
+
+def _exit(program, message):
+  name = os.path.basename(program)
+  print(f'{name}: {" ".join(message.split())}', file=sys.stderr)
+  sys.exit(USAGE_EXIT_CODE)

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Runs all tests: bash bin/test.sh [pytest's own arguments]
+#
+# Makes .venv and installs the project there if that has not been done. The
+# long tests stay out by default: -m soak, -m fuzz and -m slow run them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source bin/venv.sh
+install_project '[test]'
+export TF_CPP_MIN_LOG_LEVEL=2
+.venv/bin/ruff check .
+.venv/bin/ruff format --check .
+exec .venv/bin/python -m pytest "$@"

@@ -1,0 +1,61 @@
+"""Packaging of transfusion_tf. Each dependency carries its reason."""
+
+import setuptools
+
+_REQUIRED = [
+  'absl-py>=2.1',  # The flags and the logging of every binary.
+  'dacite>=1.9',  # Strict JSON -> nested dataclasses, for saved configs.
+  'etils>=1.10',  # Lazy imports, so that --help answers at once.
+  'filelock>=3.16',  # One process a run folder; survives crashes.
+  'importlib_resources>=6',  # TFDS imports it without requiring it.
+  'jinja2>=3.1',  # The HTML reports.
+  'keras>=3.13',  # Models and layers.
+  'matplotlib>=3.9',  # Figures.
+  'numpy>=2.0',  # Arrays; the draws of every initialisation.
+  'pandas>=2.2',  # CSV label files and tables of results.
+  'scikit-image>=0.24',  # Gabor kernels; the demo's photographs.
+  'scikit-learn>=1.5',  # Exact rank AUC; the demo's photographs.
+  'tensorboard>=2.19',  # TensorFlow 2.21 no longer brings it along.
+  'tensorflow>=2.19',  # The platform.
+  'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
+  'tqdm>=4.66',  # Progress bars of the preparing binaries.
+]
+
+_EXTRAS = {
+  'beam': ['apache-beam[gcp]>=2.70'],  # Preparing data on a cluster.
+  'dicom': ['pydicom>=3.0'],  # DICOM files in image tables.
+}
+_EXTRAS['test'] = [
+  'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
+  'hypothesis>=6.100',  # Laws over generated inputs.
+  'ipykernel>=6',  # Runs the tutorials.
+  'nbclient>=0.10',  # Runs the tutorials.
+  'nbformat>=5.10',  # Reads the tutorials.
+  'pytest>=8',  # The runner.
+  'pytest-timeout>=2.3',  # A hang is a failure.
+  'ruff>=0.8',  # Formatter and linter.
+  'tf-keras>=2.19',  # What tf-slim's layers are made of.
+  'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
+  *_EXTRAS['dicom'],
+]
+
+setuptools.setup(
+  name='transfusion_tf',
+  version='0.1.0',
+  description=(
+    'Transfusion (NeurIPS 2019) in TensorFlow/Keras: does transfer '
+    'learning pay on medical images?'
+  ),
+  long_description=open('README.md', encoding='utf-8').read(),
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  python_requires='>=3.11',
+  packages=[
+    *setuptools.find_packages(include=['transfusion_tf*']),
+    'svcca',
+  ],
+  package_dir={'svcca': 'third_party/svcca'},
+  package_data={'transfusion_tf': ['**/*.html', '**/*.json', '**/*.csv']},
+  install_requires=_REQUIRED,
+  extras_require=_EXTRAS,
+)

@@ -1,0 +1,3 @@
+"""Transfusion (Raghu, Zhang, Kleinberg, Bengio; NeurIPS 2019) in Keras."""
+
+__version__ = '0.1.0'

@@ -1,0 +1,284 @@
+"""What a run is: one frozen `Experiment`, saved beside its result.
+
+Every number of the paper stands here once, with its citation; what the paper
+leaves open is a field whose comment gives the reason for the default. The
+paper is Raghu, Zhang, Kleinberg, Bengio: Transfusion, NeurIPS 2019.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import json
+import os
+from typing import Any
+
+import dacite
+
+from transfusion_tf import errors
+
+# Section 2: the five pathologies of CheXpert that the paper evaluates.
+CHEXPERT_FINDINGS = (
+  'Atelectasis',
+  'Cardiomegaly',
+  'Consolidation',
+  'Edema',
+  'Pleural Effusion',
+)
+
+# Size and channels of the weights' usual preparation: the mean and standard
+# deviation of ImageNet's RGB values in [0, 1] (Section 2 asks for them and
+# gives no figures; these are the ones in common use).
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Augment:
+  """Section 2: mild random cropping, hue and contrast; flips for RETINA.
+
+  The paper gives no strengths. Colour follows the nearest public proxy,
+  Google's fundus code (google-health genomics-research, ml-based-vcdr).
+  """
+
+  crop: float = 0.9  # Side of the random crop as a share of the image's side.
+  hue: float = 0.0251488  # Largest turn, as a share of the colour circle.
+  contrast: tuple[float, float] = (0.9996807, 1.7704824)
+  flip_left_right: bool = True
+  flip_up_down: bool = True
+
+
+NO_AUGMENT = Augment(
+  crop=1.0,
+  hue=0.0,
+  contrast=(1.0, 1.0),
+  flip_left_right=False,
+  flip_up_down=False,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+  """Which examples a run sees, and how they become images and targets."""
+
+  dataset: str  # Folder of a prepared data set: `retina`, `chexpert`, ...
+  image_size: int
+  augment: Augment = Augment()
+  subset: int = 0  # Number of training examples; 0 is all of them.
+  # Inception's published weights were trained on [-1, 1]; the paper says
+  # "mean and standard deviation for ImageNet" for all. We follow the paper.
+  normalization: str = 'imagenet'  # or `inception`
+  findings: tuple[str, ...] = ()  # Of a set with findings; none is all.
+  # One-hot grades as five sigmoids ("multi-label binary classification
+  # framework", Section 2), or `cumulative`: output k says "grade above k".
+  grade_targets: str = 'one_hot'
+  # Lowest grade, counted from 0, that is referable: moderate or worse. The
+  # paper counts from 1 and says "grades 3 and up" (Section 2).
+  referable_from: int = 2
+  # Uncertain findings: `mix` (1 for Edema and Atelectasis, else 0: a later
+  # public code of a co-author), `zeros`, `ones` or `ignore`.
+  uncertain: str = 'mix'
+  shuffle_labels: bool = False  # A control: nothing can be learned.
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+  """Which network, for any image size and number of outputs."""
+
+  name: str
+  # Share of the old moving average kept at each step; 0 is the network's own
+  # (Slim's 0.997 or 0.9997), which wants thousands of steps to settle.
+  bn_momentum: float = 0.0
+  # ResNet: the unit of a block that strides. `last` gives the shapes that
+  # Appendix C quotes; `first` fits weights of keras.applications.
+  stride_in: str = 'last'
+  slim_from: str = ''  # First stage at half width (Section 5, Slim hybrids).
+
+
+@dataclasses.dataclass(frozen=True)
+class Init:
+  """Where the weights of step 0 come from (Sections 3 to 5, Appendix F)."""
+
+  scheme: str = 'random'
+  pretrained: str = ''  # A run folder, a weights file or `imagenet`.
+  upto: str = ''  # The scheme up to this stage, random above; all if empty.
+  # Batch norm under mean_var, sampling and shuffled: Appendix F.1 finds
+  # `identity` slightly best and makes it the paper's default.
+  bn_init: str = 'identity'
+  conv1: str = 'scheme'
+  freeze_upto: str = ''  # Stages that stay as they start (Figures 12, 13).
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+  """The update rule and its learning rate over time."""
+
+  name: str = 'adam'
+  learning_rate: float = 0.001  # The peak.
+  momentum: float = 0.9  # Of sgd.
+  nesterov: bool = False  # "vanilla SGD with momentum" (Section 2).
+  weight_decay: float = 0.0  # Not on batch norm. The paper names none.
+  warmup_epochs: float = 0.0
+  decay_epochs: tuple[float, ...] = ()
+  decay_factor: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+  """How long a run lasts and how often it looks at the validation set."""
+
+  batch_size: int  # Global: over all replicas.
+  train_steps: int = 0  # 0: as many as `train_epochs` make.
+  train_epochs: float = 0.0
+  eval_every: int = 1000  # Steps.
+  # Evaluations without a better validation score before the run stops; 0
+  # never stops. The paper says "with early stopping" (Table 4) and no more.
+  patience: int = 0
+  deterministic: bool = False
+  precision: str = 'float32'
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+  """What may change between two sittings of one run without changing it."""
+
+  data_dir: str
+  strategy: str = 'auto'
+  eval_batch_size: int = 0  # 0: the training batch size.
+  checkpoint_every: int = 0  # Steps; 0: at every evaluation.
+  keep_checkpoints: int = 3
+  xla: str = 'auto'  # On for GPUs and TPUs; slower than oneDNN on CPUs.
+  cache_eval: bool = False  # Keep decoded evaluation images in memory.
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """Everything that decides a run's result."""
+
+  data: Data
+  model: Model
+  train: Train
+  runtime: Runtime
+  init: Init = Init()
+  optimizer: Optimizer = Optimizer()
+  seed: int = 0
+
+
+# Section 2, RETINA: 587 px, Adam at 0.001, batch 8 "for memory
+# considerations". Total steps, evaluation and stopping are not given: 250 000
+# steps is the length of Google's public fundus recipe.
+RETINA = Experiment(
+  data=Data(dataset='retina', image_size=587),
+  model=Model('resnet50'),
+  train=Train(batch_size=8, train_steps=250_000, eval_every=2_000, patience=20),
+  optimizer=Optimizer('adam', learning_rate=0.001),
+  runtime=Runtime(data_dir=''),
+)
+
+# Section 2, CheXpert: 224 px, batch 32, SGD with momentum 0.9; the rate warms
+# up from 0 to 0.1 * 32 / 256 in five epochs and falls tenfold at epochs 30, 60
+# and 90; x-rays are not flipped. Hue does nothing to a grey image. The end is
+# not given: we stop where the last decay would begin.
+CHEXPERT = Experiment(
+  data=Data(
+    dataset='chexpert',
+    image_size=224,
+    augment=Augment(flip_left_right=False, flip_up_down=False),
+    findings=CHEXPERT_FINDINGS,
+  ),
+  model=Model('resnet50'),
+  train=Train(batch_size=32, train_epochs=90, eval_every=2_000),
+  optimizer=Optimizer(
+    'sgd',
+    learning_rate=0.1 * 32 / 256,
+    momentum=0.9,
+    warmup_epochs=5,
+    decay_epochs=(30, 60, 90),
+  ),
+  runtime=Runtime(data_dir=''),
+)
+
+# The authors pretrain on ImageNet themselves and give no recipe; Section 2
+# calls the CheXpert schedule "inherited from the ImageNet training pipeline",
+# so this is that schedule at the public TPU ResNet recipe's batch, weight
+# decay and Nesterov momentum.
+IMAGENET = Experiment(
+  data=Data(
+    dataset='imagenet2012',
+    image_size=224,
+    augment=Augment(flip_up_down=False),
+  ),
+  model=Model('resnet50'),
+  train=Train(batch_size=1024, train_epochs=90, eval_every=1_251),
+  optimizer=Optimizer(
+    'sgd',
+    learning_rate=0.1 * 1024 / 256,
+    momentum=0.9,
+    nesterov=True,
+    weight_decay=1e-4,
+    warmup_epochs=5,
+    decay_epochs=(30, 60, 80),
+  ),
+  runtime=Runtime(data_dir=''),
+)
+
+RECIPES = {'retina': RETINA, 'chexpert': CHEXPERT, 'imagenet': IMAGENET}
+
+
+def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
+  """`experiment` with dotted fields changed, e.g. `{'data.subset': 5000}`."""
+  for name, value in changes.items():
+    *room, field = name.split('.')
+    if room:
+      part = getattr(experiment, room[0])
+      value = dataclasses.replace(part, **{field: value})
+      field = room[0]
+    experiment = dataclasses.replace(experiment, **{field: value})
+  return experiment
+
+
+def flatten(experiment: Experiment) -> dict[str, Any]:
+  """Dotted field -> value; the inverse of `override`'s naming."""
+  flat = {}
+  for name, value in dataclasses.asdict(experiment).items():
+    if isinstance(value, dict):
+      flat |= {f'{name}.{field}': v for field, v in value.items()}
+    else:
+      flat[name] = value
+  return flat
+
+
+def differences(old: Experiment, new: Experiment) -> list[str]:
+  """One `field: old -> new` for all that differs; `runtime` may differ."""
+  old, new = flatten(old), flatten(new)
+  return [
+    f'{name}: {old[name]!r} -> {new[name]!r}'
+    for name in old
+    if old[name] != new[name] and not name.startswith('runtime.')
+  ]
+
+
+def save(experiment: Experiment, path: str | os.PathLike) -> None:
+  """Writes `experiment` to `path` as JSON."""
+  with open(path, 'w', encoding='utf-8') as file:
+    json.dump(dataclasses.asdict(experiment), file, indent=2)
+    file.write('\n')
+
+
+def load(path: str | os.PathLike) -> Experiment:
+  """Reads what `save` wrote.
+
+  Raises:
+    InputError: No such file, no JSON, or not the fields of an `Experiment`.
+  """
+  try:
+    with open(path, encoding='utf-8') as file:
+      return dacite.from_dict(
+        Experiment, json.load(file), dacite.Config(cast=[tuple], strict=True)
+      )
+  except FileNotFoundError:
+    raise errors.InputError(
+      f'{path}: no such file; is this a run folder made by train.py?'
+    ) from None
+  except (json.JSONDecodeError, dacite.DaciteError, TypeError) as error:
+    raise errors.InputError(
+      f'{path}: not a saved experiment: {error}'
+    ) from None

@@ -1,0 +1,21 @@
+"""The one error that is the caller's to mend."""
+
+from collections.abc import Iterable
+import difflib
+
+
+class InputError(ValueError):
+  """Unusable input. The message is one line: what, where, what to do.
+
+  Binaries print it without a traceback and exit with code 2.
+  """
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
+  """An error for a name that is not one of `known`; the nearest is named."""
+  known = list(known)
+  near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+  hint = f'; did you mean {near[0]!r}?' if near else ''
+  return InputError(
+    f'unknown {what} {name!r}{hint} (there are: {", ".join(known)})'
+  )

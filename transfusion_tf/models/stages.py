@@ -1,0 +1,138 @@
+"""A model's stages: the units of transfusion, freezing and comparison.
+
+The paper speaks of stages, never of layers: conv1, block1..block4 of a
+ResNet, conv1..conv5 of a CBR (Sections 4 and 5). Here a stage is a name, the
+weights that belong to it and the layer whose output represents it. A model
+of your own joins with a few lines:
+
+  stages.Stages.of_patterns({
+      'conv1': 'Conv1|bn_Conv1',
+      'blocks': '(expanded_conv|block_)',
+      'head': 'predictions',
+  }, model)
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import re
+
+import keras
+
+from transfusion_tf import errors
+
+HEAD = 'head'
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+  """One stage of a model.
+
+  Attributes:
+    name: Its name in the paper's words, e.g. `block1`.
+    pattern: A regular expression; weights whose path begins with it belong to
+      the stage.
+    tap: Name of the layer whose output represents the stage.
+  """
+
+  name: str
+  pattern: str
+  tap: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Stages:
+  """The stages of one model, from the input to the head."""
+
+  stages: tuple[Stage, ...]
+
+  @classmethod
+  def of_patterns(
+    cls, patterns: Mapping[str, str], model: keras.Model
+  ) -> 'Stages':
+    """Stages by name and pattern; a stage is tapped at its last layer.
+
+    Args:
+      patterns: Stage name -> regular expression, from the input to the head.
+      model: A model each of whose weights begins with just one pattern.
+
+    Raises:
+      InputError: A weight belongs to no stage or to several, or a pattern
+        fits no layer.
+    """
+    taps = {}
+    for layer in model.layers:
+      for name, pattern in patterns.items():
+        if re.match(pattern, layer.name):
+          taps[name] = layer.name
+    for name in patterns:
+      if name not in taps:
+        raise errors.InputError(
+          f'stage {name!r}: no layer of {model.name} begins with '
+          f'{patterns[name]!r}'
+        )
+    stages = cls(tuple(Stage(n, p, taps[n]) for n, p in patterns.items()))
+    for variable in model.weights:
+      stages.of(variable.path)
+    return stages
+
+  @classmethod
+  def of_prefixes(cls, names: Sequence[str], model: keras.Model) -> 'Stages':
+    """Stages of a model whose layers are named `<stage>` or `<stage>.<...>`."""
+    return cls.of_patterns({n: rf'{re.escape(n)}\b' for n in names}, model)
+
+  def __iter__(self) -> Iterator[Stage]:
+    return iter(self.stages)
+
+  @property
+  def names(self) -> tuple[str, ...]:
+    return tuple(stage.name for stage in self.stages)
+
+  def of(self, path: str) -> str:
+    """The name of the stage that the weight at `path` belongs to."""
+    found = [s.name for s in self.stages if re.match(s.pattern, path)]
+    if len(found) != 1:
+      raise errors.InputError(
+        f'weight {path} belongs to {found or "no stage"}; every weight needs '
+        'just one: mend the patterns'
+      )
+    return found[0]
+
+  def tap(self, name: str) -> str:
+    """The layer whose output represents stage `name`."""
+    return self.stages[self._index(name)].tap
+
+  def upto(self, name: str) -> tuple[str, ...]:
+    """The names from the input to stage `name`, which is included."""
+    return self.names[: self._index(name) + 1]
+
+  def above(self, name: str) -> tuple[str, ...]:
+    """The names of the stages after stage `name`."""
+    return self.names[self._index(name) + 1 :]
+
+  def _index(self, name: str) -> int:
+    if name not in self.names:
+      raise errors.unknown('stage', name, self.names)
+    return self.names.index(name)
+
+
+def tap_layers(
+  model: keras.Model, stages: Stages, names: Iterable[str]
+) -> dict[str, str]:
+  """Layer to read for each name, which is a stage's or a layer's own.
+
+  Raises:
+    InputError: A name is neither.
+  """
+  layers = {layer.name for layer in model.layers}
+  taps = {}
+  for name in names:
+    if name in stages.names:
+      taps[name] = stages.tap(name)
+    elif name in layers:
+      taps[name] = name
+    else:
+      raise errors.unknown('layer', name, [*stages.names, *sorted(layers)])
+  return taps
