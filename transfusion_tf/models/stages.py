@@ -136,3 +136,21 @@ def tap_layers(
     else:
       raise errors.unknown('layer', name, [*stages.names, *sorted(layers)])
   return taps
+
+
+def slim(
+  names: Sequence[str], channels: Sequence[int], slim_from: str
+) -> tuple[int, ...]:
+  """`channels` of the stages `names`, halved from stage `slim_from` up.
+
+  The Slim hybrids of Section 5.1; an empty `slim_from` halves nothing.
+
+  Raises:
+    InputError: `slim_from` is none of `names`.
+  """
+  if not slim_from:
+    return tuple(channels)
+  if slim_from not in names:
+    raise errors.unknown('stage to slim from', slim_from, names)
+  start = names.index(slim_from)
+  return (*channels[:start], *(c // 2 for c in channels[start:]))
