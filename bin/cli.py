@@ -37,9 +37,11 @@ def _refuse_unusable(main, argv):
     main(argv)
   except errors.InputError as error:
     _exit(argv[0], str(error))
+  except errors.RunError as error:
+    _exit(argv[0], str(error), code=1)
 
 
-def _exit(program, message):
+def _exit(program, message, code=USAGE_EXIT_CODE):
   name = os.path.basename(program)
   print(f'{name}: {" ".join(message.split())}', file=sys.stderr)
-  sys.exit(USAGE_EXIT_CODE)
+  sys.exit(code)

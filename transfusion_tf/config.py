@@ -63,12 +63,15 @@ class Data:
   image_size: int
   augment: Augment = Augment()
   subset: int = 0  # Number of training examples; 0 is all of them.
+  # The paper does not say whether its repeats share a subset; ours do, so that
+  # seeds differ in the network alone.
+  subset_seed: int = 0
   # Inception's published weights were trained on [-1, 1]; the paper says
   # "mean and standard deviation for ImageNet" for all. We follow the paper.
   normalization: str = 'imagenet'  # or `inception`
   findings: tuple[str, ...] = ()  # Of a set with findings; none is all.
   # One-hot grades as five sigmoids ("multi-label binary classification
-  # framework", Section 2), or `cumulative`: output k says "grade above k".
+  # framework", Section 2), or `cumulative`: output k says "at least grade k".
   grade_targets: str = 'one_hot'
   # Lowest grade, counted from 0, that is referable: moderate or worse. The
   # paper counts from 1 and says "grades 3 and up" (Section 2).
@@ -132,6 +135,9 @@ class Train:
   # Evaluations without a better validation score before the run stops; 0
   # never stops. The paper says "with early stopping" (Table 4) and no more.
   patience: int = 0
+  # Checkpoint that is judged on the test set: `best` on validation or `final`.
+  # The paper does not say which it took.
+  select: str = 'best'
   deterministic: bool = False
   precision: str = 'float32'
 
@@ -144,9 +150,8 @@ class Runtime:
   strategy: str = 'auto'
   eval_batch_size: int = 0  # 0: the training batch size.
   checkpoint_every: int = 0  # Steps; 0: at every evaluation.
-  keep_checkpoints: int = 3
+  keep_checkpoints: int = 3  # Besides step 0 and the best.
   xla: str = 'auto'  # On for GPUs and TPUs; slower than oneDNN on CPUs.
-  cache_eval: bool = False  # Keep decoded evaluation images in memory.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,3 +19,10 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
   return InputError(
     f'unknown {what} {name!r}{hint} (there are: {", ".join(known)})'
   )
+
+
+class RunError(RuntimeError):
+  """A run that cannot go on, e.g. because its loss is no longer a number.
+
+  Binaries print it without a traceback and exit with code 1.
+  """

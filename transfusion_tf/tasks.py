@@ -1,0 +1,212 @@
+"""Tasks: what a data set's labels ask of a network.
+
+The feature key of a prepared data set names its task (`of`):
+
+  grade     five sigmoids over ordered grades, judged on referable disease
+            (RETINA, Section 2)
+  findings  a sigmoid for each finding, several may be true (CheXpert)
+  label     one class of many (ImageNet, or a table of one's own)
+
+A task turns labels into targets, logits into a loss and into probabilities,
+and both into metrics. K is the number of outputs, N of examples.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf.train import metrics
+
+
+class Task(Protocol):
+  """What the rooms ask of a task.
+
+  Attributes:
+    names: The K outputs' names.
+    headline: The metric that chooses the best checkpoint.
+  """
+
+  names: tuple[str, ...]
+
+  @property
+  def headline(self) -> str: ...
+
+  def targets(self, labels: Mapping) -> tuple['tf.Tensor', 'tf.Tensor']:
+    """Labels of any leading shape -> targets and mask, [..., K] float32."""
+
+  def loss(self, logits, targets, mask) -> 'tf.Tensor':
+    """[B, K] each -> [B], one loss an example."""
+
+  def probabilities(self, logits) -> 'tf.Tensor':
+    """[B, K] -> [B, K]."""
+
+  def metrics(
+    self, probabilities: np.ndarray, labels: Mapping
+  ) -> dict[str, metrics.Metric]:
+    """Probabilities [N, K] and the labels of N examples -> named metrics."""
+
+
+class _Sigmoids:
+  """Independent yes/no outputs."""
+
+  def loss(self, logits, targets, mask):
+    """Cross entropy, averaged over the outputs; a masked output adds 0."""
+    losses = tf.nn.sigmoid_cross_entropy_with_logits(targets, logits)
+    return tf.reduce_mean(losses * mask, axis=-1)
+
+  def probabilities(self, logits):
+    return tf.sigmoid(logits)
+
+
+@dataclasses.dataclass(frozen=True)
+class Grades(_Sigmoids):
+  """Ordered grades, of which the upper ones are referable.
+
+  Attributes:
+    names: The grades, lowest first.
+    referable_from: Lowest referable grade, counted from 0.
+    cumulative: Output k means "at least grade k" instead of "grade k".
+  """
+
+  names: tuple[str, ...]
+  referable_from: int
+  cumulative: bool = False
+
+  headline = 'referable'
+
+  def targets(self, labels):
+    grade = labels['grade'][..., None]
+    levels = tf.range(len(self.names), dtype=grade.dtype)
+    met = grade >= levels if self.cumulative else grade == levels
+    targets = tf.cast(met, tf.float32)
+    return targets, tf.ones_like(targets)
+
+  def metrics(self, probabilities, labels):
+    return {
+      'referable': metrics.Auc(
+        labels['grade'] >= self.referable_from, self.scores(probabilities)
+      )
+    }
+
+  def scores(self, probabilities: np.ndarray) -> np.ndarray:
+    """How referable an image looks: [N, K] -> [N], in [0, 1]."""
+    if self.cumulative:
+      return probabilities[:, self.referable_from]
+    upper = probabilities[:, self.referable_from :].sum(axis=1)
+    return upper / np.maximum(probabilities.sum(axis=1), 1e-12)
+
+
+# States of a finding in a prepared set.
+NEGATIVE, POSITIVE, UNCERTAIN, UNMENTIONED = range(4)
+# What `mix` reads as positive: see config.Data.uncertain.
+_UNCERTAIN_AS_POSITIVE = ('Atelectasis', 'Edema')
+
+
+@dataclasses.dataclass(frozen=True)
+class Findings(_Sigmoids):
+  """Findings that may occur together, each with four states.
+
+  An unmentioned finding counts as negative. What an uncertain one counts as
+  is `uncertain`: `zeros`, `ones`, `ignore` (neither trained nor scored) or
+  `mix` (positive for Edema and Atelectasis, else negative).
+  """
+
+  names: tuple[str, ...]
+  uncertain: str = 'mix'
+
+  headline = 'mean'
+
+  def targets(self, labels):
+    states = tf.stack([labels['findings'][n] for n in self.names], axis=-1)
+    uncertain = states == UNCERTAIN
+    positive = (states == POSITIVE) | (uncertain & self._uncertain_positive())
+    known = ~uncertain | (self.uncertain != 'ignore')
+    return tf.cast(positive, tf.float32), tf.cast(known, tf.float32)
+
+  def metrics(self, probabilities, labels):
+    targets, mask = (t.numpy() for t in self.targets(labels))
+    aucs = {
+      name: metrics.Auc(targets[:, k] > 0, probabilities[:, k], mask[:, k] > 0)
+      for k, name in enumerate(self.names)
+    }
+    return {'mean': metrics.Average(tuple(aucs.values())), **aucs}
+
+  def _uncertain_positive(self):
+    if self.uncertain == 'mix':
+      return [name in _UNCERTAIN_AS_POSITIVE for name in self.names]
+    return [self.uncertain == 'ones'] * len(self.names)
+
+
+@dataclasses.dataclass(frozen=True)
+class Classes:
+  """One class of many, by softmax; two classes are also ranked."""
+
+  names: tuple[str, ...]
+
+  @property
+  def headline(self):
+    return 'auc' if len(self.names) == 2 else 'top1'
+
+  def targets(self, labels):
+    targets = tf.one_hot(labels['label'], len(self.names))
+    return targets, tf.ones_like(targets)
+
+  def loss(self, logits, targets, mask):
+    del mask
+    return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
+
+  def probabilities(self, logits):
+    return tf.nn.softmax(logits)
+
+  def metrics(self, probabilities, labels):
+    label = np.asarray(labels['label'])
+    own = probabilities[np.arange(len(label)), label][:, None]
+    rank = (probabilities > own).sum(axis=1)
+    found = {'top1': metrics.Mean(rank < 1)}
+    if len(self.names) > 5:
+      found['top5'] = metrics.Mean(rank < 5)
+    if len(self.names) == 2:
+      found['auc'] = metrics.Auc(label == 1, probabilities[:, 1])
+    return found
+
+
+def of(features: Mapping, data: config.Data) -> Task:
+  """The task of a prepared data set, by the key of its label feature.
+
+  Args:
+    features: `Prepared.features`.
+    data: Which findings, which grades are referable, and so on.
+
+  Raises:
+    InputError: No label feature, or a choice that the set does not offer.
+  """
+  _check_choice('uncertain', data.uncertain, ('mix', 'zeros', 'ones', 'ignore'))
+  _check_choice('grade_targets', data.grade_targets, ('one_hot', 'cumulative'))
+  if 'grade' in features:
+    return Grades(
+      tuple(features['grade'].names),
+      data.referable_from,
+      data.grade_targets == 'cumulative',
+    )
+  if 'findings' in features:
+    known = tuple(features['findings'])
+    for name in data.findings:
+      if name not in known:
+        raise errors.unknown('finding', name, known)
+    return Findings(data.findings or known, data.uncertain)
+  if 'label' in features:
+    return Classes(tuple(features['label'].names))
+  raise errors.InputError(
+    f'data set {data.dataset} has none of the features grade, findings, '
+    f'label (it has: {", ".join(features)}); prepare it with prepare_data.py'
+  )
+
+
+def _check_choice(field, value, choices):
+  if value not in choices:
+    raise errors.unknown(field, value, choices)

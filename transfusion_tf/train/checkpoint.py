@@ -1,0 +1,143 @@
+"""Checkpoints: every value by name, each in a folder that appears at once.
+
+RUN/checkpoints/step-00000000 holds the weights before training, which later
+analyses compare with; the last few steps and the best one stay as well.
+
+Keras' own checkpoint keys are positions in the model, and they leave out the
+state of random layers. Here each variable is stored under its path: inserting
+a layer moves no weight, and `read` needs no model.
+"""
+
+from collections.abc import Collection
+import os
+import re
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+
+_MODEL, _RANDOM = 'model', 'random'
+_OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
+_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
+
+
+class Checkpoints:
+  """The checkpoints of one run."""
+
+  def __init__(
+    self,
+    directory: str,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    counters: dict[str, tf.Variable],
+  ):
+    """Opens RUN/checkpoints; `optimizer` is built, `counters` holds `step`."""
+    self._directory = directory
+    self._step = counters['step']
+    self._checkpoint = tf.train.Checkpoint(
+      **{
+        _MODEL: _by_path(model.variables),
+        _OPTIMIZER: _by_path(optimizer.variables),
+        _COUNTERS: tf.train.Checkpoint(**counters),
+      }
+    )
+
+  def save(self) -> None:
+    """Writes the checkpoint of the current step; a later one may not be cut."""
+    final = os.path.join(self._directory, folder(int(self._step.numpy())))
+    if tf.io.gfile.exists(final):
+      return
+    partial = f'{final}.partial'
+    if tf.io.gfile.exists(partial):
+      tf.io.gfile.rmtree(partial)
+    tf.io.gfile.makedirs(partial)
+    self._checkpoint.write(os.path.join(partial, 'checkpoint'))
+    tf.io.gfile.rename(partial, final)
+
+  def restore_newest(self) -> int | None:
+    """Restores the newest readable checkpoint; its step, or None if none."""
+    for step in reversed(steps(self._directory)):
+      try:
+        self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
+        return step
+      except (tf.errors.OpError, AssertionError) as error:
+        print(f'checkpoint of step {step} is damaged, trying an older: {error}')
+    return None
+
+  def steps(self) -> list[int]:
+    """The steps that are there, in order."""
+    return steps(self._directory)
+
+  def prune(self, keep: Collection[int]) -> None:
+    """Deletes the checkpoints of all steps but `keep`."""
+    for step in steps(self._directory):
+      if step not in keep:
+        tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))
+
+
+def folder(step: int) -> str:
+  return f'step-{step:08d}'
+
+
+def prefix(directory: str, step: int) -> str:
+  """What tf.train.load_checkpoint takes."""
+  return os.path.join(directory, folder(step), 'checkpoint')
+
+
+def steps(directory: str) -> list[int]:
+  """The steps of the finished checkpoints in RUN/checkpoints, in order."""
+  if not tf.io.gfile.exists(directory):
+    return []
+  names = [name.rstrip('/') for name in tf.io.gfile.listdir(directory)]
+  found = [re.fullmatch(r'step-(\d{8,})', name) for name in names]
+  return sorted(int(match[1]) for match in found if match)
+
+
+def read(directory: str, step: int) -> dict[str, np.ndarray]:
+  """The weights at `step`: Keras path -> array.
+
+  Raises:
+    InputError: No such step, or an unreadable checkpoint.
+  """
+  if step not in steps(directory):
+    raise errors.InputError(
+      f'{directory}: no checkpoint of step {step}; there are: '
+      f'{", ".join(map(str, steps(directory))) or "none"}'
+    )
+  try:
+    reader = tf.train.load_checkpoint(prefix(directory, step))
+    return {
+      _unescape(
+        name.removeprefix(f'{_MODEL}/').removesuffix(_SUFFIX)
+      ): reader.get_tensor(name)
+      for name in reader.get_variable_to_shape_map()
+      if name.startswith(f'{_MODEL}/')
+    }
+  except (tf.errors.OpError, ValueError) as error:
+    raise errors.InputError(
+      f'{prefix(directory, step)}: unreadable checkpoint: {error}'
+    ) from None
+
+
+def _random_states(model):
+  # The states of Dropout and its like. Their paths count the models that the
+  # process has built, so only their order names them.
+  weights = {id(v) for v in model.weights}
+  return [v for v in model.variables if id(v) not in weights]
+
+
+def _by_order(variables):
+  return tf.train.Checkpoint(
+    **{f'state_{n}': v.value for n, v in enumerate(variables)}
+  )
+
+
+def _by_path(variables):
+  return tf.train.Checkpoint(**{v.path: v.value for v in variables})
+
+
+def _unescape(key):
+  # A checkpoint writes '/' in a name as '.S' and '.' as '..'.
+  return re.sub(r'\.(S|\.)', lambda m: '/' if m[1] == 'S' else '.', key)

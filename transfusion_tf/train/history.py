@@ -1,0 +1,84 @@
+"""RUN/metrics.jsonl: one row an evaluation, and what follows from the rows.
+
+A row is {"step", "loss", "learning_rate", "validation": {metric: value}}, and
+no clock time, so that a resumed run writes the same bytes. The best step and
+the early-stopping state are functions of the rows: nothing else is kept.
+"""
+
+import json
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from transfusion_tf import errors
+
+Row = dict[str, Any]
+
+
+class History:
+  """The rows of one run, kept in step with the file."""
+
+  def __init__(self, path: str, headline: str):
+    """Reads what is there; `headline` names the metric that judges a row."""
+    self._path = path
+    self._headline = headline
+    self.rows = read(path) if tf.io.gfile.exists(path) else []
+
+  def truncate(self, step: int | None) -> None:
+    """Forgets what was written after `step`; everything if None."""
+    self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
+    with tf.io.gfile.GFile(self._path, 'w') as file:
+      for row in self.rows:
+        file.write(_line(row))
+
+  def append(self, row: Row) -> None:
+    self.rows.append(row)
+    with tf.io.gfile.GFile(self._path, 'a') as file:
+      file.write(_line(row))
+
+  @property
+  def best(self) -> Row | None:
+    return best(self.rows, self._headline)
+
+  @property
+  def evaluations_since_best(self) -> int:
+    """Evaluations after the best one."""
+    found = self.best
+    return 0 if found is None else len(self.rows) - 1 - self.rows.index(found)
+
+
+def best(rows: list[Row], headline: str) -> Row | None:
+  """The earliest of the rows with the highest validation `headline`."""
+  scored = [r for r in rows if r['validation'].get(headline) is not None]
+  return max(scored, key=lambda r: r['validation'][headline], default=None)
+
+
+def read(path: str) -> list[Row]:
+  """The rows of a metrics.jsonl; a last line cut short is left out.
+
+  Raises:
+    InputError: A line that is not the last is damaged.
+  """
+  with tf.io.gfile.GFile(path) as file:
+    lines = file.read().splitlines()
+  rows = []
+  for number, line in enumerate(lines, start=1):
+    try:
+      rows.append(json.loads(line))
+    except json.JSONDecodeError:
+      if number < len(lines):
+        raise errors.InputError(
+          f'{path}: line {number} is damaged; delete the run folder and train '
+          'again'
+        ) from None
+  return rows
+
+
+def finite(values: dict[str, float]) -> dict[str, float | None]:
+  """JSON has no NaN: what is not finite becomes null."""
+  return {k: v if math.isfinite(v) else None for k, v in values.items()}
+
+
+def _line(row):
+  return json.dumps(row, allow_nan=False) + '\n'

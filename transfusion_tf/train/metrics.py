@@ -1,0 +1,112 @@
+"""Exact metrics over all scores of a split, with bootstrap intervals.
+
+A metric holds the N examples' labels and scores and is asked for its value
+under example weights; resampling patients is then only a change of weights.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+from typing import Protocol
+import warnings
+
+import numpy as np
+from sklearn import exceptions as sklearn_exceptions
+from sklearn import metrics as sklearn_metrics
+
+
+class Metric(Protocol):
+  def value(self, weights: np.ndarray | None = None) -> float:
+    """The metric under [N] weights; NaN where it is not defined."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Auc:
+  """Exact area under the ROC curve, ties counted one half.
+
+  Attributes:
+    labels: [N] bool.
+    scores: [N] float, higher is more positive.
+    known: [N] bool; examples left out where False.
+  """
+
+  labels: np.ndarray
+  scores: np.ndarray
+  known: np.ndarray | None = None
+
+  def value(self, weights: np.ndarray | None = None) -> float:
+    """The AUC, or NaN where only one class has weight."""
+    keep = np.ones(len(self.labels), bool) if self.known is None else self.known
+    if weights is not None:
+      keep = keep & (weights > 0)
+    labels = self.labels[keep]
+    if labels.all() or not labels.any():
+      return float('nan')
+    with warnings.catch_warnings():
+      warnings.simplefilter('error', sklearn_exceptions.UndefinedMetricWarning)
+      return float(
+        sklearn_metrics.roc_auc_score(
+          labels,
+          self.scores[keep],
+          sample_weight=None if weights is None else weights[keep],
+        )
+      )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mean:
+  """The weighted mean of a value an example, e.g. accuracy."""
+
+  values: np.ndarray
+
+  def value(self, weights: np.ndarray | None = None) -> float:
+    return float(np.average(self.values, weights=weights))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Average:
+  """The plain mean of several metrics; those that are undefined stay out."""
+
+  parts: Sequence[Metric]
+
+  def value(self, weights: np.ndarray | None = None) -> float:
+    values = np.array([part.value(weights) for part in self.parts])
+    return float(np.nanmean(values)) if (values == values).any() else np.nan
+
+
+def interval(
+  metric: Metric,
+  clusters: np.ndarray,
+  level: float = 0.95,
+  num_samples: int = 1000,
+  seed: int = 0,
+) -> tuple[float, float]:
+  """Percentile bootstrap interval of `metric`, resampling whole clusters.
+
+  Two eyes of one patient are not two independent observations, so patients
+  are drawn, not images.
+
+  Args:
+    metric: The metric, over N examples.
+    clusters: [N] the cluster (patient) of each example.
+    level: Probability that the interval is meant to cover.
+    num_samples: Bootstrap resamples; those without both classes are left out.
+    seed: Of the resampling.
+
+  Returns:
+    Lower and upper end; NaN twice where no resample has a value.
+  """
+  _, cluster = np.unique(clusters, return_inverse=True)
+  count = cluster.max() + 1
+  rng = np.random.default_rng(seed)
+  values = np.array(
+    [
+      metric.value(rng.multinomial(count, np.full(count, 1 / count))[cluster])
+      for _ in range(num_samples)
+    ]
+  )
+  values = values[~np.isnan(values)]
+  if not values.size:
+    return float('nan'), float('nan')
+  tail = (1 - level) / 2
+  low, high = np.quantile(values, [tail, 1 - tail])
+  return float(low), float(high)

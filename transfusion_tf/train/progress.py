@@ -1,0 +1,47 @@
+"""Progress on a terminal as a bar, elsewhere as a plain line now and then."""
+
+import sys
+import time
+
+import tqdm
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class Progress:
+  """Steps done, rate and time left; `note` prints a line beside them."""
+
+  def __init__(self, title: str, start: int, total: int, batch_size: int):
+    self._title = title
+    self._batch_size = batch_size
+    self._start, self._total = start, total
+    self._bar = tqdm.tqdm(
+      desc=title,
+      initial=start,
+      total=total,
+      unit='step',
+      disable=not sys.stderr.isatty(),
+      dynamic_ncols=True,
+    )
+    self._began = self._printed = time.monotonic()
+
+  def update(self, step: int) -> None:
+    """Shows that `step` steps are done."""
+    self._bar.update(step - self._bar.n)
+    now = time.monotonic()
+    if self._bar.disable and now - self._printed > _SECONDS_BETWEEN_LINES:
+      self._printed = now
+      rate = (step - self._start) / (now - self._began)
+      left = (self._total - step) / rate if rate else float('inf')
+      self.note(
+        f'step {step}/{self._total}, {rate * self._batch_size:.0f} images/s, '
+        f'{left:.0f} s left'
+      )
+
+  def note(self, line: str) -> None:
+    """Prints a line that stays."""
+    tqdm.tqdm.write(f'[{self._title}] {line}')
+    sys.stdout.flush()
+
+  def close(self) -> None:
+    self._bar.close()

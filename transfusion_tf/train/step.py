@@ -1,0 +1,116 @@
+"""One training step, the same on one device, many, and a TPU pod.
+
+Many steps run in one host call (`Stepper.__call__`): the loop is inside the
+compiled function and the number of steps is a tensor, so that a new number
+compiles nothing anew.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+
+import keras
+import tensorflow as tf
+
+_Batch = dict[str, 'tf.Tensor']
+
+
+class Stepper:
+  """Trains a model, step by step, under a strategy.
+
+  Attributes:
+    counters: `step`; `loss_sum` and `loss_steps` since the last `drain`;
+      `bad_step`, the first step whose loss was not finite, or -1. All are
+      part of a checkpoint.
+  """
+
+  def __init__(
+    self,
+    strategy: tf.distribute.Strategy,
+    model: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    prepare: Callable[[_Batch], 'tf.Tensor'],
+    loss: Callable[..., 'tf.Tensor'],
+    batch_size: int,
+    weight_decay: float = 0.0,
+    xla: bool = False,
+  ):
+    """Call under the strategy's scope.
+
+    Args:
+      strategy: Where to run.
+      model: Logits [b, K] from float images.
+      optimizer: Built on the model's trainable variables.
+      prepare: A batch -> the model's input.
+      loss: Logits, targets and mask, [b, K] each -> [b].
+      batch_size: Global; the loss of a step is the sum over it, divided.
+      weight_decay: Of all trainable weights but batch norm's and biases.
+      xla: Compile forward and backward pass.
+    """
+    self._strategy = strategy
+    self._model = model
+    self._optimizer = optimizer
+    self._prepare = prepare
+    self._loss = loss
+    self._batch_size = batch_size
+    self._weight_decay = weight_decay
+    self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
+    # Gradients alone: with several replicas the update does not compile.
+    self._gradients = tf.function(self._gradients, jit_compile=xla or None)
+    self.counters = {
+      'step': tf.Variable(0, dtype=tf.int64, trainable=False),
+      'loss_sum': tf.Variable(0.0, dtype=tf.float64, trainable=False),
+      'loss_steps': tf.Variable(0, dtype=tf.int64, trainable=False),
+      'bad_step': tf.Variable(-1, dtype=tf.int64, trainable=False),
+    }
+
+  @tf.function(reduce_retracing=True)
+  def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:
+    """Takes `num_steps` steps; a Python number would compile each time anew."""
+    if not tf.is_tensor(num_steps):
+      raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
+    for _ in tf.range(num_steps):
+      losses = self._strategy.run(self._replica_step, (next(batches),))
+      self._count(
+        self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
+      )
+
+  @property
+  def step(self) -> int:
+    return int(self.counters['step'].numpy())
+
+  def drain(self) -> float:
+    """Mean loss of the steps since the last call."""
+    total, count = self.counters['loss_sum'], self.counters['loss_steps']
+    mean = float(total.numpy()) / max(int(count.numpy()), 1)
+    total.assign(0.0)
+    count.assign(0)
+    return mean
+
+  def _replica_step(self, batch):
+    loss, gradients = self._gradients(batch)
+    self._optimizer.apply(gradients, self._model.trainable_variables)
+    return loss
+
+  def _gradients(self, batch):
+    with tf.GradientTape() as tape:
+      logits = self._model(self._prepare(batch), training=True)
+      losses = self._loss(
+        tf.cast(logits, tf.float32), batch['targets'], batch['mask']
+      )
+      loss = tf.reduce_sum(losses) / self._batch_size
+      if self._weight_decay:
+        penalty = tf.add_n([tf.nn.l2_loss(v) for v in self._decayed])
+        loss += (
+          self._weight_decay * penalty / self._strategy.num_replicas_in_sync
+        )
+    variables = [v.value for v in self._model.trainable_variables]
+    return loss, tape.gradient(loss, variables)
+
+  def _count(self, loss):
+    counters = self.counters
+    counters['step'].assign_add(1)
+    counters['loss_sum'].assign_add(tf.cast(loss, tf.float64))
+    counters['loss_steps'].assign_add(1)
+    bad = counters['bad_step']
+    if bad < 0 and not tf.math.is_finite(loss):
+      bad.assign(counters['step'])
