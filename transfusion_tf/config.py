@@ -225,8 +225,6 @@ IMAGENET = Experiment(
   runtime=Runtime(data_dir=''),
 )
 
-RECIPES = {'retina': RETINA, 'chexpert': CHEXPERT, 'imagenet': IMAGENET}
-
 
 def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
   """`experiment` with dotted fields changed, e.g. `{'data.subset': 5000}`."""
@@ -276,9 +274,12 @@ def load(path: str | os.PathLike) -> Experiment:
   """
   try:
     with open(path, encoding='utf-8') as file:
-      return dacite.from_dict(
-        Experiment, json.load(file), dacite.Config(cast=[tuple], strict=True)
-      )
+      saved = json.load(file)
+    if not isinstance(saved, dict):
+      raise TypeError(f'holds a {type(saved).__name__}')
+    return dacite.from_dict(
+      Experiment, saved, dacite.Config(cast=[tuple], strict=True)
+    )
   except FileNotFoundError:
     raise errors.InputError(
       f'{path}: no such file; is this a run folder made by train.py?'
@@ -287,3 +288,50 @@ def load(path: str | os.PathLike) -> Experiment:
     raise errors.InputError(
       f'{path}: not a saved experiment: {error}'
     ) from None
+
+
+# The demo scale: what two CPU cores do in minutes. Small images, few steps,
+# and a batch norm momentum that settles within them.
+_DEMO = {
+  'data.image_size': 64,
+  'model.name': 'cbr_tiny',
+  'model.bn_momentum': 0.9,
+  'train.batch_size': 16,
+  'train.train_epochs': 0.0,
+  'runtime.eval_batch_size': 100,
+}
+DEMO_RETINA = override(
+  RETINA,
+  _DEMO | {'train.train_steps': 600, 'train.eval_every': 40},
+)
+# The paper's CheXpert schedule spans 90 epochs; here the rate is constant.
+DEMO_CHEXPERT = override(
+  CHEXPERT,
+  _DEMO
+  | {
+    'train.train_steps': 600,
+    'train.eval_every': 40,
+    'optimizer.warmup_epochs': 0.0,
+    'optimizer.decay_epochs': (),
+  },
+)
+# Pretraining on crops of sixteen natural photographs and textures.
+DEMO_NATURAL = override(
+  IMAGENET,
+  _DEMO
+  | {
+    'data.dataset': 'natural',
+    'train.train_steps': 600,
+    'train.eval_every': 100,
+    'optimizer': RETINA.optimizer,
+  },
+)
+
+RECIPES = {
+  'retina': RETINA,
+  'chexpert': CHEXPERT,
+  'imagenet2012': IMAGENET,
+  'demo_retina': DEMO_RETINA,
+  'demo_chexpert': DEMO_CHEXPERT,
+  'demo_natural': DEMO_NATURAL,
+}

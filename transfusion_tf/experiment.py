@@ -145,9 +145,7 @@ def load_run(run_dir: str, which: str = 'final', **changes) -> Run:
   runtime = dataclasses.replace(experiment.runtime, **changes)
   run = build(dataclasses.replace(experiment, runtime=runtime))
   step = checkpoint_step(run_dir, which, run.task.headline)
-  weights = checkpoint.read(os.path.join(run_dir, CHECKPOINTS), step)
-  for variable in run.model.weights:
-    variable.assign(weights[variable.path])
+  _load_weights(run, run_dir, step)
   return run
 
 
@@ -188,8 +186,10 @@ def run(experiment: config.Experiment, run_dir: str) -> dict:
   keras.utils.set_random_seed(experiment.seed + 1)
   built = build(experiment)
   _initialize(built, run_dir)
-  stopped_early = _train(built, run_dir)
-  result = _judge(built, run_dir) | {
+  with pipeline.naming_bad_images(built.source):
+    stopped_early = _train(built, run_dir)
+  result = _judge(built, run_dir)
+  result |= {
     'stopped_early': stopped_early,
     'seconds': round(time.monotonic() - began, 1),
   }
@@ -229,7 +229,9 @@ def _initialize(built, run_dir):
   settings, stages = built.experiment.init, built.stages
   if not checkpoint.steps(os.path.join(run_dir, CHECKPOINTS)):
     source = init.weights.load(settings.pretrained, built.model)
-    scheme = init.from_config(settings, source, stages)
+    scheme = init.from_config(
+      settings, source, stages, built.experiment.model.slim_from
+    )
     report = init.apply(built.model, scheme, stages, built.experiment.seed)
     _write_json(os.path.join(run_dir, INIT_REPORT), report)
   if settings.freeze_upto:
@@ -292,14 +294,18 @@ def _train(built, run_dir):
   ).run(os.path.basename(os.path.normpath(run_dir)))
 
 
+def _load_weights(built, run_dir, step):
+  weights = checkpoint.read(os.path.join(run_dir, CHECKPOINTS), step)
+  for variable in built.model.weights:
+    variable.assign(weights[variable.path])
+
+
 def _judge(built, run_dir):
   """Scores the chosen checkpoint on the test split, once."""
   step = checkpoint_step(
     run_dir, built.experiment.train.select, built.task.headline
   )
-  weights = checkpoint.read(os.path.join(run_dir, CHECKPOINTS), step)
-  for variable in built.model.weights:
-    variable.assign(weights[variable.path])
+  _load_weights(built, run_dir, step)
   scores, found = evaluate(built, prepared_lib.TEST)
   scores.to_csv(os.path.join(run_dir, 'test_scores.csv'), index=False)
   rows = history_lib.read(os.path.join(run_dir, METRICS))
@@ -331,9 +337,10 @@ def evaluate(
 
   Returns:
     One row an example (ids and K probabilities), and metric -> {value, low,
-    high, patients}.
+    high}.
   """
-  probabilities = built.probabilities(split)
+  with pipeline.naming_bad_images(built.source):
+    probabilities = built.probabilities(split)
   index = built.source.prepared.index(split)
   scores = pd.DataFrame(
     {'image_id': index.image_ids, 'patient_id': index.patient_ids}

@@ -1,0 +1,24 @@
+"""Where a network's weights start: every scheme that the paper tries.
+
+source = init.weights.load('runs/pretrained')
+scheme = init.schemes.mean_var(source)
+report = init.apply(model, scheme, stages, seed=0)
+"""
+
+from transfusion_tf.init import compose
+from transfusion_tf.init import gabor
+from transfusion_tf.init import schemes
+from transfusion_tf.init import weights
+from transfusion_tf.init.compose import from_config
+from transfusion_tf.init.start import apply
+from transfusion_tf.init.start import freeze
+
+__all__ = [
+  'apply',
+  'compose',
+  'freeze',
+  'from_config',
+  'gabor',
+  'schemes',
+  'weights',
+]

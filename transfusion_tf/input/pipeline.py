@@ -10,6 +10,8 @@ Evaluation passes over a split once, in stored order, each example exactly
 once; the last batch is filled up with rows of weight 0.
 """
 
+from collections.abc import Iterator
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -125,6 +127,41 @@ def evaluation(
   return batches.map(fill).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
+@contextlib.contextmanager
+def naming_bad_images(source: Source) -> Iterator[None]:
+  """Turns TensorFlow's error about an image into one that names the image.
+
+  Raises:
+    InputError: Something inside read an image that does not decode, or a
+      damaged record file.
+  """
+  try:
+    yield
+  except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
+    for split in source.prepared.splits:
+      for row, record in enumerate(_readable_records(source.prepared, split)):
+        encoded = source.prepared.parse(record)['image']
+        try:
+          preprocess.decode(encoded, source.data.image_size)
+        except tf.errors.InvalidArgumentError as error:
+          name = source.prepared.index(split).image_ids[row]
+          raise errors.InputError(
+            f'{source.prepared.directory}: image {name} of split {split} does '
+            f'not decode ({error.message}); remove it and prepare again'
+          ) from None
+    raise
+
+
+def _readable_records(prepared, split):
+  try:
+    yield from prepared.records(split)
+  except tf.errors.DataLossError as error:
+    raise errors.InputError(
+      f'{prepared.directory}: split {split} is damaged ({error.message}); '
+      'prepare it again'
+    ) from None
+
+
 def subset_rows(index: prepared_lib.Index, count: int, seed: int) -> np.ndarray:
   """[N] bool: the `count` examples of a subset, whole patients first.
 
@@ -147,9 +184,13 @@ def _order(names, seed):
 
 def _shuffled(source, epoch):
   """The training records of one epoch, in its order, parsed."""
-  seed = tf.random.experimental.stateless_fold_in(
-    tf.constant([source.seed, 0], tf.int64), epoch
-  )[0]
+  seed = tf.random.stateless_uniform(
+    [],
+    seed=tf.stack([np.int64(source.seed), epoch]),
+    minval=None,
+    maxval=None,
+    dtype=tf.int64,
+  )
   files = tf.data.Dataset.from_tensor_slices(
     source.prepared.files(prepared_lib.TRAIN)
   )

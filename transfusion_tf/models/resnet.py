@@ -69,6 +69,12 @@ def stages_of(model: keras.Model) -> stages_lib.Stages:
   return stages_lib.Stages.of_prefixes(STAGES, model)
 
 
+def stride_in(model: keras.Model) -> str:
+  """The unit of a block in which `model`, of `build`, strides."""
+  strides = model.get_layer('block2.unit_1.conv1').strides
+  return 'first' if strides == (2, 2) else 'last'
+
+
 def _strides(block, unit, num_units, stride_in):
   if stride_in == 'last':
     return unit == num_units and block != 'block4'

@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# The whole study on a small scale, on data that ships with the dependencies:
+#   bash bin/quickstart.sh [FOLDER]
+#
+# Makes .venv, installs, writes demo data in the raw layouts of the real sets,
+# prepares them, pretrains CBR-Tiny on natural images, trains it on fundus
+# photographs from three starts and writes FOLDER/report.html (default: demo).
+# What is finished is not done again.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source bin/venv.sh
+install_project ''
+python=.venv/bin/python
+out=${1:-demo}
+
+echo "== Demo data"
+$python bin/make_demo_data.py --raw_dir="$out/raw" --image_size=64 \
+  --set=retina --set=natural
+echo "== Preparing"
+$python bin/prepare_data.py --dataset=image_table --name=natural \
+  --manual_dir="$out/raw/natural" --data_dir="$out/data"
+$python bin/prepare_data.py --dataset=retina --image_size=64 \
+  --manual_dir="$out/raw/retina" --data_dir="$out/data"
+$python bin/reproduce.py --target=quickstart --scale=demo \
+  --data_dir="$out/data" --output_dir="$out/study"

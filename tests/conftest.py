@@ -1,0 +1,12 @@
+"""Fixtures that several test files share."""
+
+import prepared_sets
+import pytest
+
+
+@pytest.fixture(scope='session')
+def data_dir(tmp_path_factory):
+  """A data_dir that holds `retina`: 96, 33 and 35 small images."""
+  directory = tmp_path_factory.mktemp('data')
+  prepared_sets.write_spots(directory)
+  return directory

@@ -1,0 +1,126 @@
+"""The augmentation's operations: against tf.image, and as laws."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf.input import preprocess
+
+_SIZE = 40
+
+
+def _images(count=6, size=_SIZE):
+  rng = np.random.default_rng(0)
+  return rng.integers(0, 256, (count, size, size, 3)).astype(np.uint8)
+
+
+def _draws(count):
+  return tf.stack([preprocess.draws(0, np.int64(n)) for n in range(count)])
+
+
+def _only(**strengths):
+  return config.Augment(**(vars(config.NO_AUGMENT) | strengths))
+
+
+def _augment(images, draws, strengths):
+  size = images.shape[1]
+  return preprocess.augment(images, draws, size, strengths).numpy()
+
+
+def test_hue_agrees_with_tf_image():
+  images = tf.constant(_images()) / 255
+  images = tf.cast(images, tf.float32)
+  turns = np.linspace(-0.5, 0.5, len(images), dtype=np.float32)
+  ours = preprocess.turn_hue(images, turns[:, None, None, None])
+  for image, turn, turned in zip(images, turns, ours, strict=True):
+    np.testing.assert_allclose(
+      turned, tf.image.adjust_hue(image, turn), atol=2e-6
+    )
+
+
+def test_contrast_agrees_with_tf_image():
+  images = tf.cast(_images(), tf.float32) / 255
+  factors = np.linspace(0.5, 2, len(images), dtype=np.float32)
+  ours = preprocess.scale_contrast(images, factors[:, None, None, None])
+  for image, factor, scaled in zip(images, factors, ours, strict=True):
+    np.testing.assert_allclose(
+      scaled, tf.image.adjust_contrast(image, factor), atol=2e-6
+    )
+
+
+def test_without_strengths_nothing_changes():
+  images = _images()
+  augmented = _augment(images, _draws(len(images)), config.NO_AUGMENT)
+  np.testing.assert_allclose(augmented, images / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+  ('strength', 'axis'), [('flip_left_right', 2), ('flip_up_down', 1)]
+)
+def test_flips_flip_half_the_time(strength, axis):
+  images = np.tile(_images(1, 8), (2000, 1, 1, 1))
+  augmented = _augment(images, _draws(2000), _only(**{strength: True}))
+  flipped = np.isclose(augmented, np.flip(images, axis) / 255).all((1, 2, 3))
+  kept = np.isclose(augmented, images / 255).all((1, 2, 3))
+  assert (flipped ^ kept).all()
+  assert flipped.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_the_draws_cover_their_range_and_depend_on_seed_and_place():
+  draws = np.array(_draws(2000))
+  assert draws.shape == (2000, preprocess.NUM_DRAWS)
+  np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.03)
+  assert np.abs(np.corrcoef(draws.T) - np.eye(draws.shape[1])).max() < 0.1
+  other = preprocess.draws(1, np.int64(0))
+  assert not np.isclose(draws[0], other).any()
+  np.testing.assert_array_equal(draws[7], preprocess.draws(0, np.int64(7)))
+
+
+@pytest.mark.parametrize('encode', [tf.io.encode_jpeg, tf.io.encode_png])
+def test_the_crop_is_a_window_of_the_image_and_lands_everywhere(encode):
+  encoded = encode(_images(1)[0])
+  whole = tf.io.decode_image(encoded).numpy()
+  corners = [(y, x) for y in range(5) for x in range(5)]
+  found = set()
+  for draw in _draws(200):
+    crop = preprocess.decode(encoded, _SIZE, 0.9, draw).numpy()
+    assert crop.shape == (36, 36, 3)
+    # The edge of a JPEG window interpolates its colour from fewer samples.
+    found |= {
+      (y, x)
+      for y, x in corners
+      if (whole[y + 2 : y + 34, x + 2 : x + 34] == crop[2:-2, 2:-2]).all()
+    }
+  assert found == set(corners)
+
+
+def test_an_image_of_another_size_is_resized():
+  encoded = tf.io.encode_jpeg(_images(1, 64)[0, :48])
+  assert preprocess.decode(encoded, _SIZE).shape == (_SIZE, _SIZE, 3)
+  grey = tf.io.encode_png(_images(1)[0, ..., :1])
+  decoded = preprocess.decode(grey, _SIZE).numpy()
+  assert (decoded == decoded[..., :1]).all()
+
+
+def test_normalization_by_the_imagenet_statistics():
+  images = tf.ones([1, 2, 2, 3]) * config.IMAGENET_MEAN
+  assert np.abs(preprocess.normalize(images, 'imagenet')).max() < 1e-6
+  ends = preprocess.normalize(tf.constant([[[[0.0, 0.5, 1.0]]]]), 'inception')
+  np.testing.assert_allclose(ends, [[[[-1, 0, 1]]]])
+  with pytest.raises(errors.InputError, match='imagenet'):
+    preprocess.normalize(images, 'imagnet')
+
+
+def test_augmentation_compiles_and_agrees_compiled():
+  images, draws = _images(), _draws(6)
+  compiled = tf.function(
+    lambda i, d: preprocess.augment(i, d, 44, config.Augment()),
+    jit_compile=True,
+  )
+  np.testing.assert_allclose(
+    compiled(images, draws),
+    preprocess.augment(images, draws, 44, config.Augment()),
+    atol=1e-5,
+  )

@@ -1,0 +1,164 @@
+"""Schemes made of schemes: by stage, by role, up to a stage, from a config."""
+
+from collections.abc import Mapping
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf.init import gabor
+from transfusion_tf.init import schemes
+from transfusion_tf.models import stages as stages_lib
+
+# What `config.Init` can say. All but `random` start from given weights.
+_FROM_SOURCE = {
+  'transfer': schemes.transfer,
+  'mean_var': schemes.mean_var,
+  'sampling': schemes.sampling,
+  'shuffled': schemes.shuffled,
+}
+SCHEMES = ('random', *_FROM_SOURCE)
+BN_INITS = ('identity', 'mean_var', 'transfer')
+CONV1S = ('scheme', 'gabor', 'transfer', 'random')
+
+
+def by_stage(
+  stages: stages_lib.Stages,
+  parts: Mapping[str, schemes.Scheme],
+  default: schemes.Scheme,
+) -> schemes.Scheme:
+  """One scheme for each named stage, `default` for the others.
+
+  Raises:
+    InputError: `parts` names no stage.
+  """
+  for name in parts:
+    if name not in stages.names:
+      raise errors.unknown('stage', name, stages.names)
+  return lambda weight: parts.get(weight.stage, default)(weight)
+
+
+def by_role(default: schemes.Scheme, **parts: schemes.Scheme) -> schemes.Scheme:
+  """One scheme for each named role (`schemes.ROLES`), `default` elsewhere.
+
+  Raises:
+    InputError: `parts` names no role.
+  """
+  for name in parts:
+    if name not in schemes.ROLES:
+      raise errors.unknown('role', name, schemes.ROLES)
+  return lambda weight: parts.get(weight.role, default)(weight)
+
+
+def upto(
+  stages: stages_lib.Stages,
+  name: str,
+  scheme: schemes.Scheme,
+  above: schemes.Scheme | None = None,
+) -> schemes.Scheme:
+  """Weight transfusion (Section 5): `scheme` up to a stage, random above."""
+  return by_stage(
+    stages,
+    dict.fromkeys(stages.upto(name), scheme),
+    default=above or schemes.random(),
+  )
+
+
+def from_config(
+  init: config.Init,
+  source: schemes.Source | None,
+  stages: stages_lib.Stages,
+  slim_from: str = '',
+) -> schemes.Scheme:
+  """The scheme that a run's settings describe.
+
+  The head is random unless `upto` names it. In a slim hybrid all is random
+  from its first narrow stage up.
+
+  Args:
+    init: The settings.
+    source: Pretrained weights, or None.
+    stages: The model's.
+    slim_from: The model's first stage at half width; none if empty.
+
+  Raises:
+    InputError: An unknown name, a source that is missing or that nothing
+      uses, or settings that exclude one another.
+  """
+  _check(init, source)
+  scheme = by_stage(
+    stages,
+    dict.fromkeys(_reached(init.upto, stages, slim_from), _main(init, source)),
+    default=schemes.random(),
+  )
+  if init.conv1 == 'scheme':
+    return scheme
+  conv1 = _conv1(init.conv1, source)
+  return by_stage(stages, {stages.names[0]: conv1}, default=scheme)
+
+
+def _check(init, source):
+  for what, name, known in (
+    ('init', init.scheme, SCHEMES),
+    ('bn_init', init.bn_init, BN_INITS),
+    ('conv1', init.conv1, CONV1S),
+  ):
+    if name not in known:
+      raise errors.unknown(what, name, known)
+  users = [
+    f'{flag}={name}'
+    for flag, name in (
+      ('init', init.scheme),
+      ('bn_init', init.bn_init),
+      ('conv1', init.conv1),
+    )
+    if name in _FROM_SOURCE
+  ]
+  if users and source is None:
+    raise errors.InputError(
+      f'{users[0]} needs weights: name a run or a file as pretrained'
+    )
+  if source is not None and not users and init.conv1 != 'gabor':
+    raise errors.InputError(
+      f'init={init.scheme} uses no pretrained weights, but some are given: '
+      f'choose an init ({", ".join(_FROM_SOURCE)}) or leave them out'
+    )
+  if init.scheme == 'transfer' and init.bn_init == 'mean_var':
+    raise errors.InputError(
+      'bn_init=mean_var does not go with init=transfer, which takes batch '
+      'norm along'
+    )
+
+
+def _reached(upto_stage, stages, slim_from):
+  """Names of the stages that the scheme, not chance, starts."""
+  if not upto_stage:
+    last = slim_from or stages_lib.HEAD
+    return stages.upto(last)[:-1] if last in stages.names else stages.names
+  reached = stages.upto(upto_stage)
+  if slim_from in reached:
+    raise errors.InputError(
+      f'upto={upto_stage} reaches into the half-width stages, which begin '
+      f'with {slim_from} and start random'
+    )
+  return reached
+
+
+def _main(init, source):
+  if init.scheme == 'transfer':
+    return schemes.transfer(source)
+  bn = {
+    'identity': schemes.identity,
+    'mean_var': lambda: schemes.mean_var(source),
+    'transfer': lambda: schemes.transfer(source),
+  }[init.bn_init]()
+  if init.scheme == 'random':
+    return by_role(schemes.random(), bn=bn)
+  return by_role(_FROM_SOURCE[init.scheme](source), bn=bn)
+
+
+def _conv1(name, source):
+  if name == 'transfer':
+    return schemes.transfer(source)
+  if name == 'random':
+    return schemes.random()
+  like = schemes.random() if source is None else schemes.transfer(source)
+  return by_role(schemes.random(), kernel=gabor.filters(like))

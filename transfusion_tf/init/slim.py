@@ -1,0 +1,141 @@
+"""TF-Slim's published checkpoints under the names of our networks.
+
+`inception_v3.ckpt` and `resnet_v1_50.ckpt` of the TF-Slim model zoo are read
+variable by variable, by name: half of Inception's kernels share their shape
+with another. What a checkpoint has beyond the network is known and left out:
+the auxiliary head, the step, the mean colour. The classes are its own: the
+published Inception has 1001, of which class 0 is the background.
+"""
+
+import hashlib
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf import models
+
+# Model -> scope of its variables in TF-Slim.
+SCOPES = {'inception_v3': 'InceptionV3', 'resnet50': 'resnet_v1_50'}
+_LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
+_HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
+_NAMES = {'weights': 'kernel', 'biases': 'bias'}
+_BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
+_LISTED = 4
+
+
+def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
+  """The weights of a TF-Slim checkpoint: our path -> array.
+
+  Args:
+    checkpoint: The .ckpt file, or the prefix of a newer checkpoint's files.
+    name: The model, a key of `SCOPES`.
+
+  Raises:
+    InputError: Unreadable, of another network, with a weight missing, too
+      many, of another shape or not finite.
+  """
+  if name not in SCOPES:
+    raise errors.unknown('model', name, SCOPES)
+  _files(checkpoint)
+  try:
+    reader = tf.train.load_checkpoint(checkpoint)
+    shapes = reader.get_variable_to_shape_map()
+    paths = {
+      variable: _path(variable, name)
+      for variable in sorted(shapes)
+      if not _LEFT_OUT.fullmatch(variable)
+    }
+    _check_scope(checkpoint, paths, name)
+    _check_shapes(checkpoint, {paths[v]: shapes[v] for v in paths}, name)
+    arrays = {paths[v]: _read(reader, checkpoint, v) for v in paths}
+  except (tf.errors.OpError, ValueError, OSError) as error:
+    if isinstance(error, errors.InputError):
+      raise
+    raise errors.InputError(
+      f'{checkpoint}: damaged, or no TensorFlow checkpoint: {error}'
+    ) from None
+  # TF-Slim's classifier is a 1x1 convolution.
+  return arrays | {'head/kernel': arrays['head/kernel'][0, 0]}
+
+
+def origin(checkpoint: str) -> str:
+  """The checkpoint's files, each with its SHA-256, for the record."""
+  digests = []
+  for path in _files(checkpoint):
+    with tf.io.gfile.GFile(path, 'rb') as file:
+      digest = hashlib.file_digest(file, 'sha256')
+    digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest.hexdigest()}')
+  return ', '.join(digests)
+
+
+def _files(checkpoint):
+  # The published files are single; TensorFlow 1 and later write several.
+  if tf.io.gfile.exists(checkpoint) and not tf.io.gfile.isdir(checkpoint):
+    return [checkpoint]
+  if tf.io.gfile.exists(f'{checkpoint}.index'):
+    data = tf.io.gfile.glob(f'{checkpoint}.data-*')
+    return [f'{checkpoint}.index', *sorted(data)]
+  raise errors.InputError(f'{checkpoint}: no such checkpoint')
+
+
+def _path(variable, name):
+  """Our path for a variable; its own name if it is of another network."""
+  scope, _, rest = variable.partition('/')
+  layer, _, last = rest.rpartition('/')
+  if scope != SCOPES[name] or not layer:
+    return variable
+  layer = layer.replace('/bottleneck_v1/', '/')
+  if _HEAD.fullmatch(layer):
+    layer = 'head'
+  if layer.endswith('/BatchNorm'):
+    layer = f'{layer.removesuffix("/BatchNorm")}.{_BATCH_NORM[name]}'
+  return f'{layer.replace("/", ".")}/{_NAMES.get(last, last)}'
+
+
+def _check_scope(checkpoint, paths, name):
+  if any(variable.startswith(f'{SCOPES[name]}/') for variable in paths):
+    return
+  others = [m for m, s in SCOPES.items() if any(v.startswith(s) for v in paths)]
+  hint = f'; it is of {others[0]}' if others else ''
+  raise errors.InputError(
+    f'{checkpoint}: no variable begins with {SCOPES[name]}/, so these are not '
+    f'the weights of {name}{hint}'
+  )
+
+
+def _check_shapes(checkpoint, theirs, name):
+  """Refuses what is missing, too much or of another shape."""
+  num_classes = theirs.get('head/bias', [1])[0]
+  model = models.build(name, num_classes, (None, None, 3))
+  ours = {v.path: list(v.shape) for v in model.weights}
+  ours['head/kernel'] = [1, 1, *ours['head/kernel']]
+  found = {
+    'missing': [f'{p} {ours[p]}' for p in ours if p not in theirs],
+    f'not in {name}': [f'{p} {theirs[p]}' for p in theirs if p not in ours],
+    'of another shape': [
+      f'{p} {theirs[p]} there, {ours[p]} in {name}'
+      for p in ours
+      if p in theirs and theirs[p] != ours[p]
+    ],
+  }
+  if any(found.values()):
+    raise errors.InputError(
+      f'{checkpoint} does not fit {name}; '
+      + '; '.join(f'{kind}: {_listed(x)}' for kind, x in found.items() if x)
+    )
+
+
+def _listed(names):
+  more = len(names) - _LISTED
+  return ', '.join(names[:_LISTED]) + (f' and {more} more' if more > 0 else '')
+
+
+def _read(reader, checkpoint, variable):
+  values = reader.get_tensor(variable)
+  if not np.isfinite(values).all():
+    raise errors.InputError(
+      f'{checkpoint}: {variable} {values.shape} has NaN or infinity'
+    )
+  return values

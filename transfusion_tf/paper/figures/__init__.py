@@ -1,0 +1,1 @@
+"""One file a figure: `plot(...)` takes results and returns a Figure."""

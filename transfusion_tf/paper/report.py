@@ -1,0 +1,64 @@
+"""report.html: one self-contained page, figures inside."""
+
+import base64
+from collections.abc import Sequence
+import dataclasses
+import html
+import io
+import os
+
+import jinja2
+from matplotlib import figure
+import pandas as pd
+
+_DOTS_PER_INCH = 144
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+  """A heading, paragraphs, and at most one table and one figure."""
+
+  title: str
+  paragraphs: Sequence[str] = ()
+  table: pd.DataFrame | None = None
+  figure: figure.Figure | None = None
+  caption: str = ''
+
+
+def write(path: str, title: str, sections: Sequence[Section]) -> None:
+  """Renders the page and puts it in place at once."""
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader('transfusion_tf.paper', 'templates'),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  page = environment.get_template('report.html').render(
+    title=title, sections=[_rendered(section) for section in sections]
+  )
+  partial = f'{path}.partial'
+  with open(partial, 'w', encoding='utf-8') as file:
+    file.write(page)
+  os.replace(partial, path)
+
+
+def _rendered(section):
+  return {
+    'title': section.title,
+    'paragraphs': section.paragraphs,
+    'table': (
+      None
+      if section.table is None
+      else section.table.to_html(index=False, border=0, na_rep='–')
+    ),
+    'figure': None if section.figure is None else _png(section.figure),
+    'caption': section.caption,
+    'alt': html.escape(section.caption or section.title),
+  }
+
+
+def _png(fig):
+  buffer = io.BytesIO()
+  fig.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
+  return base64.b64encode(buffer.getvalue()).decode()
