@@ -8,6 +8,7 @@ report = init.apply(model, scheme, stages, seed=0)
 from transfusion_tf.init import compose
 from transfusion_tf.init import gabor
 from transfusion_tf.init import schemes
+from transfusion_tf.init import types
 from transfusion_tf.init import weights
 from transfusion_tf.init.compose import from_config
 from transfusion_tf.init.start import apply
@@ -20,5 +21,6 @@ __all__ = [
   'from_config',
   'gabor',
   'schemes',
+  'types',
   'weights',
 ]

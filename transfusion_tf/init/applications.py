@@ -7,12 +7,14 @@ the moving statistics without changing what the network computes.
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import re
 
 import keras
 import numpy as np
 
 from transfusion_tf import errors
+from transfusion_tf.init import inputs
 from transfusion_tf.models import resnet
 
 _HEAD = 'predictions'
@@ -35,6 +37,25 @@ def check(like: keras.Model) -> None:
       "the weights of keras.applications' ResNet50 are of a net that strides "
       "in the first unit of a block; ours needs stride_in='first' for them"
     )
+
+
+def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """What `renamed` gave of published weights, for our normalised images.
+
+  Keras' ResNet50 was trained on BGR less a mean colour, its InceptionV3 on
+  [-1, 1]; here images are RGB, normalised by ImageNet's mean and stddev.
+  """
+  if 'conv1/kernel' not in arrays:
+    return inputs.for_normalized(
+      arrays,
+      'Conv2d_1a_3x3/kernel',
+      'Conv2d_1a_3x3.BatchNorm/moving_mean',
+      inputs.MINUS_ONE_TO_ONE,
+    )
+  rgb = {**arrays, 'conv1/kernel': arrays['conv1/kernel'][:, :, ::-1]}
+  return inputs.for_normalized(
+    rgb, 'conv1/kernel', 'conv1.bn/moving_mean', inputs.MEAN_COLOUR
+  )
 
 
 def renamed(source: keras.Model, like: keras.Model) -> dict[str, np.ndarray]:

@@ -6,6 +6,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf.init import gabor
 from transfusion_tf.init import schemes
+from transfusion_tf.init import types
 from transfusion_tf.models import stages as stages_lib
 
 # What `config.Init` can say. All but `random` start from given weights.
@@ -22,9 +23,9 @@ CONV1S = ('scheme', 'gabor', 'transfer', 'random')
 
 def by_stage(
   stages: stages_lib.Stages,
-  parts: Mapping[str, schemes.Scheme],
-  default: schemes.Scheme,
-) -> schemes.Scheme:
+  parts: Mapping[str, types.Scheme],
+  default: types.Scheme,
+) -> types.Scheme:
   """One scheme for each named stage, `default` for the others.
 
   Raises:
@@ -36,24 +37,24 @@ def by_stage(
   return lambda weight: parts.get(weight.stage, default)(weight)
 
 
-def by_role(default: schemes.Scheme, **parts: schemes.Scheme) -> schemes.Scheme:
-  """One scheme for each named role (`schemes.ROLES`), `default` elsewhere.
+def by_role(default: types.Scheme, **parts: types.Scheme) -> types.Scheme:
+  """One scheme for each named role (`types.ROLES`), `default` elsewhere.
 
   Raises:
     InputError: `parts` names no role.
   """
   for name in parts:
-    if name not in schemes.ROLES:
-      raise errors.unknown('role', name, schemes.ROLES)
+    if name not in types.ROLES:
+      raise errors.unknown('role', name, types.ROLES)
   return lambda weight: parts.get(weight.role, default)(weight)
 
 
 def upto(
   stages: stages_lib.Stages,
   name: str,
-  scheme: schemes.Scheme,
-  above: schemes.Scheme | None = None,
-) -> schemes.Scheme:
+  scheme: types.Scheme,
+  above: types.Scheme | None = None,
+) -> types.Scheme:
   """Weight transfusion (Section 5): `scheme` up to a stage, random above."""
   return by_stage(
     stages,
@@ -64,10 +65,10 @@ def upto(
 
 def from_config(
   init: config.Init,
-  source: schemes.Source | None,
+  source: types.Arrays | None,
   stages: stages_lib.Stages,
   slim_from: str = '',
-) -> schemes.Scheme:
+) -> types.Scheme:
   """The scheme that a run's settings describe.
 
   The head is random unless `upto` names it. In a slim hybrid all is random
@@ -96,21 +97,16 @@ def from_config(
 
 
 def _check(init, source):
-  for what, name, known in (
-    ('init', init.scheme, SCHEMES),
-    ('bn_init', init.bn_init, BN_INITS),
-    ('conv1', init.conv1, CONV1S),
-  ):
+  chosen = {
+    'init': (init.scheme, SCHEMES),
+    'bn_init': (init.bn_init, BN_INITS),
+    'conv1': (init.conv1, CONV1S),
+  }
+  for flag, (name, known) in chosen.items():
     if name not in known:
-      raise errors.unknown(what, name, known)
+      raise errors.unknown(flag, name, known)
   users = [
-    f'{flag}={name}'
-    for flag, name in (
-      ('init', init.scheme),
-      ('bn_init', init.bn_init),
-      ('conv1', init.conv1),
-    )
-    if name in _FROM_SOURCE
+    f'{f}={name}' for f, (name, _) in chosen.items() if name in _FROM_SOURCE
   ]
   if users and source is None:
     raise errors.InputError(

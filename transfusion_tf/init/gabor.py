@@ -21,7 +21,7 @@ from skimage import filters as skimage_filters
 from skimage import transform
 
 from transfusion_tf import errors
-from transfusion_tf.init import schemes
+from transfusion_tf.init import types
 
 FREQUENCIES = (0.08, 0.16, 0.25, 0.32)  # Cycles a pixel, before resizing.
 NUM_ANGLES = 16  # Over half a turn.
@@ -45,8 +45,8 @@ def bank() -> np.ndarray:
 
 
 def filters(
-  like: Callable[[schemes.Weight], schemes.Start],
-) -> schemes.Scheme:
+  like: Callable[[types.Weight], types.Start],
+) -> types.Scheme:
   """The bank as a kernel [7, 7, C, N] or [5, 5, C, N].
 
   Args:
@@ -62,7 +62,7 @@ def filters(
     kernels = _fitted(weight)  # [k, k, 1, N]
     reference = like(weight)
     scale = np.std(reference.values, dtype=float) / np.std(kernels)
-    return schemes.Start(
+    return types.Start(
       np.broadcast_to(scale * kernels, weight.shape),
       'gabor',
       reference.source,

@@ -7,6 +7,7 @@ the auxiliary head, the step, the mean colour. The classes are its own: the
 published Inception has 1001, of which class 0 is the background.
 """
 
+from collections.abc import Mapping
 import hashlib
 import re
 
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import models
+from transfusion_tf.init import inputs
 
 # Model -> scope of its variables in TF-Slim.
 SCOPES = {'inception_v3': 'InceptionV3', 'resnet50': 'resnet_v1_50'}
@@ -23,6 +25,7 @@ _HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
 _NAMES = {'weights': 'kernel', 'biases': 'bias'}
 _BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
 _LISTED = 4
+_BLOCK = 1 << 20  # Bytes read at a time.
 
 
 def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
@@ -50,9 +53,10 @@ def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
     _check_scope(checkpoint, paths, name)
     _check_shapes(checkpoint, {paths[v]: shapes[v] for v in paths}, name)
     arrays = {paths[v]: _read(reader, checkpoint, v) for v in paths}
-  except (tf.errors.OpError, ValueError, OSError) as error:
-    if isinstance(error, errors.InputError):
-      raise
+  except errors.InputError:
+    raise
+  # A cut file is an IndexError from below.
+  except (tf.errors.OpError, IndexError, ValueError, OSError) as error:
     raise errors.InputError(
       f'{checkpoint}: damaged, or no TensorFlow checkpoint: {error}'
     ) from None
@@ -60,12 +64,34 @@ def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
   return arrays | {'head/kernel': arrays['head/kernel'][0, 0]}
 
 
+def for_normalized(
+  arrays: Mapping[str, np.ndarray], name: str
+) -> dict[str, np.ndarray]:
+  """What `read` gave, for images normalised by ImageNet's mean and stddev.
+
+  TF-Slim's Inception was trained on [-1, 1], its ResNet on RGB in [0, 255]
+  less a mean colour.
+  """
+  if name == 'inception_v3':
+    first, trained_on = 'Conv2d_1a_3x3', inputs.MINUS_ONE_TO_ONE
+  else:
+    first, trained_on = 'conv1', inputs.MEAN_COLOUR
+  return inputs.for_normalized(
+    arrays,
+    f'{first}/kernel',
+    f'{first}.{_BATCH_NORM[name]}/moving_mean',
+    trained_on,
+  )
+
+
 def origin(checkpoint: str) -> str:
   """The checkpoint's files, each with its SHA-256, for the record."""
   digests = []
   for path in _files(checkpoint):
+    digest = hashlib.sha256()
     with tf.io.gfile.GFile(path, 'rb') as file:
-      digest = hashlib.file_digest(file, 'sha256')
+      for block in iter(lambda file=file: file.read(_BLOCK), b''):
+        digest.update(block)
     digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest.hexdigest()}')
   return ', '.join(digests)
 

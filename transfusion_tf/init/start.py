@@ -1,5 +1,6 @@
 """Runs a scheme over a model: all or nothing, with a report of every weight."""
 
+import collections
 from collections.abc import Sequence
 import dataclasses
 import hashlib
@@ -10,6 +11,7 @@ import numpy as np
 
 from transfusion_tf import errors
 from transfusion_tf.init import schemes
+from transfusion_tf.init import types
 from transfusion_tf.models import stages as stages_lib
 
 _LISTED = 4  # Weights of one kind that an error names.
@@ -17,7 +19,7 @@ _LISTED = 4  # Weights of one kind that an error names.
 
 def apply(
   model: keras.Model,
-  scheme: schemes.Scheme,
+  scheme: types.Scheme,
   stages: stages_lib.Stages,
   seed: int,
 ) -> list[dict[str, Any]]:
@@ -64,30 +66,30 @@ def freeze(model: keras.Model, stages: stages_lib.Stages, upto: str) -> None:
       f'freezing up to {upto} leaves nothing to train; freeze up to one of '
       f'{", ".join(stages.names[:-1])}'
     )
-  for variable, layer in _owned(model):
-    if stages.of(variable.path) in frozen:
+  for path, _, layer in _owned(model):
+    if stages.of(path) in frozen:
       layer.trainable = False
 
 
 def _owned(model):
-  """(weight, the innermost layer that has it), in the model's order."""
+  """(path, weight, the innermost layer that has it), in the model's order."""
   # No public method walks nested models and composite layers alike.
   layers = model._flatten_layers()  # Outer before inner.
   owners = {id(v): layer for layer in layers for v in layer.weights}
-  return [(v, owners[id(v)]) for v in model.weights]
+  return [
+    (stages_lib.path_of(v, model), v, owners[id(v)]) for v in model.weights
+  ]
 
 
 def _weights(model, stages, seed):
   weights = [
-    schemes.Weight(v, layer, stages.of(v.path), _stream(seed, v.path))
-    for v, layer in _owned(model)
+    types.Weight(path, v, layer, stages.of(path), _stream(seed, path))
+    for path, v, layer in _owned(model)
   ]
-  paths = [weight.path for weight in weights]
-  for path in paths:
-    if paths.count(path) > 1:
+  for path, count in collections.Counter(w.path for w in weights).items():
+    if count > 1:
       raise errors.InputError(
-        f'{model.name} has {paths.count(path)} weights {path}; name its layers '
-        'apart'
+        f'{model.name} has {count} weights {path}; name its layers apart'
       )
   return weights
 
@@ -103,7 +105,7 @@ def _start(scheme, weight):
   """A `Start`, or the `Misfit`: all of them go into one error."""
   try:
     return scheme(weight)
-  except schemes.Misfit as misfit:
+  except types.Misfit as misfit:
     if weight.stage != stages_lib.HEAD:
       return misfit
     return dataclasses.replace(schemes.random()(weight), note=str(misfit))
@@ -120,7 +122,7 @@ def _checked(weight, start):
 
 
 def _refuse_misfits(model, stages, weights, starts):
-  misfits = [x for x in starts if isinstance(x, schemes.Misfit)]
+  misfits = [x for x in starts if isinstance(x, types.Misfit)]
   found = {
     'missing': [m.path for m in misfits if m.there is None],
     'of another shape': [str(m) for m in misfits if m.there is not None],
@@ -128,7 +130,7 @@ def _refuse_misfits(model, stages, weights, starts):
   }
   if any(found.values()):
     sources = {
-      schemes.name_of(x.source): None for x in starts if x.source is not None
+      types.name_of(x.source): None for x in starts if x.source is not None
     }
     raise errors.InputError(
       f'the weights of {", ".join(sources)} do not fit {model.name}; '
@@ -174,7 +176,7 @@ def _row(weight, start, values):
     'stage': weight.stage,
     'role': weight.role,
     'scheme': start.scheme,
-    'source': None if start.source is None else schemes.name_of(start.source),
+    'source': None if start.source is None else types.name_of(start.source),
     'note': start.note,
     'shape': list(weight.shape),
     'mean': float(values.mean(dtype=float)),

@@ -75,7 +75,7 @@ class Stages:
         )
     stages = cls(tuple(Stage(n, p, taps[n]) for n, p in patterns.items()))
     for variable in model.weights:
-      stages.of(variable.path)
+      stages.of(path_of(variable, model))
     return stages
 
   @classmethod
@@ -116,6 +116,15 @@ class Stages:
     if name not in self.names:
       raise errors.unknown('stage', name, self.names)
     return self.names.index(name)
+
+
+def path_of(variable: keras.Variable, model: keras.Model) -> str:
+  """The path of a weight within `model`.
+
+  Keras puts the name of a sequential or subclassed model, which counts the
+  models of the process, before the paths of its weights.
+  """
+  return variable.path.removeprefix(f'{model.name}/')
 
 
 def tap_layers(

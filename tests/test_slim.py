@@ -1,0 +1,275 @@
+"""TF-Slim's own graphs as oracles: names, shapes and logits."""
+
+import hashlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import init
+from transfusion_tf import models
+from transfusion_tf.init import slim
+
+tf1 = tf.compat.v1
+ROOT = pathlib.Path(__file__).parents[1]
+NUM_CLASSES = {'inception_v3': 1001, 'resnet50': 1000}
+# A second size beside TF-Slim's own; Inception's pools shrink with it.
+SIZES = {'inception_v3': (299, 203), 'resnet50': (299, 160)}
+
+
+def tf_slim_nets():
+  # tf-slim imports a name that TF 2.21's tf_keras keeps elsewhere.
+  import tf_keras.src.legacy_tf_layers
+
+  sys.modules['tf_keras.legacy_tf_layers'] = tf_keras.src.legacy_tf_layers
+  from tf_slim.nets import inception_v3
+  from tf_slim.nets import resnet_v1
+  from tf_slim.ops import arg_scope
+
+  return inception_v3, resnet_v1, arg_scope.arg_scope
+
+
+def graph(name, images, aux):
+  """TF-Slim's logits [B, classes] in the present graph."""
+  inception_v3, resnet_v1, arg_scope = tf_slim_nets()
+  classes = NUM_CLASSES[name]
+  if name == 'inception_v3':
+    with arg_scope(inception_v3.inception_v3_arg_scope()):
+      logits, _ = inception_v3.inception_v3(
+        images,
+        classes,
+        is_training=False,
+        create_aux_logits=aux,
+        spatial_squeeze=aux,
+      )
+  else:
+    with arg_scope(resnet_v1.resnet_arg_scope()):
+      logits, _ = resnet_v1.resnet_v1_50(images, classes, is_training=False)
+  return tf.reshape(logits, [-1, classes])
+
+
+def randomize(session, variables, seed=0):
+  """Batch norm statistics and biases are random too, not at identity."""
+  rng = np.random.default_rng(seed)
+  for variable in variables:
+    shape = variable.shape.as_list()
+    if variable.op.name.endswith('moving_variance'):
+      variable.load(rng.uniform(0.5, 1.5, shape), session)
+    elif variable.op.name.endswith('gamma'):
+      # Around one half, or the sums of ResNet's units grow to thousands, and
+      # with them the last digit of float32 beyond the tolerance.
+      variable.load(rng.uniform(0.25, 0.75, shape), session)
+    elif not variable.op.name.endswith('/weights'):
+      variable.load(rng.normal(0, 0.3, shape), session)
+
+
+def save(folder, name):
+  """A Saver checkpoint of the randomized graph, as published: its prefix."""
+  with tf1.Graph().as_default(), tf1.Session() as session:
+    tf1.set_random_seed(1)
+    graph(name, tf.zeros([1, 299, 299, 3]), aux=True)
+    network = tf1.global_variables()
+    tf1.get_variable('global_step', initializer=np.int64(7))
+    if name == 'resnet50':
+      tf1.get_variable('resnet_v1_50/mean_rgb', [3])
+    session.run(tf1.global_variables_initializer())
+    randomize(session, network)
+    prefix = str(folder / f'{name}.ckpt')
+    return tf1.train.Saver().save(session, prefix, write_meta_graph=False)
+
+
+def rewrite(folder, checkpoint, change=None, single_file=False):
+  """The checkpoint with its {name: array} changed; its prefix."""
+  reader = tf.train.load_checkpoint(checkpoint)
+  arrays = {n: reader.get_tensor(n) for n in reader.get_variable_to_shape_map()}
+  if change is not None:
+    change(arrays)
+  names, values = list(arrays), list(arrays.values())
+  prefix = str(folder / 'changed.ckpt')
+  if single_file:
+    tf.raw_ops.Save(filename=prefix, tensor_names=names, data=values)
+  else:
+    tf.raw_ops.SaveV2(
+      prefix=prefix,
+      tensor_names=names,
+      shape_and_slices=[''] * len(names),
+      tensors=values,
+    )
+  return prefix
+
+
+@pytest.fixture(scope='module')
+def saved(tmp_path_factory):
+  """Model -> the prefix of its TF-Slim checkpoint."""
+  folder = tmp_path_factory.mktemp('slim')
+  return {name: save(folder, name) for name in NUM_CLASSES}
+
+
+@pytest.fixture
+def resnet(saved):
+  return saved['resnet50']
+
+
+@pytest.mark.parametrize(
+  'name, size', [(name, size) for name in SIZES for size in SIZES[name]]
+)
+def test_logits_equal_tf_slim(saved, name, size):
+  checkpoint = saved[name]
+  images = np.random.default_rng(3).uniform(-1, 1, (1, size, size, 3))
+  with tf1.Graph().as_default(), tf1.Session() as session:
+    logits = graph(name, tf.constant(images, tf.float32), aux=False)
+    tf1.train.Saver(tf1.global_variables()).restore(session, checkpoint)
+    expected = session.run(logits)
+  model = models.build(name, NUM_CLASSES[name], (size, size, 3))
+  source = slim.read(checkpoint, name)
+  report = init.apply(
+    model, init.schemes.transfer(source), models.stages_of(model), seed=0
+  )
+  assert {row['scheme'] for row in report} == {'transfer'}
+  difference = np.abs(np.asarray(model(images)) - expected).max()
+  print(f'{name} at {size}: {difference:.1e}, spread {expected.std():.2f}')
+  assert expected.std() > 0.1
+  assert difference < 1e-4
+
+
+def test_inception_has_the_published_variables(saved):
+  reader = tf.train.load_checkpoint(saved['inception_v3'])
+  shapes = reader.get_variable_to_shape_map()
+  del shapes['global_step']
+  with open(ROOT / 'tests/vectors/slim_inception_v3_variables.json') as file:
+    assert shapes == json.load(file)['variables']
+
+
+def test_reads_the_single_file_format_of_the_published_checkpoints(
+  resnet, tmp_path
+):
+  old = rewrite(tmp_path, resnet, single_file=True)
+  assert [p.name for p in tmp_path.iterdir()] == ['changed.ckpt']
+  arrays, expected = slim.read(old, 'resnet50'), slim.read(resnet, 'resnet50')
+  assert arrays.keys() == expected.keys()
+  assert all((arrays[path] == expected[path]).all() for path in expected)
+  digest = hashlib.sha256(pathlib.Path(old).read_bytes()).hexdigest()
+  assert slim.origin(old) == f'changed.ckpt SHA-256 {digest}'
+
+
+@pytest.mark.parametrize('name', SIZES)
+def test_weights_fit_normalised_images(saved, name):
+  images = np.random.default_rng(3).uniform(size=(1, 107, 107, 3))
+  if name == 'inception_v3':
+    published = 2 * images - 1
+  else:
+    published = 255 * images - (123.68, 116.779, 103.939)
+  normalised = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
+  arrays = slim.read(saved[name], name)
+  model = models.build(name, NUM_CLASSES[name], (107, 107, 3))
+
+  def logits(source, x):
+    scheme = init.schemes.transfer(source)
+    init.apply(model, scheme, models.stages_of(model), seed=0)
+    return np.asarray(model(x))
+
+  expected = logits(arrays, published)
+  fitted = logits(slim.for_normalized(arrays, name), normalised)
+  unfitted = logits(arrays, normalised)
+  # A border of another colour is all that may differ.
+  tolerance = 5e-3 * expected.std()
+  assert np.abs(fitted - expected).max() < tolerance
+  assert np.abs(unfitted - expected).max() > 2 * tolerance
+
+
+def run(*args):
+  return subprocess.run(
+    [sys.executable, 'bin/import_slim.py', *args],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_binary_writes_what_pretrained_takes(resnet, tmp_path):
+  output = tmp_path / 'resnet50.npz'
+  done = run(f'--checkpoint={resnet}', '--model=resnet50', f'--output={output}')
+  assert done.returncode == 0, done.stderr
+  assert str(output) in done.stdout
+  loaded = init.weights.load(output)
+  read = slim.read(resnet, 'resnet50')
+  assert loaded.keys() == read.keys()
+  assert all((loaded[path] == read[path]).all() for path in read)
+  data = pathlib.Path(f'{resnet}.data-00000-of-00001').read_bytes()
+  assert hashlib.sha256(data).hexdigest() in loaded.name
+  assert [p.name for p in tmp_path.iterdir()] == ['resnet50.npz']
+
+
+def nan(arrays):
+  arrays['resnet_v1_50/block2/unit_1/bottleneck_v1/conv2/weights'][0, 0] = (
+    np.nan
+  )
+
+
+@pytest.mark.parametrize(
+  'change, words',
+  [
+    (
+      lambda a: a.pop('resnet_v1_50/block2/unit_1/bottleneck_v1/conv2/weights'),
+      r'missing: block2.unit_1.conv2/kernel \[3, 3, 128, 128\]',
+    ),
+    (
+      lambda a: a.update({'resnet_v1_50/block5/weights': np.zeros(3)}),
+      r'not in resnet50: block5/kernel \[3\]',
+    ),
+    (
+      lambda a: a.update(
+        {'resnet_v1_50/conv1/weights': np.zeros((7, 7, 3, 8))}
+      ),
+      r'conv1/kernel \[7, 7, 3, 8\] there, \[7, 7, 3, 64\] in resnet50',
+    ),
+    (lambda a: a.update({'v': np.zeros(3)}), r'not in resnet50: v \[3\]'),
+    (nan, r'conv2/weights \(3, 3, 128, 128\) has NaN'),
+  ],
+)
+def test_strict_both_ways(tmp_path, resnet, change, words):
+  checkpoint = rewrite(tmp_path, resnet, change)
+  with pytest.raises(errors.InputError, match=words) as caught:
+    slim.read(checkpoint, 'resnet50')
+  assert '\n' not in str(caught.value)
+
+
+def test_refuses_another_architecture(resnet):
+  with pytest.raises(errors.InputError, match='it is of resnet50'):
+    slim.read(resnet, 'inception_v3')
+
+
+def test_refuses_files_that_are_cut(resnet, tmp_path):
+  for suffix in ('.index', '.data-00000-of-00001'):
+    prefix = rewrite(tmp_path, resnet)
+    path = pathlib.Path(f'{prefix}{suffix}')
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(errors.InputError, match='damaged'):
+      slim.read(prefix, 'resnet50')
+
+
+def test_binary_refuses_in_one_line(tmp_path):
+  text = tmp_path / 'text.ckpt'
+  text.write_text('no checkpoint')
+  output = tmp_path / 'out.npz'
+  for checkpoint, model, to, words in [
+    (text, 'resnet50', output, 'damaged'),
+    (text, 'resnet50', tmp_path / 'out.h5', '.npz'),
+    (text, 'resnet50', tmp_path / 'no' / 'out.npz', 'folder'),
+    (text, 'vgg16', output, 'vgg16'),
+  ]:
+    done = run(
+      f'--checkpoint={checkpoint}', f'--model={model}', f'--output={to}'
+    )
+    assert done.returncode == 2, done
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith('import_slim.py: '), done.stderr
+    assert words in line
+    assert 'Traceback' not in done.stderr
+    assert not output.exists()
