@@ -23,6 +23,25 @@ def run(main: Callable[[Sequence[str]], None]) -> None:
   app.run(lambda argv: _refuse_unusable(main, argv), flags_parser=_parse)
 
 
+def import_tensorflow() -> None:
+  """Imports TensorFlow without what it writes before its logging is set up.
+
+  Errors are exceptions and come through; the lines are about CPU instructions
+  and missing GPU drivers.
+  """
+  stderr = os.dup(2)
+  nowhere = os.open(os.devnull, os.O_WRONLY)
+  try:
+    os.dup2(nowhere, 2)
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()
+  finally:
+    os.dup2(stderr, 2)
+    os.close(stderr)
+    os.close(nowhere)
+
+
 def _parse(argv: Sequence[str]) -> list[str]:
   try:
     return flags.FLAGS(list(argv))

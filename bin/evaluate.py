@@ -20,6 +20,7 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def main(_) -> None:
+  cli.import_tensorflow()
   from transfusion_tf import experiment
 
   run_dir, split, which = _RUN_DIR.value, _SPLIT.value, _CHECKPOINT.value

@@ -32,6 +32,7 @@ def main(_) -> None:
   output_dir = _OUTPUT_DIR.value
   if not output_dir or not _DATA_DIR.value:
     raise errors.InputError('--data_dir and --output_dir are needed to run')
+  cli.import_tensorflow()
   _run(plans, output_dir)
   from transfusion_tf.paper import quickstart
 
@@ -42,12 +43,12 @@ def main(_) -> None:
 def _run(plans, output_dir):
   import keras
 
-  from transfusion_tf import experiment
+  from transfusion_tf import launch
 
   for number, plan in enumerate(plans, start=1):
     print(f'== Run {number} of {len(plans)}: {plan.key}', flush=True)
     keras.backend.clear_session()
-    experiment.run(
+    launch.run(
       plan.at(output_dir, _DATA_DIR.value), os.path.join(output_dir, plan.key)
     )
 

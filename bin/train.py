@@ -103,11 +103,12 @@ def _experiment() -> config.Experiment:
 
 
 def main(_) -> None:
-  from transfusion_tf import experiment
+  cli.import_tensorflow()
+  from transfusion_tf import launch
 
   run_dir = _RUN_DIR.value
   print(f'Run folder: {run_dir}')
-  result = experiment.run(_experiment(), run_dir)
+  result = launch.run(_experiment(), run_dir)
   for name, found in result['test'].items():
     print(
       f'test {name} {found["value"]:.4f} '

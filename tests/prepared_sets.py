@@ -5,7 +5,7 @@ import tensorflow_datasets as tfds
 
 from transfusion_tf import config
 from transfusion_tf import tasks
-from transfusion_tf.input import pipeline
+from transfusion_tf.input import order
 from transfusion_tf.input import prepared
 
 GRADES = tfds.features.ClassLabel(names=list('01234'))
@@ -96,4 +96,4 @@ def source(data_dir, name='retina', seed=0, **changes):
   """The input of `experiment`."""
   data = experiment(data_dir, **changes).data
   opened = prepared.open_dataset(str(data_dir), name)
-  return pipeline.Source(opened, tasks.of(opened.features, data), data, seed)
+  return order.Source(opened, tasks.of(opened.features, data), data, seed)

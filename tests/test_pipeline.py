@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf.input import order
 from transfusion_tf.input import pipeline
 from transfusion_tf.input import prepared
 
@@ -54,6 +55,47 @@ def test_starting_late_gives_what_would_have_come(data_dir, start_step):
   tf.nest.map_structure(np.testing.assert_array_equal, got, expected)
 
 
+@pytest.mark.parametrize('subset', [0, 48])
+@pytest.mark.parametrize('num_workers', [1, 2, 4])
+def test_workers_share_each_epoch_and_each_batch(data_dir, num_workers, subset):
+  """Four lanes: the global batches are the same on 1, 2 and 4 workers."""
+  source = prepared_sets.source(data_dir, data__subset=subset)
+  shares = [
+    [
+      list(pipeline.train(source, 8, 5, share).take(12).as_numpy_iterator())
+      for share in (
+        order.Share.of_worker(w, workers, total_lanes=4) for w in range(workers)
+      )
+    ]
+    for workers in (1, num_workers)
+  ]
+  alone, together = (
+    [np.concatenate([b[n]['image'] for b in workers]) for n in range(12)]
+    for workers in shares
+  )
+  np.testing.assert_array_equal(alone, together)
+
+
+def test_lanes_of_files_cover_an_epoch_once(data_dir):
+  for total in (2, 3):
+    names = [
+      name
+      for lane in range(total)
+      for name in _names(
+        pipeline.train(_plain(data_dir), 6, 0, order.Share((lane,), total))
+        .take(16)
+        .as_numpy_iterator()
+      )
+    ]
+    assert len(names) == 96
+    assert len(set(names)) == 96
+
+
+def test_a_batch_that_does_not_divide_is_refused(data_dir):
+  with pytest.raises(errors.InputError, match='batch of 9'):
+    pipeline.train(_plain(data_dir), 9, 0, order.Share.of_worker(0, 2))
+
+
 @pytest.mark.parametrize('batch_size', [1, 8, 33, 50])
 def test_evaluation_gives_each_row_once_and_fills_up(data_dir, batch_size):
   source = prepared_sets.source(data_dir)
@@ -80,10 +122,10 @@ def test_targets_belong_to_their_images(data_dir):
 
 def test_subsets_nest_and_have_their_size(data_dir):
   index = prepared_sets.source(data_dir).prepared.index('train')
-  small, large = (pipeline.subset_rows(index, n, seed=0) for n in (21, 60))
+  small, large = (order.subset_rows(index, n, seed=0) for n in (21, 60))
   assert (small.sum(), large.sum()) == (21, 60)
   assert large[small].all()
-  other = pipeline.subset_rows(index, 21, seed=1)
+  other = order.subset_rows(index, 21, seed=1)
   assert (other != small).any()
   # Whole patients: at most one is cut.
   patients = collections.Counter(index.patient_ids[small])

@@ -138,8 +138,15 @@ class Train:
   # Checkpoint that is judged on the test set: `best` on validation or `final`.
   # The paper does not say which it took.
   select: str = 'best'
+  # The same bits on every run: fixed threads and deterministic kernels.
   deterministic: bool = False
-  precision: str = 'float32'
+  precision: str = 'float32'  # Or `mixed_bfloat16`, `mixed_float16`.
+  # Parts of an epoch that are read apart (`input.order`); 0 is one a worker.
+  # Fixed, the number of workers does not change which batches a run sees.
+  lanes: int = 0
+  # Batch norm over the global batch instead of each device's. Off, as in the
+  # paper's batch of 8 on one device.
+  sync_batch_norm: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,6 +155,11 @@ class Runtime:
 
   data_dir: str
   strategy: str = 'auto'
+  tpu: str = ''  # Name of a TPU, or `local`.
+  num_virtual_cpus: int = 0  # To try several devices on one.
+  # Steps in one call of the compiled loop; 0 is about a second's worth, or 10
+  # where several workers must agree.
+  steps_per_call: int = 0
   eval_batch_size: int = 0  # 0: the training batch size.
   checkpoint_every: int = 0  # Steps; 0: at every evaluation.
   keep_checkpoints: int = 3  # Besides step 0 and the best.

@@ -1,10 +1,9 @@
-"""Prepared data sets as tf.data.
+"""Prepared data sets as batches.
 
-Training is an endless sequence of examples, numbered by one counter g over
-the whole run: epoch g // N holds each of the N examples once, in an order
-drawn from (seed, epoch), and the augmentation of place g is drawn from
-(seed, g). A run that starts at step s therefore sees just what an
-uninterrupted one sees from there on; what comes before is skipped undecoded.
+Training is an endless sequence of places: the batch of step s holds places
+s * B to (s + 1) * B - 1 of the run. `order` says which example has a place,
+and its augmentation is drawn from (seed, place). A run that starts at step s
+therefore sees just what an uninterrupted one sees from there on.
 
 Evaluation passes over a split once, in stored order, each example exactly
 once; the last batch is filled up with rows of weight 0.
@@ -12,64 +11,55 @@ once; the last batch is filled up with rows of weight 0.
 
 from collections.abc import Iterator
 import contextlib
-import dataclasses
 
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import tasks
+from transfusion_tf.input import order
 from transfusion_tf.input import prepared as prepared_lib
 from transfusion_tf.input import preprocess
 
-# Undecoded records to draw from. A set smaller than this is shuffled
-# perfectly; a larger one also has the order of its files shuffled.
-_SHUFFLE_BUFFER = 16_384
-_INTERLEAVED_FILES = 16
-
-
-@dataclasses.dataclass(frozen=True)
-class Source:
-  """Where examples come from and what they become."""
-
-  prepared: prepared_lib.Prepared
-  task: tasks.Task
-  data: config.Data
-  seed: int
-
-
-def num_train_examples(source: Source) -> int:
-  """N, the examples of an epoch, after `data.subset`."""
-  total = source.prepared.num_examples(prepared_lib.TRAIN)
-  if source.data.subset > total:
-    raise errors.InputError(
-      f'subset of {source.data.subset} of {total} training examples in '
-      f'{source.prepared.directory}; ask for fewer'
-    )
-  return source.data.subset or total
+_ALL = order.Share()
 
 
 def train(
-  source: Source, batch_size: int, start_step: int = 0
+  source: order.Source,
+  batch_size: int,
+  start_step: int = 0,
+  share: order.Share = _ALL,
 ) -> 'tf.data.Dataset':
   """Endless training batches from step `start_step` on.
 
+  Args:
+    source: Where examples come from.
+    batch_size: Global, over all workers.
+    start_step: Steps that lie behind.
+    share: This worker's part.
+
   Returns:
     Batches of image (uint8 [B, C, C, 3]), draw ([B, NUM_DRAWS]), targets and
-    mask ([B, K]), in which B is `batch_size`.
+    mask ([B, K]), in which B is this worker's part of `batch_size`.
+
+  Raises:
+    InputError: The batch does not divide among the lanes.
   """
-  per_epoch = num_train_examples(source)
-  first_epoch, done = divmod(start_step * batch_size, per_epoch)
-  select = _selection(source)
+  lane_batch = order.divided(batch_size, share.total_lanes, 'batch')
 
-  def epoch(number):
-    records = select(_shuffled(source, number))
-    already = tf.where(number == first_epoch, np.int64(done), np.int64(0))
-    return records.skip(already)
+  selection = order.selection(source)
 
-  def load(counter, example):
-    draw = preprocess.draws(source.seed, counter)
+  def examples(lane):
+    numbered = order.lane_examples(
+      source, selection, lane, share.total_lanes, start_step * lane_batch
+    )
+    return numbered.map(lambda number, example: (place(number, lane), example))
+
+  def place(number, lane):
+    batch, within = number // lane_batch, number % lane_batch
+    return batch * batch_size + lane * lane_batch + within
+
+  def load(place, example):
+    draw = preprocess.draws(source.seed, place)
     targets, mask = source.task.targets(example)
     return {
       'image': preprocess.decode(
@@ -83,24 +73,41 @@ def train(
       'mask': mask,
     }
 
-  examples = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
-  examples = examples.flat_map(epoch).enumerate(start_step * batch_size)
-  batches = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(
-    batch_size, drop_remainder=True
+  lanes = tf.data.Dataset.from_tensor_slices(np.array(share.lanes, np.int64))
+  batches = (
+    lanes.interleave(examples, len(share.lanes), block_length=lane_batch)
+    .map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    .batch(lane_batch * len(share.lanes), drop_remainder=True)
+    .prefetch(tf.data.AUTOTUNE)
   )
-  return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+  return batches.with_options(_options())
 
 
 def evaluation(
-  source: Source, split: str, batch_size: int
+  source: order.Source,
+  split: str,
+  batch_size: int,
+  worker: int = 0,
+  num_workers: int = 1,
 ) -> 'tf.data.Dataset':
-  """Each example of `split` once.
+  """Each example of `split` once, over all workers.
+
+  Every worker gets equally many batches, for a strategy steps together.
+
+  Args:
+    source: Where examples come from.
+    split: Name of the split.
+    batch_size: Of one worker's batch.
+    worker: Number of this worker.
+    num_workers: How many there are.
 
   Returns:
     Batches of image (uint8 [B, S, S, 3]), row (int64 [B], the place in the
     stored order, which `Prepared.index` shares) and weight (float32 [B], 0
-    for the rows that fill up the last batch).
+    for the rows that fill up).
   """
+  total = source.prepared.num_examples(split)
+  num_batches = -(-total // (batch_size * num_workers))
 
   def load(row, record):
     encoded = source.prepared.parse(record)['image']
@@ -110,25 +117,29 @@ def evaluation(
       'weight': 1.0,
     }
 
-  def fill(batch):
-    missing = batch_size - tf.shape(batch['row'])[0]
-    return {
-      name: tf.ensure_shape(
-        tf.pad(x, [[0, missing]] + [[0, 0]] * (x.shape.rank - 1)),
-        [batch_size, *x.shape[1:]],
-      )
-      for name, x in batch.items()
+  size = source.data.image_size
+  filling = tf.data.Dataset.from_tensors(
+    {
+      'image': np.zeros([size, size, 3], np.uint8),
+      'row': np.int64(0),
+      'weight': 0.0,
     }
-
-  examples = source.prepared.records(split).enumerate()
-  batches = examples.map(load, num_parallel_calls=tf.data.AUTOTUNE).batch(
-    batch_size
+  ).repeat()
+  return (
+    source.prepared.records(split)
+    .enumerate()
+    .shard(num_workers, worker)
+    .map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    .concatenate(filling)
+    .batch(batch_size, drop_remainder=True)
+    .take(num_batches)
+    .prefetch(tf.data.AUTOTUNE)
+    .with_options(_options())
   )
-  return batches.map(fill).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
 @contextlib.contextmanager
-def naming_bad_images(source: Source) -> Iterator[None]:
+def naming_bad_images(source: order.Source) -> Iterator[None]:
   """Turns TensorFlow's error about an image into one that names the image.
 
   Raises:
@@ -139,20 +150,25 @@ def naming_bad_images(source: Source) -> Iterator[None]:
     yield
   except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
     for split in source.prepared.splits:
-      for row, record in enumerate(_readable_records(source.prepared, split)):
-        encoded = source.prepared.parse(record)['image']
-        try:
-          preprocess.decode(encoded, source.data.image_size)
-        except tf.errors.InvalidArgumentError as error:
-          name = source.prepared.index(split).image_ids[row]
-          raise errors.InputError(
-            f'{source.prepared.directory}: image {name} of split {split} does '
-            f'not decode ({error.message}); remove it and prepare again'
-          ) from None
+      _refuse_bad_images(source, split)
     raise
 
 
-def _readable_records(prepared, split):
+def _refuse_bad_images(source, split):
+  directory = source.prepared.directory
+  for row, record in enumerate(_readable_records(source.prepared, split)):
+    encoded = source.prepared.parse(record)['image']
+    try:
+      preprocess.decode(encoded, source.data.image_size)
+    except tf.errors.InvalidArgumentError as error:
+      name = source.prepared.index(split).image_ids[row]
+      raise errors.InputError(
+        f'{directory}: image {name} of split {split} does not decode '
+        f'({error.message}); remove it and prepare again'
+      ) from None
+
+
+def _readable_records(prepared: prepared_lib.Prepared, split):
   try:
     yield from prepared.records(split)
   except tf.errors.DataLossError as error:
@@ -162,83 +178,11 @@ def _readable_records(prepared, split):
     ) from None
 
 
-def subset_rows(index: prepared_lib.Index, count: int, seed: int) -> np.ndarray:
-  """[N] bool: the `count` examples of a subset, whole patients first.
-
-  Patients are ordered by a hash, so that a smaller subset lies inside a
-  larger one of the same seed. The paper does not say how it drew its 5 000 to
-  100 000 images (Tables 3 and 4).
-  """
-  patients = _order(index.patient_ids, seed)
-  images = _order(index.image_ids, seed)
-  chosen = np.zeros(len(index), bool)
-  chosen[np.lexsort((images, patients))[:count]] = True
-  return chosen
-
-
-def _order(names, seed):
-  return tf.strings.to_hash_bucket_strong(
-    names, np.iinfo(np.int64).max, key=[seed, 0]
-  ).numpy()
-
-
-def _shuffled(source, epoch):
-  """The training records of one epoch, in its order, parsed."""
-  seed = tf.random.stateless_uniform(
-    [],
-    seed=tf.stack([np.int64(source.seed), epoch]),
-    minval=None,
-    maxval=None,
-    dtype=tf.int64,
-  )
-  files = tf.data.Dataset.from_tensor_slices(
-    source.prepared.files(prepared_lib.TRAIN)
-  )
-  records = files.shuffle(_SHUFFLE_BUFFER, seed=seed).interleave(
-    tf.data.TFRecordDataset, cycle_length=_INTERLEAVED_FILES
-  )
-  return records.shuffle(_SHUFFLE_BUFFER, seed=seed).map(source.prepared.parse)
-
-
-def _selection(source):
-  """What `data.subset` and `data.shuffle_labels` make of parsed examples."""
-  data = source.data
-  if not data.subset and not data.shuffle_labels:
-    return lambda examples: examples
-  index = source.prepared.index(prepared_lib.TRAIN)
-  rows = tf.lookup.StaticHashTable(
-    tf.lookup.KeyValueTensorInitializer(
-      index.image_ids, np.arange(len(index), dtype=np.int64)
-    ),
-    default_value=-1,
-  )
-  chosen = np.ones(len(index), bool)
-  if data.subset:
-    chosen = subset_rows(index, data.subset, data.subset_seed)
-  labels = index.labels
-  if data.shuffle_labels:
-    labels = shuffled_labels(index, source.seed)
-
-  def relabel(example):
-    row = rows.lookup(example['image_id'])
-    return example | tf.nest.map_structure(lambda x: tf.gather(x, row), labels)
-
-  def select(examples):
-    examples = examples.filter(
-      lambda e: tf.gather(chosen, rows.lookup(e['image_id']))
-    )
-    return examples.map(relabel) if data.shuffle_labels else examples
-
-  return select
-
-
-def shuffled_labels(index: prepared_lib.Index, seed: int) -> dict:
-  """The labels of other examples: a control in which nothing can be learned."""
-  order = np.random.default_rng(seed).permutation(len(index))
-  return tf.nest.map_structure(lambda labels: labels[order], index.labels)
-
-
 def _options():
   options = tf.data.Options()
   options.deterministic = True
+  # Workers and replicas are told their part here; see `order.Share`.
+  options.experimental_distribute.auto_shard_policy = (
+    tf.data.experimental.AutoShardPolicy.OFF
+  )
   return options

@@ -63,6 +63,10 @@ class Prepared:
     """The split's record files, in stored order."""
     return [os.fspath(path) for path in self._split(split).filepaths]
 
+  def file_lengths(self, split: str) -> list[int]:
+    """The number of records in each of `files`."""
+    return list(self._split(split).shard_lengths)
+
   def parse(self, record: 'tf.Tensor') -> dict:
     """One serialized record -> features; the image stays encoded."""
     example = self.features.deserialize_example(

@@ -9,6 +9,7 @@ a layer moves no weight, and `read` needs no model.
 """
 
 from collections.abc import Collection
+import contextlib
 import os
 import re
 
@@ -32,29 +33,52 @@ class Checkpoints:
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     counters: dict[str, tf.Variable],
+    writes: bool = True,
   ):
-    """Opens RUN/checkpoints; `optimizer` is built, `counters` holds `step`."""
+    """Opens RUN/checkpoints.
+
+    Args:
+      directory: RUN/checkpoints.
+      model: Its weights and random states are saved.
+      optimizer: Built on the model.
+      counters: `step` and what else belongs to it.
+      writes: False in workers but the chief: all hold the same values.
+    """
     self._directory = directory
+    self._writes = writes
     self._step = counters['step']
     self._checkpoint = tf.train.Checkpoint(
       **{
-        _MODEL: _by_path(model.variables),
+        _MODEL: _by_path(model.weights),
+        _RANDOM: _by_order(_random_states(model)),
         _OPTIMIZER: _by_path(optimizer.variables),
         _COUNTERS: tf.train.Checkpoint(**counters),
       }
     )
 
   def save(self) -> None:
-    """Writes the checkpoint of the current step; a later one may not be cut."""
+    """Writes the checkpoint of the current step, if there is none yet.
+
+    Raises:
+      RunError: It cannot be written; the earlier ones are as they were.
+    """
     final = os.path.join(self._directory, folder(int(self._step.numpy())))
-    if tf.io.gfile.exists(final):
+    if not self._writes or tf.io.gfile.exists(final):
       return
     partial = f'{final}.partial'
-    if tf.io.gfile.exists(partial):
-      tf.io.gfile.rmtree(partial)
-    tf.io.gfile.makedirs(partial)
-    self._checkpoint.write(os.path.join(partial, 'checkpoint'))
-    tf.io.gfile.rename(partial, final)
+    try:
+      if tf.io.gfile.exists(partial):
+        tf.io.gfile.rmtree(partial)
+      tf.io.gfile.makedirs(partial)
+      self._checkpoint.write(os.path.join(partial, 'checkpoint'))
+      tf.io.gfile.rename(partial, final)
+    except (OSError, tf.errors.OpError) as error:
+      with contextlib.suppress(OSError, tf.errors.OpError):
+        tf.io.gfile.rmtree(partial)
+      raise errors.RunError(
+        f'{final} cannot be written ({error}); the checkpoints before it are '
+        'intact: free space and start the same command again'
+      ) from None
 
   def restore_newest(self) -> int | None:
     """Restores the newest readable checkpoint; its step, or None if none."""
@@ -62,7 +86,7 @@ class Checkpoints:
       try:
         self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
         return step
-      except (tf.errors.OpError, AssertionError) as error:
+      except (tf.errors.OpError, AssertionError, IndexError) as error:
         print(f'checkpoint of step {step} is damaged, trying an older: {error}')
     return None
 
@@ -72,7 +96,7 @@ class Checkpoints:
 
   def prune(self, keep: Collection[int]) -> None:
     """Deletes the checkpoints of all steps but `keep`."""
-    for step in steps(self._directory):
+    for step in steps(self._directory) if self._writes else ():
       if step not in keep:
         tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))
 
@@ -115,7 +139,7 @@ def read(directory: str, step: int) -> dict[str, np.ndarray]:
       for name in reader.get_variable_to_shape_map()
       if name.startswith(f'{_MODEL}/')
     }
-  except (tf.errors.OpError, ValueError) as error:
+  except (tf.errors.OpError, IndexError, ValueError) as error:
     raise errors.InputError(
       f'{prefix(directory, step)}: unreadable checkpoint: {error}'
     ) from None

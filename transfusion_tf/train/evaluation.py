@@ -1,6 +1,7 @@
 """Scores of a whole split: each example exactly once."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 
 import numpy as np
 import tensorflow as tf
@@ -11,33 +12,37 @@ _Forward = Callable[['tf.Tensor'], 'tf.Tensor']
 class Evaluator:
   """Runs a function of images over a split, on every replica."""
 
-  def __init__(self, strategy: tf.distribute.Strategy, forward: _Forward):
+  def __init__(
+    self,
+    strategy: tf.distribute.Strategy,
+    forward: _Forward,
+    on_batch: Callable[[], None] = lambda: None,
+  ):
     """`forward` maps uint8 images [b, S, S, 3] to outputs [b, K]."""
     self._strategy = strategy
+    self._on_batch = on_batch
 
     @tf.function
     def outputs(batch):
-      per_replica = strategy.run(lambda b: forward(b['image']), (batch,))
-      return strategy.gather(per_replica, axis=0)
+      found = strategy.run(lambda b: forward(b['image']), (batch,))
+      return [
+        strategy.gather(x, axis=0)
+        for x in (found, batch['row'], batch['weight'])
+      ]
 
     self._outputs = outputs
 
-  def __call__(
-    self, dataset: 'tf.data.Dataset', num_examples: int
-  ) -> np.ndarray:
+  def __call__(self, dataset: Iterable, num_examples: int) -> np.ndarray:
     """Outputs in stored order: [num_examples, K] float32.
 
     Args:
-      dataset: What `pipeline.evaluation` makes.
+      dataset: Distributed batches of what `pipeline.evaluation` makes.
       num_examples: Size of the split.
     """
     found, seen = None, np.zeros(num_examples, int)
-    for batch in self._strategy.experimental_distribute_dataset(dataset):
-      outputs = self._outputs(batch).numpy()
-      row, weight = (
-        self._strategy.gather(batch[key], axis=0).numpy()
-        for key in ('row', 'weight')
-      )
+    for batch in dataset:
+      outputs, row, weight = (x.numpy() for x in self._outputs(batch))
+      self._on_batch()
       real = weight > 0
       if found is None:
         found = np.zeros((num_examples, outputs.shape[1]), outputs.dtype)

@@ -19,23 +19,37 @@ Row = dict[str, Any]
 class History:
   """The rows of one run, kept in step with the file."""
 
-  def __init__(self, path: str, headline: str):
-    """Reads what is there; `headline` names the metric that judges a row."""
+  def __init__(self, path: str, headline: str, writes: bool = True):
+    """Reads what is there.
+
+    Args:
+      path: RUN/metrics.jsonl.
+      headline: The metric that judges a row.
+      writes: Whether to keep the file; False in workers but the chief.
+    """
     self._path = path
     self._headline = headline
+    self._writes = writes
     self.rows = read(path) if tf.io.gfile.exists(path) else []
 
   def truncate(self, step: int | None) -> None:
     """Forgets what was written after `step`; everything if None."""
     self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
-    with tf.io.gfile.GFile(self._path, 'w') as file:
-      for row in self.rows:
-        file.write(_line(row))
+    if self._writes:
+      partial = f'{self._path}.partial'
+      with tf.io.gfile.GFile(partial, 'w') as file:
+        file.write(''.join(map(_line, self.rows)))
+      tf.io.gfile.rename(partial, self._path, overwrite=True)
 
   def append(self, row: Row) -> None:
     self.rows.append(row)
-    with tf.io.gfile.GFile(self._path, 'a') as file:
-      file.write(_line(row))
+    if self._writes:
+      with tf.io.gfile.GFile(self._path, 'a') as file:
+        file.write(_line(row))
+
+  def has(self, step: int) -> bool:
+    """Whether `step` was evaluated."""
+    return any(row['step'] == step for row in self.rows)
 
   @property
   def best(self) -> Row | None:

@@ -1,6 +1,7 @@
 """The outer loop: train, evaluate, keep, stop. The inner one is in `step`."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 import dataclasses
 import math
 import time
@@ -27,6 +28,7 @@ class Schedule:
   checkpoint_every: int
   patience: int = 0
   keep_checkpoints: int = 3
+  steps_per_call: int = 0  # 0: as many as take about a second.
 
   def next_stop(self, step: int) -> int:
     """The next step at which the loop looks up from training."""
@@ -42,14 +44,16 @@ class Hooks:
   """What the loop asks of the run.
 
   Attributes:
-    batches: Start step -> iterator over distributed batches.
+    batches: Start step -> iterable of distributed batches.
     validate: The validation metrics of the model as it is now.
     on_row: Called with each row of metrics.jsonl and the rate in images/s.
+    on_call: Called after each call of the compiled steps.
   """
 
-  batches: Callable[[int], object]
+  batches: Callable[[int], Iterable]
   validate: Callable[[], dict[str, float]]
   on_row: Callable[[history_lib.Row, float], None]
+  on_call: Callable[[], None] = lambda: None
 
 
 class Loop:
@@ -63,57 +67,65 @@ class Loop:
     history: history_lib.History,
     schedule: Schedule,
     hooks: Hooks,
-    batch_size: int,
+    progress: progress_lib.Progress,
   ):
+    """All workers of a run make the same loop; the chief's writes."""
     self._stepper = stepper
     self._learning_rate = learning_rate
     self._checkpoints = checkpoints
     self._history = history
     self._schedule = schedule
     self._hooks = hooks
-    self._batch_size = batch_size
-    self._steps_per_call = 1
+    self._progress = progress
+    self._steps_per_call = schedule.steps_per_call or 1
 
-  def run(self, title: str) -> bool:
+  def run(self) -> bool:
     """Starts or continues; returns whether it stopped before the schedule."""
-    start = self._checkpoints.restore_newest()
-    self._history.truncate(start)
     stepper, schedule = self._stepper, self._schedule
-    progress = progress_lib.Progress(
-      title, stepper.step, schedule.total, self._batch_size
-    )
-    if start is None:
-      self._evaluate(progress, rate=0.0)
-      self._save()
-    else:
-      progress.note(f'continuing from step {start}')
+    self._start()
     batches = None
     while not (early := self._is_over()) and stepper.step < schedule.total:
-      batches = batches or iter(self._hooks.batches(stepper.step))
-      rate = self._advance(batches, schedule.next_stop(stepper.step), progress)
+      if batches is None:
+        batches = iter(self._hooks.batches(stepper.step))
+      rate = self._advance(batches, schedule.next_stop(stepper.step))
       if schedule.evaluates(stepper.step):
-        self._evaluate(progress, rate)
+        self._evaluate(rate)
       self._save()
-    progress.close()
+    self._progress.close()
     return early and stepper.step < schedule.total
+
+  def _start(self):
+    """Restores, and evaluates where the last sitting did not get to it."""
+    start = self._checkpoints.restore_newest()
+    self._history.truncate(start)
+    self._progress.start(self._stepper.step, self._schedule.total)
+    if start is not None:
+      self._progress.note(f'continuing from step {start}')
+    if self._history.has(self._stepper.step):
+      self._stepper.drain()
+    elif self._schedule.evaluates(self._stepper.step):
+      self._evaluate(rate=0.0)
+    self._save()
 
   def _is_over(self):
     patience = self._schedule.patience
     return bool(patience) and self._history.evaluations_since_best >= patience
 
-  def _advance(self, batches, target, progress):
+  def _advance(self, batches, target):
     """Trains up to step `target`; returns images per second."""
     stepper, first, began = self._stepper, self._stepper.step, time.monotonic()
     while stepper.step < target:
       num_steps = min(self._steps_per_call, target - stepper.step)
       called = time.monotonic()
       stepper(batches, tf.constant(num_steps, tf.int64))
-      progress.update(stepper.step)
-      if time.monotonic() - called < _SECONDS_PER_CALL / 2:
-        self._steps_per_call *= 2
+      self._progress.update(stepper.step)
       self._refuse_nonsense()
+      self._hooks.on_call()
+      if not self._schedule.steps_per_call:
+        if time.monotonic() - called < _SECONDS_PER_CALL / 2:
+          self._steps_per_call *= 2
     seconds = time.monotonic() - began
-    return (target - first) * self._batch_size / seconds
+    return (target - first) * stepper.batch_size / seconds
 
   def _refuse_nonsense(self):
     bad = int(self._stepper.counters['bad_step'].numpy())
@@ -123,22 +135,23 @@ class Loop:
         '--learning_rate; the last checkpoint before it is kept'
       )
 
-  def _evaluate(self, progress, rate):
+  def _evaluate(self, rate):
     step = self._stepper.step
+    validation = history_lib.finite(self._hooks.validate())
     loss = self._stepper.drain()
     row = {
       'step': step,
       'loss': loss if step else None,
       'learning_rate': self._learning_rate(step),
-      'validation': history_lib.finite(self._hooks.validate()),
+      'validation': validation,
     }
     self._history.append(row)
     self._hooks.on_row(row, rate)
-    progress.note(_describe(row, self._schedule.total, rate))
+    self._progress.note(_describe(row, self._schedule.total, rate))
 
   def _save(self):
-    # After the row is written: a checkpoint without its row would leave a gap
-    # in metrics.jsonl, a row without its checkpoint is written again.
+    # After the row is written: a row without its checkpoint is forgotten and
+    # comes again, a checkpoint that lacks its row would need evaluating.
     self._checkpoints.save()
     best = self._history.best
     recent = self._checkpoints.steps()[-self._schedule.keep_checkpoints :]

@@ -32,13 +32,18 @@ def schedule(
 
 
 def make(
-  settings: config.Optimizer, rate: schedules.WarmUpSteps
+  settings: config.Optimizer,
+  rate: schedules.WarmUpSteps,
+  precision: str = 'float32',
 ) -> keras.optimizers.Optimizer:
-  """The optimizer that follows `rate`.
+  """The optimizer that follows `rate`; it scales the loss in float16.
 
   Raises:
     InputError: No optimizer of that name.
   """
   if settings.name not in _OPTIMIZERS:
     raise errors.unknown('optimizer', settings.name, _OPTIMIZERS)
-  return _OPTIMIZERS[settings.name](settings, rate)
+  optimizer = _OPTIMIZERS[settings.name](settings, rate)
+  if precision == 'mixed_float16':
+    return keras.optimizers.LossScaleOptimizer(optimizer)
+  return optimizer

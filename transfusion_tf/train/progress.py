@@ -11,16 +11,22 @@ _SECONDS_BETWEEN_LINES = 15.0
 class Progress:
   """Steps done, rate and time left; `note` prints a line beside them."""
 
-  def __init__(self, title: str, start: int, total: int, batch_size: int):
+  def __init__(self, title: str, batch_size: int, shows: bool = True):
+    """`shows` is False in workers but the chief."""
     self._title = title
     self._batch_size = batch_size
-    self._start, self._total = start, total
+    self._shows = shows
+    self._bar = None
+
+  def start(self, step: int, total: int) -> None:
+    """Begins at `step` of `total`."""
+    self._start, self._total = step, total
     self._bar = tqdm.tqdm(
-      desc=title,
-      initial=start,
+      desc=self._title,
+      initial=step,
       total=total,
       unit='step',
-      disable=not sys.stderr.isatty(),
+      disable=not self._shows or not sys.stderr.isatty(),
       dynamic_ncols=True,
     )
     self._began = self._printed = time.monotonic()
@@ -40,6 +46,8 @@ class Progress:
 
   def note(self, line: str) -> None:
     """Prints a line that stays."""
+    if not self._shows:
+      return
     tqdm.tqdm.write(f'[{self._title}] {line}')
     sys.stdout.flush()
 

@@ -18,6 +18,7 @@ class Stepper:
   """Trains a model, step by step, under a strategy.
 
   Attributes:
+    batch_size: Global.
     counters: `step`; `loss_sum` and `loss_steps` since the last `drain`;
       `bad_step`, the first step whose loss was not finite, or -1. All are
       part of a checkpoint.
@@ -51,7 +52,7 @@ class Stepper:
     self._optimizer = optimizer
     self._prepare = prepare
     self._loss = loss
-    self._batch_size = batch_size
+    self.batch_size = batch_size
     self._weight_decay = weight_decay
     self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
     # Gradients alone: with several replicas the update does not compile.
@@ -97,14 +98,21 @@ class Stepper:
       losses = self._loss(
         tf.cast(logits, tf.float32), batch['targets'], batch['mask']
       )
-      loss = tf.reduce_sum(losses) / self._batch_size
+      loss = tf.reduce_sum(losses) / self.batch_size
       if self._weight_decay:
         penalty = tf.add_n([tf.nn.l2_loss(v) for v in self._decayed])
         loss += (
           self._weight_decay * penalty / self._strategy.num_replicas_in_sync
         )
+      scaled = self._scale(loss)
     variables = [v.value for v in self._model.trainable_variables]
-    return loss, tape.gradient(loss, variables)
+    return loss, tape.gradient(scaled, variables)
+
+  def _scale(self, loss):
+    """Half precision wants gradients away from zero; `apply` scales back."""
+    if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
+      return self._optimizer.scale_loss(loss)
+    return loss
 
   def _count(self, loss):
     counters = self.counters
