@@ -1,0 +1,123 @@
+"""Files inside archives, read without unpacking.
+
+Kaggle's sets come as `train.zip.001`, `train.zip.002`, ...: one zip archive,
+cut; ImageNet as a tar of tars. A path into an archive is `ARCHIVE::MEMBER`;
+the member of a tar is `OFFSET+SIZE`, so that it is found at once.
+"""
+
+from collections.abc import Iterator
+import functools
+import io
+import os
+import pathlib
+import tarfile
+import zipfile
+
+from transfusion_tf import errors
+
+_INSIDE = '::'
+
+
+def is_inside(path: str) -> bool:
+  """Whether a path leads into an archive."""
+  return _INSIDE in path
+
+
+def zip_members(archive: str | os.PathLike) -> list[str]:
+  """Paths of the files in `X.zip`, or in `X.zip.001` and the other parts."""
+  return [
+    f'{archive}{_INSIDE}{info.filename}'
+    for info in _open_zip(str(archive)).infolist()
+    if not info.is_dir()
+  ]
+
+
+def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
+  """(name, path) of the files in a tar, or in a tar that lies in a tar."""
+  archive, _, place = str(path).partition(_INSIDE)
+  try:
+    with open(archive, 'rb') as file:
+      file.seek(int(place.split('+')[0]) if place else 0)
+      with tarfile.open(fileobj=file, mode='r:') as tar:
+        for info in tar:
+          if info.isfile():
+            place = f'{info.offset_data}+{info.size}'
+            yield info.name, f'{archive}{_INSIDE}{place}'
+  except tarfile.TarError as error:
+    raise errors.InputError(f'{path} is not a whole tar: {error}') from None
+  except FileNotFoundError:
+    raise errors.InputError(f'no {archive}; see data/README.md') from None
+
+
+def read(path: str) -> bytes:
+  """The bytes of a file in an archive.
+
+  Raises:
+    OSError: It is not there, or the archive is damaged at its place.
+  """
+  archive, member = path.split(_INSIDE, 1)
+  if archive.endswith('.tar'):
+    offset, size = map(int, member.split('+'))
+    with open(archive, 'rb') as file:
+      file.seek(offset)
+      return file.read(size)
+  try:
+    return _open_zip(archive).read(member)
+  except KeyError:
+    raise FileNotFoundError(f'{member} is not in {archive}') from None
+  except (zipfile.BadZipFile, EOFError, ValueError) as error:
+    raise OSError(f'{archive} is damaged: {error}') from None
+
+
+@functools.lru_cache(maxsize=8)
+def _open_zip(archive):
+  try:
+    if not archive.endswith('.001'):
+      return zipfile.ZipFile(archive)
+    first = pathlib.Path(archive)
+    parts = sorted(first.parent.glob(first.name[: -len('001')] + '[0-9]*'))
+    return zipfile.ZipFile(io.BufferedReader(_Joined(parts)))
+  except zipfile.BadZipFile as error:
+    raise errors.InputError(
+      f'{archive} is not a whole zip archive (is a part missing?): {error}'
+    ) from None
+
+
+class _Joined(io.RawIOBase):
+  """Several files read as one."""
+
+  def __init__(self, paths):
+    self._files = [path.open('rb') for path in paths]
+    self._sizes = [path.stat().st_size for path in paths]
+    self._at = 0
+
+  def readable(self):
+    return True
+
+  def seekable(self):
+    return True
+
+  def seek(self, offset, whence=io.SEEK_SET):
+    start = {
+      io.SEEK_SET: 0,
+      io.SEEK_CUR: self._at,
+      io.SEEK_END: sum(self._sizes),
+    }
+    self._at = start[whence] + offset
+    return self._at
+
+  def readinto(self, buffer):
+    within = self._at
+    for file, size in zip(self._files, self._sizes, strict=True):
+      if within < size:
+        file.seek(within)
+        count = file.readinto(buffer)
+        self._at += count
+        return count
+      within -= size
+    return 0
+
+  def close(self):
+    for file in self._files:
+      file.close()
+    super().close()

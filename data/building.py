@@ -1,0 +1,195 @@
+"""The base of our TFDS builders: a listing of records becomes a data set.
+
+A builder says how to find its records, what is stored of a photograph, and
+which label features there are. The rest, here, is shared: the examples carry
+
+  image       JPEG, as `picture` makes it
+  image_id    unique in the set
+  patient_id  whom it shows
+  ...         the label features
+
+and `splits.csv` and the preflight's reports lie beside the records.
+"""
+
+import abc
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import functools
+import io
+import os
+from typing import Any
+
+from PIL import Image
+import tensorflow_datasets as tfds
+import tqdm
+
+from data import findings
+from data import images
+from data import listing
+from data import pages
+from data import parallel
+from data import preflight
+from data import report
+from transfusion_tf import errors
+
+
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Builds a data set from image files that are already on disk.
+
+  Attributes:
+    checked: What to build; if None, the manual folder is listed and checked
+      first, and has to be without fault.
+    num_processes: 0 is one a core.
+    use_beam: Whether the examples are made in an Apache Beam pipeline.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  MANUAL_DOWNLOAD_INSTRUCTIONS = 'See data/README.md.'
+
+  checked: report.Report | None = None
+  num_processes: int = 0
+  use_beam: bool = False
+
+  @abc.abstractmethod
+  def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
+    """Lists the raw data set."""
+
+  @property
+  @abc.abstractmethod
+  def picture(self) -> pages.Picture:
+    """What makes a file's bytes the picture to store; can be pickled."""
+
+  @abc.abstractmethod
+  def label_features(self) -> Mapping[str, Any]:
+    """The TFDS features of `Record.labels`."""
+
+  @property
+  def look(self) -> Callable[[Image.Image], str] | None:
+    """What tells, from a small copy, which of listing.NOTES is in order."""
+    return None
+
+  def check(
+    self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
+  ) -> report.Report:
+    """Lists and checks the raw data set; see `preflight.check`."""
+    found = preflight.check(
+      self.find(manual_dir), self.look, seed, split_file, self.num_processes
+    )
+    return report.Report(self.info.full_name, found, seed)
+
+  def build(
+    self,
+    checked: report.Report,
+    overwrite: bool = False,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+  ) -> bool:
+    """Builds what `check` found good.
+
+    Args:
+      checked: What to build.
+      overwrite: Whether to replace a data set that was built from other data.
+      beam_runner: Name of a runner; None builds without Beam.
+      beam_options: Of the runner, `name=value` each.
+
+    Returns:
+      False if the same data set was there.
+
+    Raises:
+      InputError: Another data set is there.
+    """
+    if self.data_path.exists() and not overwrite:
+      there = self.info.metadata.get('records_sha256')
+      if there == checked.summary()['records_sha256']:
+        return False
+      raise errors.InputError(
+        f'{self.data_dir} was prepared from other raw data or another split; '
+        'replace it with --overwrite or choose another --data_dir'
+      )
+    self.checked, self.use_beam = checked, bool(beam_runner)
+    beam = {}
+    if beam_runner:
+      from apache_beam.options import pipeline_options
+
+      options = [f'--{option}' for option in beam_options]
+      beam['beam_runner'] = beam_runner
+      beam['beam_options'] = pipeline_options.PipelineOptions(options)
+    tfds.disable_progress_bar()  # Ours knows how much there is to do.
+    run(self, overwrite, **beam)
+    return True
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return self.dataset_info_from_configs(
+      features=tfds.features.FeaturesDict(
+        {
+          'image': tfds.features.Image(encoding_format='jpeg'),
+          'image_id': tfds.features.Text(),
+          'patient_id': tfds.features.Text(),
+          **self.label_features(),
+        }
+      ),
+      metadata=tfds.core.MetadataDict(),
+    )
+
+  def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+    checked = self.checked
+    if not checked:
+      checked = self.check(dl_manager.manual_dir)
+      checked.refuse()
+    self.info.metadata.update(checked.summary())
+    # `data_dir` still is the temporary folder that is renamed in the end.
+    checked.write(self.data_dir, self.picture)
+    groups = checked.listing.splits()
+    return {s: self._generate_examples(r) for s, r in groups.items()}
+
+  def _generate_examples(self, records: Sequence[listing.Record]):
+    example_of = functools.partial(_example, self.picture)
+    if self.use_beam:
+      import apache_beam as beam
+
+      return beam.Create(records) | beam.Reshuffle() | beam.Map(example_of)
+    return self._from_processes(example_of, records)
+
+  def _from_processes(self, example_of, records):
+    examples = parallel.ordered_map(example_of, records, self.num_processes)
+    yield from tqdm.tqdm(
+      examples, records[0].split, len(records), unit='image', smoothing=0.05
+    )
+
+
+def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
+  """Builds into a temporary folder that is renamed when all is done.
+
+  Args:
+    builder: Any TFDS builder.
+    overwrite: Whether to replace what was built before.
+    **options: Of `tfds.download.DownloadConfig`.
+  """
+  modes = tfds.download.GenerateMode
+  options['download_mode'] = (
+    modes.REUSE_CACHE_IF_EXISTS if overwrite else modes.REUSE_DATASET_IF_EXISTS
+  )
+  # Nothing is downloaded, though TFDS says so.
+  with contextlib.redirect_stdout(io.StringIO()):
+    builder.download_and_prepare(
+      download_config=tfds.download.DownloadConfig(**options)
+    )
+
+
+def findings_feature(names: Sequence[str]) -> tfds.features.FeaturesDict:
+  """A four-state class label for each finding."""
+  return tfds.features.FeaturesDict(
+    {name: tfds.features.ClassLabel(names=findings.STATES) for name in names}
+  )
+
+
+def _example(picture, record):
+  """The key and the features of one example."""
+  return record.image_id, {
+    'image': images.jpeg(picture(images.read(record.path))),
+    'image_id': record.image_id,
+    'patient_id': record.patient_id,
+    **record.labels,
+  }

@@ -1,0 +1,1 @@
+"""CheXpert: chest x-rays with fourteen observations."""

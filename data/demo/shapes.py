@@ -1,0 +1,81 @@
+"""Soft-edged shapes, the strokes that the demo's pictures are drawn with.
+
+Coordinates are (x, y) in units of half the picture's smaller side, x to the
+right and y downwards, with the origin at the picture's centre. Every shape is
+an [H, W] array of coverage in 0..1.
+"""
+
+import numpy as np
+
+
+def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+  """x [1, W] and y [H, 1] of the pixel centres."""
+  half = min(height, width) / 2
+  x = (np.arange(width) + 0.5 - width / 2) / half
+  y = (np.arange(height) + 0.5 - height / 2) / half
+  return x[None, :].astype(np.float32), y[:, None].astype(np.float32)
+
+
+def step(distance: np.ndarray, softness: float) -> np.ndarray:
+  """1 well inside (distance below 0), 0 well outside, a smooth edge between."""
+  t = np.clip(0.5 - distance / (2 * softness), 0, 1)
+  return t * t * (3 - 2 * t)
+
+
+def ellipse(
+  x: np.ndarray,
+  y: np.ndarray,
+  centre: tuple[float, float],
+  radii: tuple[float, float],
+  softness: float,
+  angle: float = 0.0,
+  wobble: np.ndarray | None = None,
+) -> np.ndarray:
+  """An ellipse, or a blot if `wobble` bends its outline.
+
+  Args:
+    x: As of `grid`.
+    y: As of `grid`.
+    centre: (x, y).
+    radii: Along the axis at `angle`, and across it.
+    softness: Half the width of the edge, as a share of the radius.
+    angle: Radians.
+    wobble: Complex amplitudes of the outline's 2nd, 3rd, ... harmonic, as
+      shares of the radius.
+  """
+  dx, dy = x - centre[0], y - centre[1]
+  u = (np.cos(angle) * dx + np.sin(angle) * dy) / radii[0]
+  v = (-np.sin(angle) * dx + np.cos(angle) * dy) / radii[1]
+  outline = 1.0
+  if wobble is not None:
+    direction = np.arctan2(v, u)
+    outline = 1 + sum(
+      np.real(amplitude * np.exp(1j * k * direction))
+      for k, amplitude in enumerate(wobble, start=2)
+    )
+  return step(np.hypot(u, v) - outline, softness)
+
+
+def line(
+  x: np.ndarray,
+  y: np.ndarray,
+  start: tuple[float, float],
+  end: tuple[float, float],
+  width: float,
+  softness: float = 0.5,
+) -> np.ndarray:
+  """A straight stroke with round ends; `softness` is a share of its width."""
+  dx, dy = end[0] - start[0], end[1] - start[1]
+  along = ((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy)
+  along = np.clip(along, 0, 1)
+  distance = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)
+  return step(distance - width / 2, softness * width)
+
+
+def window(
+  x: np.ndarray, y: np.ndarray, centre: tuple[float, float], reach: float
+) -> tuple[slice, slice]:
+  """(rows, columns) of the pixels within `reach` of `centre`."""
+  columns = np.searchsorted(x[0], [centre[0] - reach, centre[0] + reach])
+  rows = np.searchsorted(y[:, 0], [centre[1] - reach, centre[1] + reach])
+  return slice(*rows), slice(*columns)

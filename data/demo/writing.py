@@ -1,0 +1,56 @@
+"""Putting a demo set on disk: whole or not at all, and never over real data."""
+
+from collections.abc import Callable
+import json
+import pathlib
+import shutil
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from transfusion_tf import errors
+
+_MARKER = 'demo.json'  # Says that a folder is ours and what it was made with.
+_JPEG_QUALITY = 92
+
+
+def make(
+  folder: pathlib.Path,
+  write: Callable[..., None],
+  **parameters: int,
+) -> bool:
+  """Makes `folder` by `write(folder, **parameters)`, unless it is there.
+
+  Returns:
+    Whether anything was written: False if it was made so before.
+
+  Raises:
+    InputError: `folder` exists and holds something else.
+  """
+  marker = folder / _MARKER
+  if marker.exists() and json.loads(marker.read_text()) == parameters:
+    return False
+  if folder.exists():
+    raise errors.InputError(
+      f'{folder} exists and holds other data: remove it or choose another '
+      '--raw_dir'
+    )
+  partial = folder.with_name(folder.name + '.partial')
+  shutil.rmtree(partial, ignore_errors=True)
+  partial.mkdir(parents=True)
+  write(partial, **parameters)
+  (partial / _MARKER).write_text(json.dumps(parameters, indent=2) + '\n')
+  partial.rename(folder)
+  return True
+
+
+def save_jpeg(picture: np.ndarray, path: pathlib.Path) -> None:
+  """Writes a uint8 [H, W, 3] or grey [H, W] picture."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  Image.fromarray(picture).save(path, 'JPEG', quality=_JPEG_QUALITY)
+
+
+def save_csv(rows: list[dict], path: pathlib.Path) -> None:
+  """Writes one line a row, with the keys of the first as the header."""
+  pd.DataFrame(rows).to_csv(path, index=False, lineterminator='\n')

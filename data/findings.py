@@ -1,0 +1,33 @@
+"""Findings and their four states, in CheXpert's coding."""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+
+from data import listing
+
+# In the order of the prepared data sets' class labels.
+STATES = ('negative', 'positive', 'uncertain', 'unmentioned')
+_CODES = {
+  '': 'unmentioned',
+  '0': 'negative',
+  '1': 'positive',
+  '-1': 'uncertain',
+}
+
+
+def is_code(text: str) -> bool:
+  return text.removesuffix('.0') in _CODES
+
+
+def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
+  """{finding: state} of a table's row of codes 1, 0, -1 and blank.
+
+  Raises:
+    BadError: A cell holds anything else.
+  """
+  found = {}
+  for name in names:
+    if not is_code(row[name]):
+      raise listing.BadError('impossible label', f'{name} is {row[name]!r}')
+    found[name] = _CODES[row[name].removesuffix('.0')]
+  return found

@@ -1,0 +1,1 @@
+"""Any folder of images with a CSV of labels."""

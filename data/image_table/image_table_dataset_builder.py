@@ -1,0 +1,69 @@
+"""Builds a data set, under a name of one's own, from a CSV and images."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import functools
+import os
+import re
+from typing import Any
+
+from PIL import Image
+import tensorflow_datasets as tfds
+
+from data import building
+from data import images
+from data import listing
+from data.image_table import layout
+from transfusion_tf import errors
+
+_TAKEN = ('retina', 'chexpert', 'imagenet2012', 'preflight')
+
+
+class Builder(building.Builder):
+  """Images as they are, or with their shorter side scaled."""
+
+  def __init__(
+    self, *, name: str, table: layout.Table, image_size: int = 0, **kwargs: Any
+  ):
+    """Makes the builder of a table.
+
+    Args:
+      name: What the prepared data set is called.
+      table: What `layout.find` gave.
+      image_size: The shorter side in pixels, the aspect being kept; 0 leaves
+        the size as it is.
+      **kwargs: Of the base class.
+
+    Raises:
+      InputError: The name is not fit for a folder, or is taken.
+    """
+    if not re.fullmatch('[a-z][a-z0-9_]*', name) or name in _TAKEN:
+      raise errors.InputError(
+        f'an image table cannot be called {name!r}: choose a --name of '
+        f'a-z, 0-9 and _ other than {", ".join(_TAKEN)}'
+      )
+    self.name = name
+    self._table = table
+    self._image_size = image_size
+    super().__init__(**kwargs)
+
+  def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
+    del manual_dir  # The table has been read: it says what features there are.
+    return self._table.found
+
+  def label_features(self) -> Mapping[str, Any]:
+    if self._table.kind == 'findings':
+      return {'findings': building.findings_feature(self._table.names)}
+    return {self._table.kind: tfds.features.ClassLabel(names=self._table.names)}
+
+  @property
+  def picture(self) -> Callable[[bytes], Image.Image]:
+    return functools.partial(_picture, size=self._image_size)
+
+
+def _picture(data, size):
+  if not size:
+    return images.load(data)
+  image = images.load(data, at_least=2 * size)
+  factor = size / min(image.size)
+  return images.scale(image, tuple(round(factor * side) for side in image.size))

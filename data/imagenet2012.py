@@ -1,0 +1,99 @@
+"""ImageNet 2012: our check, and the builder that comes with TFDS."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import os
+import pathlib
+
+import tensorflow_datasets as tfds
+
+from data import archives
+from data import building
+from data import images
+from data import listing
+from data import preflight
+from data import report
+from transfusion_tf import errors
+
+_TRAIN, _VALIDATION = 'ILSVRC2012_img_train.tar', 'ILSVRC2012_img_val.tar'
+# Russakovsky et al., IJCV 2015, Table 2.
+_PUBLISHED = {'train': 1_281_167, 'validation': 50_000}
+
+
+class Builder:
+  """What `building.Builder` is, for the archives as they were published."""
+
+  picture = staticmethod(images.load)
+
+  def __init__(self, data_dir: str | os.PathLike):
+    self._tfds = tfds.builder('imagenet2012', data_dir=data_dir)
+    self.data_dir = self._tfds.data_dir
+    self.num_processes = 0
+
+  def check(
+    self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
+  ) -> report.Report:
+    """Lists the archives and decodes every image.
+
+    The set is taken as it is: it is not split anew, and its known copies of
+    an image in two classes stay.
+    """
+    if split_file:
+      raise errors.InputError('imagenet2012 is not split anew: no --split_file')
+    self._manual_dir = manual_dir
+    found = find(manual_dir)
+    found = preflight.check_images(found, num_processes=self.num_processes)
+    return report.Report(self._tfds.info.full_name, found, seed)
+
+  def build(
+    self,
+    checked: report.Report,
+    overwrite: bool = False,
+    beam_runner: str | None = None,
+    beam_options: Sequence[str] = (),
+  ) -> bool:
+    """Builds from the folder that was checked; see `building.Builder.build`."""
+    checked.refuse()  # TFDS reads the archives whole: nothing can be skipped.
+    if beam_runner or beam_options:
+      raise errors.InputError('imagenet2012 is built without Beam')
+    there = self._tfds.data_path.exists()
+    if not there or overwrite:
+      building.run(self._tfds, overwrite, manual_dir=self._manual_dir)
+    return not there or overwrite
+
+
+def find(manual_dir: str | os.PathLike) -> listing.Listing:
+  """Lists the two archives.
+
+  Raises:
+    InputError: One is missing, or it is no tar.
+  """
+  root = pathlib.Path(manual_dir)
+  records = [*_train(root / _TRAIN), *_validation(root / _VALIDATION)]
+  found = listing.Listing(records, published=_PUBLISHED)
+  count = len(found.splits().get('validation', []))
+  if count != _PUBLISHED['validation']:
+    # TFDS has the labels in the order of the names: one gap shifts them all.
+    what = f'{count:,} images for {_PUBLISHED["validation"]:,} labels'
+    found.problems.append(
+      listing.Problem('contradictory labels', _VALIDATION, what)
+    )
+  return found
+
+
+def _train(path: pathlib.Path) -> Iterator[listing.Record]:
+  for name, synset in archives.tar_members(path):
+    for image, place in archives.tar_members(synset):
+      label = name.removesuffix('.tar')
+      yield listing.Record(image, image, place, 'train', {'label': label})
+
+
+def _validation(path: pathlib.Path) -> Iterator[listing.Record]:
+  labels = pathlib.Path(
+    tfds.core.tfds_path('datasets/imagenet2012/validation_labels.txt')
+  )
+  members = sorted(archives.tar_members(path))
+  for (image, place), label in zip(
+    members, labels.read_text().split(), strict=False
+  ):
+    yield listing.Record(image, image, place, 'validation', {'label': label})

@@ -1,0 +1,125 @@
+"""Bytes of an image file, however odd, to an 8-bit picture and to a JPEG."""
+
+from collections.abc import Iterator
+import io
+import os
+
+from etils import epath
+import numpy as np
+from PIL import Image
+from PIL import ImageOps
+
+from data import archives
+from data import listing
+
+# Photographs have some 25 million pixels. A file that claims far more is
+# broken or hostile: decoding it would fill the memory.
+MAX_PIXELS = 200_000_000
+EXTENSIONS = ('.jpeg', '.jpg', '.png', '.tif', '.tiff', '.bmp', '.dcm')
+
+_FORMATS = ('JPEG', 'PNG', 'TIFF', 'BMP')
+_JPEG_QUALITY = 95
+
+Image.MAX_IMAGE_PIXELS = None  # `load` has the check, with our own limit.
+
+
+def read(path: str) -> bytes:
+  """The bytes of an image, from a file or from inside a zip archive."""
+  try:
+    if archives.is_inside(path):
+      return archives.read(path)
+    return epath.Path(path).read_bytes()
+  except OSError as error:
+    what = error.strerror or str(error)
+    raise listing.BadError('no such image', what) from None
+
+
+def under(folder: str | os.PathLike) -> Iterator[str]:
+  """Paths of all image files in a folder and below it."""
+  for parent, _, names in os.walk(folder):
+    for name in sorted(names):
+      if name.lower().endswith(EXTENSIONS):
+        yield os.path.join(parent, name)
+
+
+def load(data: bytes, at_least: int | None = None) -> Image.Image:
+  """Decodes an image, upright, as 8-bit grey (`L`) or colour (`RGB`).
+
+  16-bit grey is stretched from its darkest and brightest value to 0..255;
+  DICOM is windowed as its header says.
+
+  Args:
+    data: A JPEG, PNG, TIFF, BMP or DICOM file.
+    at_least: If given, a JPEG may be decoded at a half, quarter or eighth of
+      its size, both sides staying at or above this. The whole file is still
+      read, so that a truncated one is found.
+
+  Raises:
+    listing.BadError: If it cannot be decoded, or should not be.
+  """
+  if _is_dicom(data):
+    from data import dicom
+
+    return dicom.load(data)
+  if not data:
+    raise listing.BadError('not an image', 'the file is empty')
+  try:
+    image = Image.open(io.BytesIO(data), formats=_FORMATS)
+  except Image.UnidentifiedImageError:
+    what = f'it starts with {data[:12]!r}'
+    raise listing.BadError('not an image', what) from None
+  except Exception as error:  # Parsers raise what they like on odd bytes.
+    raise listing.BadError('not an image', repr(error)) from None
+  check_size(*image.size)
+  try:
+    if at_least:
+      image.draft(None, (at_least, at_least))
+    return _eight_bits(ImageOps.exif_transpose(image))
+  except Exception as error:
+    kind = 'truncated image' if 'truncated' in str(error) else 'not an image'
+    raise listing.BadError(kind, str(error)) from None
+
+
+def check_size(width: int, height: int) -> None:
+  """Refuses what is too large to decode."""
+  if width * height > MAX_PIXELS:
+    raise listing.BadError(
+      'image too large',
+      f'{width} x {height} pixels; the limit is {MAX_PIXELS:,}',
+    )
+
+
+def stretch(values: np.ndarray) -> Image.Image:
+  """Grey values of any range as an 8-bit picture."""
+  values = values.astype(np.float32)
+  low, high = values.min(), values.max()
+  scaled = (values - low) * (255 / max(high - low, 1e-6))
+  return Image.fromarray(scaled.round().astype(np.uint8))
+
+
+def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+  """`image` at `size` (width, height), low-pass filtered when it shrinks."""
+  return image.resize(size, Image.Resampling.LANCZOS)
+
+
+def jpeg(image: Image.Image) -> bytes:
+  """Encodes at quality 95 with full colour resolution.
+
+  Lesions are a few pixels wide: the usual halving of the colour channels
+  would smear them.
+  """
+  buffer = io.BytesIO()
+  image.save(buffer, 'JPEG', quality=_JPEG_QUALITY, subsampling=0)
+  return buffer.getvalue()
+
+
+def _eight_bits(image):
+  if image.mode.startswith('I') or image.mode == 'F':
+    return stretch(np.asarray(image))
+  if image.mode in ('1', 'L', 'LA'):
+    return image.convert('L')
+  return image.convert('RGB')
+
+
+def _is_dicom(data):
+  return data[128:132] == b'DICM'

@@ -1,0 +1,117 @@
+"""What a raw data set says it holds: one record an image, and what is wrong."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+import pandas as pd
+
+# What can be wrong. A bad image is left out, and a build refuses to start
+# unless it is told to skip; of a note nobody need be afraid.
+BAD = (
+  'no such image',
+  'outside the image root',
+  'not an image',
+  'truncated image',
+  'image too large',
+  'impossible label',
+  'impossible name',
+  'contradictory labels',
+  'patient in two splits',
+  'image in two splits',
+  'not in the split file',
+)
+NOTES = (
+  'not gradable',
+  'repeated row',
+  'same image twice',
+  'image without label',
+  'no fundus disc',
+  'not the published number',
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+  """One image of a raw data set and what the tables say about it."""
+
+  image_id: str  # Unique in the data set, and the same on every machine.
+  patient_id: str
+  path: str  # For `images.read`.
+  split: str  # `train`, `test`, ...; empty where the source has no say.
+  labels: Mapping[str, Any]  # The features other than image and ids.
+  sha256: str = ''  # Of the file, once it has been read.
+
+  def classes(self) -> list[str]:
+    """What the image is an example of: its class, or its positive findings."""
+    if 'findings' in self.labels:
+      states = self.labels['findings']
+      return [name for name, state in states.items() if state == 'positive']
+    return [
+      f'{key} {self.labels[key]}'
+      for key in ('grade', 'label')
+      if key in self.labels
+    ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+  """One thing that is wrong with a raw data set."""
+
+  kind: str  # Of BAD or NOTES.
+  where: str  # The file, with the row of a table.
+  what: str = ''
+
+  def __post_init__(self):
+    if self.kind not in BAD + NOTES:
+      raise ValueError(f'unknown kind of problem {self.kind!r}')
+
+  @property
+  def bad(self) -> bool:
+    return self.kind in BAD
+
+  def __str__(self) -> str:
+    return f'{self.kind}: {self.where}' + f' ({self.what})' * bool(self.what)
+
+
+class BadError(Exception):
+  """What is wrong with one row or one image; `kind` says how."""
+
+  def __init__(self, kind: str, what: str):
+    super().__init__(what)
+    self.kind = kind
+
+
+@dataclasses.dataclass
+class Listing:
+  """The records of a raw data set, short of those known to be bad."""
+
+  records: list[Record]
+  problems: list[Problem] = dataclasses.field(default_factory=list)
+  # Images in a split according to the set's publication, if there is one.
+  published: Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+  def add_table(
+    self,
+    name: str,
+    table: pd.DataFrame,
+    record_of: Callable[[Mapping[str, str]], Record],
+  ) -> None:
+    """Adds a record a row, or a problem where `record_of` raises BadError."""
+    rows = zip(table.index, table.to_dict('records'), strict=True)
+    for line, row in rows:
+      try:
+        self.records.append(record_of(row))
+      except BadError as error:
+        problem = Problem(error.kind, f'{name}:{line}', str(error))
+        self.problems.append(problem)
+
+  def splits(self) -> dict[str, list[Record]]:
+    """The records of each split that has any, in the usual order."""
+    found = {record.split for record in self.records}
+    usual = [s for s in ('train', 'validation', 'test') if s in found]
+    groups = {split: [] for split in [*usual, *sorted(found - {*usual})]}
+    for record in self.records:
+      groups[record.split].append(record)
+    return groups

@@ -1,0 +1,66 @@
+"""Mapping a function over many items with all cores."""
+
+import collections
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from concurrent import futures
+import itertools
+import multiprocessing
+import os
+from typing import TypeVar
+
+T = TypeVar('T')
+R = TypeVar('R')
+
+_CHUNK = 16  # Items sent to a process at once: small items cost more to send.
+
+
+def num_cores() -> int:
+  """The cores that this process may use."""
+  return len(os.sched_getaffinity(0))
+
+
+def ordered_map(
+  function: Callable[[T], R], items: Iterable[T], num_processes: int = 0
+) -> Iterator[R]:
+  """Yields `function(item)` in the order of `items`, from many processes.
+
+  `function` and the items are pickled. Only a few chunks are in flight, so
+  that a slow consumer holds the producers back and memory stays flat.
+
+  Args:
+    function: A function of one item, defined at the top of a module.
+    items: Any iterable; it is read as results are taken.
+    num_processes: 0 is one a core; 1 runs in this process.
+  """
+  chunks = _chunks(items)
+  head = list(itertools.islice(chunks, 2))
+  num_processes = num_processes or num_cores()
+  if num_processes == 1 or len(head) < 2:  # Nothing to share out.
+    for chunk in itertools.chain(head, chunks):
+      yield from map(function, chunk)
+    return
+  # Not forked: a fork of a process with TensorFlow's threads can deadlock.
+  context = multiprocessing.get_context('spawn')
+  with futures.ProcessPoolExecutor(num_processes, context) as pool:
+    pending = collections.deque()
+    try:
+      for chunk in itertools.chain(head, chunks):
+        pending.append(pool.submit(_apply, function, chunk))
+        if len(pending) >= 4 * num_processes:
+          yield from pending.popleft().result()
+      while pending:
+        yield from pending.popleft().result()
+    finally:
+      pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _apply(function, chunk):
+  return [function(item) for item in chunk]
+
+
+def _chunks(items):
+  items = iter(items)
+  while chunk := list(itertools.islice(items, _CHUNK)):
+    yield chunk

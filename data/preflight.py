@@ -1,0 +1,189 @@
+"""The one check of every raw data set, before hours of work are spent on it.
+
+Each step takes records and gives back those that stand, and the problems with
+the others: nothing is dropped without a word.
+"""
+
+import collections
+from collections.abc import Callable
+from collections.abc import Sequence
+import dataclasses
+import functools
+import hashlib
+import os
+
+from PIL import Image
+import tqdm
+
+from data import images
+from data import listing
+from data import parallel
+from data import splits
+
+# The label features; the others describe an image but are not learned.
+_TARGETS = ('grade', 'label', 'findings')
+_LOOK_SIDE = 256  # Pixels; enough to find a fundus disc.
+
+Records = list[listing.Record]
+Problems = list[listing.Problem]
+
+
+def check(
+  found: listing.Listing,
+  look: Callable[[Image.Image], str] | None = None,
+  seed: int = 0,
+  split_file: str | os.PathLike = '',
+  num_processes: int = 0,
+) -> listing.Listing:
+  """Reads every image once, divides the records into splits and cross-checks.
+
+  Args:
+    found: What the tables say.
+    look: Gives the kind of note that a decoded image calls for, or ''.
+    seed: Of the split.
+    split_file: If given, the splits are as it says.
+    num_processes: 0 is one a core.
+
+  Returns:
+    The good records, each in its split, and all problems.
+  """
+  found = check_images(found, look, num_processes)
+  return _through(
+    found,
+    functools.partial(_divide, seed=seed, split_file=split_file),
+    _one_split_a_patient,
+    _one_split_an_image,
+  )
+
+
+def check_images(
+  found: listing.Listing,
+  look: Callable[[Image.Image], str] | None = None,
+  num_processes: int = 0,
+) -> listing.Listing:
+  """The first half of `check`: counts, rows and every image for itself."""
+  return _through(
+    found,
+    _unlike_published(found.published),
+    _one_row_an_image,
+    functools.partial(_decodable, look=look, num_processes=num_processes),
+  )
+
+
+def _through(found, *steps):
+  records, problems = found.records, list(found.problems)
+  for step in steps:
+    records, more = step(records)
+    problems += more
+  return dataclasses.replace(found, records=records, problems=problems)
+
+
+def _unlike_published(published):
+  def step(records):
+    counts = collections.Counter(record.split for record in records)
+    return records, [
+      listing.Problem(
+        'not the published number',
+        split or 'all',
+        f'{counts[split]:,} usable rows, {number:,} published',
+      )
+      for split, number in published.items()
+      if counts[split] != number
+    ]
+
+  return step
+
+
+def _one_row_an_image(records: Records) -> tuple[Records, Problems]:
+  kept, problems = [], []
+  for image_id, rows in _groups(records, lambda r: r.image_id).items():
+    if any(row != rows[0] for row in rows):
+      problem = ('contradictory labels', f'{len(rows)} rows')
+    else:
+      kept.append(rows[0])
+      problem = ('repeated row', f'{len(rows)} times')
+    if len(rows) > 1:
+      problems.append(listing.Problem(problem[0], image_id, problem[1]))
+  return kept, problems
+
+
+def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
+  kept, problems = [], []
+  inspections = parallel.ordered_map(
+    functools.partial(_inspect, look=look), records, num_processes
+  )
+  progress = tqdm.tqdm(
+    inspections, 'checking', len(records), unit='image', smoothing=0.05
+  )
+  for record, (sha256, kind, what) in zip(records, progress, strict=True):
+    if kind:
+      problems.append(listing.Problem(kind, record.image_id, what))
+    if kind not in listing.BAD:
+      kept.append(dataclasses.replace(record, sha256=sha256))
+  return kept, problems
+
+
+def _inspect(record, look):
+  """(hash of the file, kind of problem or '', what is wrong)."""
+  try:
+    data = images.read(record.path)
+    image = images.load(data, at_least=_LOOK_SIDE)
+  except listing.BadError as error:
+    return '', error.kind, str(error)
+  return hashlib.sha256(data).hexdigest(), look(image) if look else '', ''
+
+
+def _divide(records, seed, split_file) -> tuple[Records, Problems]:
+  if split_file:
+    return splits.from_csv(records, split_file)
+  return splits.by_patient(records, seed), []
+
+
+def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:
+  kept, problems = [], []
+  for patient, own in _groups(records, lambda r: r.patient_id).items():
+    held_out, among = _held_out(own)
+    kept += held_out
+    if len(among) > 1:
+      what = f'{" and ".join(among)}; {among[0]} keeps it'
+      problems.append(listing.Problem('patient in two splits', patient, what))
+  return kept, problems
+
+
+def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
+  """Looks at contents: copies of one file under several names."""
+  kept, problems = [], []
+  for copies in _groups(records, lambda r: r.sha256).values():
+    held_out, among = _held_out(copies)
+    names = ' = '.join(record.image_id for record in copies)
+    if any(_target(copy) != _target(copies[0]) for copy in copies):
+      problems.append(listing.Problem('contradictory labels', names))
+      continue
+    kept += held_out
+    if len(among) > 1:
+      what = f'{" and ".join(among)}; {among[0]} keeps it'
+      problems.append(listing.Problem('image in two splits', names, what))
+    elif len(copies) > 1:
+      problems.append(listing.Problem('same image twice', names))
+  return kept, problems
+
+
+def _held_out(records: Sequence[listing.Record]):
+  """Those in the split farthest from training, and the splits there are."""
+  among = [
+    split
+    for split in reversed(splits.SPLITS)
+    if any(record.split == split for record in records)
+  ]
+  return [record for record in records if record.split == among[0]], among
+
+
+def _target(record):
+  return [record.labels.get(key) for key in _TARGETS]
+
+
+def _groups(records, key):
+  groups = collections.defaultdict(list)
+  for record in records:
+    groups[key(record)].append(record)
+  return groups

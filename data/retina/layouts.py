@@ -1,0 +1,177 @@
+"""The published folder layouts of four sets of graded fundus photographs.
+
+All grade on the International Clinical Diabetic Retinopathy scale, 0 to 4.
+"""
+
+from collections.abc import Callable
+import dataclasses
+import os
+import pathlib
+import re
+
+from data import archives
+from data import images
+from data import listing
+from data import tables
+from transfusion_tf import errors
+
+GRADES = ('0', '1', '2', '3', '4')
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+  """A table of a set and the images that it grades."""
+
+  csv: str
+  image: str  # Columns.
+  grade: str
+  folder: str
+  split: str = ''  # Empty if the set has no test set of its own.
+  published: int = 0  # Number of graded images.
+  gradable: str = ''  # A column that is 0 where there is no grade.
+
+
+@dataclasses.dataclass(frozen=True)
+class _Layout:
+  parts: tuple[_Part, ...]
+  # Image name -> (patient, eye).
+  whose: Callable[[str], tuple[str, str]] = lambda name: (name, '')
+
+
+def _kaggle_name(name):
+  match = re.fullmatch(r'(\d+)_(left|right)', name)
+  if not match:
+    raise listing.BadError('impossible name', f'{name}: not PATIENT_EYE')
+  return match.groups()
+
+
+_IDRID = 'B. Disease Grading'
+LAYOUTS = {
+  # kaggle.com/c/diabetic-retinopathy-detection; the solution file came later
+  # and has both the public and the private part of the test set.
+  'kaggle': _Layout(
+    parts=(
+      _Part('trainLabels.csv', 'image', 'level', 'train', 'train', 35_126),
+      _Part(
+        'retinopathy_solution.csv', 'image', 'level', 'test', 'test', 53_576
+      ),
+    ),
+    whose=_kaggle_name,
+  ),
+  # kaggle.com/c/aptos2019-blindness-detection; its test set has no labels.
+  'aptos2019': _Layout(
+    parts=(
+      _Part(
+        'train.csv', 'id_code', 'diagnosis', 'train_images', published=3_662
+      ),
+    )
+  ),
+  # adcis.net/en/third-party/messidor2, with the grades of
+  # kaggle.com/google-brain/messidor2-dr-grades.
+  'messidor2': _Layout(
+    parts=(
+      _Part(
+        'messidor_data.csv',
+        'image_id',
+        'adjudicated_dr_grade',
+        'IMAGES',
+        published=1_744,
+        gradable='adjudicated_gradable',
+      ),
+    )
+  ),
+  # doi.org/10.21227/H25W98, the part on grading.
+  'idrid': _Layout(
+    parts=tuple(
+      _Part(
+        f'{_IDRID}/2. Groundtruths/'
+        f'{letter}. IDRiD_Disease Grading_{name} Labels.csv',
+        'Image name',
+        'Retinopathy grade',
+        f'{_IDRID}/1. Original Images/{letter}. {name} Set',
+        split,
+        published,
+      )
+      for letter, name, split, published in (
+        ('a', 'Training', 'train', 413),
+        ('b', 'Testing', 'test', 103),
+      )
+    )
+  ),
+}
+
+
+def find(manual_dir: str | os.PathLike, source: str) -> listing.Listing:
+  """Lists the set `source`, of LAYOUTS, in the folder `manual_dir`.
+
+  Raises:
+    InputError: A table or a folder of images is missing.
+  """
+  layout = LAYOUTS[source]
+  found = listing.Listing(
+    [], published={p.split: p.published for p in layout.parts}
+  )
+  for part in layout.parts:
+    _add_part(found, pathlib.Path(manual_dir), part, layout.whose)
+  return found
+
+
+def _add_part(found, root, part, whose):
+  csv = _existing(root, part.csv, part.csv + '.zip')
+  columns = (part.image, part.grade, part.gradable)
+  table = tables.read(csv, [column for column in columns if column])
+  files = _images(root, part.folder)
+  # IDRiD uses the same names in both parts; they are other images.
+  prefix = f'{part.split}/' if part.split else ''
+
+  def record_of(row):
+    stem, grade = _stem(row[part.image]), row[part.grade].removesuffix('.0')
+    path = files.get(stem.lower())
+    if not path:
+      raise listing.BadError('no such image', f'{stem}, in {part.folder}')
+    if part.gradable and row[part.gradable] == '0':
+      raise listing.BadError('not gradable', stem)
+    if grade not in GRADES:
+      raise listing.BadError('impossible label', f'{stem}: grade {grade!r}')
+    patient, eye = whose(stem)
+    return listing.Record(
+      image_id=prefix + stem,
+      patient_id=patient if eye else prefix + patient,
+      path=path,
+      split=part.split,
+      labels={'grade': grade, 'eye': eye},
+    )
+
+  found.add_table(csv.name, table, record_of)
+  named = {_stem(name).lower() for name in table[part.image]}
+  found.problems += [
+    listing.Problem('image without label', files[stem])
+    for stem in sorted(files.keys() - named)
+  ]
+
+
+def _existing(root, *names):
+  for name in names:
+    if (root / name).exists():
+      return root / name
+  raise errors.InputError(f'no {names[0]} in {root}; see data/README.md')
+
+
+def _images(root, folder):
+  """{lower-case stem: path}, from the folder or from its zip archive."""
+  if (root / folder).is_dir():
+    paths = [entry.path for entry in os.scandir(root / folder)]
+  else:
+    archive = _existing(root, folder, f'{folder}.zip', f'{folder}.zip.001')
+    paths = archives.zip_members(archive)
+  return {
+    _stem(path).lower(): path
+    for path in paths
+    if path.lower().endswith(images.EXTENSIONS)
+  }
+
+
+def _stem(name):
+  """A file's name without folder and, if it is an image's, extension."""
+  stem, extension = os.path.splitext(os.path.basename(name))
+  return stem if extension.lower() in images.EXTENSIONS else stem + extension

@@ -1,0 +1,54 @@
+"""Reading label files: CSV as people really save it."""
+
+from collections.abc import Sequence
+import difflib
+import os
+import zipfile
+
+import pandas as pd
+
+from transfusion_tf import errors
+
+
+def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
+  """A CSV file as text cells, stripped; blank cells are empty strings.
+
+  Takes a byte-order mark, any line ending and a zipped file.
+
+  Args:
+    path: A CSV file, or a zip file of one.
+    columns: Those that have to be there.
+
+  Returns:
+    All columns; the index is the line in the file, the header being line 1.
+
+  Raises:
+    InputError: No such file, not a CSV file, or a column is missing.
+  """
+  name = os.path.basename(path)
+  try:
+    table = pd.read_csv(
+      path, dtype=str, keep_default_na=False, encoding='utf-8-sig'
+    )
+  except FileNotFoundError:
+    folder = os.path.dirname(path) or '.'
+    raise errors.InputError(f'no {name} in {folder}') from None
+  except UnicodeDecodeError:
+    raise errors.InputError(f'{path} is not a text file in UTF-8') from None
+  except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    raise errors.InputError(f'{path} is not a CSV file: {error}') from None
+  except (zipfile.BadZipFile, ValueError, OSError) as error:
+    raise errors.InputError(f'{path} cannot be read: {error}') from None
+  table.columns = [str(column).strip() for column in table.columns]
+  for column in columns:
+    if column not in table:
+      near = difflib.get_close_matches(column, table.columns, n=1)
+      hint = f'; is it {near[0]!r}?' if near else ''
+      found = ', '.join(table.columns)
+      raise errors.InputError(
+        f'{path} has no column {column!r}{hint} (it has: {found})'
+      )
+  if not len(table):
+    raise errors.InputError(f'{path} has a header and no rows')
+  table.index = range(2, len(table) + 2)
+  return table.map(str.strip)
