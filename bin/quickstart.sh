@@ -14,7 +14,8 @@ python=.venv/bin/python
 out=${1:-demo}
 
 echo "== Demo data"
-$python bin/make_demo_data.py --raw_dir="$out/raw" --set=retina --set=natural
+$python bin/make_demo_data.py --raw_dir="$out/raw" --num_patients=900 \
+  --set=retina --set=natural
 echo "== Preparing"
 $python bin/prepare_data.py --dataset=image_table --name=natural \
   --manual_dir="$out/raw/natural" --data_dir="$out/data"

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import models
 from transfusion_tf.init import applications
@@ -297,3 +298,56 @@ def test_stages_of_a_foreign_model_are_not_guessed():
   model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
   with pytest.raises(errors.InputError, match='of_patterns'):
     models.stages_of(model)
+
+
+@pytest.mark.parametrize(
+  'name, oracle, kwargs, preprocess, tolerance',
+  [
+    (
+      'resnet50',
+      keras.applications.ResNet50,
+      {'stride_in': 'first'},
+      keras.applications.resnet.preprocess_input,
+      1e-3,  # Of the spread: the colour of the padding differs a little.
+    ),
+    (
+      'inception_v3',
+      keras.applications.InceptionV3,
+      {},
+      keras.applications.inception_v3.preprocess_input,
+      1e-4,
+    ),
+  ],
+)
+def test_keras_weights_fit_our_normalised_images(
+  name, oracle, kwargs, preprocess, tolerance
+):
+  theirs = oracle(
+    weights=None,
+    classes=7,
+    classifier_activation=None,
+    input_shape=(107, 107, 3),
+  )
+  randomize(theirs, seed=1)
+  # As in published weights, the statistics belong to the inputs' scale.
+  first = next(x for x in theirs.layers if 'moving_variance' in variables(x))
+  if name == 'resnet50':
+    first.moving_variance.assign(np.full(64, 150.0**2))
+    first.moving_mean.assign(np.linspace(-100, 100, 64))
+  images = np.random.default_rng(2).uniform(size=(2, 107, 107, 3))
+  expected = np.asarray(theirs(preprocess(255 * images)))
+  ours = models.build(name, 7, (107, 107, 3), **kwargs)
+  plain = applications.renamed(theirs, ours)
+  normalised = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
+  differences = []
+  for arrays in (plain, applications.for_normalized(plain)):
+    for weight in ours.weights:
+      weight.assign(arrays[weight.path])
+    actual = np.asarray(ours(normalised))
+    differences.append(np.abs(actual - expected).max() / expected.std())
+  print(f'{name}: off by {differences} of the spread')
+  assert differences[1] < tolerance < differences[0]
+
+
+def variables(layer):
+  return [v.name for v in layer.weights]

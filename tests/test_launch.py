@@ -1,0 +1,241 @@
+"""A run from start to result, and every way in which it is refused."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import prepared_sets
+import pytest
+from sklearn import metrics as sklearn_metrics
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import experiment
+from transfusion_tf import launch
+from transfusion_tf import run_folder
+from transfusion_tf.train import checkpoint
+
+_BIN = pathlib.Path(__file__).parents[1] / 'bin'
+
+
+@pytest.fixture(scope='module')
+def run_dir(data_dir, tmp_path_factory):
+  """A finished run on the small set."""
+  run_dir = str(tmp_path_factory.mktemp('runs') / 'random')
+  launch.run(
+    prepared_sets.experiment(
+      data_dir, train__train_steps=40, train__eval_every=10
+    ),
+    run_dir,
+  )
+  return run_dir
+
+
+def _run(data_dir, run_dir, **changes):
+  return launch.run(prepared_sets.experiment(data_dir, **changes), str(run_dir))
+
+
+def test_a_run_leaves_what_it_promises(run_dir):
+  assert set(os.listdir(run_dir)) >= {
+    run_folder.CONFIG,
+    run_folder.INIT,
+    run_folder.METRICS,
+    run_folder.RESULT,
+    run_folder.CHECKPOINTS,
+    run_folder.TENSORBOARD,
+    run_folder.TEST_SCORES,
+  }
+  assert not [name for name in os.listdir(run_dir) if 'partial' in name]
+  rows = [json.loads(line) for line in open(f'{run_dir}/metrics.jsonl')]
+  assert [row['step'] for row in rows] == [0, 10, 20, 30, 40]
+  steps = checkpoint.steps(os.path.join(run_dir, run_folder.CHECKPOINTS))
+  assert {0, 40} <= set(steps)
+
+
+def test_it_learns(run_dir):
+  assert run_folder.result(run_dir)['test']['referable']['value'] > 0.85
+
+
+def test_the_test_auc_is_that_of_the_scores_file(run_dir, data_dir):
+  """Recomputed from the CSV and the images' own grades, by scikit-learn."""
+  scores = pd.read_csv(os.path.join(run_dir, run_folder.TEST_SCORES))
+  index = prepared_sets.source(data_dir).prepared.index('test')
+  assert list(scores['image_id']) == list(index.image_ids)
+  p = scores[list('01234')].to_numpy()
+  auc = sklearn_metrics.roc_auc_score(
+    index.labels['grade'] >= 2, p[:, 2:].sum(axis=1) / p.sum(axis=1)
+  )
+  result = run_folder.result(run_dir)['test']['referable']
+  assert result['value'] == pytest.approx(auc, abs=1e-6)
+  assert result['low'] <= auc <= result['high']
+
+
+def test_a_finished_run_is_not_run_again(run_dir, data_dir):
+  before = os.stat(os.path.join(run_dir, run_folder.RESULT)).st_mtime_ns
+  _run(data_dir, run_dir, train__train_steps=40, train__eval_every=10)
+  after = os.stat(os.path.join(run_dir, run_folder.RESULT)).st_mtime_ns
+  assert before == after
+
+
+def test_the_step_0_weights_are_those_that_init_reports(run_dir):
+  report = json.load(open(os.path.join(run_dir, run_folder.INIT)))
+  weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), 0)
+  assert {row['path'] for row in report} == set(weights)
+  for row in report:
+    assert weights[row['path']].mean() == pytest.approx(row['mean'], abs=1e-6)
+
+
+def test_a_loaded_run_scores_as_it_did(run_dir):
+  run = experiment.load_run(run_dir, 'best')
+  _, found = experiment.evaluate(run, 'test', num_samples=10)
+  result = run_folder.result(run_dir)['test']['referable']
+  assert found['referable']['value'] == result['value']
+
+
+def test_checkpoints_by_name(run_dir):
+  def step(which):
+    return run_folder.checkpoint_step(run_dir, which, 'referable')
+
+  assert (step('init'), step('final')) == (0, 40)
+  assert step('best') == run_folder.result(run_dir)['judged_step']
+  with pytest.raises(errors.InputError, match='did you mean'):
+    step('finale')
+
+
+@pytest.mark.parametrize('scheme', ['transfer', 'mean_var'])
+def test_fine_tuning_starts_from_the_run_before(
+  run_dir, data_dir, tmp_path, scheme
+):
+  _run(
+    data_dir,
+    tmp_path / 'run',
+    init__scheme=scheme,
+    init__pretrained=run_dir,
+    train__train_steps=1,
+  )
+  best = run_folder.result(run_dir)['judged_step']
+  source = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), best)
+  start = checkpoint.read(str(tmp_path / 'run' / run_folder.CHECKPOINTS), 0)
+  kernel = 'conv3/kernel'
+  if scheme == 'transfer':
+    np.testing.assert_array_equal(start[kernel], source[kernel])
+  else:
+    correlation = np.corrcoef(start[kernel].ravel(), source[kernel].ravel())
+    assert abs(correlation[0, 1]) < 0.02
+    assert start[kernel].std() == pytest.approx(source[kernel].std(), rel=0.02)
+  assert not np.array_equal(start['head/kernel'], source['head/kernel'])
+
+
+def test_early_stopping(data_dir, tmp_path):
+  result = _run(
+    data_dir,
+    tmp_path / 'run',
+    optimizer__learning_rate=0.0,
+    model__bn_momentum=1.0,
+    train__train_steps=60,
+    train__eval_every=2,
+    train__patience=3,
+  )
+  # Nothing moves, so step 0 stays the best.
+  assert (result['judged_step'], result['last_step']) == (0, 6)
+  assert result['stopped_early']
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'model__name': 'resnet5'}, "did you mean 'resnet50'"),
+    ({'data__dataset': 'retin'}, r'prepare_data\.py --dataset=retin'),
+    ({'init__scheme': 'tranfer'}, "did you mean 'transfer'"),
+    ({'init__scheme': 'transfer'}, 'needs weights'),
+    ({'init__freeze_upto': 'block1'}, "unknown stage 'block1'"),
+    ({'optimizer__name': 'adan'}, "did you mean 'adam'"),
+    ({'runtime__strategy': 'mirorred'}, "did you mean 'mirrored'"),
+    ({'data__normalization': 'none'}, 'normalization'),
+    ({'data__subset': 1000}, 'ask for fewer'),
+    (
+      {'init__scheme': 'transfer', 'init__pretrained': '/nowhere'},
+      'neither a run folder',
+    ),
+  ],
+  ids=lambda value: '-'.join(value) if isinstance(value, dict) else '',
+)
+def test_unusable_input_is_refused_and_leaves_no_run(
+  data_dir, tmp_path, changes, message
+):
+  run_dir = tmp_path / 'run'
+  with pytest.raises(errors.InputError, match=message) as caught:
+    _run(data_dir, run_dir, **changes)
+  assert '\n' not in str(caught.value)
+  # The same folder takes the corrected command.
+  assert not checkpoint.steps(str(run_dir / run_folder.CHECKPOINTS))
+  run_folder.check(prepared_sets.experiment(data_dir), str(run_dir))
+
+
+def test_a_folder_with_another_experiment_is_refused(run_dir, data_dir):
+  with pytest.raises(errors.InputError, match='seed: 0 -> 1'):
+    _run(data_dir, run_dir, seed=1)
+
+
+def test_an_image_that_does_not_decode_is_named(tmp_path):
+  splits = {
+    split: list(prepared_sets.spots(8, seed))
+    for seed, split in enumerate(('train', 'validation', 'test'))
+  }
+  splits['train'][3]['image'] = tf.io.encode_jpeg(
+    splits['train'][3]['image']
+  ).numpy()[:200]
+  prepared_sets.write(
+    tmp_path, 'retina', {'grade': prepared_sets.GRADES}, splits
+  )
+  with pytest.raises(errors.InputError, match='image 0_0003 of split train'):
+    _run(tmp_path, tmp_path / 'run')
+
+
+def test_a_nan_loss_stops_the_run_and_names_the_step(data_dir, tmp_path):
+  with pytest.raises(errors.RunError, match='not a finite number at step'):
+    _run(data_dir, tmp_path / 'run', optimizer__learning_rate=1e30)
+  assert checkpoint.steps(str(tmp_path / 'run' / run_folder.CHECKPOINTS))
+
+
+def test_the_binaries(run_dir, data_dir, tmp_path):
+  """train.py refuses in one line; evaluate.py agrees with result.json."""
+  refused = subprocess.run(
+    [
+      sys.executable,
+      _BIN / 'train.py',
+      '--dataset=retina',
+      '--model=vgg',
+      f'--data_dir={data_dir}',
+      f'--run_dir={tmp_path}/run',
+    ],
+    capture_output=True,
+    text=True,
+  )
+  assert refused.returncode == 2
+  assert refused.stderr.startswith("train.py: unknown model 'vgg'")
+  assert refused.stderr.count('\n') == 1
+  evaluated = subprocess.run(
+    [sys.executable, _BIN / 'evaluate.py', f'--run_dir={run_dir}'],
+    capture_output=True,
+    text=True,
+  )
+  assert evaluated.returncode == 0, evaluated.stderr
+  value = run_folder.result(run_dir)['test']['referable']['value']
+  assert f'test referable {value:.4f}' in evaluated.stdout
+  assert (pathlib.Path(run_dir) / 'scores_test_best.csv').exists()
+
+
+def test_config_json_is_the_experiment(run_dir, data_dir):
+  saved = config.load(os.path.join(run_dir, run_folder.CONFIG))
+  assert not config.differences(
+    saved,
+    prepared_sets.experiment(
+      data_dir, train__train_steps=40, train__eval_every=10
+    ),
+  )

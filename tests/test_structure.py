@@ -1,0 +1,121 @@
+"""The rooms: what may import what, what is installed, how binaries answer."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+import time
+
+import pytest
+
+_ROOT = pathlib.Path(__file__).parents[1]
+_PACKAGE = _ROOT / 'transfusion_tf'
+_BINARIES = sorted(
+  path
+  for path in (_ROOT / 'bin').glob('*.py')
+  if 'cli.run(main)' in path.read_text()
+)
+
+# Room -> the rooms of this package that it may import from.
+_MAY_IMPORT = {
+  'errors': set(),
+  'config': {'errors'},
+  'models': {'errors'},
+  'train': {'config', 'errors'},
+  'tasks': {'config', 'errors', 'train'},
+  'input': {'config', 'errors', 'tasks'},
+  'init': {'config', 'errors', 'models', 'train'},
+  'analysis': {'errors', 'models'},
+  'run_folder': {'config', 'errors', 'train'},
+  'experiment': {
+    'config',
+    'errors',
+    'input',
+    'models',
+    'run_folder',
+    'tasks',
+    'train',
+  },
+  'paper': {'analysis', 'config', 'errors', 'train'},
+}
+
+
+def _imports(path):
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.ImportFrom) and not node.level:
+      for alias in node.names:
+        yield f'{node.module}.{alias.name}'
+    elif isinstance(node, ast.Import):
+      for alias in node.names:
+        yield alias.name
+
+
+@pytest.mark.parametrize('room', _MAY_IMPORT)
+def test_rooms_import_in_one_direction(room):
+  path = _PACKAGE / room
+  files = path.rglob('*.py') if path.is_dir() else [path.with_suffix('.py')]
+  for file in files:
+    used = {
+      name.split('.')[1]
+      for name in _imports(file)
+      if name.startswith('transfusion_tf.') and name != 'transfusion_tf'
+    }
+    assert used <= _MAY_IMPORT[room] | {room}, file
+
+
+def test_nothing_installed_imports_bin_or_data():
+  for file in _PACKAGE.rglob('*.py'):
+    for name in _imports(file):
+      assert name.split('.')[0] not in ('bin', 'data', 'cli'), file
+
+
+def test_only_the_two_packages_are_installed(tmp_path):
+  """A wheel of this tree holds transfusion_tf and svcca, nothing else."""
+  listing = subprocess.run(
+    [
+      sys.executable,
+      '-c',
+      'import setuptools, runpy; '
+      'setuptools.setup = lambda **k: print(*k["packages"], sep="\\n"); '
+      'runpy.run_path("setup.py")',
+    ],
+    cwd=_ROOT,
+    capture_output=True,
+    text=True,
+    check=True,
+  )
+  top = {name.split('.')[0] for name in listing.stdout.split()}
+  assert top == {'transfusion_tf', 'svcca'}
+
+
+@pytest.mark.parametrize('binary', _BINARIES, ids=lambda path: path.name)
+def test_help_answers_at_once_and_shows_an_example(binary):
+  began = time.monotonic()
+  found = subprocess.run(
+    [sys.executable, binary, '--help'], capture_output=True, text=True
+  )
+  seconds = time.monotonic() - began
+  assert f'python bin/{binary.name}' in found.stdout
+  # A second on a free machine; TensorFlow's import alone takes six.
+  assert seconds < 3
+
+
+@pytest.mark.parametrize('binary', _BINARIES, ids=lambda path: path.name)
+def test_an_unknown_flag_is_one_line(binary):
+  found = subprocess.run(
+    [sys.executable, binary, '--colour=blue'], capture_output=True, text=True
+  )
+  assert found.returncode == 2
+  assert found.stderr.count('\n') == 1
+  assert 'colour' in found.stderr
+
+
+def test_the_tree_names_no_place_of_its_making():
+  for file in _ROOT.rglob('*'):
+    if file.suffix in ('.py', '.md', '.sh', '.toml', '.txt', '.html'):
+      relative = file.relative_to(_ROOT)
+      if relative.parts[0] in ('.venv', 'build', 'demo', 'runs'):
+        continue
+      text = file.read_text()
+      for word in ('/wo' + 'rk/', '../sha' + 'red', '/tmp/brie' + 'f'):
+        assert word not in text, (relative, word)
