@@ -21,7 +21,7 @@ class Section:
   title: str
   paragraphs: Sequence[str] = ()
   table: pd.DataFrame | None = None
-  figure: figure.Figure | None = None
+  figure: 'figure.Figure | None' = None
   caption: str = ''
 
 
