@@ -119,7 +119,7 @@ def _builder():
     from data.retina import retina_dataset_builder as module
   else:
     from data.chexpert import chexpert_dataset_builder as module
-  return module.builder(_DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value)
+  return module.Builder.of(_DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value)
 
 
 def _image_table_builder():
@@ -150,20 +150,22 @@ def main(_) -> None:
   from absl import logging
   from etils import epath
 
+  from data import building
+
   logging.set_verbosity(logging.ERROR)  # TFDS warns of every new image size.
 
   builder = _builder()
   builder.num_processes = _NUM_PROCESSES.value
+  runner, options = _BEAM_RUNNER.value, _BEAM_OPTIONS.value
+  beam = building.beam_config(runner, options) if runner else None
   checked = builder.check(_MANUAL_DIR.value, _SEED.value, _SPLIT_FILE.value)
   print(checked)
   reports = epath.Path(_DATA_DIR.value) / 'preflight' / checked.name
-  checked.write(reports, builder.picture)
+  checked.write(reports)
   print(f'report: {reports / "preflight.html"}')
   checked.refuse(bad=_ON_BAD.value == 'fail')
   if not _CHECK_ONLY.value:
-    built = builder.build(
-      checked, _OVERWRITE.value, _BEAM_RUNNER.value, _BEAM_OPTIONS.value
-    )
+    built = builder.build(checked, _OVERWRITE.value, beam)
     print(f'prepared: {builder.data_dir}' + ' (was there)' * (not built))
 
 

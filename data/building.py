@@ -16,23 +16,39 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
+import dataclasses
 import functools
 import io
 import os
 from typing import Any
+from typing import Self
 
 from PIL import Image
 import tensorflow_datasets as tfds
 import tqdm
 
+from data import examples
 from data import findings
-from data import images
 from data import listing
 from data import pages
 from data import parallel
 from data import preflight
 from data import report
 from transfusion_tf import errors
+
+
+@dataclasses.dataclass(eq=False)
+class Config(tfds.core.BuilderConfig):
+  """Which of several raw sets, and the side of the squares to store."""
+
+  source: str = ''
+  image_size: int = 0
+
+
+def config(source: str, image_size: int) -> Config:
+  """A config named SOURCE_SIZE."""
+  name = f'{source}_{image_size}'
+  return Config(name=name, source=source, image_size=image_size)
 
 
 class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
@@ -51,6 +67,25 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   checked: report.Report | None = None
   num_processes: int = 0
   use_beam: bool = False
+
+  @classmethod
+  def of(
+    cls,
+    data_dir: str | os.PathLike,
+    source: str | None = None,
+    image_size: int | None = None,
+  ) -> Self:
+    """A builder with BUILDER_CONFIGS, for a source and any image size.
+
+    Raises:
+      InputError: There is no such source.
+    """
+    known = {known.source: known for known in cls.BUILDER_CONFIGS}
+    default = cls.BUILDER_CONFIGS[0]
+    if source and source not in known:
+      raise errors.unknown('source', source, known)
+    new = config(source or default.source, image_size or default.image_size)
+    return cls(data_dir=data_dir, config=cls.builder_configs.get(new.name, new))
 
   @abc.abstractmethod
   def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
@@ -77,22 +112,21 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     found = preflight.check(
       self.find(manual_dir), self.look, seed, split_file, self.num_processes
     )
-    return report.Report(self.info.full_name, found, seed)
+    shown = pages.pictures(found, self.picture, self.num_processes)
+    return report.Report(self.info.full_name, found, seed, shown)
 
   def build(
     self,
     checked: report.Report,
     overwrite: bool = False,
-    beam_runner: str | None = None,
-    beam_options: Sequence[str] = (),
+    beam: Mapping[str, Any] | None = None,
   ) -> bool:
     """Builds what `check` found good.
 
     Args:
       checked: What to build.
       overwrite: Whether to replace a data set that was built from other data.
-      beam_runner: Name of a runner; None builds without Beam.
-      beam_options: Of the runner, `name=value` each.
+      beam: What `beam_config` gave; None builds without Beam.
 
     Returns:
       False if the same data set was there.
@@ -102,22 +136,15 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
     if self.data_path.exists() and not overwrite:
       there = self.info.metadata.get('records_sha256')
-      if there == checked.summary()['records_sha256']:
+      if there == checked.summary['records_sha256']:
         return False
       raise errors.InputError(
         f'{self.data_dir} was prepared from other raw data or another split; '
         'replace it with --overwrite or choose another --data_dir'
       )
-    self.checked, self.use_beam = checked, bool(beam_runner)
-    beam = {}
-    if beam_runner:
-      from apache_beam.options import pipeline_options
-
-      options = [f'--{option}' for option in beam_options]
-      beam['beam_runner'] = beam_runner
-      beam['beam_options'] = pipeline_options.PipelineOptions(options)
+    self.checked, self.use_beam = checked, bool(beam)
     tfds.disable_progress_bar()  # Ours knows how much there is to do.
-    run(self, overwrite, **beam)
+    run(self, overwrite, **(beam or {}))
     return True
 
   def _info(self) -> tfds.core.DatasetInfo:
@@ -138,14 +165,14 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     if not checked:
       checked = self.check(dl_manager.manual_dir)
       checked.refuse()
-    self.info.metadata.update(checked.summary())
+    self.info.metadata.update(checked.summary)
     # `data_dir` still is the temporary folder that is renamed in the end.
-    checked.write(self.data_dir, self.picture)
+    checked.write(self.data_dir)
     groups = checked.listing.splits()
     return {s: self._generate_examples(r) for s, r in groups.items()}
 
   def _generate_examples(self, records: Sequence[listing.Record]):
-    example_of = functools.partial(_example, self.picture)
+    example_of = functools.partial(examples.make, picture=self.picture)
     if self.use_beam:
       import apache_beam as beam
 
@@ -153,9 +180,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return self._from_processes(example_of, records)
 
   def _from_processes(self, example_of, records):
-    examples = parallel.ordered_map(example_of, records, self.num_processes)
+    made = parallel.ordered_map(example_of, records, self.num_processes)
     yield from tqdm.tqdm(
-      examples, records[0].split, len(records), unit='image', smoothing=0.05
+      made, records[0].split, len(records), unit='image', smoothing=0.05
     )
 
 
@@ -178,18 +205,36 @@ def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
     )
 
 
+def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:
+  """What TFDS has to know to build through Beam.
+
+  Args:
+    runner: Its name.
+    options: Of the runner, `name=value` each.
+
+  Raises:
+    InputError: There is no such runner, or no Beam.
+  """
+  try:
+    from apache_beam import runners
+    from apache_beam.options import pipeline_options
+  except ImportError:
+    raise errors.InputError(
+      '--beam_runner needs Apache Beam: pip install -e .[beam]'
+    ) from None
+  try:
+    runners.create_runner(runner)
+  except ValueError as error:
+    raise errors.InputError(f'--beam_runner: {error}') from None
+  arguments = [f'--{option}' for option in options]
+  return {
+    'beam_runner': runner,
+    'beam_options': pipeline_options.PipelineOptions(arguments),
+  }
+
+
 def findings_feature(names: Sequence[str]) -> tfds.features.FeaturesDict:
   """A four-state class label for each finding."""
   return tfds.features.FeaturesDict(
     {name: tfds.features.ClassLabel(names=findings.STATES) for name in names}
   )
-
-
-def _example(picture, record):
-  """The key and the features of one example."""
-  return record.image_id, {
-    'image': images.jpeg(picture(images.read(record.path))),
-    'image_id': record.image_id,
-    'patient_id': record.patient_id,
-    **record.labels,
-  }

@@ -1,9 +1,10 @@
 """ImageNet 2012: our check, and the builder that comes with TFDS."""
 
 from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Mapping
 import os
 import pathlib
+from typing import Any
 
 import tensorflow_datasets as tfds
 
@@ -11,6 +12,7 @@ from data import archives
 from data import building
 from data import images
 from data import listing
+from data import pages
 from data import preflight
 from data import report
 from transfusion_tf import errors
@@ -43,18 +45,18 @@ class Builder:
     self._manual_dir = manual_dir
     found = find(manual_dir)
     found = preflight.check_images(found, num_processes=self.num_processes)
-    return report.Report(self._tfds.info.full_name, found, seed)
+    shown = pages.pictures(found, self.picture, self.num_processes)
+    return report.Report(self._tfds.info.full_name, found, seed, shown)
 
   def build(
     self,
     checked: report.Report,
     overwrite: bool = False,
-    beam_runner: str | None = None,
-    beam_options: Sequence[str] = (),
+    beam: Mapping[str, Any] | None = None,
   ) -> bool:
     """Builds from the folder that was checked; see `building.Builder.build`."""
     checked.refuse()  # TFDS reads the archives whole: nothing can be skipped.
-    if beam_runner or beam_options:
+    if beam:
       raise errors.InputError('imagenet2012 is built without Beam')
     there = self._tfds.data_path.exists()
     if not there or overwrite:

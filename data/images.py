@@ -102,6 +102,18 @@ def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
   return image.resize(size, Image.Resampling.LANCZOS)
 
 
+def squeezed(data: bytes, side: int) -> Image.Image:
+  """A file as a square picture, whatever its aspect was."""
+  return scale(load(data, at_least=2 * side), (side, side))
+
+
+def scaled(data: bytes, shorter_side: int) -> Image.Image:
+  """A file as a picture of that shorter side, with its aspect kept."""
+  image = load(data, at_least=2 * shorter_side)
+  factor = shorter_side / min(image.size)
+  return scale(image, tuple(round(factor * side) for side in image.size))
+
+
 def jpeg(image: Image.Image) -> bytes:
   """Encodes at quality 95 with full colour resolution.
 

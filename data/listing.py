@@ -1,11 +1,10 @@
 """What a raw data set says it holds: one record an image, and what is wrong."""
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
-
-import pandas as pd
 
 # What can be wrong. A bad image is left out, and a build refuses to start
 # unless it is told to skip; of a note nobody need be afraid.
@@ -29,6 +28,7 @@ NOTES = (
   'image without label',
   'no fundus disc',
   'not the published number',
+  'empty split',
 )
 
 
@@ -95,11 +95,16 @@ class Listing:
   def add_table(
     self,
     name: str,
-    table: pd.DataFrame,
+    rows: Iterable[tuple[int, Mapping[str, str]]],
     record_of: Callable[[Mapping[str, str]], Record],
   ) -> None:
-    """Adds a record a row, or a problem where `record_of` raises BadError."""
-    rows = zip(table.index, table.to_dict('records'), strict=True)
+    """Adds a record a row, or a problem where `record_of` raises BadError.
+
+    Args:
+      name: Of the table.
+      rows: (line in the file, cells by column) each.
+      record_of: Makes a record of the cells.
+    """
     for line, row in rows:
       try:
         self.records.append(record_of(row))

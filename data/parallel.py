@@ -1,19 +1,23 @@
 """Mapping a function over many items with all cores."""
 
+import atexit
 import collections
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from concurrent import futures
+import functools
 import itertools
 import multiprocessing
 import os
 from typing import TypeVar
 
+from transfusion_tf import errors
+
 T = TypeVar('T')
 R = TypeVar('R')
 
-_CHUNK = 16  # Items sent to a process at once: small items cost more to send.
+_CHUNK = 8  # Items sent to a process at once: small ones cost more to send.
 
 
 def num_cores() -> int:
@@ -33,6 +37,9 @@ def ordered_map(
     function: A function of one item, defined at the top of a module.
     items: Any iterable; it is read as results are taken.
     num_processes: 0 is one a core; 1 runs in this process.
+
+  Raises:
+    InputError: The machine is too small for so many processes.
   """
   chunks = _chunks(items)
   head = list(itertools.islice(chunks, 2))
@@ -41,19 +48,31 @@ def ordered_map(
     for chunk in itertools.chain(head, chunks):
       yield from map(function, chunk)
     return
+  pool, pending = _pool(num_processes), collections.deque()
+  try:
+    for chunk in itertools.chain(head, chunks):
+      pending.append(pool.submit(_apply, function, chunk))
+      if len(pending) >= 3 * num_processes:
+        yield from pending.popleft().result()
+    while pending:
+      yield from pending.popleft().result()
+  except futures.process.BrokenProcessPool:
+    raise errors.InputError(
+      'a process died, maybe of too little memory: try fewer --num_processes'
+    ) from None
+  finally:
+    for future in pending:
+      future.cancel()
+
+
+@functools.cache
+def _pool(num_processes):
+  """Processes that stay: each takes seconds to start."""
   # Not forked: a fork of a process with TensorFlow's threads can deadlock.
   context = multiprocessing.get_context('spawn')
-  with futures.ProcessPoolExecutor(num_processes, context) as pool:
-    pending = collections.deque()
-    try:
-      for chunk in itertools.chain(head, chunks):
-        pending.append(pool.submit(_apply, function, chunk))
-        if len(pending) >= 4 * num_processes:
-          yield from pending.popleft().result()
-      while pending:
-        yield from pending.popleft().result()
-    finally:
-      pool.shutdown(wait=False, cancel_futures=True)
+  pool = futures.ProcessPoolExecutor(num_processes, context)
+  atexit.register(pool.shutdown, cancel_futures=True)
+  return pool
 
 
 def _apply(function, chunk):

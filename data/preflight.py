@@ -47,26 +47,26 @@ def check(
   Returns:
     The good records, each in its split, and all problems.
   """
-  found = check_images(found, look, num_processes)
   return _through(
     found,
+    _unlike_published(found.published),
+    _one_row_an_image,
     functools.partial(_divide, seed=seed, split_file=split_file),
     _one_split_a_patient,
+    functools.partial(_decodable, look=look, num_processes=num_processes),
     _one_split_an_image,
   )
 
 
 def check_images(
-  found: listing.Listing,
-  look: Callable[[Image.Image], str] | None = None,
-  num_processes: int = 0,
+  found: listing.Listing, num_processes: int = 0
 ) -> listing.Listing:
-  """The first half of `check`: counts, rows and every image for itself."""
+  """Of `check`, what does not touch the splits that the source has."""
   return _through(
     found,
     _unlike_published(found.published),
     _one_row_an_image,
-    functools.partial(_decodable, look=look, num_processes=num_processes),
+    functools.partial(_decodable, look=None, num_processes=num_processes),
   )
 
 
@@ -135,8 +135,15 @@ def _inspect(record, look):
 
 def _divide(records, seed, split_file) -> tuple[Records, Problems]:
   if split_file:
-    return splits.from_csv(records, split_file)
-  return splits.by_patient(records, seed), []
+    records, problems = splits.from_csv(records, split_file)
+  else:
+    records, problems = splits.by_patient(records, seed), []
+  there = {record.split for record in records}
+  return records, problems + [
+    listing.Problem('empty split', split, 'too few patients')
+    for split in splits.SPLITS
+    if split not in there
+  ]
 
 
 def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:

@@ -1,7 +1,9 @@
 """What a preflight found: numbers, a few lines, and a page with pictures."""
 
 import collections
+from collections.abc import Mapping
 import dataclasses
+import functools
 import hashlib
 import json
 import os
@@ -22,11 +24,19 @@ _MAX_CLASSES = 40  # Classes that are counted one by one.
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """A checked listing, the name of its data set and the seed of its split."""
+  """What is known of a raw data set after its check.
+
+  Attributes:
+    name: Of the prepared data set.
+    listing: The good records, in their splits, and all problems.
+    seed: Of the split.
+    shown: Pictures for the page, by `pages.pictures`.
+  """
 
   name: str
   listing: listing.Listing
   seed: int = 0
+  shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def bad(self) -> list[listing.Problem]:
@@ -37,8 +47,11 @@ class Report:
     return [problem for problem in self.listing.problems if not problem.bad]
 
   def refuse(self, bad: bool = True) -> None:
-    """Raises InputError if nothing is good or, unless told not to, if any is
-    bad."""
+    """Raises InputError if anything is bad, or if nothing is good.
+
+    Args:
+      bad: False lets bad images pass: they are left out.
+    """
     if bad and self.bad:
       raise errors.InputError(
         f'{self.name}: {len(self.bad):,} bad images or labels, the first: '
@@ -47,6 +60,7 @@ class Report:
     if 'train' not in self.listing.splits():
       raise errors.InputError(f'{self.name}: not one usable training image')
 
+  @functools.cached_property
   def summary(self) -> dict[str, Any]:
     """The numbers, as JSON can hold them, without the single problems."""
     return {
@@ -72,8 +86,12 @@ class Report:
     Of a finding it shows the counts of its four states.
     """
     columns = {}
-    for split, numbers in self.summary()['splits'].items():
-      columns[split] = numbers | _cells(numbers.pop('labels'))
+    for split, numbers in self.summary['splits'].items():
+      columns[split] = {
+        'images': numbers['images'],
+        'patients': numbers['patients'],
+        **_cells(numbers['labels']),
+      }
     return pd.DataFrame(columns, dtype=object).fillna(0)
 
   def __str__(self) -> str:
@@ -86,16 +104,11 @@ class Report:
       lines.append(f'  ... and {len(self.bad) - _NAMED:,} more')
     return '\n'.join(lines)
 
-  def write(self, folder: str | os.PathLike, picture: pages.Picture) -> None:
-    """Writes preflight.json, preflight.html and splits.csv.
-
-    Args:
-      folder: Made if need be.
-      picture: What makes a file's bytes the picture that would be stored.
-    """
+  def write(self, folder: str | os.PathLike) -> None:
+    """Writes preflight.json, preflight.html and splits.csv."""
     problems = [dataclasses.asdict(p) for p in self.listing.problems]
-    everything = self.summary() | {'all_problems': problems}
-    page = pages.render(self.name, self.table(), self.listing, picture)
+    everything = self.summary | {'all_problems': problems}
+    page = pages.render(self.name, self.table(), self.listing, self.shown)
     for name, text in (
       ('preflight.json', json.dumps(everything, indent=1) + '\n'),
       ('preflight.html', page),

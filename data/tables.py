@@ -1,5 +1,6 @@
 """Reading label files: CSV as people really save it."""
 
+from collections.abc import Iterator
 from collections.abc import Sequence
 import difflib
 import os
@@ -8,6 +9,11 @@ import zipfile
 import pandas as pd
 
 from transfusion_tf import errors
+
+
+def rows(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
+  """(line in the file, cells by column) of each row that `read` gave."""
+  return zip(table.index, table.to_dict('records'), strict=True)
 
 
 def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from collections.abc import Mapping
-import dataclasses
 import functools
 import os
 from typing import Any
@@ -16,32 +15,17 @@ from data import building
 from data import images
 from data import listing
 from data.chexpert import layout
-from transfusion_tf import errors
 
 # The paper resizes to 224 (Section 2). 256 leaves a crop of 90 % of the side,
 # 230 pixels, above that.
 IMAGE_SIZE = 256
 
 
-@dataclasses.dataclass(eq=False)
-class Config(tfds.core.BuilderConfig):
-  """Which of the two published sizes, and the side of the squares to store."""
-
-  source: str = 'small'
-  image_size: int = IMAGE_SIZE
-
-
-def _config(source, image_size):
-  return Config(
-    name=f'{source}_{image_size}', source=source, image_size=image_size
-  )
-
-
 class Builder(building.Builder):
   """Each x-ray whole, squeezed into a square as the paper does."""
 
-  BUILDER_CONFIGS: ClassVar[list[Config]] = [
-    _config(name, IMAGE_SIZE) for name in layout.FOLDERS
+  BUILDER_CONFIGS: ClassVar[list[building.Config]] = [
+    building.config(name, IMAGE_SIZE) for name in layout.FOLDERS
   ]
 
   def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
@@ -59,24 +43,6 @@ class Builder(building.Builder):
 
   @property
   def picture(self) -> Callable[[bytes], Image.Image]:
-    return functools.partial(_picture, size=self.builder_config.image_size)
-
-
-def builder(
-  data_dir: str | os.PathLike, source: str | None, image_size: int | None
-) -> Builder:
-  """The builder of config SOURCE_SIZE; None is the default.
-
-  Raises:
-    InputError: There is no such source.
-  """
-  source, image_size = source or 'small', image_size or IMAGE_SIZE
-  if source not in layout.FOLDERS:
-    raise errors.unknown('source', source, layout.FOLDERS)
-  config = _config(source, image_size)
-  config = Builder.builder_configs.get(config.name, config)
-  return Builder(data_dir=data_dir, config=config)
-
-
-def _picture(data, size):
-  return images.scale(images.load(data, at_least=2 * size), (size, size))
+    return functools.partial(
+      images.squeezed, side=self.builder_config.image_size
+    )

@@ -77,7 +77,7 @@ def _add_part(found, root, part, split):
       },
     )
 
-  found.add_table(csv.name, table, record_of)
+  found.add_table(csv.name, tables.rows(table), record_of)
   named = {path.partition('/')[2] for path in table['Path']}
   found.problems += [
     listing.Problem('image without label', path)

@@ -118,5 +118,5 @@ def _new_vessel(tissue, centre, rng):
       tip = point + 0.035 * np.array([np.cos(heading), np.sin(heading)])
       rows, columns = shapes.window(x, y, tuple(point), 0.08)
       coverage = shapes.line(x[:, columns], y[rows], point, tip, width=0.014)
-      tissue[rows, columns] *= 1 - coverage[..., None] * (1 - _BLOOD)
+      tissue[rows, columns] *= 1 - 0.6 * coverage[..., None] * (1 - _BLOOD)
       point = tip

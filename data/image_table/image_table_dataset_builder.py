@@ -58,12 +58,6 @@ class Builder(building.Builder):
 
   @property
   def picture(self) -> Callable[[bytes], Image.Image]:
-    return functools.partial(_picture, size=self._image_size)
-
-
-def _picture(data, size):
-  if not size:
-    return images.load(data)
-  image = images.load(data, at_least=2 * size)
-  factor = size / min(image.size)
-  return images.scale(image, tuple(round(factor * side) for side in image.size))
+    if not self._image_size:
+      return images.load
+    return functools.partial(images.scaled, shorter_side=self._image_size)

@@ -1,7 +1,7 @@
 """A CSV of image paths and labels, and the folder that the paths start from."""
 
-from collections.abc import Sequence
 import dataclasses
+import functools
 import os
 import pathlib
 
@@ -13,6 +13,7 @@ from data import tables
 from transfusion_tf import errors
 
 KINDS = ('grade', 'label', 'findings')
+_MAX_GRADES = 100  # A column of more is no scale, but years or numbers.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,40 +61,25 @@ def find(
     InputError: No such table or column, or labels that make no sense together.
   """
   csv, root = pathlib.Path(csv), os.path.abspath(image_root)
-  needed = [columns.path, *columns.labels, columns.patient, columns.split]
-  table = tables.read(csv, [name for name in needed if name])
-  labels = columns.labels or tuple(name for name in table if name not in needed)
-  if not labels:
+  given = [columns.path, columns.patient, columns.split]
+  table = tables.read(csv, [c for c in [*given, *columns.labels] if c])
+  columns = dataclasses.replace(
+    columns, labels=columns.labels or tuple(c for c in table if c not in given)
+  )
+  if not columns.labels:
     raise errors.InputError(f'{csv} has no column of labels')
-  cells = sorted(set(table[list(labels)].to_numpy().ravel()))
-  kind = columns.kind or _kind(labels, cells)
-  if kind not in KINDS:
-    raise errors.unknown('kind of labels', kind, KINDS)
-  if kind != 'findings' and len(labels) > 1:
+  try:
+    kind = columns.kind or _kind(table, columns.labels)
+    names = _names(table, columns, kind)
+  except ValueError as error:
     raise errors.InputError(
-      f'{csv}: a {kind} is one column, not {", ".join(labels)}; name it with '
-      '--label_columns'
-    )
-  names = labels if kind == 'findings' else columns.classes
-  names = names or _classes(kind, cells)
-
-  def record_of(row):
-    path = row[columns.path]
-    split = row[columns.split] if columns.split else ''
-    if columns.split and split not in splits.SPLITS:
-      raise listing.BadError('impossible label', f'split {split!r}')
-    full = _inside(root, path)
-    image_id = pathlib.PurePath(os.path.relpath(full, root)).as_posix()
-    return listing.Record(
-      image_id=image_id,
-      patient_id=row[columns.patient] if columns.patient else image_id,
-      path=full,
-      split=split,
-      labels=_labels(row, kind, labels, names),
-    )
-
+      f'{csv}: {error}; say which with --label_columns and --label_kind'
+    ) from None
   found = listing.Listing([])
-  found.add_table(csv.name, table, record_of)
+  record_of = functools.partial(
+    _record, root=root, columns=columns, kind=kind, names=names
+  )
+  found.add_table(csv.name, tables.rows(table), record_of)
   known = {_full(root, path) for path in table[columns.path]}
   found.problems += [
     listing.Problem('image without label', path)
@@ -103,29 +89,62 @@ def find(
   return Table(found, kind, names)
 
 
-def _kind(labels, cells):
+def _kind(table, labels):
   """Findings if there are several columns or states; else grades or classes."""
-  if len(labels) > 1 or all(findings.is_code(cell) for cell in cells):
+  codes = table[list(labels)].map(findings.is_code)
+  strange = [column for column in labels if codes[column].mean() < 0.5]
+  if len(labels) > 1 and strange:
+    raise ValueError(f'{", ".join(strange)}: not 1, 0, -1 or blank')
+  if len(labels) > 1 or codes.all(axis=None):
     return 'findings'
-  numbers = all(cell.isdecimal() for cell in cells if cell)
-  return 'grade' if numbers else 'label'
+  cells = filter(None, table[labels[0]])
+  return 'grade' if all(map(_is_grade, cells)) else 'label'
 
 
-def _classes(kind, cells):
-  if kind == 'grade':
-    grades = [int(cell) for cell in cells if cell.isdecimal()]
-    # A grade between two others exists even if no image happens to have it.
-    return tuple(map(str, range(min(grades), max(grades) + 1)))
-  return tuple(cell for cell in cells if cell)
-
-
-def _labels(row, kind, columns, names: Sequence[str]):
+def _names(table, columns, kind):
+  """Names of the findings, the grades or the classes."""
+  if kind not in KINDS:
+    raise errors.unknown('kind of labels', kind, KINDS)
   if kind == 'findings':
-    return {'findings': findings.states(row, columns)}
+    return columns.labels
+  if len(columns.labels) != 1:
+    raise ValueError(f'a {kind} is one column, not {len(columns.labels)}')
+  cells = sorted({cell for cell in table[columns.labels[0]] if cell})
+  if columns.classes or kind == 'label':
+    return columns.classes or tuple(cells)
+  grades = [int(float(cell)) for cell in cells if _is_grade(cell)]
+  if not grades or max(grades) - min(grades) > _MAX_GRADES:
+    raise ValueError(f'{columns.labels[0]} holds no grades')
+  # A grade between two others exists even if no image happens to have it.
+  return tuple(map(str, range(min(grades), max(grades) + 1)))
+
+
+def _is_grade(cell):
+  return cell.removesuffix('.0').isdecimal()
+
+
+def _record(row, root, columns, kind, names):
+  full = _inside(root, row[columns.path])
+  image_id = pathlib.PurePath(os.path.relpath(full, root)).as_posix()
+  split = row[columns.split] if columns.split else ''
+  patient = row[columns.patient] if columns.patient else image_id
+  if columns.split and split not in splits.SPLITS:
+    raise listing.BadError('impossible label', f'split is {split!r}')
+  if not patient:
+    raise listing.BadError('impossible label', f'{columns.patient} is blank')
+  labels = {kind: _label(row, kind, columns.labels, names)}
+  return listing.Record(image_id, patient, full, split, labels)
+
+
+def _label(row, kind, columns, names):
+  if kind == 'findings':
+    return findings.states(row, columns)
   value = row[columns[0]]
+  if kind == 'grade':
+    value = value.removesuffix('.0')
   if value not in names:
     raise listing.BadError('impossible label', f'{columns[0]} is {value!r}')
-  return {kind: value}
+  return value
 
 
 def _inside(root, path):

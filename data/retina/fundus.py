@@ -57,6 +57,16 @@ def find_disc(image: Image.Image) -> Disc | None:
   return Disc(x, y, circle.radius * factor)
 
 
+def picture(data: bytes, size: int) -> Image.Image:
+  """The square to store of a photograph's file."""
+  return crop(images.load(data, at_least=2 * size), size)
+
+
+def note(image: Image.Image) -> str:
+  """The note of `listing.NOTES` that a photograph calls for, or none."""
+  return '' if find_disc(image) else 'no fundus disc'
+
+
 def crop(image: Image.Image, size: int) -> Image.Image:
   """The disc, filling a square of `size` pixels; black where the photo ends.
 

@@ -142,7 +142,7 @@ def _add_part(found, root, part, whose):
       labels={'grade': grade, 'eye': eye},
     )
 
-  found.add_table(csv.name, table, record_of)
+  found.add_table(csv.name, tables.rows(table), record_of)
   named = {_stem(name).lower() for name in table[part.image]}
   found.problems += [
     listing.Problem('image without label', files[stem])

@@ -1,0 +1,24 @@
+"""One example of a prepared data set, made from its record.
+
+A module of its own, which imports little: every worker process loads it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from PIL import Image
+
+from data import images
+from data import listing
+
+
+def make(
+  record: listing.Record, picture: Callable[[bytes], Image.Image]
+) -> tuple[str, dict[str, Any]]:
+  """The key and the features of one example."""
+  return record.image_id, {
+    'image': images.jpeg(picture(images.read(record.path))),
+    'image_id': record.image_id,
+    'patient_id': record.patient_id,
+    **record.labels,
+  }

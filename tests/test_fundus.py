@@ -1,0 +1,102 @@
+"""The disc of a fundus photograph is found, cut out and scaled."""
+
+import numpy as np
+from PIL import Image
+import pytest
+from skimage import data as skimage_data
+
+from data.demo import fundus as demo_fundus
+from data.retina import fundus
+
+
+def _photo(width, height, x, y, radius, seed=0, ground=4):
+  """A disc that darkens towards its rim, with noise, on dark ground."""
+  rng = np.random.default_rng(seed)
+  rows, columns = np.mgrid[:height, :width]
+  distance = np.hypot(columns + 0.5 - x, rows + 0.5 - y) / radius
+  light = np.where(distance < 1, 1 - 0.5 * distance**2, 0)
+  pixels = light[..., None] * (190, 90, 60)
+  pixels += rng.normal(ground, 3, pixels.shape)
+  return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+@pytest.mark.parametrize(
+  'width, height, x, y, radius',
+  [
+    (600, 400, 300, 200, 180),  # Whole.
+    (600, 400, 240, 190, 150),  # Off the centre.
+    (600, 400, 300, 200, 240),  # Top and bottom are cut off.
+    (600, 400, 330, 260, 240),  # Bottom only.
+    (400, 400, 200, 200, 199),  # Touches all sides.
+    (500, 400, 250, 200, 270),  # Only the corners are dark.
+    (3888, 2592, 1950, 1300, 1250),  # As large as a camera's.
+  ],
+)
+@pytest.mark.parametrize('ground', [0, 12])
+def test_the_disc_is_found(width, height, x, y, radius, ground):
+  disc = fundus.find_disc(_photo(width, height, x, y, radius, ground=ground))
+  assert disc is not None
+  error = np.abs(np.subtract(disc, (x, y, radius))).max()
+  assert error < 0.02 * radius
+
+
+def test_the_disc_of_a_real_photograph():
+  image = skimage_data.retina()
+  disc = fundus.find_disc(Image.fromarray(image))
+  np.testing.assert_allclose(disc, (706, 705, 690), atol=10)
+
+
+@pytest.mark.parametrize('eye', ['left', 'right'])
+@pytest.mark.parametrize('grade', [0, 4])
+def test_the_disc_of_a_demo_photograph(eye, grade):
+  for patient in range(20):
+    photo = demo_fundus.photograph(96, eye, grade, [0, patient])
+    disc = fundus.find_disc(Image.fromarray(photo))
+    assert disc is not None
+    assert abs(disc.y - 48) < 2 and abs(disc.radius - 47.5) < 2
+
+
+@pytest.mark.parametrize(
+  'pixels',
+  [
+    np.zeros((300, 400, 3)),
+    np.full((300, 400, 3), 200),
+    np.random.default_rng(0).integers(0, 256, (300, 400, 3)),
+    np.tile(np.linspace(0, 255, 400)[:, None], (300, 1, 3)),
+  ],
+  ids=['black', 'white', 'noise', 'gradient'],
+)
+def test_there_is_not_always_a_disc(pixels):
+  assert fundus.find_disc(Image.fromarray(pixels.astype(np.uint8))) is None
+
+
+def test_the_crop_is_the_disc_in_a_square():
+  square = np.asarray(fundus.crop(_photo(600, 400, 240, 190, 150), 100))
+  assert square.shape == (100, 100, 3)
+  red = square[..., 0].astype(int)
+  assert red[50, 50] > 150  # The middle of the disc.
+  assert red[50, 3] > 50 and red[50, -4] > 50 and red[3, 50] > 50
+  assert red[:8, :8].max() < 30 and red[-8:, -8:].max() < 30  # Off the disc.
+
+
+def test_a_disc_beyond_the_photograph_is_padded_black_and_not_stretched():
+  square = np.asarray(fundus.crop(_photo(600, 400, 300, 200, 240), 240))
+  lit = square[..., 0] > 40
+  assert lit[120].sum() > 230  # The full width,
+  assert abs(lit[:, 120].sum() - 200) < 8  # 400 of 480 pixels of height.
+  assert not lit[:15].any() and not lit[-15:].any()
+
+
+@pytest.mark.parametrize('size', [(400, 300), (300, 400)])
+def test_without_a_disc_the_photograph_is_kept_whole(size):
+  image = Image.new('RGB', size, (10, 200, 30))
+  square = np.asarray(fundus.crop(image, 80)).astype(int)
+  green = square[..., 1] > 100
+  assert square.shape == (80, 80, 3)
+  assert abs(green.sum() - 80 * 60) <= 160
+  assert green[40, 40]
+
+
+def test_grey_photographs_stay_grey():
+  grey = _photo(600, 400, 300, 200, 180).convert('L')
+  assert fundus.crop(grey, 64).mode == 'L'
