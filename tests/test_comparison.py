@@ -1,0 +1,179 @@
+"""Runs compared: by checkpoint, from disk, and as the paper's figures."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import prepared_sets
+import pytest
+
+from transfusion_tf import comparison
+from transfusion_tf import errors
+from transfusion_tf import launch
+from transfusion_tf import representations
+from transfusion_tf.analysis import sampling as sampling_lib
+
+_BIN = pathlib.Path(__file__).parents[1] / 'bin'
+_SAMPLING = sampling_lib.Sampling(num_patches=500, num_channels=16, repeats=3)
+_FEW = sampling_lib.Sampling(num_patches=4, num_channels=16, repeats=3)
+_LAYERS = ['conv1', 'conv2']
+
+
+@pytest.fixture(scope='module')
+def runs(data_dir, tmp_path_factory):
+  """Two short runs, from two seeds."""
+  folder = tmp_path_factory.mktemp('runs')
+  for seed in range(2):
+    launch.run(
+      prepared_sets.experiment(
+        data_dir, model__name='cbr_tiny', seed=seed, train__train_steps=1
+      ),
+      str(folder / f'seed{seed}'),
+    )
+  return [str(folder / f'seed{seed}') for seed in range(2)]
+
+
+def _compare(pairs, layers=_LAYERS, **kwargs):
+  return comparison.compare(pairs, layers, sampling=_SAMPLING, **kwargs)
+
+
+def test_checkpoints_of_a_run_differ_and_equal_themselves(runs):
+  run = runs[0]
+  pairs = [(run, run), (f'{run}@init', run), (f'{run}@1', run)]
+  result = _compare(pairs)
+  for layer in _LAYERS:
+    same, trained, by_step = (result[pair][layer].mean for pair in pairs)
+    assert same == pytest.approx(1, abs=1e-5)
+    assert by_step == pytest.approx(1, abs=1e-5)
+    assert trained < same
+
+
+def test_layers_default_to_the_stages_below_the_head(runs):
+  pair = (runs[0], runs[1])
+  stages = ['conv1', 'conv2', 'conv3', 'conv4']
+  assert list(_compare([pair], layers=())[pair]) == stages
+
+
+def test_stored_activations_give_the_same_figures(runs, tmp_path):
+  folders = [str(tmp_path / name) for name in ('a', 'b')]
+  for run, folder in zip(runs, folders, strict=False):
+    manifest = comparison.extract(run, folder, _LAYERS)
+  assert manifest.layers['conv1'].shape == (35, 16, 16, 32)
+  assert len(manifest.example_ids) == 35
+  stored = comparison.compare_folders(*folders, sampling=_SAMPLING)
+  direct = _compare([tuple(runs[:2])])[tuple(runs[:2])]
+  for layer in _LAYERS:
+    for a, b in zip(stored[layer].repeats, direct[layer].repeats, strict=True):
+      np.testing.assert_allclose(a.coefficients, b.coefficients, 0, 1e-5)
+
+
+def test_figure_3(runs):
+  table = representations.before_and_after(
+    runs, layers=_LAYERS, sampling=_SAMPLING
+  )
+  assert len(table) == 2 * len(_LAYERS) * 3
+  assert list(table['b'].unique()) == runs
+  assert list(table['a'].unique()) == [f'{run}@init' for run in runs]
+  assert table['mean'].between(table['noise_floor'], 1).all()
+
+
+def test_figure_2(runs):
+  table = representations.pretrained_and_random(
+    runs[:1], runs, sampling=_SAMPLING
+  )
+  assert list(table['layer'].unique()) == ['conv3', 'conv4']
+  pairs = table.groupby('kind')[['a', 'b']].apply(
+    lambda rows: set(rows.itertuples(index=False, name=None))
+  )
+  assert pairs['random_random'] == {(runs[0], runs[1])}
+  assert pairs['pretrained_random'] == {(runs[0], run) for run in runs}
+
+
+def test_figure_4(runs):
+  pair = (runs[0], runs[1])
+  dots, r2 = representations.start_and_end(
+    [pair], layers=['conv1'], sampling=_SAMPLING
+  )
+  ends = _compare([pair], layers=['conv1'])[pair]['conv1']
+  np.testing.assert_allclose(
+    dots['end'], [m.mean for m in ends.repeats], 0, 1e-9
+  )
+  assert np.all(dots['start'] != dots['end'])
+  assert r2['conv1'] == pytest.approx(
+    np.corrcoef(dots['start'], dots['end'])[0, 1] ** 2
+  )
+
+
+def test_table_5(runs):
+  groups = {'end': runs, 'all': [f'{runs[0]}@init', *runs]}
+  table = representations.seeds(groups, layers=['conv1'], sampling=_SAMPLING)
+  assert table.groupby('group').size().to_dict() == {'end': 3, 'all': 9}
+
+
+def test_figure_5(runs):
+  before, after = representations.conv1_grids(runs[0], zoom=2)
+  # 32 filters of 5x5, six in a row.
+  assert before.shape == after.shape == (6 * 11 + 1, 6 * 11 + 1, 3)
+  assert np.any(before != after)
+
+
+def test_refuses_runs_on_different_data(runs, tmp_path_factory, tmp_path):
+  data_dir = tmp_path_factory.mktemp('other')
+  prepared_sets.write_spots(data_dir, test=20)
+  other = str(tmp_path / 'other')
+  launch.run(
+    prepared_sets.experiment(
+      data_dir, model__name='cbr_tiny', train__train_steps=1
+    ),
+    other,
+  )
+  with pytest.raises(errors.InputError, match='only on the same images'):
+    _compare([(runs[0], other)])
+
+
+@pytest.mark.parametrize(
+  'kwargs, message',
+  [
+    ({'layers': ['conv1', 'conv7']}, "'conv7'; did you mean 'conv"),
+    ({'layers': ['head'], 'sampling': _FEW}, 'head: 4 patches of 6 images'),
+    ({'split': 'tset'}, "did you mean 'test'"),
+  ],
+)
+def test_refuses(runs, kwargs, message):
+  kwargs = {'layers': _LAYERS, 'sampling': _SAMPLING} | kwargs
+  with pytest.raises(errors.InputError, match=message):
+    comparison.compare([tuple(runs[:2])], **kwargs)
+
+
+def _call(binary, *args):
+  return subprocess.run(
+    [sys.executable, _BIN / binary, *args], capture_output=True, text=True
+  )
+
+
+def test_binaries(runs, tmp_path):
+  folder, output = str(tmp_path / 'acts'), tmp_path / 'svcca.json'
+  found = _call(
+    'extract_activations.py', f'--run_dir={runs[0]}', '--checkpoint=init',
+    '--layers=conv1', '--num_images=20', '--dtype=float16',
+    f'--output={folder}',
+  )  # fmt: skip
+  assert found.returncode == 0, found.stderr
+  assert 'conv1                20x16x16x32 float16' in found.stdout
+  assert set(os.listdir(folder)) == {'conv1.npy', 'manifest.json'}
+  sample = ['--num_patches=400', '--num_channels=16', f'--output={output}']
+  found = _call('svcca.py', f'--a={runs[0]}', f'--b={runs[1]}', *sample)
+  assert found.returncode == 0, found.stderr
+  record = json.loads(output.read_text())
+  assert list(record['layers']) == ['conv1', 'conv2', 'conv3', 'conv4']
+  assert record['sampling']['num_channels'] == 16
+  assert 'conv4' in found.stdout and str(output) in found.stdout
+  os.truncate(f'{folder}/conv1.npy', 1_000)
+  found = _call('svcca.py', f'--a={folder}', f'--b={folder}', *sample)
+  assert found.returncode == 2
+  assert found.stderr.startswith('svcca.py: ')
+  assert found.stderr.count('\n') == 1
+  assert 'conv1.npy is damaged' in found.stderr

@@ -1,0 +1,214 @@
+"""Activations on disk, for other tools: one .npy a layer, and a manifest.
+
+  FOLDER/conv1.npy       [N, H, W, C], float16 or float32
+  FOLDER/manifest.json   what the files are, and their SHA-256
+
+They grow row by row in FOLDER.partial, which becomes FOLDER when all is there:
+what was stopped goes on where it was, and no layer is ever held in memory.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import hashlib
+import math
+import os
+import shutil
+from typing import Any
+
+import filelock
+import numpy as np
+
+from transfusion_tf import errors
+from transfusion_tf.analysis import manifest as manifest_lib
+from transfusion_tf.analysis import npy
+from transfusion_tf.analysis import source as source_lib
+
+_LOCK = '.lock'
+_READ_BATCH = 8  # Images of stored activations that are read together.
+
+
+def write(
+  folder: str,
+  manifest: manifest_lib.Manifest,
+  batches: Iterable[Any],
+  forward: Callable[[Any], Mapping[str, Any]],
+) -> None:
+  """Writes the activations that `manifest` promises, or what is missing.
+
+  Args:
+    folder: Where to.
+    manifest: What to write, the files' SHA-256 left empty.
+    batches: Batches of images, in the order of `example_ids`.
+    forward: A batch -> layer -> activations [B, ..., C].
+
+  Raises:
+    InputError: The folder holds something else, another process writes to it,
+      the disk is too small, or a value does not fit the type.
+  """
+  if manifest_lib.exists(folder):
+    return manifest_lib.check_same(folder, manifest_lib.read(folder), manifest)
+  if os.path.isdir(folder) and os.listdir(folder):
+    raise errors.InputError(f'{folder} is not empty; choose another folder')
+  partial = folder.rstrip('/') + '.partial'
+  with _claimed(partial):
+    _begin(partial, manifest)
+    with contextlib.ExitStack() as stack:
+      writers = {
+        layer: stack.enter_context(
+          npy.Writer(os.path.join(partial, file.name), file.shape, file.dtype)
+        )
+        for layer, file in manifest.layers.items()
+      }
+      _fill(writers, len(manifest.example_ids), batches, forward)
+    manifest_lib.save(partial, _hashed(partial, manifest))
+    os.rename(partial, folder)
+  os.remove(os.path.join(folder, _LOCK))
+
+
+def load(folder: str, layer: str) -> np.ndarray:
+  """A layer's activations [N, ..., C], mapped from disk after a check.
+
+  Raises:
+    InputError: No such layer, or the file is not what the manifest says.
+  """
+  layers = manifest_lib.read(folder).layers
+  if layer not in layers:
+    raise errors.unknown(f'layer of {folder}', layer, layers)
+  file = layers[layer]
+  path = os.path.join(folder, file.name)
+  try:
+    if _sha256(path) == file.sha256:
+      return np.load(path, mmap_mode='r')
+  except FileNotFoundError:
+    pass
+  raise errors.InputError(
+    f'{path} is damaged or missing; extract the activations again'
+  )
+
+
+def source(
+  folders: Mapping[str, str], layers: Sequence[str]
+) -> source_lib.Source:
+  """Stored activations of several networks on the same images.
+
+  Args:
+    folders: Name -> folder.
+    layers: Names in the manifests.
+
+  Raises:
+    InputError: A layer is missing, a file damaged, or the images differ.
+  """
+  first, *others = folders.values()
+  ours = manifest_lib.read(first)
+  for folder in others:
+    theirs = manifest_lib.read(folder)
+    for field in ('dataset', 'split', 'example_ids'):
+      if getattr(theirs, field) != getattr(ours, field):
+        raise errors.InputError(
+          f'{first} and {folder} differ in {field}: activations compare only '
+          'on the same images'
+        )
+  arrays = [[load(f, layer) for f in folders.values()] for layer in layers]
+  return source_lib.Source(
+    networks=list(folders),
+    layers=list(layers),
+    shapes=[[array.shape[1:] for array in of_layer] for of_layer in arrays],
+    batches=_Stored(arrays, len(ours.example_ids)),
+    forward=lambda batch: batch,
+    num_images=len(ours.example_ids),
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Stored:
+  """Batches of stored activations [layer][network], read when they come."""
+
+  arrays: list[list[np.ndarray]]
+  num_images: int
+
+  def __iter__(self) -> Iterator[list[list[np.ndarray]]]:
+    for i in range(0, self.num_images, _READ_BATCH):
+      yield [
+        [np.asarray(a[i : i + _READ_BATCH]) for a in networks]
+        for networks in self.arrays
+      ]
+
+
+def _begin(partial, manifest):
+  """Starts a folder, or checks that one has been started for the same."""
+  if manifest_lib.exists(partial):
+    return manifest_lib.check_same(
+      partial, manifest_lib.read(partial), manifest
+    )
+  sizes = [
+    math.prod(f.shape) * np.dtype(f.dtype).itemsize
+    for f in manifest.layers.values()
+  ]
+  free = shutil.disk_usage(partial).free
+  if sum(sizes) > free:
+    raise errors.InputError(
+      f'{partial}: {sum(sizes) / 2**30:.1f} GiB to write, '
+      f'{free / 2**30:.1f} GiB free; take fewer images or layers, or float16'
+    )
+  manifest_lib.save(partial, manifest)
+
+
+def _fill(writers, num_images, batches, forward):
+  """Appends the rows that are missing in at least one file."""
+  done = min(writer.rows for writer in writers.values())
+  for writer in writers.values():
+    writer.keep(done)
+  first = 0
+  for batch in batches:
+    size = min(source_lib.num_rows(batch), num_images - first)
+    if first + size > done:
+      batch = source_lib.rows(batch, max(done - first, 0), size)
+      for layer, acts in forward(batch).items():
+        if not writers[layer].append(np.asarray(acts)):
+          raise errors.InputError(
+            f'activations of {layer} do not fit float16; ask for float32'
+          )
+    first += size
+    if first == num_images:
+      return
+  raise errors.InputError(
+    f'the data set ends after {first} images, {num_images} were expected'
+  )
+
+
+def _hashed(folder, manifest):
+  """The manifest with the files' SHA-256."""
+  layers = {
+    layer: dataclasses.replace(
+      file, sha256=_sha256(os.path.join(folder, file.name))
+    )
+    for layer, file in manifest.layers.items()
+  }
+  return dataclasses.replace(manifest, layers=layers)
+
+
+def _sha256(path):
+  with open(path, 'rb') as file:
+    return hashlib.file_digest(file, 'sha256').hexdigest()
+
+
+@contextlib.contextmanager
+def _claimed(folder):
+  try:
+    os.makedirs(folder, exist_ok=True)
+    with filelock.FileLock(os.path.join(folder, _LOCK), timeout=0):
+      yield
+  except filelock.Timeout:
+    raise errors.InputError(
+      f'{folder}: another process is writing here; wait for it or choose '
+      'another folder'
+    ) from None
+  except OSError as error:
+    raise errors.InputError(
+      f'{folder} cannot be written: {error.strerror}'
+    ) from error

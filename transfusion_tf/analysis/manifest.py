@@ -1,0 +1,111 @@
+"""FOLDER/manifest.json: what a folder of activations holds."""
+
+from collections.abc import Sequence
+import dataclasses
+import json
+import os
+
+import dacite
+
+from transfusion_tf import errors
+
+NAME = 'manifest.json'
+DTYPES = ('float16', 'float32')
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+  """One layer's file; `sha256` is empty until it is complete."""
+
+  name: str
+  shape: tuple[int, ...]
+  dtype: str
+  sha256: str = ''
+
+  @classmethod
+  def of_layer(
+    cls, layer: str, shape: Sequence[int], dtype: str = 'float32'
+  ) -> 'File':
+    """The file of a layer with activations of shape [N, ...]."""
+    if dtype not in DTYPES:
+      raise errors.unknown('dtype', dtype, DTYPES)
+    return cls(layer.replace('/', '.') + '.npy', tuple(shape), dtype)
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+  """What a folder of activations holds.
+
+  Attributes:
+    model: The network's name.
+    checkpoint: The run folder and checkpoint of its weights.
+    dataset: The images' data set.
+    split: Split of it.
+    example_ids: [N], in the order of the rows.
+    layers: Layer -> its file.
+  """
+
+  model: str
+  checkpoint: str
+  dataset: str
+  split: str
+  example_ids: tuple[str, ...]
+  layers: dict[str, File]
+
+
+def exists(folder: str) -> bool:
+  return os.path.exists(os.path.join(folder, NAME))
+
+
+def read(folder: str) -> Manifest:
+  """The manifest of a folder.
+
+  Raises:
+    InputError: There is none, or it is damaged.
+  """
+  path = os.path.join(folder, NAME)
+  try:
+    with open(path, encoding='utf-8') as file:
+      manifest = dacite.from_dict(
+        Manifest, json.load(file), dacite.Config(cast=[tuple], strict=True)
+      )
+    for layer in manifest.layers.values():
+      if layer.shape[:1] != (len(manifest.example_ids),):
+        raise ValueError(f'{layer.name} has not a row for each example')
+    return manifest
+  except (FileNotFoundError, NotADirectoryError):
+    raise errors.InputError(
+      f'{path}: no such file; bin/extract_activations.py makes such folders'
+    ) from None
+  except (ValueError, TypeError, dacite.DaciteError) as error:
+    raise errors.InputError(f'{path} is damaged: {error}') from None
+
+
+def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
+  """Refuses a folder that holds something else, naming what differs."""
+  found = dataclasses.replace(
+    found,
+    layers={
+      layer: dataclasses.replace(file, sha256='')
+      for layer, file in found.layers.items()
+    },
+  )
+  differing = [
+    field.name
+    for field in dataclasses.fields(Manifest)
+    if getattr(found, field.name) != getattr(wanted, field.name)
+  ]
+  if differing:
+    raise errors.InputError(
+      f'{folder} holds activations of another {" and ".join(differing)}; '
+      'choose another folder or delete it'
+    )
+
+
+def save(folder: str, manifest: Manifest) -> None:
+  """Writes a file that appears at once."""
+  path = os.path.join(folder, NAME)
+  with open(f'{path}.new', 'w', encoding='utf-8') as file:
+    json.dump(dataclasses.asdict(manifest), file, indent=2)
+    file.write('\n')
+  os.replace(f'{path}.new', path)

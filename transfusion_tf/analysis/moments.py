@@ -1,0 +1,186 @@
+"""Means and covariances of activations, accumulated batch by batch.
+
+A batch is centred by its own mean before it is multiplied, and batches are
+merged by the update of Chan, Golub and LeVeque (1979), all in float64: nowhere
+does a sum of raw products lose the digits that the mean takes.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+Array = np.ndarray | tf.Tensor
+
+
+class Moments(NamedTuple):
+  """Of rows [N, D]: the channels of several networks, side by side.
+
+  Attributes:
+    count: [], N.
+    mean: [D].
+    scatter: [D, D], the sum over rows of the centred outer products.
+  """
+
+  count: Array
+  mean: Array
+  scatter: Array
+
+  def merge(self, other: 'Moments') -> 'Moments':
+    """Moments of both sets of rows together."""
+    count = self.count + other.count
+    shift = other.mean - self.mean
+    return Moments(
+      count,
+      self.mean + shift * (other.count / count),
+      self.scatter
+      + other.scatter
+      + _outer(shift, self.count * other.count / count),
+    )
+
+  def without(self, part: 'Moments') -> 'Moments':
+    """Moments of the rows that are not in `part`: undoes `merge`."""
+    count = self.count - part.count
+    mean = (self.count * self.mean - part.count * part.mean) / count
+    return Moments(
+      count,
+      mean,
+      self.scatter
+      - part.scatter
+      - _outer(part.mean - mean, part.count * count / self.count),
+    )
+
+  def take(self, channels: np.ndarray) -> 'Moments':
+    return Moments(
+      self.count, self.mean[channels], self.scatter[np.ix_(channels, channels)]
+    )
+
+
+class Permuted(NamedTuple):
+  """Scatter of two networks, `first` and `last`, paired row by row at random.
+
+  Rows come in random order, so that a row and its neighbour are a random pair.
+  Pairs are drawn, and rows centred, within a batch: what a batch has in common
+  does not make two networks look alike.
+
+  Attributes:
+    count: [], degrees of freedom: rows less one for each batch's mean.
+    first: [D1, D1].
+    last: [D2, D2].
+    cross: [D1, D2], between a row of `first` and another row of `last`.
+  """
+
+  count: Array
+  first: Array
+  last: Array
+  cross: Array
+
+  def merge(self, other: 'Permuted') -> 'Permuted':
+    return Permuted(*(a + b for a, b in zip(self, other, strict=True)))
+
+  def without(self, part: 'Permuted') -> 'Permuted':
+    return Permuted(*(a - b for a, b in zip(self, part, strict=True)))
+
+  def take(self, first: np.ndarray, last: np.ndarray) -> 'Permuted':
+    return Permuted(
+      self.count,
+      self.first[np.ix_(first, first)],
+      self.last[np.ix_(last, last)],
+      self.cross[np.ix_(first, last)],
+    )
+
+
+class Statistics(NamedTuple):
+  """All that is kept of the rows of several networks."""
+
+  moments: Moments
+  permuted: Permuted  # Of the first and the last network.
+
+  @classmethod
+  def zeros(cls, sizes: Sequence[int]) -> 'Statistics':
+    """Of no rows, for networks with so many channels each."""
+    total, first, last = sum(sizes), sizes[0], sizes[-1]
+    shapes = [[], [total], [total] * 2, [], [first] * 2, [last] * 2]
+    arrays = [tf.zeros(x, tf.float64) for x in (*shapes, [first, last])]
+    return cls(Moments(*arrays[:3]), Permuted(*arrays[3:]))
+
+  @classmethod
+  def of_batch(
+    cls,
+    rows: tf.distribute.DistributedValues | tf.Tensor,
+    sizes: Sequence[int],
+    strategy: tf.distribute.Strategy,
+  ) -> 'Statistics':
+    """Of one batch's rows [n, D], any float type, in random order.
+
+    Args:
+      rows: Of each replica of the strategy.
+      sizes: Channels of each network; D is their sum.
+      strategy: Whose replicas they are.
+    """
+
+    def total(function, *args):
+      parts = strategy.run(function, args=args)
+      return [strategy.reduce('SUM', part, axis=None) for part in parts]
+
+    count, summed = total(_sums, rows)
+    mean = summed / count
+    scatter, cross = total(lambda x: _products(x, mean, sizes), rows)
+    first, last = sizes[0], sizes[-1]
+    return cls(
+      Moments(count, mean, scatter),
+      Permuted(
+        count - 1, scatter[:first, :first], scatter[-last:, -last:], cross
+      ),
+    )
+
+  def merge(self, other: 'Statistics') -> 'Statistics':
+    return Statistics(*(a.merge(b) for a, b in zip(self, other, strict=True)))
+
+  def without(self, part: 'Statistics') -> 'Statistics':
+    return Statistics(*(a.without(b) for a, b in zip(self, part, strict=True)))
+
+  def take(
+    self, sizes: Sequence[int], places: Sequence[np.ndarray]
+  ) -> 'Statistics':
+    """Of some channels of each network.
+
+    Args:
+      sizes: Channels of each network so far.
+      places: Which of them stay.
+    """
+    starts = np.cumsum([0, *sizes[:-1]])
+    flat = np.concatenate(
+      [start + p for start, p in zip(starts, places, strict=True)]
+    )
+    return Statistics(
+      self.moments.take(flat), self.permuted.take(places[0], places[-1])
+    )
+
+
+def _sums(rows):
+  rows = tf.cast(rows, tf.float64)
+  return tf.cast(tf.shape(rows)[0], tf.float64), tf.reduce_sum(rows, axis=0)
+
+
+def _products(rows, mean, sizes):
+  rows = tf.cast(rows, tf.float64) - mean
+  others = tf.roll(rows[:, -sizes[-1] :], shift=1, axis=0)
+  cross = tf.matmul(rows[:, : sizes[0]], others, transpose_a=True)
+  return _gram(rows), cross
+
+
+def _gram(x, depth=2):
+  """x^T x [D, D] of x [n, D]; each level skips half of what is symmetric."""
+  if not depth:
+    return tf.matmul(x, x, transpose_a=True)
+  left, right = x[:, : x.shape[1] // 2], x[:, x.shape[1] // 2 :]
+  cross = tf.matmul(left, right, transpose_a=True)
+  upper = tf.concat([_gram(left, depth - 1), cross], axis=1)
+  lower = tf.concat([tf.transpose(cross), _gram(right, depth - 1)], axis=1)
+  return tf.concat([upper, lower], axis=0)
+
+
+def _outer(x, weight):
+  return (weight * x)[:, None] * x

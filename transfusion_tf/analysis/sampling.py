@@ -1,0 +1,165 @@
+"""Which images, patches and channels a comparison looks at (Appendix C).
+
+The paper takes, of a layer with activations [n, h, w, c], n images with
+n h w = p, d of the c channels, CCA of the d x (n h w) matrices, and repeats
+this over samples of d and n. No n meets n h w = p exactly (294 x 294 is 239.4
+times 19 x 19), and n would differ from layer to layer. The rule here:
+
+* All layers share the same n images: the fewest with n h w >= p at the layer
+  with the fewest positions, or as many as there are, or as are asked for.
+* Of every layer p patches are drawn from its n h w positions, without
+  replacement and as many from each image.
+* The images fall into as many folds as there are repeats. A repeat draws d
+  channels of its own and leaves one fold out, and n is chosen so that what is
+  left holds p patches. So all repeats are had from one pass over the images;
+  they share images, and their spread is less than that of separate samples.
+
+Networks with equally many channels at a layer get the same channels: a network
+compared with itself is 1, and one compared with its own past keeps its
+neurons. Everything follows from the seed and the order of the images.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from transfusion_tf import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Sampling:
+  """How much to look at; the paper gives no figures.
+
+  Attributes:
+    num_patches: p, of each layer; rounded down to a multiple of the folds that
+      a repeat holds.
+    num_channels: d; a layer with fewer gives all it has.
+    repeats: Samples of channels and images.
+    num_images: n, over all repeats; 0 for the fewest that hold p patches.
+    seed: Of every draw.
+  """
+
+  num_patches: int = 20_000
+  num_channels: int = 64
+  repeats: int = 5
+  num_images: int = 0
+  seed: int = 0
+
+  def __post_init__(self):
+    for field in ('num_patches', 'num_channels', 'repeats'):
+      if getattr(self, field) < 1:
+        raise errors.InputError(
+          f'{field} is {getattr(self, field)}; must be at least 1'
+        )
+
+  def channels(self, repeat: int, num_channels: int) -> np.ndarray:
+    """The channels, sorted, that a repeat takes of a layer with so many."""
+    rng = np.random.default_rng((self.seed, repeat, num_channels))
+    size = min(self.num_channels, num_channels)
+    return np.sort(rng.choice(num_channels, size, replace=False))
+
+  def plan(self, positions: tuple[int, ...], available: int) -> 'Plan':
+    """Spreads the sample over images.
+
+    Args:
+      positions: h w of each layer.
+      available: Number of images there are.
+
+    Raises:
+      InputError: There is no image.
+    """
+    if not available:
+      raise errors.InputError('the data set has no image')
+    folds = min(self.repeats, available)
+    images = available // folds
+    if not self.num_images:
+      images = min(images, self._images_per_fold(folds, positions))
+    return Plan(self, positions, folds, images)
+
+  def max_images(self, positions: tuple[int, ...]) -> int:
+    """The most images that `plan` makes use of."""
+    folds = self.repeats
+    return self.num_images or folds * self._images_per_fold(folds, positions)
+
+  def _images_per_fold(self, folds: int, positions: tuple[int, ...]) -> int:
+    return -(-self._patches_per_fold(folds) // min(positions))
+
+  def _patches_per_fold(self, folds: int) -> int:
+    return self.num_patches // max(folds - 1, 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """A sample spread over `folds` times `images_per_fold` images in order.
+
+  Attributes:
+    sampling: What was asked for.
+    positions: h w of each layer.
+    folds: Number of folds; with one fold, no repeat leaves it out.
+    images_per_fold: The same for each.
+  """
+
+  sampling: Sampling
+  positions: tuple[int, ...]
+  folds: int
+  images_per_fold: int
+
+  @property
+  def num_images(self) -> int:
+    return self.folds * self.images_per_fold
+
+  def num_patches(self, layer: int) -> int:
+    """p as it came out: the patches of one repeat at a layer."""
+    return self._fold_patches(layer) * max(self.folds - 1, 1)
+
+  def fold(self, image: int) -> int:
+    return image // self.images_per_fold
+
+  def room_in_fold(self, image: int) -> int:
+    """Images from this one to the end of its fold."""
+    return self.images_per_fold - image % self.images_per_fold
+
+  def ends_fold(self, images: int) -> bool:
+    """Whether so many images fill their last fold."""
+    return images % self.images_per_fold == 0
+
+  def left_out(self, repeat: int) -> int | None:
+    """The fold that a repeat does without."""
+    return repeat % self.folds if self.folds > 1 else None
+
+  def patches(self, layer: int, first: int, count: int) -> np.ndarray:
+    """Patches of `count` consecutive images, in random order.
+
+    Args:
+      layer: Index into `positions`.
+      first: Number of the first image.
+      count: Images, which lie in one fold.
+
+    Returns:
+      Indices into the [count * h * w] patches of those images.
+    """
+    positions = self.positions[layer]
+    chosen = np.concatenate(
+      [
+        i * positions + self._image_patches(layer, first + i)
+        for i in range(count)
+      ]
+      or [np.zeros(0)]
+    )
+    order = np.random.default_rng((self.sampling.seed, first, count))
+    return order.permutation(chosen).astype(np.int32)
+
+  def _image_patches(self, layer: int, image: int) -> np.ndarray:
+    """Positions drawn from one image; over a fold as many from each."""
+    positions, place = self.positions[layer], image % self.images_per_fold
+    total, images = self._fold_patches(layer), self.images_per_fold
+    quota = total * (place + 1) // images - total * place // images
+    # Seeded by h w, so that layers of one size share their patches.
+    rng = np.random.default_rng((self.sampling.seed, image, positions))
+    return rng.choice(positions, quota, replace=False)
+
+  def _fold_patches(self, layer: int) -> int:
+    return min(
+      self.sampling._patches_per_fold(self.folds),
+      self.images_per_fold * self.positions[layer],
+    )

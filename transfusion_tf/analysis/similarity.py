@@ -1,0 +1,212 @@
+"""(SV)CCA of networks, layer by layer, as the paper's Appendix C has it.
+
+  result = similarity.compare(model_a, model_b, images, ['conv1', 'block4'])
+  result['conv1'].mean, result['conv1'].to_json()['noise_floor']
+
+`sampling` says which patches and channels are looked at, `stream` how their
+covariances are had, `measures` what follows from these.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from concurrent import futures
+import itertools
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import threadpoolctl
+
+from transfusion_tf import errors
+from transfusion_tf.analysis import measures
+from transfusion_tf.analysis import results
+from transfusion_tf.analysis import sampling as sampling_lib
+from transfusion_tf.analysis import source as source_lib
+from transfusion_tf.analysis import stream
+from transfusion_tf.analysis import taps
+
+Pair = tuple[str, str]
+
+
+def compare(
+  model_a: keras.Model,
+  model_b: keras.Model,
+  dataset: Iterable[Any],
+  layers: Sequence[str],
+  num_patches: int = 20_000,
+  num_channels: int = 64,
+  repeats: int = 5,
+  seed: int = 0,
+  num_images: int = 0,
+  **kwargs,
+) -> dict[str, results.Similarity]:
+  """Similarity of two models at each of `layers`.
+
+  Args:
+    model_a: Any functional or sequential model.
+    model_b: Another, or the same.
+    dataset: Batches [B, H, W, C] of images as the models take them, or tuples
+      that begin with them, to be read more than once; or one array of images.
+    layers: Stages of the paper's networks, or names of Keras layers.
+    num_patches: p, patches of each layer.
+    num_channels: d, channels of each layer.
+    repeats: Samples of channels and images.
+    seed: Of the samples.
+    num_images: n; 0 for the fewest that hold p patches.
+    **kwargs: `options` and `strategy`, as in `of_source`.
+
+  Returns:
+    Layer -> `results.Similarity`.
+
+  Raises:
+    InputError: A layer that does not exist, activations that are not finite,
+      too few images, or shapes that do not fit.
+  """
+  sampling = sampling_lib.Sampling(
+    num_patches, num_channels, repeats, num_images, seed
+  )
+  networks = {'model_a': model_a, 'model_b': model_b}
+  (result,) = compare_all(
+    networks, dataset, layers, sampling=sampling, **kwargs
+  ).values()
+  return result
+
+
+def compare_all(
+  networks: Mapping[str, keras.Model],
+  dataset: Iterable[Any],
+  layers: Sequence[str],
+  pairs: Sequence[Pair] | None = None,
+  sampling: sampling_lib.Sampling | None = None,
+  **kwargs,
+) -> dict[Pair, dict[str, results.Similarity]]:
+  """Similarity of many models in one pass over the images.
+
+  Args:
+    networks: Name -> model.
+    dataset: As in `compare`.
+    layers: As in `compare`.
+    pairs: Names of models to compare; all pairs if None.
+    sampling: What to look at.
+    **kwargs: As in `of_source`.
+
+  Returns:
+    Pair -> layer -> `results.Similarity`. Their noise floor is that of the
+    first and the last model: it depends on p and d alone.
+  """
+  source = taps.source(
+    {name: taps.Network(model) for name, model in networks.items()},
+    taps.Images(dataset),
+    layers,
+  )
+  return of_source(source, pairs, sampling or sampling_lib.Sampling(), **kwargs)
+
+
+def of_source(
+  source: source_lib.Source,
+  pairs: Sequence[Pair] | None,
+  sampling: sampling_lib.Sampling,
+  options: measures.Options | None = None,
+  strategy: tf.distribute.Strategy | None = None,
+) -> dict[Pair, dict[str, results.Similarity]]:
+  """Similarity of all that a source of activations holds.
+
+  Args:
+    source: Networks, layers and images.
+    pairs: Names of networks to compare; all pairs if None.
+    sampling: What to look at.
+    options: Of the canonical correlations.
+    strategy: Devices that share each batch; TensorFlow's current one if None.
+  """
+  options = options or measures.Options()
+  strategy = strategy or tf.distribute.get_strategy()
+  if pairs is None:
+    pairs = list(itertools.combinations(source.networks, 2))
+  plan = _plan(source, sampling)
+  columns = [stream.Columns.of(sampling, widths) for widths in source.widths]
+  statistics = stream.accumulate(source, plan, columns, strategy)
+  _check_finite(source, sampling, statistics)
+  # LAPACK runs outside Python's lock: a job for each layer and repeat, on one
+  # thread each; BLAS's own threads would only wait for each other.
+  limit = threadpoolctl.threadpool_limits(1, user_api='blas')
+  with limit, futures.ThreadPoolExecutor() as pool:
+    jobs = [
+      [pool.submit(_measure, s, source, pairs, n, options) for s in repeats]
+      for n, repeats in zip(_sizes(source, sampling), statistics, strict=True)
+    ]
+  result = {pair: {} for pair in pairs}
+  for layer, name in enumerate(source.layers):
+    of_pairs, floors = zip(*(job.result() for job in jobs[layer]), strict=True)
+    for pair, repeats in zip(pairs, zip(*of_pairs, strict=True), strict=True):
+      result[pair][name] = results.Similarity(
+        repeats,
+        floors,
+        plan.num_patches(layer),
+        plan.num_images,
+      )
+  return result
+
+
+def _plan(source, sampling):
+  positions = source.positions()
+  available = sampling.num_images or source.count_images(
+    sampling.max_images(positions)
+  )
+  plan = sampling.plan(positions, available)
+  for layer, sizes in enumerate(_sizes(source, sampling)):
+    if plan.num_patches(layer) <= max(sizes):
+      raise errors.InputError(
+        f'{source.layers[layer]}: {plan.num_patches(layer)} patches of '
+        f'{plan.num_images} images for {max(sizes)} channels; give more images '
+        'or num_patches, or fewer num_channels'
+      )
+  return plan
+
+
+def _sizes(source, sampling):
+  """[layer][network] channels of a repeat."""
+  return [
+    [min(sampling.num_channels, width) for width in widths]
+    for widths in source.widths
+  ]
+
+
+def _check_finite(source, sampling, statistics):
+  layers = zip(source.layers, _sizes(source, sampling), statistics, strict=True)
+  for layer, sizes, repeats in layers:
+    for repeat in repeats:
+      means = np.split(repeat.moments.mean, np.cumsum(sizes)[:-1])
+      for network, mean in zip(source.networks, means, strict=True):
+        if not np.all(np.isfinite(mean)):
+          raise errors.InputError(
+            f'{layer} of {network} gives NaN or infinite activations; have the '
+            'weights or the images any?'
+          )
+
+
+def _measure(statistics, source, pairs, sizes, options):
+  """Measures of each pair, and of the permuted rows."""
+  moments, permuted = statistics
+  covariance = moments.scatter / (moments.count - 1)
+  stops = itertools.pairwise(np.cumsum([0, *sizes]))
+  parts = {n: slice(*s) for n, s in zip(source.networks, stops, strict=True)}
+  white = {
+    network: measures.whiten(covariance[part, part], options)
+    for network, part in parts.items()
+  }
+  of_pairs = measures.compare(
+    [white[a] for a, _ in pairs],
+    [white[b] for _, b in pairs],
+    [covariance[parts[a], parts[b]] for a, b in pairs],
+    options,
+  )
+  first, last, cross = (x / permuted.count for x in permuted[1:])
+  (floor,) = measures.compare(
+    [measures.whiten(first, options)],
+    [measures.whiten(last, options)],
+    [cross],
+    options,
+  )
+  return of_pairs, floor

@@ -1,0 +1,192 @@
+"""Trained runs compared: run folders to activations and similarities.
+
+A checkpoint is named `RUN` or `RUN@CHECKPOINT`, with CHECKPOINT one of final
+(if left out), best, init or a step. The networks of one comparison see the
+same images, those of the first run's data set.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf import experiment
+from transfusion_tf.analysis import activations
+from transfusion_tf.analysis import manifest as manifest_lib
+from transfusion_tf.analysis import measures
+from transfusion_tf.analysis import results
+from transfusion_tf.analysis import sampling as sampling_lib
+from transfusion_tf.analysis import similarity
+from transfusion_tf.analysis import source as source_lib
+from transfusion_tf.analysis import taps
+from transfusion_tf.input import pipeline
+from transfusion_tf.models import stages
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+  """A split's images as uint8 batches, in stored order."""
+
+  run: experiment.Run
+  split: str
+
+  def __iter__(self) -> Iterator[tf.Tensor]:
+    settings = self.run.experiment
+    batch_size = settings.runtime.eval_batch_size or settings.train.batch_size
+    source = self.run.source
+    with pipeline.naming_bad_images(source):
+      for batch in pipeline.evaluation(source, self.split, batch_size):
+        yield batch['image'][: int(np.sum(batch['weight']))]
+
+  def __len__(self) -> int:
+    return self.run.source.prepared.num_examples(self.split)
+
+  @property
+  def ids(self) -> tuple[str, ...]:
+    return tuple(self.run.source.prepared.index(self.split).image_ids)
+
+
+def load(checkpoint: str, **changes) -> experiment.Run:
+  """The run of `RUN[@CHECKPOINT]`, on one device.
+
+  Args:
+    checkpoint: Which.
+    **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
+  """
+  run_dir, _, which = checkpoint.partition('@')
+  changes = {'strategy': 'one_device'} | changes
+  return experiment.load_run(run_dir, which or 'final', **changes)
+
+
+def compare(
+  pairs: Sequence[similarity.Pair],
+  layers: Sequence[str] = (),
+  split: str = 'test',
+  sampling: sampling_lib.Sampling | None = None,
+  options: measures.Options | None = None,
+  top: int = 0,
+  **changes,
+) -> dict[similarity.Pair, dict[str, results.Similarity]]:
+  """Similarity of checkpoints, all in one pass over the images.
+
+  Args:
+    pairs: Of `RUN[@CHECKPOINT]`.
+    layers: Stages or Keras layers; all stages but the head if empty.
+    split: Whose images.
+    sampling: What to look at.
+    options: Of the canonical correlations.
+    top: Where `layers` is empty, only so many stages below the head.
+    **changes: To the runs' `config.Runtime`.
+
+  Raises:
+    InputError: Runs on different data sets, and as in `similarity.compare`.
+  """
+  names = list(dict.fromkeys(name for pair in pairs for name in pair))
+  runs = {name: load(name, **changes) for name in names}
+  first = runs[names[0]]
+  images = Images(first, split)
+  for name in names[1:]:
+    _check_same_images(names[0], images, name, Images(runs[name], split))
+  networks = {
+    name: taps.Network(run.model, run.prepare_evaluation)
+    for name, run in runs.items()
+  }
+  source = taps.source(
+    networks, images, layers or body(first)[-top:], num_images=len(images)
+  )
+  return similarity.of_source(
+    source,
+    pairs,
+    sampling or sampling_lib.Sampling(),
+    options,
+    strategy=first.strategy,
+  )
+
+
+def body(run: experiment.Run) -> list[str]:
+  """The stages of a run's network but for the head."""
+  return [name for name in run.stages.names if name != stages.HEAD]
+
+
+def extract(
+  checkpoint: str,
+  folder: str,
+  layers: Sequence[str] = (),
+  split: str = 'test',
+  num_images: int = 0,
+  dtype: str = 'float32',
+  **changes,
+) -> manifest_lib.Manifest:
+  """Writes a checkpoint's activations to a folder.
+
+  Args:
+    checkpoint: `RUN[@CHECKPOINT]`.
+    folder: Where to; goes on where it was stopped.
+    layers: Stages or Keras layers; all stages but the head if empty.
+    split: Whose images.
+    num_images: The first so many; 0 is all.
+    dtype: float16 or float32.
+    **changes: To the run's `config.Runtime`.
+  """
+  run = load(checkpoint, **changes)
+  images = Images(run, split)
+  if num_images > len(images):
+    raise errors.InputError(
+      f'{num_images} images of {len(images)} in split {split}; ask for fewer'
+    )
+  layers = list(layers or body(run))
+  network = taps.Network(run.model, run.prepare_evaluation)
+  source = taps.source({checkpoint: network}, images, layers)
+  ids = images.ids[: num_images or len(images)]
+  files = {
+    layer: manifest_lib.File.of_layer(layer, (len(ids), *shape), dtype)
+    for layer, (shape,) in zip(layers, source.shapes, strict=True)
+  }
+  manifest = manifest_lib.Manifest(
+    run.model.name, checkpoint, run.experiment.data.dataset, split, ids, files
+  )
+  forward = tf.function(source.forward, reduce_retracing=True)
+
+  def of_layers(batch):
+    return {
+      layer: acts for layer, (acts,) in zip(layers, forward(batch), strict=True)
+    }
+
+  activations.write(folder, manifest, images, of_layers)
+  return manifest_lib.read(folder)
+
+
+def compare_folders(
+  folder_a: str,
+  folder_b: str,
+  layers: Sequence[str] = (),
+  sampling: sampling_lib.Sampling | None = None,
+  options: measures.Options | None = None,
+) -> dict[str, results.Similarity]:
+  """Similarity of stored activations at `layers`, or all that are stored."""
+  layers = layers or list(manifest_lib.read(folder_a).layers)
+  source: source_lib.Source = activations.source(
+    {folder_a: folder_a, folder_b: folder_b}, layers
+  )
+  pairs = [(folder_a, folder_b)]
+  (result,) = similarity.of_source(
+    source, pairs, sampling or sampling_lib.Sampling(), options
+  ).values()
+  return result
+
+
+def _check_same_images(name, images, other, others):
+  data, theirs = images.run.experiment.data, others.run.experiment.data
+  if data.dataset != theirs.dataset or images.ids != others.ids:
+    raise errors.InputError(
+      f'{name} is of {data.dataset}, {other} of {theirs.dataset} or of other '
+      'images of it: runs compare only on the same images'
+    )
+  if data.image_size != theirs.image_size:
+    raise errors.InputError(
+      f'{name} takes images of {data.image_size} px, {other} of '
+      f'{theirs.image_size} px: patches would not be the same'
+    )

@@ -1,0 +1,46 @@
+"""Files that appear at once, on a disk or in a bucket."""
+
+from collections.abc import Iterator
+import contextlib
+import json
+from typing import Any
+
+import tensorflow as tf
+
+from transfusion_tf import errors
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+  """Says in one line that `path` cannot be written.
+
+  Raises:
+    RunError: Something inside failed to write: the disk is full or
+      read-only, or the folder is not ours.
+  """
+  try:
+    yield
+  except (OSError, tf.errors.OpError) as error:
+    reason = getattr(error, 'strerror', None) or str(error)
+    raise errors.RunError(
+      f'{path} cannot be written ({reason}); what was saved before is intact: '
+      'make room and start the same command again'
+    ) from None
+
+
+def write_text(path: str, text: str) -> None:
+  """Writes a whole file, or leaves the one that was there.
+
+  Raises:
+    RunError: It cannot be written.
+  """
+  partial = f'{path}.partial'
+  with writing(path):
+    with tf.io.gfile.GFile(partial, 'w') as file:
+      file.write(text)
+    tf.io.gfile.rename(partial, path, overwrite=True)
+
+
+def write_json(path: str, value: Any) -> None:
+  """Like `write_text`; NaN is refused, for JSON has none."""
+  write_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
