@@ -11,6 +11,7 @@ flags change it. The same command continues a run that was stopped.
 from absl import flags
 
 import cli
+import train_flags
 from transfusion_tf import config
 from transfusion_tf import errors
 
@@ -20,39 +21,6 @@ _RECIPE = flags.DEFINE_string(
   f'Settings to start from: {", ".join(config.RECIPES)} (default: the one '
   'named like --dataset, else retina).',
 )
-# Flag -> the field of `config.Experiment` that it sets. A flag that is not
-# given leaves the recipe's value.
-_FIELDS = {
-  'dataset': 'data.dataset',
-  'image_size': 'data.image_size',
-  'subset': 'data.subset',
-  'uncertain': 'data.uncertain',
-  'normalization': 'data.normalization',
-  'shuffle_labels': 'data.shuffle_labels',
-  'model': 'model.name',
-  'bn_momentum': 'model.bn_momentum',
-  'stride_in': 'model.stride_in',
-  'slim_from': 'model.slim_from',
-  'init': 'init.scheme',
-  'pretrained': 'init.pretrained',
-  'upto': 'init.upto',
-  'bn_init': 'init.bn_init',
-  'conv1': 'init.conv1',
-  'freeze_upto': 'init.freeze_upto',
-  'optimizer': 'optimizer.name',
-  'learning_rate': 'optimizer.learning_rate',
-  'weight_decay': 'optimizer.weight_decay',
-  'batch_size': 'train.batch_size',
-  'train_steps': 'train.train_steps',
-  'eval_every': 'train.eval_every',
-  'patience': 'train.patience',
-  'seed': 'seed',
-  'data_dir': 'runtime.data_dir',
-  'strategy': 'runtime.strategy',
-  'checkpoint_every': 'runtime.checkpoint_every',
-  'keep_checkpoints': 'runtime.keep_checkpoints',
-}
-
 _RUN_DIR = flags.DEFINE_string('run_dir', None, 'Folder of the run.')
 flags.DEFINE_string('dataset', None, 'Prepared data set, e.g. retina.')
 flags.DEFINE_string('data_dir', None, 'Folder that prepare_data.py filled.')
@@ -81,7 +49,20 @@ flags.DEFINE_integer('train_steps', None, 'Length.', lower_bound=1)
 flags.DEFINE_integer('eval_every', None, 'Steps.', lower_bound=1)
 flags.DEFINE_integer('patience', None, 'Evaluations; 0: never stop.', 0)
 flags.DEFINE_integer('seed', None, 'Of weights, order, augmentation.', 0)
-flags.DEFINE_string('strategy', None, 'auto, one_device or mirrored.')
+flags.DEFINE_bool('deterministic', None, 'The same bits on every run.')
+flags.DEFINE_string(
+  'precision', None, 'float32, mixed_bfloat16, mixed_float16 or auto.'
+)
+flags.DEFINE_integer('lanes', None, 'Parts of an epoch; 0: one a host.', 0)
+flags.DEFINE_bool('sync_batch_norm', None, 'Over the global batch.')
+flags.DEFINE_string(
+  'strategy', None, 'auto, one_device, mirrored, multi_worker or tpu.'
+)
+flags.DEFINE_string('tpu', None, 'Name of a TPU, or local.')
+flags.DEFINE_integer('num_virtual_cpus', None, 'Devices to make of one.', 0)
+flags.DEFINE_string('xla', None, 'auto, on or off.')
+flags.DEFINE_integer('steps_per_call', None, '0: about a second of them.', 0)
+flags.DEFINE_integer('eval_batch_size', None, 'Of each device.', 1)
 flags.DEFINE_integer('checkpoint_every', None, 'Steps; 0: eval_every.', 0)
 flags.DEFINE_integer('keep_checkpoints', None, 'Besides first and best.', 1)
 
@@ -96,7 +77,7 @@ def _experiment() -> config.Experiment:
     raise errors.unknown('recipe', recipe, config.RECIPES)
   changes = {
     field: values[flag]
-    for flag, field in _FIELDS.items()
+    for flag, field in train_flags.FIELDS.items()
     if values[flag] is not None
   }
   return config.override(config.RECIPES[recipe], changes)

@@ -1,6 +1,9 @@
 """Fixtures that several test files share."""
 
+import contextlib
+
 import prepared_sets
+import processes
 import pytest
 
 
@@ -10,3 +13,10 @@ def data_dir(tmp_path_factory):
   directory = tmp_path_factory.mktemp('data')
   prepared_sets.write_spots(directory)
   return directory
+
+
+@pytest.fixture(scope='session')
+def server():
+  """Forks processes that have imported TensorFlow."""
+  with contextlib.closing(processes.Server()) as server:
+    yield server

@@ -140,7 +140,9 @@ class Train:
   select: str = 'best'
   # The same bits on every run: fixed threads and deterministic kernels.
   deterministic: bool = False
-  precision: str = 'float32'  # Or `mixed_bfloat16`, `mixed_float16`.
+  # Or `mixed_bfloat16`, `mixed_float16`; `auto` is the former where the device
+  # multiplies it. The paper does not say; float32 is the plain reading.
+  precision: str = 'float32'
   # Parts of an epoch that are read apart (`input.order`); 0 is one a worker.
   # Fixed, the number of workers does not change which batches a run sees.
   lanes: int = 0
@@ -157,10 +159,10 @@ class Runtime:
   strategy: str = 'auto'
   tpu: str = ''  # Name of a TPU, or `local`.
   num_virtual_cpus: int = 0  # To try several devices on one.
-  # Steps in one call of the compiled loop; 0 is about a second's worth, or 10
-  # where several workers must agree.
+  # Steps in one call of the compiled loop; 0 is about a second's worth.
   steps_per_call: int = 0
-  eval_batch_size: int = 0  # 0: the training batch size.
+  # Of each device, so that a score has the same bits on any number of them.
+  eval_batch_size: int = 32
   checkpoint_every: int = 0  # Steps; 0: at every evaluation.
   keep_checkpoints: int = 3  # Besides step 0 and the best.
   xla: str = 'auto'  # On for GPUs and TPUs; slower than oneDNN on CPUs.

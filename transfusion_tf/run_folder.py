@@ -40,28 +40,16 @@ def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
     InputError: It holds another experiment, another process has it, or it
       cannot be written.
   """
-  try:
-    tf.io.gfile.makedirs(run_dir)
-    lock = filelock.FileLock(os.path.join(run_dir, _LOCK))
-    held = contextlib.nullcontext() if '://' in run_dir else lock.acquire(0)
-    with held:
-      check(experiment, run_dir)
-      yield
-  except filelock.Timeout:
-    raise errors.InputError(
-      f'{run_dir}: another process is training here; wait for it or choose '
-      'another --run_dir'
-    ) from None
-  except (PermissionError, tf.errors.PermissionDeniedError) as error:
-    raise errors.InputError(
-      f'{run_dir} cannot be written ({error}); choose another --run_dir'
-    ) from None
+  with _lock(run_dir):
+    check(experiment, run_dir)
+    yield
 
 
 def check(experiment: config.Experiment, run_dir: str) -> None:
   """Refuses a folder that holds another experiment, naming what differs."""
   path = os.path.join(run_dir, CONFIG)
-  if not tf.io.gfile.exists(path):
+  begun = checkpoint.steps(os.path.join(run_dir, CHECKPOINTS))
+  if not begun or not tf.io.gfile.exists(path):
     return
   differences = config.differences(config.load(path), experiment)
   if differences:
@@ -101,9 +89,19 @@ def result(run_dir: str) -> dict[str, Any] | None:
     return json.load(file)
 
 
-def write_json(path: str, value: Any) -> None:
-  """Writes a file that appears at once."""
-  partial = f'{path}.partial'
-  with tf.io.gfile.GFile(partial, 'w') as file:
-    file.write(json.dumps(value, indent=2, allow_nan=False) + '\n')
-  tf.io.gfile.rename(partial, path, overwrite=True)
+def _lock(run_dir):
+  """The lock of a folder, held and to be released by `with`."""
+  try:
+    tf.io.gfile.makedirs(run_dir)
+    if '://' in run_dir:
+      return contextlib.nullcontext()
+    return filelock.FileLock(os.path.join(run_dir, _LOCK)).acquire(timeout=0)
+  except filelock.Timeout:
+    raise errors.InputError(
+      f'{run_dir}: another process is training here; wait for it or choose '
+      'another --run_dir'
+    ) from None
+  except (OSError, tf.errors.OpError) as error:
+    raise errors.InputError(
+      f'{run_dir} cannot be written ({error}); choose another --run_dir'
+    ) from None

@@ -18,10 +18,22 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import files
 
 _MODEL, _RANDOM = 'model', 'random'
 _OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
+# What reading a checkpoint raises, and what of it does not mean damage.
+_UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
+_OUT_OF_REACH = (
+  tf.errors.AbortedError,
+  tf.errors.CancelledError,
+  tf.errors.DeadlineExceededError,
+  tf.errors.PermissionDeniedError,
+  tf.errors.ResourceExhaustedError,
+  tf.errors.UnauthenticatedError,
+  tf.errors.UnavailableError,
+)
 
 
 class Checkpoints:
@@ -47,6 +59,7 @@ class Checkpoints:
     self._directory = directory
     self._writes = writes
     self._step = counters['step']
+    self._weights = [v.value for v in model.weights]
     self._checkpoint = tf.train.Checkpoint(
       **{
         _MODEL: _by_path(model.weights),
@@ -60,34 +73,47 @@ class Checkpoints:
     """Writes the checkpoint of the current step, if there is none yet.
 
     Raises:
-      RunError: It cannot be written; the earlier ones are as they were.
+      RunError: A weight is no longer a finite number, or it cannot be
+        written; the earlier checkpoints are as they were.
     """
-    final = os.path.join(self._directory, folder(int(self._step.numpy())))
-    if not self._writes or tf.io.gfile.exists(final):
+    step = int(self._step.numpy())
+    final = os.path.join(self._directory, folder(step))
+    if tf.io.gfile.exists(final):
       return
-    partial = f'{final}.partial'
-    try:
-      if tf.io.gfile.exists(partial):
-        tf.io.gfile.rmtree(partial)
-      tf.io.gfile.makedirs(partial)
-      self._checkpoint.write(os.path.join(partial, 'checkpoint'))
-      tf.io.gfile.rename(partial, final)
-    except (OSError, tf.errors.OpError) as error:
-      with contextlib.suppress(OSError, tf.errors.OpError):
-        tf.io.gfile.rmtree(partial)
+    if not self._weights_are_finite():
       raise errors.RunError(
-        f'{final} cannot be written ({error}); the checkpoints before it are '
-        'intact: free space and start the same command again'
-      ) from None
+        f'the weights are not finite numbers after step {step}; lower '
+        '--learning_rate; the last checkpoint before it is kept'
+      )
+    if self._writes:
+      self._write(final)
 
   def restore_newest(self) -> int | None:
-    """Restores the newest readable checkpoint; its step, or None if none."""
-    for step in reversed(steps(self._directory)):
+    """Restores the newest readable checkpoint; its step, or None if none.
+
+    Those after it are damaged, and are deleted.
+
+    Raises:
+      RunError: There are checkpoints, and none of them can be read.
+    """
+    found, damage = self.steps(), {}
+    for step in reversed(found):
       try:
         self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
-        return step
-      except (tf.errors.OpError, AssertionError, IndexError) as error:
-        print(f'checkpoint of step {step} is damaged, trying an older: {error}')
+      except _OUT_OF_REACH:
+        raise
+      except _UNREADABLE as error:
+        damage[step] = str(error).splitlines()[0]
+        continue
+      for later, reason in damage.items():
+        print(f'checkpoint of step {later} is damaged ({reason}): left out')
+      self.prune(set(found) - set(damage))
+      return step
+    if found:
+      raise errors.RunError(
+        f'{self._directory}: no checkpoint can be read ({damage[found[-1]]}); '
+        'delete the run folder and start again'
+      )
     return None
 
   def steps(self) -> list[int]:
@@ -99,6 +125,26 @@ class Checkpoints:
     for step in steps(self._directory) if self._writes else ():
       if step not in keep:
         tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))
+
+  def _write(self, final):
+    partial = f'{final}.partial'
+    try:
+      with files.writing(final):
+        if tf.io.gfile.exists(partial):
+          tf.io.gfile.rmtree(partial)
+        tf.io.gfile.makedirs(partial)
+        self._checkpoint.write(os.path.join(partial, 'checkpoint'))
+        tf.io.gfile.rename(partial, final)
+    except errors.RunError:
+      with contextlib.suppress(tf.errors.OpError):
+        tf.io.gfile.rmtree(partial)  # A full disk has need of the space.
+      raise
+
+  @tf.function
+  def _weights_are_finite(self):
+    return tf.reduce_all(
+      [tf.reduce_all(tf.math.is_finite(value)) for value in self._weights]
+    )
 
 
 def folder(step: int) -> str:
@@ -139,7 +185,7 @@ def read(directory: str, step: int) -> dict[str, np.ndarray]:
       for name in reader.get_variable_to_shape_map()
       if name.startswith(f'{_MODEL}/')
     }
-  except (tf.errors.OpError, IndexError, ValueError) as error:
+  except _UNREADABLE as error:
     raise errors.InputError(
       f'{prefix(directory, step)}: unreadable checkpoint: {error}'
     ) from None

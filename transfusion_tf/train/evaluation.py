@@ -6,6 +6,8 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import errors
+
 _Forward = Callable[['tf.Tensor'], 'tf.Tensor']
 
 
@@ -22,7 +24,7 @@ class Evaluator:
     self._strategy = strategy
     self._on_batch = on_batch
 
-    @tf.function
+    @tf.function(autograph=False)
     def outputs(batch):
       found = strategy.run(lambda b: forward(b['image']), (batch,))
       return [
@@ -38,6 +40,9 @@ class Evaluator:
     Args:
       dataset: Distributed batches of what `pipeline.evaluation` makes.
       num_examples: Size of the split.
+
+    Raises:
+      RunError: An output is not a finite number.
     """
     found, seen = None, np.zeros(num_examples, int)
     for batch in dataset:
@@ -52,5 +57,10 @@ class Evaluator:
       raise AssertionError(
         f'scored {int(seen.sum())} times over {num_examples} examples; '
         'each must be scored exactly once'
+      )
+    if not np.isfinite(found).all():
+      raise errors.RunError(
+        'the network puts out what are not finite numbers; lower '
+        '--learning_rate'
       )
     return found

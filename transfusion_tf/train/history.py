@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import files
 
 Row = dict[str, Any]
 
@@ -36,16 +37,14 @@ class History:
     """Forgets what was written after `step`; everything if None."""
     self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
     if self._writes:
-      partial = f'{self._path}.partial'
-      with tf.io.gfile.GFile(partial, 'w') as file:
-        file.write(''.join(map(_line, self.rows)))
-      tf.io.gfile.rename(partial, self._path, overwrite=True)
+      files.write_text(self._path, ''.join(map(_line, self.rows)))
 
   def append(self, row: Row) -> None:
     self.rows.append(row)
     if self._writes:
-      with tf.io.gfile.GFile(self._path, 'a') as file:
-        file.write(_line(row))
+      with files.writing(self._path):
+        with tf.io.gfile.GFile(self._path, 'a') as file:
+          file.write(_line(row))
 
   def has(self, step: int) -> bool:
     """Whether `step` was evaluated."""

@@ -13,6 +13,7 @@ from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history as history_lib
 from transfusion_tf.train import progress as progress_lib
 from transfusion_tf.train import step as step_lib
+from transfusion_tf.train import workers as workers_lib
 
 # A host call is made long enough to cost nothing and short enough to show
 # progress and to notice a signal.
@@ -62,21 +63,21 @@ class Loop:
   def __init__(
     self,
     stepper: step_lib.Stepper,
-    learning_rate: Callable[[int], float],
     checkpoints: checkpoint.Checkpoints,
     history: history_lib.History,
     schedule: Schedule,
     hooks: Hooks,
     progress: progress_lib.Progress,
+    workers: workers_lib.Workers,
   ):
     """All workers of a run make the same loop; the chief's writes."""
     self._stepper = stepper
-    self._learning_rate = learning_rate
     self._checkpoints = checkpoints
     self._history = history
     self._schedule = schedule
     self._hooks = hooks
     self._progress = progress
+    self._workers = workers
     self._steps_per_call = schedule.steps_per_call or 1
 
   def run(self) -> bool:
@@ -92,12 +93,16 @@ class Loop:
         self._evaluate(rate)
       self._save()
     self._progress.close()
+    self._workers.meet()  # All files are written.
     return early and stepper.step < schedule.total
 
   def _start(self):
     """Restores, and evaluates where the last sitting did not get to it."""
     start = self._checkpoints.restore_newest()
     self._history.truncate(start)
+    self._workers.agree(
+      'where to continue', f'step {start}, rows {self._history.rows}'
+    )
     self._progress.start(self._stepper.step, self._schedule.total)
     if start is not None:
       self._progress.note(f'continuing from step {start}')
@@ -121,11 +126,15 @@ class Loop:
       self._progress.update(stepper.step)
       self._refuse_nonsense()
       self._hooks.on_call()
-      if not self._schedule.steps_per_call:
-        if time.monotonic() - called < _SECONDS_PER_CALL / 2:
-          self._steps_per_call *= 2
+      self._adapt(time.monotonic() - called)
     seconds = time.monotonic() - began
     return (target - first) * stepper.batch_size / seconds
+
+  def _adapt(self, seconds):
+    """Makes the calls longer; all workers must make the same number."""
+    if not self._schedule.steps_per_call:
+      if self._workers.mean(seconds) < _SECONDS_PER_CALL / 2:
+        self._steps_per_call *= 2
 
   def _refuse_nonsense(self):
     bad = int(self._stepper.counters['bad_step'].numpy())
@@ -137,12 +146,15 @@ class Loop:
 
   def _evaluate(self, rate):
     step = self._stepper.step
-    validation = history_lib.finite(self._hooks.validate())
+    try:
+      validation = history_lib.finite(self._hooks.validate())
+    except errors.RunError as error:
+      raise errors.RunError(f'at step {step} {error}') from None
     loss = self._stepper.drain()
     row = {
       'step': step,
       'loss': loss if step else None,
-      'learning_rate': self._learning_rate(step),
+      'learning_rate': self._stepper.learning_rate,
       'validation': validation,
     }
     self._history.append(row)

@@ -9,13 +9,17 @@ from transfusion_tf.train import schedules
 
 def _adam(settings, rate):
   del settings
-  return keras.optimizers.Adam(rate)
+  return keras.optimizers.Adam(rate, name='adam')
 
 
 def _sgd(settings, rate):
-  return keras.optimizers.SGD(rate, settings.momentum, settings.nesterov)
+  return keras.optimizers.SGD(
+    rate, settings.momentum, settings.nesterov, name='sgd'
+  )
 
 
+# Named, for their slots' names in a checkpoint would else count the optimizers
+# that the process has made.
 _OPTIMIZERS = {'adam': _adam, 'sgd': _sgd}
 
 
@@ -45,5 +49,5 @@ def make(
     raise errors.unknown('optimizer', settings.name, _OPTIMIZERS)
   optimizer = _OPTIMIZERS[settings.name](settings, rate)
   if precision == 'mixed_float16':
-    return keras.optimizers.LossScaleOptimizer(optimizer)
+    return keras.optimizers.LossScaleOptimizer(optimizer, name='scaled')
   return optimizer

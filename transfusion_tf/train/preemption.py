@@ -1,13 +1,10 @@
-"""SIGTERM: save at the same step on all workers, then leave.
-
-TensorFlow's own handler spreads the signal over the workers. It wants to be
-asked the same number of times on each of them: after every call of the
-compiled steps and after every evaluated batch.
-"""
+"""SIGTERM: save at the same step on all workers, then leave."""
 
 from collections.abc import Callable
+import signal
 import sys
 import tempfile
+import threading
 
 import tensorflow as tf
 
@@ -16,33 +13,57 @@ EXIT_CODE = 75
 
 
 class Watch:
-  """Watches for SIGTERM while a run trains."""
+  """Notes SIGTERM while it is entered; `check` acts on it.
+
+  The handler of one process is two lines; for several, TensorFlow's agrees on
+  a step. It wants `check` to be called equally often on each of them, and each
+  time after something that they did together.
+  """
 
   def __init__(
     self, strategy: tf.distribute.Strategy, save: Callable[[], None]
   ):
-    """`save` writes a checkpoint of the run as it is."""
-    self._handler = tf.distribute.experimental.PreemptionCheckpointHandler(
-      strategy.cluster_resolver
-      if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-      else None,
-      # The handler insists on a checkpoint and a folder to restore it from;
+    """`save` keeps the run as it is; it is called on all workers at once."""
+    self._save = save
+    self._noticed = threading.Event()
+    self._cluster = None
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+      self._cluster = self._handler_of(strategy.cluster_resolver)
+
+  def __enter__(self) -> 'Watch':
+    self._before = signal.signal(signal.SIGTERM, lambda *_: self._noticed.set())
+    return self
+
+  def __exit__(self, *_) -> None:
+    signal.signal(signal.SIGTERM, self._before)
+
+  def check(self) -> None:
+    """Saves and exits with `EXIT_CODE` if a worker has had the signal."""
+    if self._cluster:
+      self._cluster.save_checkpoint_if_preempted()
+    elif self._noticed.is_set():
+      self._save()
+      _leave()
+
+  def _handler_of(self, resolver):
+    return tf.distribute.experimental.PreemptionCheckpointHandler(
+      resolver,
+      # It insists on a checkpoint and on a folder to restore it from;
       # restoring is `Checkpoints`' work.
       tf.train.Checkpoint(),
       tempfile.mkdtemp(prefix='transfusion_tf_'),
       tf.distribute.experimental.TerminationConfig(
-        exit_fn=_leave, save_fn=save
+        termination_watcher_fn=self._noticed.is_set,
+        exit_fn=_leave,
+        grace_period=0,
+        save_fn=self._save,
       ),
     )
-
-  def check(self) -> None:
-    """Saves and exits with `EXIT_CODE` if a worker has had the signal."""
-    self._handler.save_checkpoint_if_preempted()
 
 
 def _leave():
   print(
-    'preempted: checkpoint saved; the same command continues',
+    'stopped by SIGTERM: checkpoint saved; the same command continues',
     file=sys.stderr,
     flush=True,
   )

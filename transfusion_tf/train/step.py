@@ -18,6 +18,7 @@ class Stepper:
   """Trains a model, step by step, under a strategy.
 
   Attributes:
+    optimizer: What it updates with.
     batch_size: Global.
     counters: `step`; `loss_sum` and `loss_steps` since the last `drain`;
       `bad_step`, the first step whose loss was not finite, or -1. All are
@@ -35,7 +36,7 @@ class Stepper:
     weight_decay: float = 0.0,
     xla: bool = False,
   ):
-    """Call under the strategy's scope.
+    """Builds no variable of the model's.
 
     Args:
       strategy: Where to run.
@@ -49,35 +50,56 @@ class Stepper:
     """
     self._strategy = strategy
     self._model = model
-    self._optimizer = optimizer
+    self.optimizer = optimizer
     self._prepare = prepare
     self._loss = loss
     self.batch_size = batch_size
     self._weight_decay = weight_decay
     self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
-    # Gradients alone: with several replicas the update does not compile.
-    self._gradients = tf.function(self._gradients, jit_compile=xla or None)
-    self.counters = {
-      'step': tf.Variable(0, dtype=tf.int64, trainable=False),
-      'loss_sum': tf.Variable(0.0, dtype=tf.float64, trainable=False),
-      'loss_steps': tf.Variable(0, dtype=tf.int64, trainable=False),
-      'bad_step': tf.Variable(-1, dtype=tf.int64, trainable=False),
-    }
+    self._statistics = [
+      v.value
+      for layer in _batch_norms(model)
+      for v in (layer.moving_mean, layer.moving_variance)
+    ]
+    if xla:
+      # Gradients alone: what replicas do together does not compile.
+      self._gradients = tf.function(self._gradients, jit_compile=True)
+    with tf.device('CPU:0'):  # Counted on the host.
+      self.counters = {
+        'step': _counter(0, tf.int64),
+        'loss_sum': _counter(0, tf.float64),
+        'loss_steps': _counter(0, tf.int64),
+        'bad_step': _counter(-1, tf.int64),
+      }
 
-  @tf.function(reduce_retracing=True)
+  @tf.function(reduce_retracing=True, autograph=False)
   def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:
     """Takes `num_steps` steps; a Python number would compile each time anew."""
     if not tf.is_tensor(num_steps):
       raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
-    for _ in tf.range(num_steps):
+
+    def take_one(done):
       losses = self._strategy.run(self._replica_step, (next(batches),))
       self._count(
         self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
       )
+      return done + 1
+
+    tf.while_loop(
+      lambda done: done < num_steps,
+      take_one,
+      [tf.zeros_like(num_steps)],
+      parallel_iterations=1,
+    )
 
   @property
   def step(self) -> int:
     return int(self.counters['step'].numpy())
+
+  @property
+  def learning_rate(self) -> float:
+    """The rate of the next step."""
+    return float(self.optimizer.learning_rate)
 
   def drain(self) -> float:
     """Mean loss of the steps since the last call."""
@@ -89,8 +111,24 @@ class Stepper:
 
   def _replica_step(self, batch):
     loss, gradients = self._gradients(batch)
-    self._optimizer.apply(gradients, self._model.trainable_variables)
+    self.optimizer.apply(gradients, self._model.trainable_variables)
+    self._share_statistics()
     return loss
+
+  def _share_statistics(self):
+    """Averages batch norm's moving statistics over the replicas.
+
+    Each replica normalises with its own batch, as one device would. Left to
+    themselves the statistics drift apart, and a checkpoint holds only the
+    first replica's.
+    """
+    if self._strategy.num_replicas_in_sync > 1 and self._statistics:
+      means = tf.distribute.get_replica_context().all_reduce(
+        tf.distribute.ReduceOp.MEAN,
+        [tf.identity(v) for v in self._statistics],
+      )
+      for variable, mean in zip(self._statistics, means, strict=True):
+        variable.assign(mean)
 
   def _gradients(self, batch):
     with tf.GradientTape() as tape:
@@ -110,8 +148,8 @@ class Stepper:
 
   def _scale(self, loss):
     """Half precision wants gradients away from zero; `apply` scales back."""
-    if isinstance(self._optimizer, keras.optimizers.LossScaleOptimizer):
-      return self._optimizer.scale_loss(loss)
+    if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+      return self.optimizer.scale_loss(loss)
     return loss
 
   def _count(self, loss):
@@ -120,5 +158,17 @@ class Stepper:
     counters['loss_sum'].assign_add(tf.cast(loss, tf.float64))
     counters['loss_steps'].assign_add(1)
     bad = counters['bad_step']
-    if bad < 0 and not tf.math.is_finite(loss):
-      bad.assign(counters['step'])
+    first = (bad < 0) & ~tf.math.is_finite(loss)
+    bad.assign(tf.where(first, counters['step'], bad))
+
+
+def _counter(start, dtype):
+  return tf.Variable(start, dtype=dtype, trainable=False)
+
+
+def _batch_norms(layer):
+  """The batch norms of a model whose statistics move."""
+  for inner in getattr(layer, 'layers', ()):
+    yield from _batch_norms(inner)
+  if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
+    yield layer

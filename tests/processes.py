@@ -1,0 +1,165 @@
+"""train.py in real processes, for tests.
+
+Importing TensorFlow takes six seconds, so one process does that and forks;
+each copy then becomes `python SCRIPT ARGUMENTS`, until the interpreter ends.
+"""
+
+import json
+import os
+import pathlib
+import runpy
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import train_flags
+
+ROOT = pathlib.Path(__file__).parents[1]
+TRAIN = ROOT / 'bin' / 'train.py'
+OBSERVED = ROOT / 'tests' / 'observed_run.py'
+
+
+class Server:
+  """What forks."""
+
+  def __init__(self):
+    self._process = subprocess.Popen(
+      [sys.executable, __file__],
+      stdin=subprocess.PIPE,
+      stdout=subprocess.PIPE,
+      stderr=subprocess.DEVNULL,
+      text=True,
+      env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
+    )
+
+  def ask(self, **request):
+    self._process.stdin.write(json.dumps(request) + '\n')
+    self._process.stdin.flush()
+    return json.loads(self._process.stdout.readline())
+
+  def close(self) -> None:
+    self._process.stdin.close()
+    self._process.wait()
+
+
+class Process:
+  """A script that runs; what it prints is in `log`."""
+
+  def __init__(self, server, script, arguments, log, env=None):
+    self._server = server
+    self._log = pathlib.Path(log)
+    self._log.touch()
+    self.pid = server.ask(
+      script=str(script), arguments=arguments, log=str(log), env=env or {}
+    )
+
+  @property
+  def log(self) -> str:
+    return self._log.read_text()
+
+  def kill(self, number=signal.SIGKILL) -> None:
+    os.kill(self.pid, number)
+
+  def is_alive(self) -> bool:
+    return self._code() is None
+
+  def wait(self, seconds: float = 240) -> int:
+    """The exit code; fails, and kills, if it takes longer than `seconds`."""
+    end = time.monotonic() + seconds
+    while (code := self._code()) is None:
+      if time.monotonic() > end:
+        self.kill()
+        raise AssertionError(f'still running after {seconds} s:\n{self.log}')
+      time.sleep(0.05)
+    return code
+
+  def succeed(self) -> None:
+    code = self.wait()
+    assert code == 0, self.log
+
+  def _code(self):
+    if not hasattr(self, '_exit_code'):
+      code = self._server.ask(pid=self.pid)
+      if code is None:
+        return None
+      self._exit_code = code
+    return self._exit_code
+
+
+def train(server, experiment, run_dir, env=None, name='train') -> Process:
+  """`python train.py` with the flags that make `experiment`."""
+  lines = train_flags.lines(experiment, 'demo_retina', str(run_dir))
+  log = f'{run_dir}.{name}.log'
+  return Process(server, TRAIN, lines.splitlines(), log, env)
+
+
+def train_pair(server, experiment, run_dir) -> list[Process]:
+  """The same on two workers of this machine."""
+  return [
+    train(server, experiment, run_dir, env, f'worker{index}')
+    for index, env in enumerate(cluster(2))
+  ]
+
+
+def cluster(count: int) -> list[dict]:
+  """The environments of `count` workers on this machine."""
+  sockets = [socket.create_server(('localhost', 0)) for _ in range(count)]
+  workers = [f'localhost:{s.getsockname()[1]}' for s in sockets]
+  for s in sockets:
+    s.close()
+  return [
+    {
+      'TF_CONFIG': json.dumps(
+        {
+          'cluster': {'worker': workers},
+          'task': {'type': 'worker', 'index': index},
+        }
+      )
+    }
+    for index in range(count)
+  ]
+
+
+def wait_for(condition, seconds=240) -> None:
+  """Returns as soon as `condition()` holds."""
+  end = time.monotonic() + seconds
+  while not condition():
+    assert time.monotonic() < end, f'waited {seconds} s in vain'
+    time.sleep(0.02)
+
+
+def _serve():
+  """Answers requests; returns the one that this process is to become."""
+  for line in sys.stdin:
+    request = json.loads(line)
+    if 'pid' in request:
+      pid, status = os.waitpid(request['pid'], os.WNOHANG)
+      answer = os.waitstatus_to_exitcode(status) if pid else None
+    else:
+      answer = os.fork()
+      if not answer:
+        return request
+    print(json.dumps(answer), flush=True)
+  return None
+
+
+def _become(script, arguments, log, env):
+  descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+  os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+  os.dup2(descriptor, 1)
+  os.dup2(descriptor, 2)
+  os.environ.update(env)
+  sys.argv = [script, *arguments]
+  sys.path.insert(0, os.path.dirname(script))
+  runpy.run_path(script, run_name='__main__')
+
+
+if __name__ == '__main__':
+  # All that train.py imports, but nothing of it is run.
+  import transfusion_tf.launch  # noqa: F401
+
+  found = _serve()
+  if found:
+    _become(**found)

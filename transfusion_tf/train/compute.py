@@ -1,0 +1,93 @@
+"""How a run computes: threads, precision and compilation."""
+
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+
+# Without a fixed number of threads, sums come in another order on a machine
+# with another number of cores.
+_DETERMINISTIC_THREADS = 2
+# GPUs from this compute capability on (Ampere) multiply bfloat16.
+_BFLOAT16_CAPABILITY = (8, 0)
+
+
+def configure(experiment: config.Experiment) -> None:
+  """Threads, determinism and virtual devices: before TensorFlow's first op.
+
+  Raises:
+    InputError: Too late in this process.
+  """
+  threading = tf.config.threading
+  try:
+    if experiment.train.deterministic:
+      threading.set_intra_op_parallelism_threads(_DETERMINISTIC_THREADS)
+      threading.set_inter_op_parallelism_threads(_DETERMINISTIC_THREADS)
+      tf.config.experimental.enable_op_determinism()
+    if experiment.runtime.num_virtual_cpus:
+      _split_cpu(experiment.runtime.num_virtual_cpus)
+  except RuntimeError as error:
+    raise errors.InputError(
+      f'deterministic and num_virtual_cpus must be set in a fresh process: '
+      f'{error}'
+    ) from None
+
+
+def wants_xla(
+  strategy: tf.distribute.Strategy, experiment: config.Experiment
+) -> bool:
+  """Whether to compile forward and backward pass.
+
+  `auto` compiles on GPUs only: on CPUs XLA is slower than oneDNN, and TPUs
+  compile by themselves. It leaves out what XLA cannot do: deterministic
+  gradients of max-pooling, and talk between devices in the forward pass.
+
+  Raises:
+    InputError: `on`, where it cannot be.
+  """
+  choice, train = experiment.runtime.xla, experiment.train
+  if choice not in ('auto', 'on', 'off'):
+    raise errors.unknown('xla', choice, ('auto', 'on', 'off'))
+  talks = train.sync_batch_norm and strategy.num_replicas_in_sync > 1
+  if choice == 'on' and (talks or train.deterministic):
+    raise errors.InputError(
+      f'xla=on does not go with '
+      f'{"sync_batch_norm" if talks else "deterministic"}; choose one'
+    )
+  if choice == 'auto':
+    gpus = tf.config.list_logical_devices('GPU')
+    return bool(gpus) and not talks and not train.deterministic
+  return choice == 'on' and not isinstance(strategy, tf.distribute.TPUStrategy)
+
+
+def precision(strategy: tf.distribute.Strategy, choice: str) -> str:
+  """Keras' dtype policy for `choice`.
+
+  `auto` is mixed_bfloat16 where the device multiplies it, else float32;
+  weights and batch norm's statistics stay float32 in all of them.
+
+  Raises:
+    InputError: No such precision.
+  """
+  known = ('float32', 'mixed_bfloat16', 'mixed_float16', 'auto')
+  if choice not in known:
+    raise errors.unknown('precision', choice, known)
+  if choice != 'auto':
+    return choice
+  on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+  capabilities = [
+    tf.config.experimental.get_device_details(gpu).get('compute_capability')
+    for gpu in tf.config.list_physical_devices('GPU')
+  ]
+  on_gpu = bool(capabilities) and all(
+    capability and capability >= _BFLOAT16_CAPABILITY
+    for capability in capabilities
+  )
+  return 'mixed_bfloat16' if on_tpu or on_gpu else 'float32'
+
+
+def _split_cpu(count):
+  cpu = tf.config.list_physical_devices('CPU')[0]
+  devices = [tf.config.LogicalDeviceConfiguration()] * count
+  if tf.config.get_logical_device_configuration(cpu) != devices:
+    tf.config.set_logical_device_configuration(cpu, devices)

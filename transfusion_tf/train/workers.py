@@ -1,0 +1,95 @@
+"""The processes of a run: which of them writes, and how they keep in step."""
+
+from collections.abc import Iterator
+import contextlib
+import hashlib
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+
+# What a collective raises when a process at its other end is gone.
+_LOST = (
+  tf.errors.AbortedError,
+  tf.errors.CancelledError,
+  tf.errors.DeadlineExceededError,
+  tf.errors.FailedPreconditionError,
+  tf.errors.InternalError,
+  tf.errors.UnavailableError,
+)
+
+
+class Workers:
+  """This process among those of a run; alone under most strategies.
+
+  Attributes:
+    index: Number of this process.
+    count: How many there are.
+  """
+
+  def __init__(self, strategy: tf.distribute.Strategy):
+    self.index, self.count = 0, 1
+    resolver = strategy.cluster_resolver
+    if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+      jobs = resolver.cluster_spec().as_dict()
+      chiefs = len(jobs.get('chief', ()))
+      self.count = chiefs + len(jobs.get('worker', ()))
+      is_worker = resolver.task_type == 'worker'
+      self.index = resolver.task_id + (chiefs if is_worker else 0)
+
+    @tf.function
+    def gather(value):
+      return strategy.gather(strategy.run(lambda x: x, (value,)), axis=0)
+
+    self._gather = gather
+
+  @property
+  def is_chief(self) -> bool:
+    """Whether it is the one that writes the run folder."""
+    return self.index == 0
+
+  def meet(self) -> None:
+    """Returns when all workers have come here."""
+    self._all(0.0)
+
+  def mean(self, value: float) -> float:
+    """The mean of the workers' values, the same bits on each of them."""
+    return float(self._all(value).mean())
+
+  def agree(self, what: str, value: str) -> None:
+    """Makes sure that `value` is the same everywhere.
+
+    Raises:
+      RunError: It is not; the message calls it `what`.
+    """
+    digest = hashlib.sha256(value.encode()).digest()
+    # Six bytes: exact in a float64.
+    if len(set(self._all(float(int.from_bytes(digest[:6], 'big'))))) > 1:
+      raise errors.RunError(
+        f'the workers do not agree on {what} (here: {value}); give all the '
+        'same flags and a run_dir that they share'
+      )
+
+  @contextlib.contextmanager
+  def naming_the_lost(self) -> Iterator[None]:
+    """Says in one line that another worker is gone.
+
+    Raises:
+      RunError: Something inside waited for a worker that has died.
+    """
+    try:
+      yield
+    except _LOST as error:
+      if self.count == 1:
+        raise
+      raise errors.RunError(
+        f'another worker is gone ({type(error).__name__}); start all again '
+        'with the same commands: they continue from the last checkpoint'
+      ) from None
+
+  def _all(self, value):
+    """The values of all workers' replicas, in order."""
+    if self.count == 1:
+      return np.array([value])
+    return self._gather(tf.constant([value], tf.float64)).numpy()
