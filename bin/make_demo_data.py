@@ -1,5 +1,7 @@
 """Writes small raw data sets, in the layouts of the real ones.
 
+  python bin/make_demo_data.py --raw_dir=RAW
+
 RAW_DIR/retina          Kaggle's DR challenge: fundus photographs, grades
 RAW_DIR/chexpert        CheXpert-v1.0-small: chest x-rays, 14 observations
 RAW_DIR/natural         a folder of images and labels.csv: natural pictures

@@ -1,11 +1,13 @@
-"""Checks a raw data set and turns it into a prepared one.
+r"""Checks a raw data set and turns it into a prepared one.
 
 DATA_DIR/NAME[/CONFIG]/1.0.0 then holds `train`, `validation` and `test`, with
 splits.csv and the report of the check beside them; data/README.md tells where
 each raw set is obtained and what its folder looks like.
 
-  prepare_data.py --dataset=retina --manual_dir=RAW/retina --data_dir=DATA
-  prepare_data.py --dataset=image_table --name=mine --manual_dir=RAW/mine ...
+  python bin/prepare_data.py --dataset=retina --manual_dir=RAW/retina \
+    --data_dir=DATA
+  python bin/prepare_data.py --dataset=image_table --name=mine \
+    --manual_dir=RAW/mine --data_dir=DATA
 """
 
 import pathlib
@@ -165,6 +167,7 @@ def main(_) -> None:
   print(f'report: {reports / "preflight.html"}')
   checked.refuse(bad=_ON_BAD.value == 'fail')
   if not _CHECK_ONLY.value:
+    cli.import_tensorflow()
     built = builder.build(checked, _OVERWRITE.value, beam)
     print(f'prepared: {builder.data_dir}' + ' (was there)' * (not built))
 

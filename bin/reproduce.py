@@ -1,10 +1,13 @@
-r"""Makes a table or figure: runs what it needs and is missing, then draws it.
+r"""Makes tables and figures: runs what they need and is missing, then draws.
 
-  python bin/reproduce.py --target=quickstart --scale=demo --data_dir=DATA \
-    --output_dir=STUDY
+  python bin/reproduce.py --target=table1,figure7 --scale=demo \
+    --data_dir=DATA --output_dir=STUDY
 
-Run folders lie below --output_dir; finished runs are not run again, stopped
-ones go on. --list only tells which runs a target needs.
+Targets: table1 ... table5, figure1 ... figure21, claims, all, quickstart. Run
+folders lie below --output_dir; finished runs are not run again, stopped ones
+go on. --list trains nothing: it prints one train.py line for each missing run,
+for a scheduler to run, and writes the flagfile of each. --draw_only trains
+nothing either, and draws what is there.
 """
 
 import os
@@ -12,45 +15,113 @@ import os
 from absl import flags
 
 import cli
+import train_flags
 from transfusion_tf import errors
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.')
 _SCALE = flags.DEFINE_string('scale', 'demo', 'demo or paper.')
+_QUICK = flags.DEFINE_bool('quick', False, 'A fifth of the demo.')
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Prepared data sets.')
 _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
-_LIST = flags.DEFINE_bool('list', False, 'Tell the runs and do nothing.')
+_LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
+_DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
+_PRUNE = flags.DEFINE_bool(
+  'prune',
+  None,
+  'Delete the checkpoints that no figure needs any more (default: at '
+  'scale=demo).',
+)
 
 
 def main(_) -> None:
   from transfusion_tf.paper import runs
+  from transfusion_tf.paper import scales
 
-  plans = runs.plans(_TARGET.value, _SCALE.value)
-  if _LIST.value:
-    for plan in plans:
-      print(plan.key)
-    return
-  output_dir = _OUTPUT_DIR.value
-  if not output_dir or not _DATA_DIR.value:
-    raise errors.InputError('--data_dir and --output_dir are needed to run')
-  cli.import_tensorflow()
-  _run(plans, output_dir)
-  from transfusion_tf.paper import quickstart
-
-  print(f'\n{quickstart.write(plans, output_dir)}\n')
-  print(f'Report: {os.path.join(output_dir, "report.html")}')
-
-
-def _run(plans, output_dir):
-  import keras
-
-  from transfusion_tf import launch
-
-  for number, plan in enumerate(plans, start=1):
-    print(f'== Run {number} of {len(plans)}: {plan.key}', flush=True)
-    keras.backend.clear_session()
-    launch.run(
-      plan.at(output_dir, _DATA_DIR.value), os.path.join(output_dir, plan.key)
+  scale = scales.named(_SCALE.value, _QUICK.value)
+  plans = runs.plans(_TARGET.value, scale)
+  root = _OUTPUT_DIR.value
+  if not root or not (_DATA_DIR.value or _DRAW_ONLY.value):
+    raise errors.InputError(
+      'give --output_dir, the folder of the study, and --data_dir, that of '
+      'the prepared data sets'
     )
+  if _LIST.value:
+    _list(plans, scale, root)
+    return
+  cli.import_tensorflow()
+  failures = [] if _DRAW_ONLY.value else _carry_out(plans, scale, root)
+  print(f'\n{_publish(plans, scale, root)}\n')
+  print(f'Report: {os.path.join(root, "report.html")}')
+  if failures:
+    raise errors.RunError(
+      f'{len(failures)} of {len(plans)} runs could not be made, the rest '
+      f'stands: {failures[0]}'
+    )
+
+
+def _list(plans, scale, root):
+  from transfusion_tf.paper import costs
+  from transfusion_tf.paper import runs
+
+  device = costs.GPU if scale.name == 'paper' else costs.TWO_CORES
+  missing = [p for p in plans if not runs.finished(root, p.key)]
+  total = sum(costs.seconds(p.experiment, device) for p in missing)
+  print(
+    f'# {len(missing)} of {len(plans)} runs are missing: about '
+    f'{costs.duration(total)} of {device.name}, without evaluations.'
+  )
+  for name in runs.weights_files(plans):
+    print(
+      f'# First: python bin/import_slim.py --model=inception_v3 '
+      f'--normalization=imagenet --checkpoint=inception_v3.ckpt '
+      f'--output={os.path.join(root, name)}'
+    )
+  for stage, of in runs.stages(missing).items():
+    print(f'# {stage}')
+    for plan in of:
+      cost = costs.duration(costs.seconds(plan.experiment, device))
+      print(f'python bin/train.py --flagfile={_flagfile(plan, root)}  # {cost}')
+
+
+def _flagfile(plan, root):
+  path = os.path.join(root, 'flagfiles', f'{plan.key}.flags')
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  text = train_flags.lines(
+    plan.at(root, _DATA_DIR.value), plan.recipe, os.path.join(root, plan.key)
+  )
+  with open(f'{path}.partial', 'w', encoding='utf-8') as file:
+    file.write(text)
+  os.replace(f'{path}.partial', path)
+  return path
+
+
+def _carry_out(plans, scale, root):
+  import carry_out
+  from transfusion_tf.paper import comparisons
+  from transfusion_tf.paper import runs
+
+  data_dir = _DATA_DIR.value
+  if _TARGET.value == [runs.QUICKSTART]:
+    return carry_out.train(plans, scale, root, data_dir, prune=False)
+  targets = runs.expand(_TARGET.value)
+  prune = scale.name != 'paper' if _PRUNE.value is None else _PRUNE.value
+  if 'figure1' in targets:
+    carry_out.take_samples(scale, root, data_dir)
+  failures = carry_out.train(plans, scale, root, data_dir, prune)
+  wanted = comparisons.wanted(targets, scale)
+  carry_out.compare(wanted, scale, root, data_dir, prune)
+  return failures
+
+
+def _publish(plans, scale, root):
+  from transfusion_tf.paper import publish
+  from transfusion_tf.paper import quickstart
+  from transfusion_tf.paper import runs
+  from transfusion_tf.paper import study
+
+  if _TARGET.value == [runs.QUICKSTART]:
+    return quickstart.write(plans, root)
+  return publish.write(study.Study(root, scale), _TARGET.value)
 
 
 if __name__ == '__main__':

@@ -13,31 +13,26 @@ _PACKAGE = _ROOT / 'transfusion_tf'
 _BINARIES = sorted(
   path
   for path in (_ROOT / 'bin').glob('*.py')
-  if 'cli.run(main)' in path.read_text()
+  if '\n  cli.run(main)' in path.read_text()
 )
 
-# Room -> the rooms of this package that it may import from.
+# Room -> the rooms of this package that it may import from, besides `errors`
+# and `files`, which know nothing of the others.
 _MAY_IMPORT = {
   'errors': set(),
-  'config': {'errors'},
-  'models': {'errors'},
-  'train': {'config', 'errors'},
-  'tasks': {'config', 'errors', 'train'},
-  'input': {'config', 'errors', 'tasks'},
-  'init': {'config', 'errors', 'models', 'train'},
-  'analysis': {'errors', 'models'},
-  'run_folder': {'config', 'errors', 'train'},
-  'experiment': {
-    'config',
-    'errors',
-    'input',
-    'models',
-    'run_folder',
-    'tasks',
-    'train',
-  },
-  'paper': {'analysis', 'config', 'errors', 'train'},
+  'files': set(),
+  'config': set(),
+  'models': set(),
+  'train': {'config'},
+  'tasks': {'config', 'train'},
+  'input': {'config', 'tasks'},
+  'init': {'config', 'models', 'train'},
+  'analysis': {'models'},
+  'run_folder': {'config', 'train'},
+  'experiment': {'config', 'input', 'models', 'run_folder', 'tasks', 'train'},
+  'paper': {'analysis', 'config', 'init', 'run_folder', 'train'},
 }
+_BASE = {'errors', 'files'}
 
 
 def _imports(path):
@@ -60,7 +55,7 @@ def test_rooms_import_in_one_direction(room):
       for name in _imports(file)
       if name.startswith('transfusion_tf.') and name != 'transfusion_tf'
     }
-    assert used <= _MAY_IMPORT[room] | {room}, file
+    assert used <= _MAY_IMPORT[room] | _BASE | {room}, file
 
 
 def test_nothing_installed_imports_bin_or_data():

@@ -42,6 +42,7 @@ _OBSERVATIONS = (
   'Fracture',
   'Support Devices',
 )
+_COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *_OBSERVATIONS)
 _OPACITIES = {'Edema', 'Consolidation', 'Atelectasis'}
 # What a report makes of a finding that is there, and of one that is not.
 _STATES = ('1.0', '0.0', '-1.0', '')
@@ -70,7 +71,7 @@ def write(
       unit='patient',
     ):
       rows += labels
-    writing.save_csv(rows, folder / f'{split}.csv')
+    writing.save_csv(rows, _COLUMNS, folder / f'{split}.csv')
 
 
 def _write_patient(job):
@@ -90,10 +91,9 @@ def _write_patient(job):
       )
       writing.save_jpeg(picture, path)
       projection = rng.choice(['AP', 'PA']) if view == 'Frontal' else ''
-      rows.append(
-        {'Path': f'CheXpert-v1.0-small/{split}/{name}.jpg', **patient}
-        | {'Frontal/Lateral': view, 'AP/PA': projection, **labels}
-      )
+      row = {'Path': f'CheXpert-v1.0-small/{split}/{name}.jpg'}
+      row |= {'Frontal/Lateral': view, 'AP/PA': projection}
+      rows.append(row | patient | labels)
   return rows
 
 

@@ -51,7 +51,7 @@ def write(
       unit='image',
     )
   )
-  writing.save_csv(rows, folder / 'labels.csv')
+  writing.save_csv(rows, ('path', 'label'), folder / 'labels.csv')
 
 
 def _write_crop(job):

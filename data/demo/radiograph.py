@@ -81,7 +81,7 @@ def film(
   parts = _VIEWS[view]
   raised = np.zeros(len(parts.lungs))  # How far the diaphragm is pulled up.
   if 'Atelectasis' in findings:
-    raised[ill.integers(len(raised))] = ill.uniform(0.10, 0.22)
+    raised[ill.integers(len(raised))] = ill.uniform(0.03, 0.20)
   lungs = _lungs(x, y, parts, raised, anatomy)
   tissue = _chest(x, y, parts, lungs, anatomy)
   tissue += _heart(x, y, parts, 'Cardiomegaly' in findings, anatomy)
@@ -105,7 +105,7 @@ def _lungs(x, y, view, raised, anatomy):
 
 
 def _chest(x, y, view, lungs, anatomy):
-  """Soft tissue, spine, ribs and collar bones around the lungs."""
+  """Soft tissue, spine, ribs and collar bones."""
   body = shapes.ellipse(x, y, (0, 0.45), (view.body, 1.6), 0.06)
   tissue = body * (0.75 - 0.62 * lungs)
   spine = shapes.step(np.abs(x - view.spine) - 0.10, 0.06)
@@ -113,6 +113,9 @@ def _chest(x, y, view, lungs, anatomy):
   slope = anatomy.uniform(0.25, 0.45)
   phase = (y - slope * np.abs(x - view.spine)) * anatomy.uniform(26, 30)
   tissue += 0.05 * body * np.clip(np.sin(phase), 0, 1)
+  shade = anatomy.uniform(0.0, 0.16)  # Of the breasts: no finding.
+  for across, _ in view.lungs:
+    tissue += shade * shapes.ellipse(x, y, (across, 0.3), (0.34, 0.3), 0.3)
   if view.clavicles:
     for side in (-1, 1):
       tissue += 0.10 * shapes.line(
@@ -123,7 +126,7 @@ def _chest(x, y, view, lungs, anatomy):
 
 def _heart(x, y, view, enlarged, anatomy):
   """The heart; enlarged, it takes more than half of the chest's width."""
-  growth = anatomy.uniform(1.35, 1.6) if enlarged else anatomy.uniform(0.9, 1.1)
+  growth = anatomy.uniform(0.88, 1.14) * (1.25 if enlarged else 1.0)
   (across, down), (wide, high) = view.heart, view.heart_radii
   return 0.34 * shapes.ellipse(
     x, y, (across, down), (growth * wide, growth**0.5 * high), 0.15, 0.35

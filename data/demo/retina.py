@@ -35,8 +35,11 @@ def write(
     for split, labels in parallel.ordered_map(_write_patient, jobs):
       rows[split] += labels
       progress.update(len(labels))
-  writing.save_csv(rows['train'], folder / 'trainLabels.csv')
-  writing.save_csv(rows['test'], folder / 'retinopathy_solution.csv')
+  for split, name, columns in (
+    ('train', 'trainLabels.csv', ('image', 'level')),
+    ('test', 'retinopathy_solution.csv', ('image', 'level', 'Usage')),
+  ):
+    writing.save_csv(rows[split], columns, folder / name)
 
 
 def _write_patient(job):

@@ -2,7 +2,8 @@
 
 Every function takes the coordinates x [1, W] and y [H, 1] (see `shapes`), the
 view (`radiograph.View`) and a random stream, and returns [H, W] of added
-density. Textbook signs, at a size that survives the demo's small pictures.
+density. Textbook signs, from faint to plain, at a size that survives the
+demo's small pictures.
 """
 
 import itertools
@@ -17,10 +18,10 @@ def _effusion(x, y, view, rng):
   """Fluid at the bottom of one or both lungs, its level rising outwards."""
   fluid = 0.0
   for across, _ in _sides(view, rng):
-    level = rng.uniform(0.05, 0.35) - 0.5 * np.abs(x - across / 2) ** 1.5
+    level = rng.uniform(0.15, 0.42) - 0.5 * np.abs(x - across / 2) ** 1.5
     beside = shapes.step(-np.sign(across) * x, 0.05)
     fluid = fluid + beside * shapes.step(level - y, 0.08)
-  return rng.uniform(0.35, 0.5) * fluid
+  return rng.uniform(0.06, 0.4) * fluid
 
 
 def _edema(x, y, view, rng):
@@ -30,7 +31,8 @@ def _edema(x, y, view, rng):
     for across, _ in view.lungs
   )
   streaks = ndimage.gaussian_filter(rng.normal(size=haze.shape), 2.0)
-  return haze * (rng.uniform(0.16, 0.26) + 0.35 * streaks)
+  severity = rng.uniform(0.1, 1.0)
+  return severity * haze * (0.18 + 0.35 * streaks)
 
 
 def _consolidation(x, y, view, rng):
@@ -41,7 +43,7 @@ def _consolidation(x, y, view, rng):
     for centre in rng.normal(middle, 0.09, size=(rng.integers(5, 10), 2)):
       radii = rng.uniform(0.08, 0.17, size=2)
       air = air * (1 - 0.7 * shapes.ellipse(x, y, centre, radii, 0.8))
-  return rng.uniform(0.35, 0.5) * (1 - air)
+  return rng.uniform(0.1, 0.4) * (1 - air)
 
 
 def _atelectasis(x, y, view, rng):
@@ -49,14 +51,11 @@ def _atelectasis(x, y, view, rng):
   plates = 0.0
   for across, _ in _sides(view, rng):
     for _ in range(rng.integers(1, 4)):
-      down = rng.uniform(0.0, 0.35)
-      start, end = (
-        (across - 0.2, down),
-        (across + 0.2, down + rng.normal() / 9),
-      )
+      down, slope = rng.uniform(0.0, 0.35), rng.normal() / 9
+      start, end = (across - 0.2, down), (across + 0.2, down + slope)
       width = rng.uniform(0.04, 0.07)
       plates = plates + shapes.line(x, y, start, end, width, softness=0.8)
-  return 0.22 * plates
+  return rng.uniform(0.08, 0.22) * plates
 
 
 def _sides(view, rng):
@@ -78,7 +77,7 @@ def catheter(x, y, rng):
   return 0.3 * np.max(strokes, axis=0)
 
 
-# Opacities lie in the lungs.
+# The findings that lie in the lungs; an enlarged heart is no opacity.
 OPACITIES = {
   'Atelectasis': _atelectasis,
   'Consolidation': _consolidation,

@@ -1,6 +1,7 @@
 """Putting a demo set on disk: whole or not at all, and never over real data."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 import json
 import pathlib
 import shutil
@@ -51,6 +52,9 @@ def save_jpeg(picture: np.ndarray, path: pathlib.Path) -> None:
   Image.fromarray(picture).save(path, 'JPEG', quality=_JPEG_QUALITY)
 
 
-def save_csv(rows: list[dict], path: pathlib.Path) -> None:
-  """Writes one line a row, with the keys of the first as the header."""
-  pd.DataFrame(rows).to_csv(path, index=False, lineterminator='\n')
+def save_csv(
+  rows: list[dict], columns: Sequence[str], path: pathlib.Path
+) -> None:
+  """Writes a header and one line a row."""
+  table = pd.DataFrame(rows, columns=columns)
+  table.to_csv(path, index=False, lineterminator='\n')

@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 import os
 
+import pandas as pd
+
 from transfusion_tf.paper import display
 from transfusion_tf.paper import report
 from transfusion_tf.paper import results
 from transfusion_tf.paper import runs
-from transfusion_tf.paper import tables
 from transfusion_tf.paper.figures import convergence
 from transfusion_tf.paper.figures import filters
+
+_NONE = '–'
 
 
 def write(plans: Sequence[runs.Plan], output_dir: str) -> str:
@@ -17,7 +20,7 @@ def write(plans: Sequence[runs.Plan], output_dir: str) -> str:
   source, *starts = [results.read(output_dir, plan.key) for plan in plans]
   found = [run for run in starts if isinstance(run, results.Result)]
   threshold = results.common_threshold(found) if found else 0.0
-  table = tables.by_scheme(starts, threshold)
+  table = by_scheme(starts, threshold)
   table.to_csv(os.path.join(output_dir, 'table.csv'), index=False)
   sections = [
     report.Section('What was asked', _question(source, found)),
@@ -32,6 +35,27 @@ def write(plans: Sequence[runs.Plan], output_dir: str) -> str:
     sections,
   )
   return table.to_string(index=False)
+
+
+def by_scheme(
+  runs: Sequence[results.Result | results.Missing], threshold: float
+) -> pd.DataFrame:
+  """One row a run: test score, best validation score, speed of convergence."""
+  return pd.DataFrame([_row(run, threshold) for run in runs])
+
+
+def _row(run, threshold):
+  if isinstance(run, results.Missing):
+    return {'Start': run.key, 'Test AUC': _NONE, '95 % interval': run.reason}
+  test = run.test()
+  return {
+    'Start': display.SCHEMES[run.experiment.init.scheme].label,
+    'Test AUC': f'{test["value"]:.3f}',
+    '95 % interval': f'{test["low"]:.3f} to {test["high"]:.3f}',
+    'Best validation AUC': f'{run.curve[run.headline].max():.3f}',
+    f'Steps to {threshold:.2f}': str(run.steps_to(threshold) or 0),
+    'Minutes': f'{run.result["seconds"] / 60:.1f}',
+  }
 
 
 def findings(found: Sequence[results.Result], threshold: float) -> list[str]:

@@ -8,21 +8,31 @@ import io
 import os
 
 import jinja2
-from matplotlib import figure
+from matplotlib import figure as figure_lib
 import pandas as pd
 
-_DOTS_PER_INCH = 144
+_DOTS_PER_INCH = 110
 
 
 @dataclasses.dataclass(frozen=True)
 class Section:
-  """A heading, paragraphs, and at most one table and one figure."""
+  """A heading, paragraphs, and at most one table and one figure.
+
+  Attributes:
+    title: The heading; its words also make the section's anchor.
+    paragraphs: Plain text.
+    table: Texts, ready to print.
+    figure: Drawn into the page.
+    caption: Of the figure.
+    part: A heading above this section and those after it; empty for none.
+  """
 
   title: str
   paragraphs: Sequence[str] = ()
   table: pd.DataFrame | None = None
-  figure: 'figure.Figure | None' = None
+  figure: figure_lib.Figure | None = None
   caption: str = ''
+  part: str = ''
 
 
 def write(path: str, title: str, sections: Sequence[Section]) -> None:
@@ -45,7 +55,9 @@ def write(path: str, title: str, sections: Sequence[Section]) -> None:
 
 def _rendered(section):
   return {
+    'part': section.part,
     'title': section.title,
+    'anchor': '-'.join(section.title.lower().split()),
     'paragraphs': section.paragraphs,
     'table': (
       None

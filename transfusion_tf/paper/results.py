@@ -5,7 +5,9 @@ Nothing here trains: a folder that is missing, unfinished or damaged becomes a
 """
 
 import dataclasses
+import functools
 import json
+import math
 import os
 
 import numpy as np
@@ -13,8 +15,12 @@ import pandas as pd
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf.train import checkpoint
+from transfusion_tf import run_folder
+from transfusion_tf.paper import first_layer
 from transfusion_tf.train import history
+
+MEAN = 'mean'  # Over findings.
+_LABEL, _SCORE = ':label', ':score'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,9 +54,43 @@ class Result:
     reached = self.curve[self.curve[metric or self.headline] >= threshold]
     return int(reached['step'].iloc[0]) if len(reached) else None
 
-  def weights(self, step: int) -> dict[str, np.ndarray]:
-    """The weights at a checkpointed step, by path."""
-    return checkpoint.read(os.path.join(self.run_dir, 'checkpoints'), step)
+  def area(self, last_step: int, metric: str | None = None) -> float:
+    """Mean validation metric over training up to `last_step`."""
+    curve = self.curve[self.curve['step'] <= last_step].dropna(
+      subset=[metric or self.headline]
+    )
+    steps, values = curve['step'], curve[metric or self.headline]
+    if len(curve) < 2:
+      return float('nan')
+    return float(np.trapezoid(values, steps) / np.ptp(steps))
+
+  @functools.cached_property
+  def scores(self) -> pd.DataFrame:
+    """RUN/test_scores.csv."""
+    path = os.path.join(self.run_dir, run_folder.TEST_SCORES)
+    ids = {'image_id': str, 'patient_id': str}
+    return pd.read_csv(path, dtype=ids)
+
+  def ranked(self, metric: str | None = None) -> list[tuple]:
+    """(labels, scores), [N] each, of each AUC that a metric averages."""
+    metric = metric or self.headline
+    names = [c.removesuffix(_LABEL) for c in self.scores if c.endswith(_LABEL)]
+    if metric != MEAN:
+      names = [name for name in names if name == metric]
+    if not names:
+      raise ValueError(f'{run_folder.TEST_SCORES} has no labels of {metric}')
+    return [
+      (
+        self.scores[name + _LABEL].to_numpy(float),
+        self.scores[name + _SCORE].to_numpy(float),
+      )
+      for name in names
+    ]
+
+  @functools.cached_property
+  def conv1(self) -> dict[str, np.ndarray]:
+    """The first convolution, [h, w, 3, n], `before` and `after` training."""
+    return first_layer.read(self.run_dir, self.result['judged_step'])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,29 +101,54 @@ class Missing:
   reason: str
 
 
+# What reading a damaged file raises.
+UNREADABLE = (errors.InputError, OSError, ValueError, KeyError, TypeError)
+
+
 def read(root: str, key: str) -> Result | Missing:
   """The run at ROOT/KEY."""
   run_dir = os.path.join(root, key)
-  result_path = os.path.join(run_dir, 'result.json')
-  if not os.path.exists(result_path):
-    started = os.path.exists(os.path.join(run_dir, 'config.json'))
+  path = os.path.join(run_dir, run_folder.RESULT)
+  if not os.path.exists(path):
+    started = os.path.exists(os.path.join(run_dir, run_folder.CONFIG))
     return Missing(key, 'not finished' if started else 'not run')
   try:
-    with open(result_path, encoding='utf-8') as file:
-      result = json.load(file)
-    rows = history.read(os.path.join(run_dir, 'metrics.jsonl'))
-    curve = pd.DataFrame(
-      [
-        {'step': row['step'], 'loss': row['loss'], **row['validation']}
-        for row in rows
-      ]
+    found = Result(
+      key,
+      run_dir,
+      config.load(os.path.join(run_dir, run_folder.CONFIG)),
+      run_folder.result(run_dir),
+      _curve(run_dir),
     )
-    experiment = config.load(os.path.join(run_dir, 'config.json'))
-    found = Result(key, run_dir, experiment, result, curve)
     _check(found)
-  except (errors.InputError, OSError, ValueError, KeyError) as error:
+  except UNREADABLE as error:
     return Missing(key, f'damaged: {error}')
   return found
+
+
+def _curve(run_dir):
+  rows = history.read(os.path.join(run_dir, run_folder.METRICS))
+  return pd.DataFrame(
+    [
+      {'step': row['step'], 'loss': row['loss'], **row['validation']}
+      for row in rows
+    ]
+  ).astype(float)
+
+
+def _check(found):
+  if not _finite(found.test()['value']):
+    raise ValueError(f'result.json has no value for {found.headline}')
+  values = found.curve[found.headline]
+  if values.isna().any():
+    steps = found.curve['step'][values.isna()]
+    raise ValueError(
+      f'metrics.jsonl has no {found.headline} at step {steps.iloc[0]:.0f}'
+    )
+
+
+def _finite(value):
+  return isinstance(value, int | float) and math.isfinite(value)
 
 
 def common_threshold(results: list[Result]) -> float:
@@ -92,8 +157,23 @@ def common_threshold(results: list[Result]) -> float:
   return float(np.floor(best * 100) / 100)
 
 
-def _check(found):
-  if found.test()['value'] is None:
-    raise ValueError(f'result.json has no value for {found.headline}')
-  if found.curve[found.headline].isna().all():
-    raise ValueError(f'metrics.jsonl has no value for {found.headline}')
+def read_similarity(root: str, key: str) -> dict[str, dict] | Missing:
+  """Layer -> `Similarity.to_json`, of OUTPUT_DIR/similarity/KEY.json."""
+  path = similarity_path(root, key)
+  if not os.path.exists(path):
+    return Missing(key, 'not compared')
+  try:
+    with open(path, encoding='utf-8') as file:
+      record = json.load(file)
+    if 'refused' in record:
+      return Missing(key, record['refused'])
+    for layer, found in record['layers'].items():
+      if not _finite(found['mean']):
+        raise ValueError(f'no similarity of {layer}')
+  except UNREADABLE as error:
+    return Missing(key, f'damaged: {error}')
+  return record['layers']
+
+
+def similarity_path(root: str, key: str) -> str:
+  return os.path.join(root, 'similarity', f'{key}.json')

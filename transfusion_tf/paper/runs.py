@@ -4,119 +4,175 @@ A run has a path-like key, `retina/resnet50/mean_var/seed0`, which is also its
 folder below the study's; targets share runs by sharing keys.
 """
 
-from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
 import os
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import scales
+from transfusion_tf.paper import starts
+
+QUICKSTART, CLAIMS, ALL = 'quickstart', 'claims', 'all'
+# `run_folder.RESULT`, without importing TensorFlow.
+_RESULT = 'result.json'
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """A run to be: its key, and the experiment.
+  """A run to be.
 
-  `experiment.init.pretrained` holds the key of another plan.
+  Attributes:
+    key: Its path below the study's folder.
+    experiment: What is run; `init.pretrained` holds the key of another plan,
+      or the path of a weights file below the study's folder.
+    recipe: The name in `config.RECIPES` of what it is a change of.
   """
 
   key: str
   experiment: config.Experiment
+  recipe: str
+
+  @property
+  def source(self) -> str:
+    """What it takes weights from; empty for nothing."""
+    return self.experiment.init.pretrained
 
   def at(self, root: str, data_dir: str) -> config.Experiment:
     """The experiment as it runs below the folder `root`."""
     changes = {'runtime.data_dir': data_dir}
-    source = self.experiment.init.pretrained
-    if source:
-      changes['init.pretrained'] = os.path.join(root, source)
+    if self.source:
+      changes['init.pretrained'] = os.path.join(root, self.source)
     return config.override(self.experiment, changes)
 
 
-@dataclasses.dataclass(frozen=True)
-class Scale:
-  """How large a study is.
-
-  Attributes:
-    recipes: Data set -> its recipe.
-    pretraining: The data set that weights are transferred from.
-  """
-
-  recipes: Mapping[str, config.Experiment]
-  pretraining: str
-
-
-SCALES = {
-  'demo': Scale(
-    {
-      'retina': config.DEMO_RETINA,
-      'chexpert': config.DEMO_CHEXPERT,
-      'natural': config.DEMO_NATURAL,
-    },
-    pretraining='natural',
-  ),
-  'paper': Scale(
-    {
-      'retina': config.RETINA,
-      'chexpert': config.CHEXPERT,
-      'imagenet2012': config.IMAGENET,
-    },
-    pretraining='imagenet2012',
-  ),
-}
-
-
-def pretrained(scale: Scale, model: str, seed: int = 0) -> Plan:
+def pretrained(scale: scales.Scale, model: str, seed: int = 0) -> Plan:
   """Pretraining of `model`: where transferred weights come from."""
-  recipe = scale.recipes[scale.pretraining]
-  return Plan(
-    f'{scale.pretraining}/{model}/random/seed{seed}',
-    config.override(recipe, {'model.name': model, 'seed': seed}),
-  )
+  group = contents.Group(scale.pretraining, model, starts.RANDOM)
+  return _planned(scale, group, seed)
 
 
-def fine_tuned(
-  scale: Scale, dataset: str, model: str, scheme: str, seed: int = 0
-) -> Plan:
-  """`model` trained on `dataset` from `scheme`.
+def plan(scale: scales.Scale, group: contents.Group, seed: int = 0) -> Plan:
+  """A run of a group.
 
-  All seeds of a scheme start from the same pretrained weights (Section 3).
+  All seeds of a start take the same pretrained weights (Section 3).
   """
-  changes = {'model.name': model, 'init.scheme': scheme, 'seed': seed}
-  if scheme != 'random':
-    changes['init.pretrained'] = pretrained(scale, model).key
-  return Plan(
-    f'{dataset}/{model}/{scheme}/seed{seed}',
-    config.override(scale.recipes[dataset], changes),
+  if not group.start.pretrained:
+    return _planned(scale, group, seed)
+  source = scale.weights.get(group.model) or pretrained(scale, group.model).key
+  return _planned(scale, group, seed, {'init.pretrained': source})
+
+
+def key(scale: scales.Scale, group: contents.Group, seed: int) -> str:
+  """A run's path below the study's folder."""
+  part = f'_{scale.subsets[group.images]}' if group.images else ''
+  return f'{group.dataset}{part}/{group.model}/{group.start.name}/seed{seed}'
+
+
+def _planned(scale, group, seed, changes=()):
+  recipe = scale.recipes[group.dataset]
+  experiment = config.override(
+    config.RECIPES[recipe],
+    {
+      **scale.changes,
+      **scale.of_model.get(group.model, {}),
+      'model.name': group.model,
+      'data.subset': scale.subsets[group.images] if group.images else 0,
+      'seed': seed,
+      **group.start.changes,
+      **dict(changes),
+    },
   )
+  return Plan(key(scale, group, seed), experiment, recipe)
 
 
-def _quickstart(scale):
-  """The paper's question in four runs."""
+def _sources(scale, plans):
+  """Each plan with the pretraining it needs before it."""
+  for plan_ in plans:
+    if plan_.source.startswith(f'{scale.pretraining}/'):
+      yield pretrained(scale, plan_.experiment.model.name)
+    yield plan_
+
+
+def quickstart() -> list[Plan]:
+  """The paper's question in four runs of CBR-Tiny, at 64 px."""
+  scale = dataclasses.replace(scales.DEMO, changes={}, of_model={})
+  order = (starts.RANDOM, starts.TRANSFER, starts.MEAN_VAR)
+  groups = contents.panel(contents.RETINA, 'cbr_tiny', order).groups
   return [
     pretrained(scale, 'cbr_tiny'),
-    *(
-      fine_tuned(scale, 'retina', 'cbr_tiny', scheme)
-      for scheme in ('random', 'transfer', 'mean_var')
-    ),
+    *(plan(scale, group) for group in groups),
   ]
 
 
-TARGETS: dict[str, Callable[[Scale], list[Plan]]] = {'quickstart': _quickstart}
-
-
-def plans(targets: Iterable[str], scale: str) -> list[Plan]:
-  """The runs that `targets` need, each once, sources before their users.
+def expand(targets: Iterable[str]) -> list[str]:
+  """`all` and `claims` as the tables and figures that they are made of.
 
   Raises:
-    InputError: An unknown target or scale.
+    InputError: An unknown target.
   """
-  if scale not in SCALES:
-    raise errors.unknown('scale', scale, SCALES)
-  found = {}
+  known = [*contents.TARGETS, QUICKSTART, CLAIMS, ALL]
+  found = []
   for target in targets:
-    if target not in TARGETS:
-      raise errors.unknown('target', target, TARGETS)
-    for plan in TARGETS[target](SCALES[scale]):
-      found.setdefault(plan.key, plan)
-  return list(found.values())
+    if target not in known:
+      raise errors.unknown('target', target, known)
+    found += contents.TARGETS if target in (CLAIMS, ALL) else [target]
+  return list(dict.fromkeys(found))
+
+
+def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
+  """The runs that `targets` need, each once, sources before their users.
+
+  A group is repeated as often as any table or figure wants it, so that each
+  shows the same numbers whichever others are made.
+
+  Raises:
+    InputError: An unknown target.
+  """
+  targets = expand(targets)
+  if targets == [QUICKSTART]:
+    return quickstart()
+  if QUICKSTART in targets:
+    raise errors.InputError(
+      f'{QUICKSTART} is a study of its own: ask for it alone'
+    )
+  repeats = contents.repeats(scale)
+  groups = dict.fromkeys(
+    g for target in targets for g in contents.GROUPS[target](scale)
+  )
+  wanted = [plan(scale, g, s) for g in groups for s in range(repeats[g])]
+  if 'table1' in targets:  # Its column of ImageNet accuracies.
+    wanted += accuracies(scale)
+  return list(dict.fromkeys(_sources(scale, wanted)))
+
+
+def accuracies(scale: scales.Scale) -> list[Plan]:
+  """The pretraining runs whose accuracy Table 1 shows."""
+  return [
+    pretrained(scale, model, seed)
+    for model in contents.ALL_MODELS
+    if model not in scale.weights
+    for seed in range(scale.repeats('pretraining'))
+  ]
+
+
+def weights_files(plans: Sequence[Plan]) -> list[str]:
+  """Weights that runs take from files, as paths below the study's folder."""
+  sources = {plan_.source for plan_ in plans} - {''}
+  return sorted(sources - {plan_.key for plan_ in plans})
+
+
+def finished(root: str, key: str) -> bool:
+  """Whether the run at ROOT/KEY has its result."""
+  return os.path.exists(os.path.join(root, key, _RESULT))
+
+
+def stages(plans: Sequence[Plan]) -> dict[str, list[Plan]]:
+  """What can run at once: first the sources of weights, then the others."""
+  sources = {plan_.source for plan_ in plans}
+  first = [p for p in plans if p.key in sources]
+  names = ('First, pretraining', 'Then, in any order')
+  rest = [p for p in plans if p.key not in sources]
+  return {n: of for n, of in zip(names, (first, rest), strict=True) if of}

@@ -1,31 +1,199 @@
-"""Tables: pure functions of results, as pandas frames ready to print."""
+"""Tables 1 to 5: ours beside the paper's, as functions of a study."""
 
+from collections.abc import Callable
 from collections.abc import Sequence
 
+import numpy as np
 import pandas as pd
 
+from transfusion_tf.paper import comparisons
+from transfusion_tf.paper import contents
 from transfusion_tf.paper import display
+from transfusion_tf.paper import paper_values
 from transfusion_tf.paper import results
+from transfusion_tf.paper import starts
+from transfusion_tf.paper import statistics
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.cells import Difference
+from transfusion_tf.paper.cells import Score
+from transfusion_tf.paper.cells import Table
 
 NONE = '–'
+_PERCENT = 100
+_DIFFERENCE = 'Transfer − Random'
+_PAIR = (-1, 1)  # Transfer minus random, in the order of `contents.BOTH`.
 
 
-def by_scheme(
-  runs: Sequence[results.Result | results.Missing], threshold: float
-) -> pd.DataFrame:
-  """One row a run: test score, best validation score, speed of convergence."""
-  return pd.DataFrame([_row(run, threshold) for run in runs])
+def table1(study: study_lib.Study) -> Table:
+  """Referable DR, all networks."""
+  rows = []
+  for model in contents.ALL_MODELS:
+    row = _both(study, 'table1', contents.RETINA, model, 'referable')
+    row['Parameters'] = _parameters(study, model)
+    row['ImageNet top-5'] = _accuracy(study, model)
+    rows.append({'Model': display.MODELS[model]} | row)
+  return Table('table1', 'RETINA', rows)
 
 
-def _row(run, threshold):
-  if isinstance(run, results.Missing):
-    return {'Start': run.key, 'Test AUC': NONE, '95 % interval': run.reason}
-  test = run.test()
-  return {
-    'Start': display.SCHEMES[run.experiment.init.scheme].label,
-    'Test AUC': f'{test["value"]:.3f}',
-    '95 % interval': f'{test["low"]:.3f} to {test["high"]:.3f}',
-    'Best validation AUC': f'{run.curve[run.headline].max():.3f}',
-    f'Steps to {threshold:.2f}': str(run.steps_to(threshold) or 0),
-    'Minutes': f'{run.result["seconds"] / 60:.1f}',
+def table2(study: study_lib.Study) -> Table:
+  """CheXpert, five findings: a row a start, and their difference."""
+  rows = []
+  for model in contents.TABLE2_MODELS:
+    for start in contents.BOTH:
+      group = contents.Group(contents.CHEXPERT, model, start)
+      rows.append(
+        {'Model': display.MODELS[model], 'Start': start.label}
+        | {f: _score(study, 'table2', group, f) for f in contents.FINDINGS}
+      )
+    rows.append(
+      {'Model': display.MODELS[model], 'Start': _DIFFERENCE}
+      | {
+        finding: _difference(study, contents.CHEXPERT, model, finding)
+        for finding in contents.FINDINGS
+      }
+    )
+  return Table('table2', 'CheXpert', rows)
+
+
+def table3(study: study_lib.Study) -> Table:
+  """RETINA with 5000 images."""
+  rows = [
+    {'Model': display.MODELS[model]}
+    | _both(study, 'table3', contents.RETINA, model, 'referable', 5_000)
+    for model in contents.SMALL_DATA_MODELS
+  ]
+  return Table('table3', '5000 images of RETINA', rows)
+
+
+def table4(study: study_lib.Study) -> Table:
+  """RETINA by amount of data; the paper leaves cells empty."""
+  rows = []
+  for model, start, amounts in contents.TABLE4:
+    row = {'Model': display.MODELS[model], 'Start': start.label}
+    for images in study.scale.subsets:
+      group = contents.Group(contents.RETINA, model, start, images)
+      row[f'{images // 1000}k'] = (
+        _score(study, 'table4', group, 'referable')
+        if images in amounts
+        else NONE
+      )
+    rows.append(row)
+  return Table('table4', 'Amount of data', rows)
+
+
+def table5(study: study_lib.Study) -> Table:
+  """CCA similarity of two trained networks, stage by stage."""
+  rows = []
+  for model in contents.CCA_MODELS:
+    of = {
+      s: comparisons.same_start(study.scale, model, s) for s in contents.BOTH
+    }
+    for layer in starts.STAGES[model]:
+      rows.append(
+        {
+          'Model': display.MODELS[model],
+          'Stage': layer,
+          'Pretrained, two seeds': _similar(
+            study, model, starts.TRANSFER, of, layer
+          ),
+          'Random, two seeds': _similar(study, model, starts.RANDOM, of, layer),
+          'Difference': _similarity_gap(study, model, of, layer),
+          'Noise floor': _floor(study, of[starts.RANDOM], layer),
+        }
+      )
+  return Table('table5', 'CCA similarity', rows)
+
+
+TABLES: dict[str, Callable[[study_lib.Study], Table]] = {
+  'table1': table1,
+  'table2': table2,
+  'table3': table3,
+  'table4': table4,
+  'table5': table5,
+}
+
+
+def _both(study, target, dataset, model, metric, images=0):
+  """Random, transfer and their difference."""
+  row = {
+    start.label: _score(
+      study, target, contents.Group(dataset, model, start, images), metric
+    )
+    for start in contents.BOTH
   }
+  row[_DIFFERENCE] = _difference(study, dataset, model, metric, images)
+  return row
+
+
+def _score(study, target, group, metric):
+  paper = paper_values.table(
+    target, group.model, group.start.name, group.images, metric
+  )
+  return Score.made(
+    lambda: statistics.Summary.of(study.test(group, metric)),
+    paper,
+    _PERCENT,
+    gaps=[m.reason for m in study.all(group) if isinstance(m, results.Missing)],
+  )
+
+
+def _difference(study, dataset, model, metric, images=0):
+  groups = [contents.Group(dataset, model, s, images) for s in contents.BOTH]
+  return Difference.made(
+    lambda: study.difference(_PAIR, groups, metric), unit=_PERCENT
+  )
+
+
+def _parameters(study, model):
+  group = contents.Group(contents.RETINA, model, starts.RANDOM)
+
+  def count():
+    run = study.seeds(group)[0]
+    return statistics.Summary(run.result['trainable_parameters'], np.nan, 0)
+
+  paper = paper_values.table('table1', model, '', '', 'parameters')
+  return Score.made(count, paper, unit=1, digits=0)
+
+
+def _accuracy(study, model):
+  paper = paper_values.table('table1', model, 'random', '', 'top5')
+  if model in study.scale.weights:
+    return Score(None, paper, _PERCENT, missing='published weights')
+  group = contents.Group(study.scale.pretraining, model, starts.RANDOM)
+  seeds = range(study.scale.repeats('pretraining'))
+  runs = [study.run(study.key(group, seed)) for seed in seeds]
+
+  def accuracy():
+    found = [run for run in runs if isinstance(run, results.Result)]
+    if not found:
+      raise study_lib.Gap(runs[0].reason)
+    return statistics.Summary.of([run.test('top5')['value'] for run in found])
+
+  return Score.made(accuracy, paper, _PERCENT)
+
+
+def _similar(study, model, start, of, layer):
+  return Score.made(
+    lambda: statistics.Summary.of(study.layers(of[start])[layer]),
+    paper_values.table('table5', model, start.name, 0, layer),
+    digits=3,
+  )
+
+
+def _similarity_gap(study, model, of, layer):
+  return Difference.made(
+    lambda: statistics.contrast(
+      (1, -1),
+      [study.layers(of[s])[layer] for s in (starts.TRANSFER, starts.RANDOM)],
+    ),
+    paper=paper_values.table('table5', model, 'difference', 0, layer),
+    digits=3,
+  )
+
+
+def _floor(study, of, layer):
+  def floor():
+    found = [study.similarity(c)[layer]['noise_floor']['mean'] for c in of]
+    return statistics.Summary.of(found)
+
+  return Score.made(floor, digits=3)

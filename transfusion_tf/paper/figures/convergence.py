@@ -1,71 +1,124 @@
-"""Figures 6, 15 and 16: validation score over training steps, by scheme."""
+"""Validation score over training steps: Figures 6 to 8 and 15 to 20."""
 
 from collections.abc import Mapping
 from collections.abc import Sequence
 
+from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.paper import contents
 from transfusion_tf.paper import display
 from transfusion_tf.paper import results
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
+
+Curves = Mapping[display.Style, Sequence[results.Result]]
+_MARKERS_A_CURVE = 10
 
 
 def plot(
   runs: Mapping[str, Sequence[results.Result]],
   threshold: float | None = None,
 ) -> figure.Figure:
-  """Mean over seeds and, from two seeds on, the range between them.
+  """Curves of one network from several starts.
 
   Args:
     runs: Scheme -> its runs, one a seed.
-    threshold: A score to mark, with the step at which each mean reaches it.
+    threshold: A score to mark.
   """
-  fig = figure.Figure(figsize=(7, 4.2), layout='constrained')
-  axes = fig.subplots()
-  headline = ''
-  for scheme, seeds in runs.items():
-    style, headline = display.SCHEMES[scheme], seeds[0].headline
-    steps, curves = _aligned(seeds, headline)
-    mean = curves.mean(axis=0)
+  fig, (axes,) = layout.row(1, size=(7, 4.2))
+  draw(axes, {display.SCHEMES[s]: of for s, of in runs.items()})
+  if threshold is not None:
+    mark(axes, threshold)
+  return fig
+
+
+def draw(
+  axes: axes_lib.Axes, curves: Curves, metric: str | None = None
+) -> None:
+  """Mean over seeds and, from two seeds on, the range between them."""
+  for style, seeds in curves.items():
+    metric = metric or seeds[0].headline
+    steps, scores = _aligned(seeds, metric)
     axes.plot(
       steps,
-      mean,
+      scores.mean(axis=0),
       linestyle=style.line,
       color=style.color,
       marker=style.marker,
       markersize=4,
+      markevery=max(1, len(steps) // _MARKERS_A_CURVE),
       label=style.label,
     )
-    if len(curves) > 1:
+    if len(scores) > 1:
       axes.fill_between(
         steps,
-        curves.min(axis=0),
-        curves.max(axis=0),
+        scores.min(axis=0),
+        scores.max(axis=0),
         color=style.color,
         alpha=0.15,
         linewidth=0,
       )
-  if threshold is not None:
-    axes.axhline(threshold, color='0.5', linewidth=0.8)
-    axes.annotate(
-      f'{threshold:.2f}',
-      (1, threshold),
-      xycoords=('axes fraction', 'data'),
-      xytext=(3, 0),
-      textcoords='offset points',
-      va='center',
-      color='0.3',
-    )
   axes.set_xlabel('training steps')
-  axes.set_ylabel(f'validation {display.metric(headline)}')
-  axes.legend(frameon=False)
-  axes.spines[['top', 'right']].set_visible(False)
+  axes.set_ylabel(f'validation {display.metric(metric)}')
+  layout.legend(axes, loc='lower right')
+
+
+def mark(axes: axes_lib.Axes, threshold: float) -> None:
+  """A line at a score."""
+  axes.axhline(threshold, color='0.5', linewidth=0.8)
+  axes.annotate(
+    f'{threshold:.2f}',
+    (1, threshold),
+    xycoords=('axes fraction', 'data'),
+    xytext=(3, 0),
+    textcoords='offset points',
+    va='center',
+    color='0.3',
+  )
+
+
+def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
+  """A pair of axes for each panel of a figure."""
+  panels = contents.panels(name, study.scale)
+  columns = min(len(panels), 3)
+  fig, grid = layout.grid(-(-len(panels) // columns), columns)
+  for axes, panel in zip(grid.flat, panels, strict=False):
+    layout.attempt(axes, lambda a=axes, p=panel: draw_panel(a, study, p))
+    axes.set_title(title(panel), fontsize=10)
+  for axes in grid.flat[len(panels) :]:
+    axes.set_visible(False)
   return fig
 
 
-def _aligned(seeds, headline):
+def draw_panel(
+  axes: axes_lib.Axes, study: study_lib.Study, panel: contents.Panel
+) -> None:
+  """The curves of a panel's groups that are there."""
+  curves, gap = {}, None
+  for group in panel.groups:
+    try:
+      curves[display.style(group.start)] = study.seeds(group)
+    except study_lib.Gap as missing:
+      gap = missing
+  if not curves:
+    raise gap
+  draw(axes, curves, panel.metric)
+  if gap:
+    axes.annotate(
+      f'missing: {gap}', (0, 1.0), xycoords='axes fraction', fontsize=6
+    )
+
+
+def title(panel: contents.Panel) -> str:
+  group = panel.groups[0]
+  return f'{display.DATASETS[group.dataset]}, {display.MODELS[group.model]}'
+
+
+def _aligned(seeds, metric):
   """Steps that all seeds evaluated, and [seeds, steps] scores at them."""
   shared = set.intersection(*(set(run.curve['step']) for run in seeds))
   steps = sorted(shared)
-  curves = [run.curve.set_index('step')[headline][steps] for run in seeds]
+  curves = [run.curve.set_index('step')[metric][steps] for run in seeds]
   return np.array(steps), np.array(curves, float)

@@ -1,15 +1,21 @@
-"""Figures 5, 9 and 10: conv1 filters before and after training."""
+"""conv1 filters before and after training: Figures 5, 9 and 10."""
 
 from collections.abc import Sequence
 
+from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.paper import contents
 from transfusion_tf.paper import display
+from transfusion_tf.paper import first_layer
 from transfusion_tf.paper import results
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
 
 _COLUMNS = 8
 _MOST_FILTERS = 32
+_WHENS = (first_layer.BEFORE, first_layer.AFTER)
 
 
 def plot(runs: Sequence[results.Result]) -> figure.Figure:
@@ -18,34 +24,52 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
   Each filter is scaled to its own largest weight, grey is zero: the picture
   shows patterns, not magnitudes.
   """
-  fig = figure.Figure(figsize=(9, 2.4 * len(runs)), layout='constrained')
-  grid = fig.subplots(len(runs), 2, squeeze=False)
+  fig, grid = layout.grid(len(runs), 2, size=(4.5, 2.4))
   for row, run in zip(grid, runs, strict=True):
     label = display.SCHEMES[run.experiment.init.scheme].label
-    steps = (0, run.result['judged_step'])
-    for axes, step, when in zip(row, steps, ('before', 'after'), strict=True):
-      axes.imshow(tile(conv1(run.weights(step))), interpolation='nearest')
-      axes.set_title(f'{label}: {when} training (step {step})', fontsize=10)
-      axes.set_axis_off()
+    _draw_pair(row, run, label)
   return fig
 
 
-def conv1(weights: dict[str, np.ndarray]) -> np.ndarray:
-  """The first convolution's kernel, [h, w, 3, n], among a run's weights."""
-  kernels = {p: w for p, w in weights.items() if np.ndim(w) == 4}
-  first = [p for p, w in kernels.items() if w.shape[2] == 3]
-  return kernels[first[0]]
+def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
+  """A row a network: before and after, from random and from pretrained."""
+  panels = contents.panels(name, study.scale)
+  fig, grid = layout.grid(len(panels), 4, size=(3.3, 2.0))
+  for row, panel in zip(grid, panels, strict=True):
+    for n, group in enumerate(panel.groups):
+      pair = row[2 * n : 2 * n + 2]
+      label = f'{display.MODELS[group.model]}, {group.start.label}'
+      for axes in pair:
+        axes.set_axis_off()
+      layout.attempt(
+        pair[0],
+        lambda p=pair, g=group, t=label: _draw_pair(p, study.seeds(g)[0], t),
+      )
+  return fig
 
 
-def tile(kernel: np.ndarray) -> np.ndarray:
+def _draw_pair(pair, run, label):
+  for axes, when in zip(pair, _WHENS, strict=True):
+    step = 0 if when == first_layer.BEFORE else run.result['judged_step']
+    show(axes, run.conv1[when])
+    axes.set_title(f'{label}: {when} training (step {step})', fontsize=8)
+
+
+def show(axes: axes_lib.Axes, kernel: np.ndarray) -> None:
+  """The filters of a kernel [h, w, 3, n]."""
+  axes.imshow(tile(kernel), interpolation='nearest')
+  axes.set_axis_off()
+
+
+def tile(kernel: np.ndarray, columns: int = _COLUMNS) -> np.ndarray:
   """[h, w, 3, n] -> RGB picture in [0, 1], filters side by side."""
   kernel = kernel[..., :_MOST_FILTERS]
   height, width, _, count = kernel.shape
   largest = np.abs(kernel).max(axis=(0, 1, 2), keepdims=True)
   shades = 0.5 + 0.5 * kernel / np.maximum(largest, 1e-12)
-  rows = -(-count // _COLUMNS)
-  picture = np.ones((rows * (height + 1) - 1, _COLUMNS * (width + 1) - 1, 3))
+  rows = -(-count // columns)
+  picture = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
   for n in range(count):
-    top, left = n // _COLUMNS * (height + 1), n % _COLUMNS * (width + 1)
+    top, left = n // columns * (height + 1), n % columns * (width + 1)
     picture[top : top + height, left : left + width] = shades[..., n]
   return picture

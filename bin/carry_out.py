@@ -1,0 +1,220 @@
+"""Carries a study out: trains, compares and keeps what its pages need."""
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+import gc
+import itertools
+import json
+import os
+import shutil
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import comparison as comparison_lib
+from transfusion_tf import errors
+from transfusion_tf import files
+from transfusion_tf import launch
+from transfusion_tf import run_folder
+from transfusion_tf.analysis import sampling
+from transfusion_tf.input import prepared as prepared_lib
+from transfusion_tf.paper import comparisons
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import first_layer
+from transfusion_tf.paper import results
+from transfusion_tf.paper import runs
+from transfusion_tf.paper import samples
+from transfusion_tf.paper import scales
+
+
+def train(
+  plans: Sequence[runs.Plan],
+  scale: scales.Scale,
+  root: str,
+  data_dir: str,
+  prune: bool,
+) -> list[str]:
+  """Makes the runs that are not there; returns what could not be made."""
+  for dataset in {plan.experiment.data.dataset for plan in plans}:
+    prepared_lib.open_dataset(data_dir, dataset)  # Refuses at once, not later.
+  failures = []
+  for number, plan in enumerate(plans, start=1):
+    run_dir = os.path.join(root, plan.key)
+    if not runs.finished(root, plan.key):
+      print(f'== Run {number} of {len(plans)}: {plan.key}', flush=True)
+      try:
+        launch.run(plan.at(root, data_dir), run_dir)
+      except (errors.InputError, errors.RunError) as error:
+        print(f'{plan.key}: {error}', flush=True)
+        failures.append(f'{plan.key}: {error}')
+      _forget()
+    found = results.read(root, plan.key)
+    if isinstance(found, results.Result):
+      _keep_first_layer(found)
+      if prune:
+        _prune(scale, root, plan.key)
+  return failures
+
+
+def _forget():
+  keras.backend.clear_session()
+  gc.collect()
+
+
+def _keep_first_layer(run):
+  try:
+    first_layer.save(run.run_dir, run.result['judged_step'])
+  except errors.InputError as error:  # Its checkpoints are gone.
+    print(f'{run.key}: {error}')
+
+
+def _prune(scale, root, key):
+  """Deletes a run's checkpoints once nothing will need them."""
+  pretraining = key.startswith(f'{scale.pretraining}/')
+  if not pretraining and key not in _awaited(scale, root):
+    shutil.rmtree(
+      os.path.join(root, key, run_folder.CHECKPOINTS), ignore_errors=True
+    )
+
+
+def _awaited(scale, root):
+  """Runs whose checkpoints a comparison still has to read."""
+  return {
+    key
+    for comparison in comparisons.wanted(contents.TARGETS, scale)
+    if not _compared(root, comparison)
+    for key in _keys(scale, comparison)
+  }
+
+
+def _keys(scale, comparison):
+  return [
+    runs.key(scale, comparison.group(network), network.seed)
+    for network in (comparison.a, comparison.b)
+  ]
+
+
+def _compared(root, comparison):
+  return os.path.exists(results.similarity_path(root, comparison.key))
+
+
+def compare(
+  wanted: Iterable[comparisons.Comparison],
+  scale: scales.Scale,
+  root: str,
+  data_dir: str,
+  prune: bool,
+) -> None:
+  """Makes the comparisons that are not there, of runs that are."""
+  ready = [
+    c
+    for c in wanted
+    if not _compared(root, c)
+    and all(_has_weights(root, k) for k in _keys(scale, c))
+  ]
+  by_kind = lambda c: (c.model, c.use)  # noqa: E731
+  for (model, use), of in itertools.groupby(
+    sorted(ready, key=by_kind), by_kind
+  ):
+    of = list(of)
+    print(f'== Comparing {len(of)} pairs of {model}, {use}', flush=True)
+    _compare(
+      of, scale, root, data_dir, sampling.Sampling(**scale.sampling[use])
+    )
+    _forget()
+  if prune:
+    for key in {k for c in ready for k in _keys(scale, c)}:
+      _prune(scale, root, key)
+
+
+def _has_weights(root, key):
+  return runs.finished(root, key) and os.path.isdir(
+    os.path.join(root, key, run_folder.CHECKPOINTS)
+  )
+
+
+def _compare(of, scale, root, data_dir, sample):
+  """All pairs of one kind in one pass over the images."""
+  pairs = {c: _pair(scale, root, c) for c in of}
+  try:
+    found = comparison_lib.compare(
+      list(pairs.values()), sampling=sample, data_dir=data_dir
+    )
+  except errors.InputError as error:
+    print(f'{of[0].key}: {error}')
+    for comparison in of:
+      _write(root, comparison, {'refused': str(error)})
+    return
+  for comparison, pair in pairs.items():
+    layers = {name: _slim(s.to_json()) for name, s in found[pair].items()}
+    _write(root, comparison, {'layers': layers})
+
+
+def _pair(scale, root, comparison):
+  ends = zip(
+    _keys(scale, comparison), (comparison.a, comparison.b), strict=True
+  )
+  return tuple(
+    f'{os.path.join(root, key)}@{network.checkpoint}' for key, network in ends
+  )
+
+
+def _slim(record):
+  """Without the coefficients, which no figure shows."""
+  for repeat in record['repeats']:
+    del repeat['coefficients']
+  return json.loads(json.dumps(record, default=float))
+
+
+def _write(root, comparison, record):
+  path = results.similarity_path(root, comparison.key)
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  files.write_json(path, record)
+
+
+def take_samples(scale: scales.Scale, root: str, data_dir: str) -> None:
+  """Saves some test images of each data set, of different labels first."""
+  for dataset in scale.recipes:
+    if os.path.exists(samples.path(root, dataset)):
+      continue
+    try:
+      prepared = prepared_lib.open_dataset(data_dir, dataset)
+    except errors.InputError as error:
+      print(f'Figure 1: {error}')
+      continue
+    labels, images = _samples(prepared)
+    samples.save(root, dataset, labels, images)
+
+
+def _samples(prepared, split='test', side=128):
+  names = _names(prepared, split)
+  firsts = dict(zip(reversed(names), reversed(range(len(names))), strict=True))
+  chosen = sorted(firsts.items())[: samples.NUM]
+  rows = {row for _, row in chosen}
+  images = {}
+  for row, record in enumerate(prepared.records(split)):
+    if row in rows:
+      image = tf.io.decode_image(prepared.parse(record)['image'], channels=3)
+      resized = tf.image.resize(image, (side, side), antialias=True)
+      images[row] = tf.cast(resized, tf.uint8).numpy()
+    if len(images) == len(rows):
+      break
+  return [name for name, _ in chosen], np.array([images[r] for _, r in chosen])
+
+
+def _names(prepared, split):
+  """What each example is called in Figure 1."""
+  labels = prepared.index(split).labels
+  if 'grade' in labels:
+    return [f'grade {grade}' for grade in labels['grade']]
+  if 'label' in labels:
+    classes = prepared.features['label'].names
+    return [classes[n].replace('_', ' ') for n in labels['label']]
+  found = np.array([labels['findings'][f] == 1 for f in contents.FINDINGS])
+  return [
+    next(
+      (f for f, has in zip(contents.FINDINGS, of, strict=True) if has), 'none'
+    )
+    for of in found.T
+  ]

@@ -1,0 +1,124 @@
+"""Checkpoints: all of a run's state, damaged ones, weights gone astray."""
+
+import numpy as np
+import pytest
+import tiny_training
+
+from transfusion_tf import errors
+from transfusion_tf.train import checkpoint
+
+
+def _assert_equal(values, others):
+  for value, other in zip(values, others, strict=True):
+    np.testing.assert_array_equal(value, other)
+
+
+def test_a_restored_run_goes_on_with_the_same_bits(tmp_path):
+  """Dropout's random state, Adam's slots and the counters included."""
+  parts = tiny_training.Parts(tmp_path)
+  parts.train(3)
+  parts.checkpoints.save()
+  saved = parts.values()
+  parts.train(4)
+  other = tiny_training.Parts(tmp_path, seed=1)
+  assert other.checkpoints.restore_newest() == 3
+  _assert_equal(other.values(), saved)
+  other.train(4)
+  _assert_equal(other.values(), parts.values())
+
+
+def _save_as(parts, step):
+  parts.stepper.counters['step'].assign(step)
+  parts.model.get_layer('head').bias.assign([step, -step])
+  parts.checkpoints.save()
+
+
+def _cut(data, index):
+  data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
+
+
+def _flip_a_bit(data, index):
+  content = bytearray(data.read_bytes())
+  content[len(content) // 2] ^= 1
+  data.write_bytes(content)
+
+
+def _flip_a_bit_of_the_index(data, index):
+  _flip_a_bit(index, data)
+
+
+@pytest.mark.parametrize(
+  'damage',
+  [
+    _cut,
+    _flip_a_bit,
+    _flip_a_bit_of_the_index,
+    lambda data, index: data.unlink(),
+    lambda data, index: index.unlink(),
+    lambda data, index: data.write_bytes(b''),
+    lambda data, index: index.write_bytes(b''),
+  ],
+  ids='cut bit index-bit no-data no-index empty-data empty-index'.split(),
+)
+def test_the_last_good_one_is_found(tmp_path, damage, capsys):
+  parts = tiny_training.Parts(tmp_path)
+  for step in (2, 4, 6):
+    _save_as(parts, step)
+    if step == 4:
+      good = parts.values()
+  newest = tmp_path / checkpoint.folder(6)
+  (data,) = newest.glob('*.data-*')
+  (index,) = newest.glob('*.index')
+  damage(data, index)
+  other = tiny_training.Parts(tmp_path, seed=1)
+  assert other.checkpoints.restore_newest() == 4
+  _assert_equal(other.values(), good)
+  assert 'step 6 is damaged' in capsys.readouterr().out
+  # Its place is free again.
+  assert other.checkpoints.steps() == [2, 4]
+  _save_as(other, 6)
+  assert parts.checkpoints.restore_newest() == 6
+
+
+def test_when_none_can_be_read_the_run_stops_and_keeps_them(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  parts.checkpoints.save()
+  for file in (tmp_path / checkpoint.folder(0)).glob('*.data-*'):
+    file.write_bytes(b'')
+  with pytest.raises(errors.RunError, match='no checkpoint can be read'):
+    parts.checkpoints.restore_newest()
+  assert parts.checkpoints.steps() == [0]
+
+
+def test_no_checkpoints_is_none(tmp_path):
+  assert tiny_training.Parts(tmp_path).checkpoints.restore_newest() is None
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  parts.checkpoints.save()
+  parts.train(1)
+  parts.model.get_layer('head').bias.assign([0.0, np.nan])
+  with pytest.raises(errors.RunError, match='not finite numbers after step 1'):
+    parts.checkpoints.save()
+  assert parts.checkpoints.steps() == [0]
+
+
+def test_what_was_left_half_written_is_written_anew(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  partial = tmp_path / f'{checkpoint.folder(0)}.partial'
+  partial.mkdir()
+  (partial / 'checkpoint.index').write_bytes(b'half')
+  assert parts.checkpoints.restore_newest() is None
+  parts.checkpoints.save()
+  assert parts.checkpoints.restore_newest() == 0
+  assert not partial.exists()
+
+
+def test_read_names_the_steps_there_are(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  parts.checkpoints.save()
+  weights = checkpoint.read(str(tmp_path), 0)
+  assert set(weights) == {v.path for v in parts.model.weights}
+  with pytest.raises(errors.InputError, match='step 7; there are: 0'):
+    checkpoint.read(str(tmp_path), 7)

@@ -1,0 +1,163 @@
+"""The outer loop: what it keeps, when it stops, how it goes on."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_training
+
+from transfusion_tf import errors
+from transfusion_tf.train import checkpoint
+from transfusion_tf.train import history
+from transfusion_tf.train import loop
+
+
+def _scores(*values):
+  """A validation that gives these, one a call."""
+  rest = iter(values)
+  return lambda: {'score': next(rest)}
+
+
+def _rows(tmp_path):
+  text = (tmp_path / 'metrics.jsonl').read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+def _schedule(**changes):
+  base = {'total': 8, 'eval_every': 2, 'checkpoint_every': 2}
+  return loop.Schedule(**base | {'steps_per_call': 1} | changes)
+
+
+def test_it_evaluates_and_saves_on_schedule(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  schedule = _schedule(eval_every=3, checkpoint_every=2, keep_checkpoints=9)
+  assert not parts.loop(tmp_path, _scores(*range(9)), schedule).run()
+  assert [row['step'] for row in _rows(tmp_path)] == [0, 3, 6, 8]
+  assert parts.checkpoints.steps() == [0, 2, 3, 4, 6, 8]
+
+
+def test_patience_counts_evaluations_since_the_best(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  scores = _scores(0.1, 0.5, 0.4, float('nan'), 0.9)
+  assert parts.loop(tmp_path, scores, _schedule(patience=2)).run()
+  assert [row['step'] for row in _rows(tmp_path)] == [0, 2, 4, 6]
+  # JSON has no NaN.
+  assert _rows(tmp_path)[-1]['validation'] == {'score': None}
+
+
+def test_stopping_at_the_very_end_is_not_early(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  scores = _scores(5, 4, 3, 2, 1)
+  assert not parts.loop(tmp_path, scores, _schedule(patience=4)).run()
+
+
+@pytest.mark.parametrize('keep', [1, 2])
+def test_checkpoints_never_fill_the_disk(tmp_path, keep):
+  """Step 0, the best and the last `keep` stay, at all times."""
+  parts = tiny_training.Parts(tmp_path)
+  seen = []
+  schedule = _schedule(total=12, eval_every=1, keep_checkpoints=keep)
+  scores = _scores(0, 1, 2, 9, *range(4, 0, -1), *range(5))
+  parts.loop(
+    tmp_path,
+    scores,
+    schedule,
+    on_row=lambda *_: seen.append(len(parts.checkpoints.steps())),
+  ).run()
+  assert max(seen) <= keep + 2
+  assert set(parts.checkpoints.steps()) == {0, 3, *range(13 - keep, 13)}
+
+
+def test_a_row_that_was_not_written_comes_on_the_next_sitting(tmp_path):
+  """Stopped after the checkpoint of step 4, before its evaluation."""
+  whole = tmp_path / 'whole'
+  whole.mkdir()
+  tiny_training.Parts(whole).loop(whole, _scores(*range(5)), _schedule()).run()
+
+  parts = tiny_training.Parts(tmp_path)
+  scores = _scores(0, 1)
+
+  def validate():
+    if parts.stepper.step == 4:
+      parts.checkpoints.save()
+      raise KeyboardInterrupt
+    return scores()
+
+  with pytest.raises(KeyboardInterrupt):
+    parts.loop(tmp_path, validate, _schedule()).run()
+  assert parts.checkpoints.steps()[-1] == 4
+  assert [row['step'] for row in _rows(tmp_path)] == [0, 2]
+
+  parts = tiny_training.Parts(tmp_path, seed=1)
+  parts.loop(tmp_path, _scores(2, 3, 4), _schedule()).run()
+  assert _rows(tmp_path) == _rows(whole)
+
+
+def test_rows_after_the_checkpoint_are_forgotten_and_come_again(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  parts.loop(tmp_path, _scores(*range(5)), _schedule()).run()
+  rows = _rows(tmp_path)
+  for step in (6, 8):
+    for file in (tmp_path / checkpoint.folder(step)).iterdir():
+      file.write_bytes(b'')
+  parts = tiny_training.Parts(tmp_path, seed=1)
+  parts.loop(tmp_path, _scores(3, 4), _schedule()).run()
+  assert _rows(tmp_path) == rows
+
+
+def test_a_finished_loop_does_nothing_more(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  parts.loop(tmp_path, _scores(*range(5)), _schedule()).run()
+  before = parts.values()
+  parts = tiny_training.Parts(tmp_path, seed=1)
+  parts.loop(tmp_path, _scores(), _schedule()).run()
+  for value, other in zip(parts.values(), before, strict=True):
+    np.testing.assert_array_equal(value, other)
+
+
+def test_a_loss_that_is_no_number_names_its_step(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  schedule = _schedule(checkpoint_every=1, steps_per_call=4)
+
+  def validate():
+    if parts.stepper.step == 4:  # Seen in the loss of the next step.
+      parts.model.get_layer('head').bias.assign([1e38, 1e38])
+    return {'score': 0.0}
+
+  with pytest.raises(errors.RunError, match='not a finite number at step 5'):
+    parts.loop(tmp_path, validate, schedule).run()
+  weights = checkpoint.read(str(tmp_path), parts.checkpoints.steps()[-1])
+  assert all(np.isfinite(value).all() for value in weights.values())
+
+
+def test_steps_in_one_call_change_nothing(tmp_path):
+  ends = []
+  for steps_per_call in (1, 3, 0):
+    folder = tmp_path / str(steps_per_call)
+    folder.mkdir()
+    parts = tiny_training.Parts(folder)
+    schedule = _schedule(steps_per_call=steps_per_call)
+    parts.loop(folder, _scores(*range(5)), schedule).run()
+    ends.append((parts.values(), _rows(folder)))
+  for values, rows in ends[1:]:
+    assert rows == ends[0][1]
+    for value, other in zip(values, ends[0][0], strict=True):
+      np.testing.assert_array_equal(value, other)
+
+
+def test_the_best_is_the_earliest_of_equals():
+  rows = [
+    {'step': step, 'validation': {'score': score}}
+    for step, score in enumerate([None, 0.5, 0.7, 0.7, None])
+  ]
+  assert history.best(rows, 'score')['step'] == 2
+  assert history.best(rows[:1], 'score') is None
+
+
+def test_a_line_cut_short_is_left_out_and_a_damaged_one_refused(tmp_path):
+  path = tmp_path / 'metrics.jsonl'
+  path.write_text('{"step": 0}\n{"step": 1}\n{"st')
+  assert history.read(str(path)) == [{'step': 0}, {'step': 1}]
+  path.write_text('{"step": 0}\n{"st\n{"step": 2}\n')
+  with pytest.raises(errors.InputError, match='line 2 is damaged'):
+    history.read(str(path))

@@ -1,0 +1,342 @@
+"""From run folders to tables, figures and claims; and what damage does."""
+
+import json
+import pathlib
+import re
+import shutil
+
+import fabricated_study
+import numpy as np
+import pandas as pd
+import pytest
+
+from transfusion_tf.paper import claims
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import figures
+from transfusion_tf.paper import paper_values
+from transfusion_tf.paper import publish
+from transfusion_tf.paper import results
+from transfusion_tf.paper import scales
+from transfusion_tf.paper import starts
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper import tables
+from transfusion_tf.paper.claims import judging
+
+KEY = 'retina/cbr_small/transfer/seed1'
+GROUP = contents.Group('retina', 'cbr_small', starts.TRANSFER)
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+  """A finished demo study in which the paper is right."""
+  made = tmp_path_factory.mktemp('study')
+  fabricated_study.write(made)
+  return made
+
+
+@pytest.fixture(scope='module')
+def study(root):
+  return study_lib.Study(str(root), scales.DEMO)
+
+
+@pytest.fixture
+def copy(root, tmp_path):
+  """The study, with CBR-Small's runs and similarities to be damaged."""
+  for path in (root / 'retina', root / 'similarity/retina'):
+    there = tmp_path / path.relative_to(root)
+    there.mkdir(parents=True)
+    for part in path.iterdir():
+      if part.name == 'cbr_small':
+        shutil.copytree(part, there / part.name)
+      else:
+        (there / part.name).symlink_to(part)
+  return tmp_path
+
+
+def opened(root):
+  return study_lib.Study(str(root), scales.DEMO)
+
+
+def row(table, **labels):
+  """The one row of a table's numbers."""
+  found = table.numbers()
+  for name, value in labels.items():
+    found = found[found[name] == value]
+  (only,) = found.to_dict('records')
+  return only
+
+
+def test_table1_is_what_the_runs_say(study, root):
+  table = tables.table1(study)
+  values = [
+    json.loads((root / f'{KEY[:-1]}{n}' / 'result.json').read_text())
+    for n in range(3)
+  ]
+  aucs = [100 * v['test']['referable']['value'] for v in values]
+  found = row(table, Model='CBR-Small', column='Transfer')
+  assert found['mean'] == pytest.approx(np.mean(aucs))
+  assert found['sd'] == pytest.approx(np.std(aucs, ddof=1))
+  assert (found['seeds'], found['paper'], found['paper_sd']) == (3, 95.8, 0.01)
+  difference = row(table, Model='CBR-Small', column='Transfer − Random')
+  random = row(table, Model='CBR-Small', column='Random')
+  assert difference['mean'] == pytest.approx(found['mean'] - random['mean'])
+  assert difference['low'] < difference['mean'] < difference['high']
+
+
+@pytest.mark.parametrize(
+  ('name', 'labels', 'paper'),
+  [
+    ('table1', {'Model': 'ResNet-50', 'column': 'Parameters'}, 23_570_408),
+    ('table1', {'Model': 'CBR-Tiny', 'column': 'ImageNet top-5'}, 73.5),
+    (
+      'table2',
+      {'Model': 'CBR-LargeW', 'Start': 'Transfer', 'column': 'Edema'},
+      89.57,
+    ),
+    ('table3', {'Model': 'ResNet-50', 'column': 'Transfer'}, 94.6),
+    (
+      'table4',
+      {'Model': 'ResNet-50', 'Start': 'Mean Var', 'column': '50k'},
+      95.5,
+    ),
+    (
+      'table4',
+      {'Model': 'ResNet-50', 'Start': 'up to conv1', 'column': '5k'},
+      92.9,
+    ),
+    (
+      'table5',
+      {'Model': 'CBR-Small', 'Stage': 'conv2', 'column': 'Difference'},
+      0.168,
+    ),
+  ],
+)
+def test_tables_show_the_papers_value(study, name, labels, paper):
+  assert row(tables.TABLES[name](study), **labels)['paper'] == paper
+
+
+def test_papers_tables_are_consistent():
+  """Table 2's mean gains, worked out by hand from the printed cells."""
+  gains = {
+    finding: np.mean(
+      [
+        paper_values.table('table2', m, 'transfer', 0, finding).value
+        - paper_values.table('table2', m, 'random', 0, finding).value
+        for m in contents.TABLE2_MODELS
+      ]
+    )
+    for finding in contents.FINDINGS
+  }
+  expected = (-0.10, 1.15, -1.10, 2.84, 0.81)
+  assert list(gains.values()) == pytest.approx(expected, abs=0.005)
+  for model in contents.CCA_MODELS:
+    for stage in starts.STAGES[model]:
+      both, random, gap = (
+        paper_values.table('table5', model, of, 0, stage).value
+        for of in ('transfer', 'random', 'difference')
+      )
+      assert both - random == pytest.approx(gap, abs=0.0011)
+
+
+def test_everything_has_a_caption():
+  assert set(paper_values.captions()) == set(contents.TARGETS)
+  ids = [c['id'] for c in paper_values.contradictions()]
+  assert ids == [f'K{n}' for n in range(1, 20)]
+
+
+@pytest.mark.parametrize('name', tables.TABLES)
+def test_tables_print(study, name):
+  table = tables.TABLES[name](study)
+  assert 'missing' not in table.frame().to_string()
+  latex = table.latex()
+  rows = latex.split(r'\midrule')[1].count(r'\\')
+  assert rows == len(table.rows)
+  assert '±' not in latex and latex.isascii()
+
+
+@pytest.mark.parametrize('name', figures.NAMES[1:])
+def test_figures_show_no_gap(study, name):
+  drawn = figures.plotter(name)(study)
+  assert drawn.axes
+  assert not [t for a in drawn.axes for t in a.texts if 'missing' in str(t)]
+
+
+@pytest.mark.parametrize('name', figures.NAMES)
+def test_figures_say_what_is_missing(tmp_path, name):
+  drawn = publish.draw(opened(tmp_path), name)
+  texts = ' '.join(t.get_text() for a in drawn.axes for t in a.texts)
+  assert 'missing' in texts or name in ('figure11', 'figure21')
+
+
+def test_curves_show_mean_and_range(study):
+  axes = figures.plotter('figure15')(study).axes[1]
+  runs_ = study.seeds(contents.Group('retina', 'cbr_small', starts.RANDOM))
+  scores = np.array([run.curve['referable'] for run in runs_])
+  (line,) = [x for x in axes.lines if x.get_label() == 'Random']
+  np.testing.assert_allclose(line.get_ydata(), scores.mean(axis=0))
+  band = axes.collections[0].get_paths()[0].vertices
+  assert band[:, 1].min() == pytest.approx(scores.min())
+  assert band[:, 1].max() == pytest.approx(scores.max())
+
+
+def damage_nothing(run_dir):
+  shutil.rmtree(run_dir)
+
+
+def damage_metrics(run_dir):
+  path = run_dir / 'metrics.jsonl'
+  path.write_text(
+    re.sub(
+      r'"referable": [0-9.]+', '"referable": NaN', path.read_text(), count=1
+    )
+  )
+
+
+def damage_null(run_dir):
+  path = run_dir / 'metrics.jsonl'
+  path.write_text(
+    re.sub(
+      r'"referable": [0-9.]+', '"referable": null', path.read_text(), count=1
+    )
+  )
+
+
+def damage_result(run_dir):
+  path = run_dir / 'result.json'
+  path.write_text(path.read_text()[:40])
+
+
+def damage_value(run_dir):
+  path = run_dir / 'result.json'
+  result = json.loads(path.read_text())
+  result['test']['referable']['value'] = None
+  path.write_text(json.dumps(result))
+
+
+def damage_config(run_dir):
+  (run_dir / 'config.json').write_text('[]')
+
+
+@pytest.mark.parametrize(
+  ('damage', 'reason'),
+  [
+    (damage_nothing, 'not run'),
+    (damage_metrics, 'metrics.jsonl has no referable'),
+    (damage_null, 'metrics.jsonl has no referable'),
+    (damage_result, 'damaged'),
+    (damage_value, 'result.json has no value'),
+    (damage_config, 'damaged'),
+  ],
+)
+def test_one_damaged_run_leaves_the_rest(copy, damage, reason):
+  damage(copy / KEY)
+  found = opened(copy)
+  missing = found.all(GROUP)[1]
+  assert isinstance(missing, results.Missing) and reason in missing.reason
+  cell = row(tables.table1(found), Model='CBR-Small', column='Transfer')
+  assert cell['seeds'] == 2 and reason in cell['missing']
+  other = row(tables.table1(found), Model='CBR-Tiny', column='Transfer')
+  assert other['seeds'] == 3 and not other['missing']
+
+
+def test_all_seeds_gone_is_a_missing_cell(copy):
+  shutil.rmtree(copy / 'retina/cbr_small/transfer')
+  table = tables.table1(opened(copy))
+  frame = table.frame().set_index('Model')
+  assert 'not run' in frame.loc['CBR-Small', 'Transfer']
+  assert 'not run' in frame.loc['CBR-Small', 'Transfer − Random']
+  assert 'missing' not in frame.loc['CBR-Tiny'].to_string()
+  assert frame.loc['CBR-Small', 'Transfer, paper'] == '95.8 ± 0.01'
+
+
+def test_half_written_scores_lose_only_the_difference(copy):
+  path = copy / KEY / 'test_scores.csv'
+  path.write_text(path.read_text()[:200])
+  table = tables.table1(opened(copy))
+  assert row(table, Model='CBR-Small', column='Transfer')['seeds'] == 3
+  difference = row(table, Model='CBR-Small', column='Transfer − Random')
+  assert np.isnan(difference['mean']) and difference['missing']
+
+
+def test_other_test_images_are_not_paired(copy):
+  path = copy / KEY / 'test_scores.csv'
+  scores = pd.read_csv(path)
+  scores['image_id'] = scores['image_id'].to_numpy()[::-1]
+  scores.to_csv(path, index=False)
+  difference = row(
+    tables.table1(opened(copy)), Model='CBR-Small', column='Transfer − Random'
+  )
+  assert 'other images' in difference['missing']
+
+
+@pytest.mark.parametrize(
+  'content', ['', '{"layers": {"conv1": {"mean": NaN}}}']
+)
+def test_damaged_similarities_are_missing(copy, content):
+  for path in pathlib.Path(
+    copy, 'similarity/retina/cbr_small/layers'
+  ).iterdir():
+    if path.name.startswith('random0_final--random'):
+      path.write_text(content)
+  found = opened(copy)
+  cell = row(
+    tables.table5(found),
+    Model='CBR-Small',
+    Stage='conv1',
+    column='Random, two seeds',
+  )
+  assert cell['seeds'] == 1  # Of the three pairs, two had seed 0.
+
+
+def test_claims_hold_where_the_paper_is_right(study):
+  verdicts = {j.claim.number: j.verdict for j in claims.judge_all(study)}
+  assert set(verdicts) == set(range(1, 20))
+  assert judging.FAILS not in verdicts.values()
+  held = {n for n, v in verdicts.items() if v == judging.HOLDS}
+  assert held >= {6, 7, 8, 9, 10, 11, 12, 19}
+
+
+def test_no_claim_holds_of_networks_that_learned_nothing(tmp_path):
+  """Shuffled labels: every test AUC is one half, and its spread is chance."""
+  fabricated_study.write(tmp_path, world=fabricated_study.NULL, seed=1)
+  for judged in claims.judge_all(opened(tmp_path)):
+    assert judged.verdict != judging.HOLDS, judged
+
+
+def test_claims_of_an_empty_study_cannot_be_told(tmp_path):
+  for judged in claims.judge_all(opened(tmp_path)):
+    assert judged.verdict == judging.UNTOLD and 'missing' in judged.reason
+
+
+@pytest.mark.parametrize(
+  ('low', 'high', 'verdict'),
+  [
+    (0.001, 0.009, judging.HOLDS),
+    (0.011, 0.02, judging.FAILS),
+    (-0.02, -0.01, judging.FAILS),
+    (0.005, 0.02, judging.UNTOLD),
+    (np.nan, np.nan, judging.UNTOLD),
+  ],
+)
+def test_verdict_of_an_interval(low, high, verdict):
+  estimate = judging.statistics.Estimate((low + high) / 2, low, high)
+  assert judging.Test('', estimate, -0.01, 0.01).verdict == verdict
+
+
+def test_report_is_one_page_with_everything(root, tmp_path):
+  shutil.copytree(root, tmp_path / 'study')
+  found = opened(tmp_path / 'study')
+  shutil.rmtree(tmp_path / 'study' / KEY)
+  text = publish.write(found, ['table1', 'figure21'])
+  assert '96.4 ± 0.05' in text
+  page = (tmp_path / 'study/report.html').read_text()
+  assert 'src="data:image/png;base64' in page
+  assert not re.search(r'(src|href)="(?!data:|#)', page)
+  for part in ('Table 1', 'Figure 21', 'Missing runs', KEY, 'K19'):
+    assert part in page
+  for name in (
+    'tables/table1.csv',
+    'tables/table1.tex',
+    'figures/figure21.svg',
+  ):
+    assert (tmp_path / 'study' / name).stat().st_size

@@ -1,0 +1,103 @@
+"""A small study carried out for real: trained, compared, pruned, drawn."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import carry_out
+from transfusion_tf.paper import comparisons
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import publish
+from transfusion_tf.paper import results
+from transfusion_tf.paper import runs
+from transfusion_tf.paper import samples
+from transfusion_tf.paper import scales
+from transfusion_tf.paper import starts
+from transfusion_tf.paper import statistics
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper import tables
+
+SCALE = dataclasses.replace(
+  scales.DEMO,
+  name='test',
+  changes={
+    'data.image_size': 32,
+    'train.train_steps': 4,
+    'train.eval_every': 2,
+    'train.batch_size': 8,
+    'runtime.eval_batch_size': 16,
+  },
+  of_model={},
+)
+GROUP = contents.Group('retina', 'cbr_small', starts.RANDOM)
+PAIR = comparisons.same_start(SCALE, 'cbr_small', starts.RANDOM)[:1]
+
+
+@pytest.fixture(scope='module')
+def carried_out(data_dir, tmp_path_factory):
+  """Two seeds, compared; the folder and what could not be made."""
+  root = str(tmp_path_factory.mktemp('study'))
+  plans = [runs.plan(SCALE, GROUP, seed) for seed in range(2)]
+  broken = runs.plan(
+    SCALE, dataclasses.replace(GROUP, start=starts.TRANSFER)
+  )  # Its pretraining is not there.
+  failures = carry_out.train(
+    [*plans, broken], SCALE, root, str(data_dir), prune=True
+  )
+  carry_out.compare(PAIR, SCALE, root, str(data_dir), prune=False)
+  return root, plans, failures
+
+
+def test_one_failure_leaves_the_rest(carried_out):
+  root, plans, (failure,) = carried_out
+  assert failure.startswith('retina/cbr_small/transfer/seed0: ')
+  study = study_lib.Study(root, SCALE)
+  assert [run.key for run in study.seeds(GROUP)] == [p.key for p in plans]
+
+
+def test_scores_give_the_result_again(carried_out):
+  root, plans, _ = carried_out
+  run = results.read(root, plans[0].key)
+  ((labels, scores),) = run.ranked()
+  (auc,) = statistics.auc(labels, scores, np.ones((1, len(labels))))
+  assert auc == pytest.approx(run.test()['value'])
+
+
+def test_similarity_reaches_the_table(carried_out):
+  root, _, _ = carried_out
+  path = results.similarity_path(root, PAIR[0].key)
+  with open(path, encoding='utf-8') as file:
+    found = json.load(file)['layers']
+  table = tables.table5(study_lib.Study(root, SCALE)).numbers()
+  table = table[table['column'] == 'Random, two seeds']
+  cells = table[table['Model'] == 'CBR-Small'].set_index('Stage')['mean']
+  assert cells.to_dict() == {k: v['mean'] for k, v in found.items()}
+  assert all(0 < value <= 1 for value in cells)
+
+
+def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
+  root, plans, _ = carried_out
+  before = results.read(root, plans[0].key).conv1
+  for comparison in comparisons.wanted(contents.TARGETS, SCALE):
+    path = results.similarity_path(root, comparison.key)
+    if not results.os.path.exists(path):
+      carry_out._write(root, comparison, {'refused': 'not wanted here'})
+  assert carry_out.train(plans, SCALE, root, str(data_dir), prune=True) == []
+  assert not carry_out._has_weights(root, plans[0].key)
+  after = results.read(root, plans[0].key).conv1
+  assert before.keys() == after.keys() == {'before', 'after'}
+  assert all((before[k] == after[k]).all() for k in before)
+  assert (after['before'] != after['after']).any()
+
+
+def test_samples_are_of_all_grades(data_dir, tmp_path):
+  carry_out.take_samples(SCALE, str(tmp_path), str(data_dir))
+  labels, images = zip(*samples.read(str(tmp_path), 'retina'), strict=True)
+  assert labels == tuple(f'grade {n}' for n in range(5))
+  assert all(image.shape == (128, 128, 3) for image in images)
+  assert samples.read(str(tmp_path), 'chexpert') == []
+  drawn = publish.draw(study_lib.Study(str(tmp_path), SCALE), 'figure1')
+  shown = [a.get_title() for a in drawn.axes if a.images]
+  assert shown == list(labels)

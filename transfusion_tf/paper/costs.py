@@ -1,0 +1,77 @@
+"""What a run will cost, estimated before it runs.
+
+A step costs its multiplications and a fixed part for each convolution. The
+devices' figures are fits to a few measured steps: expect errors of 50 %.
+"""
+
+import dataclasses
+
+from transfusion_tf import config
+
+# Multiply-adds of one image for each input pixel, and number of convolutions.
+# Convolutions scale with the pixels; a test counts them in the built networks.
+WORK = {
+  'resnet50': (70_000, 53),
+  'inception_v3': (63_900, 94),
+  'cbr_large_t': (105_056, 5),
+  'cbr_large_w': (310_464, 4),
+  'cbr_small': (79_968, 4),
+  'cbr_tiny': (40_800, 4),
+  'cbr_tiny_wide': (158_400, 4),
+}
+_BACKWARD = 3  # Forward, gradients of inputs, gradients of weights.
+# Training images where only the data know: RETINA, CheXpert, ImageNet.
+_NUM_TRAIN = {'retina': 250_000, 'chexpert': 223_000, 'imagenet2012': 1_281_167}
+_NUM_TRAIN |= {'natural': 1_200}
+
+
+@dataclasses.dataclass(frozen=True)
+class Device:
+  """How fast something is.
+
+  Attributes:
+    name: What.
+    rate: Multiply-adds a second.
+    per_convolution: Seconds of a step that do not depend on its images.
+    start: Seconds from nothing to the first step, for each convolution.
+  """
+
+  name: str
+  rate: float
+  per_convolution: float
+  start: float
+
+
+# Two free cores: 85 % more than one, which was measured.
+TWO_CORES = Device('two CPU cores', 80e9, 0.0025, 0.2)
+# A data-centre GPU in float32 with TF32: 10 % of its nominal 495 TFLOP/s.
+GPU = Device('one H100-class GPU', 25e12, 2e-5, 0.5)
+
+
+def seconds(experiment: config.Experiment, device: Device) -> float:
+  """Seconds of training; evaluations come to a tenth or so beside it."""
+  per_pixel, convolutions = WORK[experiment.model.name]
+  if experiment.model.slim_from:
+    per_pixel *= 0.7
+  train = experiment.train
+  pixels = train.batch_size * experiment.data.image_size**2
+  step = _BACKWARD * per_pixel * pixels / device.rate
+  step += device.per_convolution * convolutions
+  return num_steps(experiment) * step + device.start * convolutions
+
+
+def num_steps(experiment: config.Experiment) -> int:
+  """Steps of a run that does not stop early."""
+  train = experiment.train
+  examples = experiment.data.subset or _NUM_TRAIN[experiment.data.dataset]
+  return train.train_steps or round(
+    train.train_epochs * examples / train.batch_size
+  )
+
+
+def duration(total: float) -> str:
+  """Seconds in words."""
+  for unit, size in (('days', 86_400), ('hours', 3_600), ('minutes', 60)):
+    if total >= size:
+      return f'{total / size:.1f} {unit}'
+  return f'{total:.0f} seconds'

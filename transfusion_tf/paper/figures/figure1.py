@@ -1,0 +1,27 @@
+"""Figure 1: sample images of each data set."""
+
+from matplotlib import figure
+
+from transfusion_tf.paper import samples
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
+
+
+def plot(study: study_lib.Study) -> figure.Figure:
+  """A row a data set."""
+  datasets = list(study.scale.recipes)
+  fig, grid = layout.grid(len(datasets), samples.NUM, size=(1.6, 1.75))
+  for row, dataset in zip(grid, datasets, strict=True):
+    for axes in row:
+      axes.set_axis_off()
+    layout.attempt(row[0], lambda r=row, d=dataset: _draw(r, study, d))
+  return fig
+
+
+def _draw(row, study, dataset):
+  found = samples.read(study.root, dataset)
+  if not found:
+    raise study_lib.Gap(f'samples/{dataset}.npz: not made')
+  for axes, (label, image) in zip(row, found, strict=False):
+    axes.imshow(image)
+    axes.set_title(label, fontsize=7)

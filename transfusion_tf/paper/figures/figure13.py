@@ -1,0 +1,14 @@
+"""Figure 13: fixed features on CheXpert."""
+
+from matplotlib import figure
+
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import fixed_features
+
+
+def plot(study: study_lib.Study) -> figure.Figure:
+  """Test AUC by last frozen stage, a row a network, a column a finding."""
+  return fixed_features.of_models(
+    study, 'figure13', contents.CHEXPERT, contents.FINDINGS
+  )

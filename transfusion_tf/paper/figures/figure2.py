@@ -1,0 +1,55 @@
+"""Figure 2: are networks from pretrained and from random weights alike?"""
+
+from matplotlib import figure
+import numpy as np
+
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import display
+from transfusion_tf.paper import similarities
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
+
+# The paper's colours: blue for two random starts, orange across.
+_BARS = {
+  'random': ('random and random', '#0072B2', ''),
+  'across': ('pretrained and random', '#E69F00', '//'),
+}
+_WIDTH = 0.36
+
+
+def plot(study: study_lib.Study) -> figure.Figure:
+  """Mean CCA of the two highest stages, a pair of bars a network."""
+  fig, (axes,) = layout.row(1, size=(8, 3.8))
+  for place, model in enumerate(contents.ALL_MODELS):
+    try:
+      _draw(axes, place, similarities.trained(study, model))
+    except study_lib.Gap as gap:
+      _note(axes, place, gap)
+  names = [display.MODELS[model] for model in contents.ALL_MODELS]
+  axes.set_xticks(range(len(names)), names)
+  axes.set_ylabel('CCA similarity after training')
+  axes.set_ylim(bottom=0)
+  if axes.get_legend_handles_labels()[0]:
+    layout.legend(axes, loc='upper center', ncols=2, bbox_to_anchor=(0.5, 1.12))
+  return fig
+
+
+def _draw(axes, place, pairs):
+  for side, (kind, (label, color, hatch)) in enumerate(_BARS.items()):
+    x = place + (side - 0.5) * _WIDTH
+    axes.bar(
+      x,
+      np.mean(pairs[kind]),
+      _WIDTH * 0.95,
+      color=color,
+      hatch=hatch,
+      edgecolor='white',
+      label=label if label not in axes.get_legend_handles_labels()[1] else None,
+    )
+    axes.plot([x] * len(pairs[kind]), pairs[kind], 'o', color='0.1', ms=3)
+
+
+def _note(axes, place, gap):
+  axes.text(
+    place, 0.01, f'missing: {gap}', rotation=90, fontsize=6, ha='center'
+  )

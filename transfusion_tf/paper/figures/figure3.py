@@ -1,0 +1,49 @@
+"""Figure 3: how far training moves each stage."""
+
+from matplotlib import figure
+import numpy as np
+
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import display
+from transfusion_tf.paper import similarities
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
+
+
+def plot(study: study_lib.Study) -> figure.Figure:
+  """CCA before and after training by stage, a pair of axes a network."""
+  fig, grid = layout.grid(2, 3, size=(4.2, 3.2))
+  for axes, model in zip(grid.flat, contents.ALL_MODELS, strict=True):
+    layout.attempt(axes, lambda a=axes, m=model: _draw(a, study, m))
+    axes.set_title(display.MODELS[model], fontsize=10)
+  return fig
+
+
+def _draw(axes, study, model):
+  means = []
+  for start in contents.BOTH:
+    stages = similarities.movement(study, model, start)
+    style, values = display.style(start), np.array(list(stages.values()))
+    means.append(values.mean(axis=1))
+    places = np.arange(len(stages))
+    axes.plot(
+      places,
+      means[-1],
+      linestyle=style.line,
+      color=style.color,
+      marker=style.marker,
+      label=style.label,
+    )
+    axes.fill_between(
+      places,
+      values.min(axis=1),
+      values.max(axis=1),
+      color=style.color,
+      alpha=0.15,
+      linewidth=0,
+    )
+  axes.plot(places, means[1] - means[0], ':', color='0.4', label='difference')
+  axes.set_xticks(places, list(stages), rotation=30, ha='right', fontsize=7)
+  axes.set_ylabel('CCA, before and after')
+  axes.axhline(0, color='0.8', linewidth=0.8, zorder=0)
+  layout.legend(axes)

@@ -1,0 +1,52 @@
+"""Figure 4: does similarity at initialisation outlast training?"""
+
+from matplotlib import figure
+import numpy as np
+
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import display
+from transfusion_tf.paper import similarities
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
+
+_MARKERS = 'os^Dv'
+
+
+def plot(study: study_lib.Study) -> figure.Figure:
+  """Rows: the lowest and the highest stage; columns: network and pair."""
+  columns = [(m, p) for m in contents.CCA_MODELS for p in similarities.PAIRS]
+  fig, grid = layout.grid(2, len(columns), size=(3.2, 2.9))
+  for column, (model, pair) in enumerate(columns):
+    for row, stage in enumerate(similarities.shown_stages(model)):
+      axes = grid[row, column]
+      layout.attempt(
+        axes,
+        lambda a=axes, m=model, p=pair, s=stage: _draw(a, study, m, p, s),
+      )
+      axes.set_title(
+        f'{display.MODELS[model]} {stage}\n{pair}', fontsize=9, loc='left'
+      )
+  return fig
+
+
+def _draw(axes, study, model, pair, stage):
+  for n, (before, after) in enumerate(
+    similarities.dots(study, model, pair, stage)
+  ):
+    axes.plot(
+      before,
+      after,
+      _MARKERS[n % len(_MARKERS)],
+      color=f'{0.15 + 0.25 * (n % 3):.2f}',
+      markersize=4,
+      markerfacecolor='none',
+    )
+  r_squared = np.mean(similarities.correlations(study, model, pair, stage))
+  axes.annotate(
+    f'R² = {r_squared:.2f} within a pair',
+    (0.03, 0.92),
+    xycoords='axes fraction',
+    fontsize=8,
+  )
+  axes.set_xlabel('CCA at initialisation')
+  axes.set_ylabel('CCA after training')

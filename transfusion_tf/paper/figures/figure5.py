@@ -1,0 +1,11 @@
+"""Figure 5: conv1 of ResNet-50 and CBR-Small, RETINA."""
+
+from matplotlib import figure
+
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import filters
+
+
+def plot(study: study_lib.Study) -> figure.Figure:
+  """Filters before and after training, from both starts."""
+  return filters.of_panels(study, 'figure5')

@@ -1,0 +1,74 @@
+"""Fixed features up to a stage: Figures 12 and 13."""
+
+from collections.abc import Sequence
+
+from matplotlib import axes as axes_lib
+from matplotlib import figure
+import numpy as np
+
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import display
+from transfusion_tf.paper import starts
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.figures import layout
+
+
+def of_models(
+  study: study_lib.Study,
+  name: str,
+  dataset: str,
+  metrics: Sequence[str | None],
+) -> figure.Figure:
+  """A row a network, a column a metric: test AUC by last frozen stage."""
+  models = study.scale.fixed[name]
+  fig, grid = layout.grid(len(models), len(metrics), size=(4.2, 3.4))
+  for row, model in zip(grid, models, strict=True):
+    for axes, metric in zip(row, metrics, strict=True):
+      layout.attempt(
+        axes,
+        lambda a=axes, m=model, x=metric: _draw(a, study, dataset, m, x),
+      )
+      axes.set_title(display.MODELS[model], fontsize=10)
+  return fig
+
+
+def _draw(
+  axes: axes_lib.Axes, study: study_lib.Study, dataset, model, metric
+) -> None:
+  stages, drawn, gap = starts.STAGES[model], False, None
+  for kind, groups in contents.fixed(dataset, model).items():
+    style, places, scores = display.FIXED[kind], [], []
+    for place, group in enumerate(groups):
+      try:
+        scores.append(study.test(group, metric))
+        places.append(place)
+      except study_lib.Gap as missing:
+        gap = missing
+    if places:
+      drawn = True
+      _draw_line(axes, style, places, scores)
+  if not drawn:
+    raise gap
+  axes.set_xticks(range(len(stages)), stages)
+  axes.set_xlabel('fixed up to')
+  axes.set_ylabel(f'test {display.metric(metric or "auc")}')
+  layout.legend(axes)
+
+
+def _draw_line(axes, style, places, scores):
+  axes.plot(
+    places,
+    [np.mean(of) for of in scores],
+    linestyle=style.line,
+    color=style.color,
+    marker=style.marker,
+    label=style.label,
+  )
+  axes.fill_between(
+    places,
+    [np.min(of) for of in scores],
+    [np.max(of) for of in scores],
+    color=style.color,
+    alpha=0.15,
+    linewidth=0,
+  )

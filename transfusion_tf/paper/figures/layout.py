@@ -1,0 +1,58 @@
+"""What all figures share: sizes, bare axes, and a note where data lack."""
+
+from collections.abc import Callable
+
+from matplotlib import axes as axes_lib
+from matplotlib import figure
+import numpy as np
+
+from transfusion_tf.paper import results
+from transfusion_tf.paper import study as study_lib
+
+_INCHES = (4.4, 3.5)  # Of one pair of axes.
+
+
+def grid(
+  rows: int, columns: int, size: tuple[float, float] = _INCHES
+) -> tuple[figure.Figure, np.ndarray]:
+  """A figure and its [rows, columns] axes, without upper and right frame."""
+  fig = figure.Figure(
+    figsize=(size[0] * columns, size[1] * rows), layout='constrained'
+  )
+  made = fig.subplots(rows, columns, squeeze=False)
+  for axes in made.flat:
+    axes.spines[['top', 'right']].set_visible(False)
+  return fig, made
+
+
+def row(
+  columns: int, size: tuple[float, float] = _INCHES
+) -> tuple[figure.Figure, np.ndarray]:
+  """A figure and [columns] axes side by side."""
+  fig, made = grid(1, columns, size)
+  return fig, made[0]
+
+
+def attempt(axes: axes_lib.Axes, draw: Callable[[], None]) -> bool:
+  """Draws; where something is missing, says so in the axes instead."""
+  try:
+    draw()
+  except (study_lib.Gap, *results.UNREADABLE) as gap:
+    axes.set_axis_off()
+    axes.text(
+      0.5,
+      0.5,
+      f'missing\n{gap}',
+      ha='center',
+      va='center',
+      wrap=True,
+      fontsize=8,
+      color='0.35',
+      transform=axes.transAxes,
+    )
+    return False
+  return True
+
+
+def legend(axes: axes_lib.Axes, **settings) -> None:
+  axes.legend(**{'frameon': False, 'fontsize': 8, **settings})

@@ -1,0 +1,68 @@
+"""The paper's own numbers and words' gist, as data.
+
+values/tables.csv          Tables 1 to 5, cell by cell; AUCs in percent
+values/captions.json       what each table and figure shows, in our words
+values/contradictions.json where the paper contradicts itself or the code
+values/choices.json        what we chose where it is silent
+
+Source of all: Raghu, Zhang, Kleinberg, Bengio: Transfusion: Understanding
+Transfer Learning for Medical Imaging, NeurIPS 2019, arXiv 1902.07208.
+"""
+
+import csv
+import dataclasses
+import functools
+from importlib import resources
+import json
+from typing import Any
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+  """A printed value, as printed; `deviation` is what follows its ±."""
+
+  value: float
+  deviation: float | None
+  text: str
+
+
+def table(
+  target: str, model: str, start: str, images: int | str, column: str
+) -> Value | None:
+  """A cell of Tables 1 to 5; None where the paper has none."""
+  return _tables().get((target, model, start, str(images), column))
+
+
+def captions() -> dict[str, str]:
+  return _json('captions.json')
+
+
+def contradictions() -> list[dict[str, str]]:
+  return _json('contradictions.json')
+
+
+def choices() -> list[dict[str, str]]:
+  return _json('choices.json')
+
+
+@functools.cache
+def _tables():
+  with _file('tables.csv').open(encoding='utf-8', newline='') as file:
+    rows = list(csv.DictReader(file))
+  names = ('target', 'model', 'start', 'images', 'column')
+  return {tuple(row[n] for n in names): _value(row) for row in rows}
+
+
+def _value(row):
+  text = f'{row["value"]} ± {row["sd"]}' if row['sd'] else row['value']
+  spread = float(row['sd']) if row['sd'] else None
+  return Value(float(row['value']), spread, text)
+
+
+@functools.cache
+def _json(name) -> Any:
+  return json.loads(_file(name).read_text(encoding='utf-8'))
+
+
+def _file(name):
+  return resources.files('transfusion_tf.paper') / 'values' / name

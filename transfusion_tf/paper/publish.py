@@ -1,0 +1,210 @@
+"""A study's files: tables, figures, claims and report.html."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import io
+import os
+
+import matplotlib as mpl
+from matplotlib import figure
+import pandas as pd
+
+from transfusion_tf.paper import cells
+from transfusion_tf.paper import claims
+from transfusion_tf.paper import costs
+from transfusion_tf.paper import figures
+from transfusion_tf.paper import paper_values
+from transfusion_tf.paper import report
+from transfusion_tf.paper import results
+from transfusion_tf.paper import runs
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper import tables
+from transfusion_tf.paper.figures import layout
+
+_ABOUT_CELLS = (
+  'AUCs in percent: mean ± standard deviation over seeds (number of seeds). '
+  'Differences with their 95 % interval, over patients and seeds; with one '
+  'seed each, over patients alone.'
+)
+
+
+def write(study: study_lib.Study, targets: Sequence[str]) -> str:
+  """Writes what `targets` name below the study's folder; returns the texts."""
+  names, texts = runs.expand(targets), []
+  sections = [_about(study, names)]
+  if {runs.CLAIMS, runs.ALL} & set(targets):
+    judged = _claims_frame(study)
+    _write(study, 'claims.csv', judged.to_csv(index=False))
+    sections.append(_claims_section(judged))
+    shown = judged[['Claim', 'The paper says', 'Verdict']]
+    texts.append(shown.to_string(index=False))
+  for number, name in enumerate(n for n in names if n in tables.TABLES):
+    table = tables.TABLES[name](study)
+    texts.append(_write_table(study, table))
+    sections.append(_table_section(table, '' if number else 'Tables'))
+  for number, name in enumerate(n for n in names if n in figures.NAMES):
+    drawn = draw(study, name)
+    _write_figure(study, name, drawn)
+    sections.append(_figure_section(name, drawn, '' if number else 'Figures'))
+  sections += _about_the_paper()
+  sections += _gaps(study, names)
+  path = os.path.join(study.root, 'report.html')
+  report.write(path, f'Transfusion, scale {study.scale.name}', sections)
+  return '\n\n'.join(texts)
+
+
+def draw(study: study_lib.Study, name: str) -> figure.Figure:
+  """A figure; where nothing can be drawn, one that says why."""
+  try:
+    drawn = figures.plotter(name)(study)
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine('none')  # Once is enough for all formats.
+    return drawn
+  except (study_lib.Gap, *results.UNREADABLE) as gap:
+    missing = str(gap)
+  fig, (axes,) = layout.row(1, size=(6, 1.5))
+  axes.set_axis_off()
+  axes.text(0.5, 0.5, f'missing: {missing}', ha='center', wrap=True)
+  return fig
+
+
+def _about(study, names):
+  plans = [] if names == [runs.QUICKSTART] else runs.plans(names, study.scale)
+  found = [study.run(plan.key) for plan in plans]
+  done = [run for run in found if isinstance(run, results.Result)]
+  spent = sum(run.result.get('seconds', 0) for run in done)
+  lines = [
+    study.scale.summary,
+    f'{len(done)} of {len(plans)} runs are there; their training took '
+    f'{costs.duration(spent)}.',
+  ]
+  versions = {
+    ', '.join(f'{k} {v}' for k, v in run.result.get('versions', {}).items())
+    for run in done
+  }
+  lines += [f'Made with {made}.' for made in sorted(versions)]
+  lines.append(
+    'Every run folder holds its whole configuration (config.json), what '
+    'happened to each weight before training (init.json), one line an '
+    'evaluation (metrics.jsonl) and the scores of every test image '
+    '(test_scores.csv). Tables, figures and claims follow from these alone.'
+  )
+  return report.Section('What was run', lines, _settings(done))
+
+
+def _settings(done):
+  """One row a kind of run: data, network, size and length."""
+  rows = [
+    {
+      'Data': run.experiment.data.dataset,
+      'Network': run.experiment.model.name,
+      'Pixels': run.experiment.data.image_size,
+      'Batch': run.experiment.train.batch_size,
+      'Steps': costs.num_steps(run.experiment),
+      'Training images': run.result['num_train'],
+      'Test images': run.result['num_test'],
+    }
+    for run in done
+  ]
+  if not rows:
+    return None
+  counted = pd.DataFrame(rows).value_counts(sort=False)
+  return counted.rename('Runs').reset_index()
+
+
+def _claims_frame(study):
+  return pd.DataFrame(
+    [
+      {
+        'Claim': str(judged.claim.number),
+        'The paper says': judged.claim.says,
+        'Where': judged.claim.where,
+        'Ours': judged.finding,
+        'Verdict': judged.verdict,
+        'Why the scale may matter': judged.claim.scale,
+      }
+      for judged in claims.judge_all(study)
+    ]
+  )
+
+
+def _claims_section(frame):
+  counts = frame['Verdict'].value_counts()
+  return report.Section(
+    'The nineteen claims',
+    [
+      'Each is judged by 95 % intervals: inside the range that the claim names '
+      'it holds, outside it does not, across the border it cannot be told. '
+      'Nothing is told about networks that have not learned their task. '
+      + '; '.join(f'{count} {verdict}' for verdict, count in counts.items())
+      + '.'
+    ],
+    frame,
+  )
+
+
+def _write_table(study, table: cells.Table) -> str:
+  text = table.frame().to_string(index=False)
+  name = os.path.join('tables', table.name)
+  _write(study, f'{name}.txt', f'{text}\n\n{_ABOUT_CELLS}\n')
+  _write(study, f'{name}.csv', table.numbers().to_csv(index=False))
+  _write(study, f'{name}.tex', table.latex())
+  return f'{_called(table.name)}: {table.title}\n{text}'
+
+
+def _table_section(table, part):
+  caption = paper_values.captions()[table.name]
+  return report.Section(
+    _called(table.name), [caption, _ABOUT_CELLS], table.frame(), part=part
+  )
+
+
+def _write_figure(study, name, drawn):
+  # Ids that are the same each time, no date: the same study, the same file.
+  with mpl.rc_context({'svg.hashsalt': name}):
+    for kind, metadata in (('png', {}), ('svg', {'Date': None})):
+      buffer = io.BytesIO()
+      drawn.savefig(buffer, format=kind, dpi=144, metadata=metadata)
+      _write(study, f'figures/{name}.{kind}', buffer.getvalue())
+
+
+def _figure_section(name, drawn, part):
+  caption = paper_values.captions()[name]
+  return report.Section(_called(name), (), None, drawn, caption, part)
+
+
+def _about_the_paper() -> Iterator[report.Section]:
+  contradictions = pd.DataFrame(paper_values.contradictions())
+  contradictions.columns = ['', 'Where', 'The paper', 'Here']
+  yield report.Section(
+    'Where the paper contradicts itself',
+    table=contradictions,
+    part='Paper and code',
+  )
+  choices = pd.DataFrame(paper_values.choices())
+  choices.columns = ['The paper is silent on', 'Here']
+  yield report.Section('Choices where the paper is silent', table=choices)
+
+
+def _gaps(study, names):
+  plans = runs.plans(names, study.scale) if names else []
+  found = [study.run(plan.key) for plan in plans]
+  missing = [run for run in found if isinstance(run, results.Missing)]
+  if missing:
+    frame = pd.DataFrame(missing)
+    frame.columns = ['Run', 'Why it is missing']
+    yield report.Section('Missing runs', table=frame)
+
+
+def _called(name):
+  kind = 'table' if name in tables.TABLES else 'figure'
+  return f'{kind.capitalize()} {name.removeprefix(kind)}'
+
+
+def _write(study, name, content):
+  path = os.path.join(study.root, name)
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  content = content if isinstance(content, bytes) else content.encode()
+  with open(f'{path}.partial', 'wb') as file:
+    file.write(content)
+  os.replace(f'{path}.partial', path)

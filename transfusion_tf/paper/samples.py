@@ -1,0 +1,32 @@
+"""Sample images of a study's data sets: OUTPUT_DIR/samples/DATASET.npz."""
+
+from collections.abc import Sequence
+import os
+
+import numpy as np
+
+NUM = 6  # Images a data set.
+
+
+def save(
+  root: str, dataset: str, labels: Sequence[str], images: np.ndarray
+) -> None:
+  """Writes labels and images [n, S, S, 3] uint8."""
+  final = path(root, dataset)
+  os.makedirs(os.path.dirname(final), exist_ok=True)
+  partial = f'{final}.partial'
+  with open(partial, 'wb') as file:
+    np.savez_compressed(file, labels=np.array(labels), images=images)
+  os.replace(partial, final)
+
+
+def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:
+  """(label, image) pairs; none if they were never saved."""
+  if not os.path.exists(path(root, dataset)):
+    return []
+  with np.load(path(root, dataset)) as file:
+    return list(zip(file['labels'].tolist(), file['images'], strict=True))
+
+
+def path(root: str, dataset: str) -> str:
+  return os.path.join(root, 'samples', f'{dataset}.npz')

@@ -1,0 +1,159 @@
+"""How large a study is: the paper's size, and two for two CPU cores."""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any
+
+from transfusion_tf import errors
+
+_CBR = ('cbr_large_t', 'cbr_large_w', 'cbr_small', 'cbr_tiny')
+
+
+@dataclasses.dataclass(frozen=True)
+class Scale:
+  """What differs between the paper's study and a smaller one.
+
+  Attributes:
+    name: Its name.
+    summary: What was shrunk, for the report.
+    recipes: Data set -> its recipe in `config.RECIPES`.
+    pretraining: The data set that weights are transferred from.
+    changes: Dotted fields for every run.
+    of_model: Model -> more of them.
+    subsets: Training images as the paper counts them -> as this scale does.
+    seeds: Target -> repeats; `default` for the others, `pretraining` for
+      Table 1's column of accuracies.
+    probe: The network of Figures 14, 17 and 18, which the paper leaves open.
+    fixed: The networks of Figures 12 and 13.
+    weights: Model -> weights file below the study's folder, instead of own
+      pretraining.
+    sampling: Use -> `analysis.sampling.Sampling` of similarities: `layers`
+      for Table 5 and Figures 2 and 3, `dots` for Figure 4.
+    mark: AUC of Figures 7 and 19; 0 is the highest that all runs reach.
+  """
+
+  name: str
+  summary: str
+  recipes: Mapping[str, str]
+  pretraining: str
+  seeds: Mapping[str, int]
+  subsets: Mapping[int, int]
+  sampling: Mapping[str, Mapping[str, int]]
+  probe: str
+  fixed: Mapping[str, tuple[str, ...]]
+  changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  of_model: Mapping[str, Mapping[str, Any]] = dataclasses.field(
+    default_factory=dict
+  )
+  weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  mark: float = 0.0
+
+  def repeats(self, target: str) -> int:
+    return self.seeds.get(target, self.seeds['default'])
+
+
+# Tables 1 and 2 and Figure 18 state three repeats, Figure 17 five.
+PAPER = Scale(
+  name='paper',
+  summary='The settings of the paper.',
+  recipes={
+    'retina': 'retina',
+    'chexpert': 'chexpert',
+    'imagenet2012': 'imagenet2012',
+  },
+  pretraining='imagenet2012',
+  seeds={'default': 3, 'figure17': 5, 'pretraining': 3},
+  subsets={n: n for n in (5_000, 10_000, 50_000, 100_000)},
+  # Appendix C gives no figures.
+  sampling={
+    'layers': {'num_patches': 20_000, 'num_channels': 64, 'repeats': 5},
+    'dots': {'num_patches': 20_000, 'num_channels': 32, 'repeats': 20},
+  },
+  probe='resnet50',
+  fixed={
+    'figure12': ('resnet50', 'cbr_large_t', 'cbr_tiny'),
+    'figure13': ('cbr_large_t', 'cbr_tiny'),
+  },
+  weights={'inception_v3': 'weights/inception_v3.npz'},  # Section 3.
+  mark=0.91,  # Figure 7.
+)
+
+
+def _steps(size: int, steps: int) -> dict[str, Any]:
+  # Ten evaluations a run; the one checkpoint at the end keeps the disk small.
+  return {
+    'data.image_size': size,
+    'train.train_steps': steps,
+    'train.eval_every': steps // 10,
+    'runtime.checkpoint_every': steps,
+  }
+
+
+# What Figures 2 to 8, 12, 15, 17 and 18 and Tables 1, 3 and 5 do not need is
+# run once.
+_ONCE = ('table2', 'table4', 'figure9', 'figure10', 'figure13', 'figure16')
+_ONCE += ('figure14', 'figure19', 'figure20', 'pretraining')
+
+DEMO = Scale(
+  name='demo',
+  summary='Made-up data in the real layouts: fundus photographs from one real '
+  'photograph with drawn lesions, drawn chest x-rays, crops of sixteen natural '
+  'photographs and textures for ImageNet. Images of 32 px (ResNet-50, '
+  'CBR-LargeW), 40 or 48 px (the other CBR networks) and 80 px '
+  '(Inception-v3), batches of 16, 60 to 160 steps; the numbers of images that '
+  'the paper counts as 5000 to 100 000 are 60 to 300. Figures 12, 13, 14, 17 '
+  'and 18 use CBR-Tiny. It shows that the machinery works, and says nothing '
+  'about medicine.',
+  recipes={
+    'retina': 'demo_retina',
+    'chexpert': 'demo_chexpert',
+    'natural': 'demo_natural',
+  },
+  pretraining='natural',
+  seeds={'default': 3, **dict.fromkeys(_ONCE, 1)},
+  subsets={5_000: 60, 10_000: 100, 50_000: 200, 100_000: 300},
+  sampling={
+    'layers': {'num_patches': 4_000, 'num_channels': 16, 'repeats': 5},
+    'dots': {'num_patches': 4_000, 'num_channels': 8, 'repeats': 12},
+  },
+  probe='cbr_tiny',
+  fixed={'figure12': ('cbr_tiny',), 'figure13': ('cbr_tiny',)},
+  changes={'train.patience': 0, 'runtime.keep_checkpoints': 1},
+  of_model={
+    'resnet50': _steps(32, 80),
+    'inception_v3': _steps(80, 60),
+    'cbr_large_t': _steps(40, 120),
+    'cbr_large_w': _steps(32, 100),
+    'cbr_small': _steps(48, 160),
+    'cbr_tiny': _steps(48, 160),
+  },
+)
+
+# The same in a fifth of the time: enough to see every table and figure.
+QUICK = dataclasses.replace(
+  DEMO,
+  name='demo --quick',
+  summary=DEMO.summary.replace('60 to 160 steps', '10 to 40 steps')
+  + ' All CBR networks at 32 px. One repeat: no spread is known, and no claim can be told.',
+  seeds={'default': 1, 'table5': 2, 'figure2': 2},
+  of_model={
+    'resnet50': _steps(32, 10),
+    'inception_v3': _steps(80, 10),
+    **{model: _steps(32, 40) for model in _CBR},
+  },
+)
+
+SCALES = {scale.name: scale for scale in (PAPER, DEMO)}
+
+
+def named(name: str, quick: bool = False) -> Scale:
+  """A scale by name; `quick` is for the demo.
+
+  Raises:
+    InputError: No such scale, or a quick paper.
+  """
+  if name not in SCALES:
+    raise errors.unknown('scale', name, SCALES)
+  if quick and name != DEMO.name:
+    raise errors.InputError(f'--quick is for --scale={DEMO.name}')
+  return QUICK if quick else SCALES[name]

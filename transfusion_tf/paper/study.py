@@ -1,0 +1,153 @@
+"""A study: one folder of runs at one scale, read when asked for."""
+
+from collections.abc import Sequence
+import functools
+
+import numpy as np
+
+from transfusion_tf.paper import comparisons
+from transfusion_tf.paper import contents
+from transfusion_tf.paper import results
+from transfusion_tf.paper import runs
+from transfusion_tf.paper import scales
+from transfusion_tf.paper import statistics
+
+NUM_RESAMPLES = 1000
+
+
+class Gap(Exception):  # noqa: N818
+  """Something that a cell, curve or claim needs is not there; says what."""
+
+
+class Study:
+  """The runs and similarities of a study, each read once."""
+
+  def __init__(self, root: str, scale: scales.Scale):
+    """`root` is OUTPUT_DIR."""
+    self.root = root
+    self.scale = scale
+    self._repeats = contents.repeats(scale)
+    self._runs = functools.cache(functools.partial(results.read, root))
+    self._resamples = functools.cache(_resampled)
+    self._similarities = functools.cache(
+      functools.partial(results.read_similarity, root)
+    )
+
+  def all(self, group: contents.Group) -> list:
+    """`Result` or `Missing` of each planned seed."""
+    count = self._repeats.get(group, 1)
+    return [self._runs(self.key(group, seed)) for seed in range(count)]
+
+  def key(self, group: contents.Group, seed: int) -> str:
+    return runs.key(self.scale, group, seed)
+
+  def run(self, key: str) -> results.Result | results.Missing:
+    return self._runs(key)
+
+  def seeds(self, group: contents.Group) -> list[results.Result]:
+    """The seeds that are there.
+
+    Raises:
+      Gap: None is.
+    """
+    runs_ = self.all(group)
+    found = [run for run in runs_ if isinstance(run, results.Result)]
+    if not found:
+      raise Gap(f'{runs_[0].key}: {runs_[0].reason}')
+    return found
+
+  def test(self, group: contents.Group, metric: str | None = None) -> list:
+    """Test metric of each seed; Gap if a finding has no value."""
+    values = [run.test(metric)['value'] for run in self.seeds(group)]
+    values = [value for value in values if value is not None]
+    if not values:
+      raise Gap(f'{self.key(group, 0)}: no test {metric}')
+    return values
+
+  def areas(
+    self, groups: Sequence[contents.Group], metric: str | None = None
+  ) -> list[list[float]]:
+    """`Result.area` of each seed of each group, over the same steps."""
+    seeds = [self.seeds(group) for group in groups]
+    last = min(run.curve['step'].max() for of in seeds for run in of)
+    areas = [[run.area(last, metric) for run in of] for of in seeds]
+    if not np.isfinite(np.concatenate(areas)).all():
+      raise Gap('fewer than two evaluations to compare')
+    return areas
+
+  def difference(
+    self,
+    coefficients: Sequence[float],
+    groups: Sequence[contents.Group],
+    metric: str | None = None,
+  ) -> statistics.Estimate:
+    """A sum of groups' test AUCs, e.g. transfer minus random, paired.
+
+    Its variance is that of the seeds plus that of the patients: all runs are
+    scored on the same bootstrap of patients. With a seed each, that of the
+    patients alone.
+    """
+    values = [self.test(group, metric) for group in groups]
+    self._check_paired(groups)
+    resampled = [self._resampled(group, metric) for group in groups]
+    variance = float(np.nanvar(np.dot(coefficients, resampled)))
+    if all(len(of) == 1 for of in values):
+      value = float(np.dot(coefficients, [of[0] for of in values]))
+      half = 1.96 * np.sqrt(variance)
+      return statistics.Estimate(value, value - half, value + half)
+    return statistics.contrast(coefficients, values, variance)
+
+  def _check_paired(self, groups):
+    runs_ = [run for group in groups for run in self.seeds(group)]
+    for run in runs_[1:]:
+      if list(self._ids(run)) != list(self._ids(runs_[0])):
+        raise Gap(f'{run.key} was tested on other images than {runs_[0].key}')
+
+  def _ids(self, run):
+    try:
+      return run.scores['image_id']
+    except results.UNREADABLE as error:
+      raise Gap(f'{run.key}: test scores: {error}') from None
+
+  def _resampled(self, group, metric):
+    """[S] the group's mean AUC on each bootstrap of patients."""
+    try:
+      return np.mean(
+        [self._resamples(run, metric) for run in self.seeds(group)], axis=0
+      )
+    except results.UNREADABLE as error:
+      raise Gap(f'{self.key(group, 0)}: test scores: {error}') from None
+
+  def similarity(self, comparison: comparisons.Comparison) -> dict:
+    """Layer -> measures; Gap if it was not compared."""
+    found = self._similarities(comparison.key)
+    if isinstance(found, results.Missing):
+      raise Gap(f'similarity/{found.key}: {found.reason}')
+    return found
+
+  def layers(self, of: Sequence[comparisons.Comparison]) -> dict:
+    """Layer -> one mean similarity for each comparison that is there.
+
+    Raises:
+      Gap: None is.
+    """
+    found, gap = [], Gap('one seed: there is no pair')
+    for comparison in of:
+      try:
+        found.append(self.similarity(comparison))
+      except Gap as missing:
+        gap = missing
+    if not found:
+      raise gap
+    return {layer: [f[layer]['mean'] for f in found] for layer in found[0]}
+
+
+def _resampled(run, metric):
+  weights = _weights(tuple(run.scores['patient_id']))
+  aucs = [statistics.auc(*pair, weights) for pair in run.ranked(metric)]
+  return np.nanmean(aucs, axis=0)
+
+
+@functools.lru_cache(maxsize=4)
+def _weights(patients):
+  return statistics.patient_weights(patients, NUM_RESAMPLES)
