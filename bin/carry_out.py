@@ -3,15 +3,13 @@
 from collections.abc import Iterable
 from collections.abc import Sequence
 import gc
-import itertools
 import json
 import os
 import shutil
 
 import keras
-import numpy as np
-import tensorflow as tf
 
+import sample_images
 from transfusion_tf import comparison as comparison_lib
 from transfusion_tf import errors
 from transfusion_tf import files
@@ -24,8 +22,24 @@ from transfusion_tf.paper import contents
 from transfusion_tf.paper import first_layer
 from transfusion_tf.paper import results
 from transfusion_tf.paper import runs
-from transfusion_tf.paper import samples
 from transfusion_tf.paper import scales
+
+
+def run(
+  targets: Sequence[str],
+  scale: scales.Scale,
+  root: str,
+  data_dir: str,
+  prune: bool,
+) -> list[str]:
+  """Makes what targets need and is missing; returns what could not be made."""
+  plans = runs.plans(targets, scale)
+  names = runs.expand(targets)
+  if 'figure1' in names:
+    sample_images.take(scale, root, data_dir)
+  failures = train(plans, scale, root, data_dir, prune)
+  compare(comparisons.wanted(names, scale), scale, root, data_dir, prune)
+  return failures
 
 
 def train(
@@ -113,11 +127,10 @@ def compare(
     if not _compared(root, c)
     and all(_has_weights(root, k) for k in _keys(scale, c))
   ]
-  by_kind = lambda c: (c.model, c.use)  # noqa: E731
-  for (model, use), of in itertools.groupby(
-    sorted(ready, key=by_kind), by_kind
-  ):
-    of = list(of)
+  kinds = {}
+  for comparison in ready:
+    kinds.setdefault((comparison.model, comparison.use), []).append(comparison)
+  for (model, use), of in kinds.items():
     print(f'== Comparing {len(of)} pairs of {model}, {use}', flush=True)
     _compare(
       of, scale, root, data_dir, sampling.Sampling(**scale.sampling[use])
@@ -171,50 +184,3 @@ def _write(root, comparison, record):
   path = results.similarity_path(root, comparison.key)
   os.makedirs(os.path.dirname(path), exist_ok=True)
   files.write_json(path, record)
-
-
-def take_samples(scale: scales.Scale, root: str, data_dir: str) -> None:
-  """Saves some test images of each data set, of different labels first."""
-  for dataset in scale.recipes:
-    if os.path.exists(samples.path(root, dataset)):
-      continue
-    try:
-      prepared = prepared_lib.open_dataset(data_dir, dataset)
-    except errors.InputError as error:
-      print(f'Figure 1: {error}')
-      continue
-    labels, images = _samples(prepared)
-    samples.save(root, dataset, labels, images)
-
-
-def _samples(prepared, split='test', side=128):
-  names = _names(prepared, split)
-  firsts = dict(zip(reversed(names), reversed(range(len(names))), strict=True))
-  chosen = sorted(firsts.items())[: samples.NUM]
-  rows = {row for _, row in chosen}
-  images = {}
-  for row, record in enumerate(prepared.records(split)):
-    if row in rows:
-      image = tf.io.decode_image(prepared.parse(record)['image'], channels=3)
-      resized = tf.image.resize(image, (side, side), antialias=True)
-      images[row] = tf.cast(resized, tf.uint8).numpy()
-    if len(images) == len(rows):
-      break
-  return [name for name, _ in chosen], np.array([images[r] for _, r in chosen])
-
-
-def _names(prepared, split):
-  """What each example is called in Figure 1."""
-  labels = prepared.index(split).labels
-  if 'grade' in labels:
-    return [f'grade {grade}' for grade in labels['grade']]
-  if 'label' in labels:
-    classes = prepared.features['label'].names
-    return [classes[n].replace('_', ' ') for n in labels['label']]
-  found = np.array([labels['findings'][f] == 1 for f in contents.FINDINGS])
-  return [
-    next(
-      (f for f, has in zip(contents.FINDINGS, of, strict=True) if has), 'none'
-    )
-    for of in found.T
-  ]

@@ -49,7 +49,7 @@ def main(_) -> None:
     _list(plans, scale, root)
     return
   cli.import_tensorflow()
-  failures = [] if _DRAW_ONLY.value else _carry_out(plans, scale, root)
+  failures = [] if _DRAW_ONLY.value else _carry_out(scale, root)
   print(f'\n{_publish(plans, scale, root)}\n')
   print(f'Report: {os.path.join(root, "report.html")}')
   if failures:
@@ -95,22 +95,14 @@ def _flagfile(plan, root):
   return path
 
 
-def _carry_out(plans, scale, root):
+def _carry_out(scale, root):
   import carry_out
-  from transfusion_tf.paper import comparisons
   from transfusion_tf.paper import runs
 
-  data_dir = _DATA_DIR.value
-  if _TARGET.value == [runs.QUICKSTART]:
-    return carry_out.train(plans, scale, root, data_dir, prune=False)
-  targets = runs.expand(_TARGET.value)
-  prune = scale.name != 'paper' if _PRUNE.value is None else _PRUNE.value
-  if 'figure1' in targets:
-    carry_out.take_samples(scale, root, data_dir)
-  failures = carry_out.train(plans, scale, root, data_dir, prune)
-  wanted = comparisons.wanted(targets, scale)
-  carry_out.compare(wanted, scale, root, data_dir, prune)
-  return failures
+  # The quickstart's four runs are small, the paper's dear: both stay whole.
+  whole = _TARGET.value == [runs.QUICKSTART] or scale.name == 'paper'
+  prune = not whole if _PRUNE.value is None else _PRUNE.value
+  return carry_out.run(_TARGET.value, scale, root, _DATA_DIR.value, prune)
 
 
 def _publish(plans, scale, root):

@@ -189,3 +189,32 @@ def test_a_batch_that_does_not_divide_is_refused(data_dir, server, tmp_path):
     'train.py: a batch of 9 does not divide by 2; choose a multiple'
   )
   assert not runs.steps(run_dir)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'changes',
+  [
+    {'train__precision': 'mixed_float16'},
+    {'train__precision': 'mixed_bfloat16'},
+    {'runtime__xla': 'on'},
+    {'model__name': 'inception_v3', 'data__image_size': 96},
+  ],
+  ids=lambda changes: '-'.join(map(str, changes.values())),
+)
+def test_two_replicas_also(data_dir, server, tmp_path, changes):
+  """Half precision, XLA and a network with dropout."""
+  run_dir = tmp_path / 'run'
+  experiment = prepared_sets.experiment(
+    data_dir,
+    train__train_steps=3,
+    train__eval_every=3,
+    runtime__strategy='mirrored',
+    runtime__num_virtual_cpus=2,
+    **changes,
+  )
+  processes.train(server, experiment, run_dir).succeed()
+  first, last = (runs.state(run_dir, step) for step in (0, 3))
+  moved = [n for n, value in last.items() if (value != first[n]).any()]
+  assert any(n.startswith('model') for n in moved)
+  assert all(np.isfinite(value).all() for value in last.values())

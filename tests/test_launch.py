@@ -12,6 +12,7 @@ import prepared_sets
 import pytest
 from sklearn import metrics as sklearn_metrics
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from transfusion_tf import config
 from transfusion_tf import errors
@@ -239,3 +240,33 @@ def test_config_json_is_the_experiment(run_dir, data_dir):
       data_dir, train__train_steps=40, train__eval_every=10
     ),
   )
+
+
+def test_pretraining_on_a_set_like_imagenet(tmp_path):
+  """Classes and no test split, as TFDS prepares it."""
+  examples = [
+    {
+      'image': example['image'],
+      'image_id': example['image_id'],
+      'patient_id': example['image_id'],
+      'label': min(example['grade'], 2),
+    }
+    for example in prepared_sets.spots(24, 0)
+  ]
+  label = tfds.features.ClassLabel(names=['none', 'few', 'many'])
+  prepared_sets.write(
+    tmp_path,
+    'imagenet2012',
+    {'label': label},
+    {'train': examples, 'validation': examples[:10]},
+  )
+  result = _run(
+    tmp_path,
+    tmp_path / 'run',
+    data__dataset='imagenet2012',
+    optimizer=config.IMAGENET.optimizer,
+    optimizer__learning_rate=0.01,
+  )
+  assert result['judged_split'] == 'validation'
+  assert result['num_test'] == 10
+  assert 0 <= result['test']['top1']['value'] <= 1

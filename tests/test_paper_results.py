@@ -50,6 +50,7 @@ def copy(root, tmp_path):
         shutil.copytree(part, there / part.name)
       else:
         (there / part.name).symlink_to(part)
+  (tmp_path / 'natural').symlink_to(root / 'natural')
   return tmp_path
 
 

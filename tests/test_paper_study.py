@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import carry_out
+import sample_images
 from transfusion_tf.paper import comparisons
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import publish
@@ -93,7 +94,7 @@ def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
 
 
 def test_samples_are_of_all_grades(data_dir, tmp_path):
-  carry_out.take_samples(SCALE, str(tmp_path), str(data_dir))
+  sample_images.take(SCALE, str(tmp_path), str(data_dir))
   labels, images = zip(*samples.read(str(tmp_path), 'retina'), strict=True)
   assert labels == tuple(f'grade {n}' for n in range(5))
   assert all(image.shape == (128, 128, 3) for image in images)

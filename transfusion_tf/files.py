@@ -3,11 +3,21 @@
 from collections.abc import Iterator
 import contextlib
 import json
+import re
 from typing import Any
 
 import tensorflow as tf
 
 from transfusion_tf import errors
+
+
+def reason(error: Exception) -> str:
+  """What went wrong, without TensorFlow's notes on where in the graph."""
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror
+  lines = [line for line in str(error).splitlines() if line.strip()]
+  text = re.sub(r'^\{\{.*?\}\} | \[Op:.*?\]', '', lines[0])
+  return text.rpartition('; ')[2]
 
 
 @contextlib.contextmanager
@@ -21,10 +31,9 @@ def writing(path: str) -> Iterator[None]:
   try:
     yield
   except (OSError, tf.errors.OpError) as error:
-    reason = getattr(error, 'strerror', None) or str(error)
     raise errors.RunError(
-      f'{path} cannot be written ({reason}); what was saved before is intact: '
-      'make room and start the same command again'
+      f'{path} cannot be written ({reason(error)}); what was saved before is '
+      'intact: make room and start the same command again'
     ) from None
 
 
@@ -36,9 +45,14 @@ def write_text(path: str, text: str) -> None:
   """
   partial = f'{path}.partial'
   with writing(path):
-    with tf.io.gfile.GFile(partial, 'w') as file:
-      file.write(text)
-    tf.io.gfile.rename(partial, path, overwrite=True)
+    try:
+      with tf.io.gfile.GFile(partial, 'w') as file:
+        file.write(text)
+      tf.io.gfile.rename(partial, path, overwrite=True)
+    except (OSError, tf.errors.OpError):
+      with contextlib.suppress(OSError, tf.errors.OpError):
+        tf.io.gfile.remove(partial)
+      raise
 
 
 def write_json(path: str, value: Any) -> None:

@@ -98,16 +98,22 @@ def _initialize(built, run_dir, writes):
 
 
 def _judge(built, run_dir, predict):
-  """Scores the chosen checkpoint on the test split, once."""
+  """Scores the chosen checkpoint on the test split, once.
+
+  ImageNet's test labels are not public: its validation split serves.
+  """
+  splits = built.source.prepared.splits
+  split = prepared.TEST if prepared.TEST in splits else prepared.VALIDATION
   step = run_folder.checkpoint_step(
     run_dir, built.experiment.train.select, built.task.headline
   )
   experiment_lib.load_weights(built, run_dir, step)
-  scores, found = experiment_lib.evaluate(built, prepared.TEST, predict=predict)
+  scores, found = experiment_lib.evaluate(built, split, predict=predict)
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
   return scores, {
     'headline': built.task.headline,
     'test': found,
+    'judged_split': split,
     'num_test': len(scores),
     'num_train': order.num_train_examples(built.source),
     'judged_step': step,

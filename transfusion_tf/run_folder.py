@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import files
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history
 
@@ -103,5 +104,6 @@ def _lock(run_dir):
     ) from None
   except (OSError, tf.errors.OpError) as error:
     raise errors.InputError(
-      f'{run_dir} cannot be written ({error}); choose another --run_dir'
+      f'{run_dir} cannot be written ({files.reason(error)}); choose another '
+      '--run_dir'
     ) from None

@@ -1,6 +1,5 @@
 """A study's files: tables, figures, claims and report.html."""
 
-from collections.abc import Iterator
 from collections.abc import Sequence
 import io
 import os
@@ -11,9 +10,9 @@ import pandas as pd
 
 from transfusion_tf.paper import cells
 from transfusion_tf.paper import claims
-from transfusion_tf.paper import costs
 from transfusion_tf.paper import figures
 from transfusion_tf.paper import paper_values
+from transfusion_tf.paper import provenance
 from transfusion_tf.paper import report
 from transfusion_tf.paper import results
 from transfusion_tf.paper import runs
@@ -31,7 +30,7 @@ _ABOUT_CELLS = (
 def write(study: study_lib.Study, targets: Sequence[str]) -> str:
   """Writes what `targets` name below the study's folder; returns the texts."""
   names, texts = runs.expand(targets), []
-  sections = [_about(study, names)]
+  sections = [provenance.about(study, names)]
   if {runs.CLAIMS, runs.ALL} & set(targets):
     judged = _claims_frame(study)
     _write(study, 'claims.csv', judged.to_csv(index=False))
@@ -46,8 +45,8 @@ def write(study: study_lib.Study, targets: Sequence[str]) -> str:
     drawn = draw(study, name)
     _write_figure(study, name, drawn)
     sections.append(_figure_section(name, drawn, '' if number else 'Figures'))
-  sections += _about_the_paper()
-  sections += _gaps(study, names)
+  sections += provenance.of_the_paper()
+  sections += provenance.gaps(study, names)
   path = os.path.join(study.root, 'report.html')
   report.write(path, f'Transfusion, scale {study.scale.name}', sections)
   return '\n\n'.join(texts)
@@ -66,50 +65,6 @@ def draw(study: study_lib.Study, name: str) -> figure.Figure:
   axes.set_axis_off()
   axes.text(0.5, 0.5, f'missing: {missing}', ha='center', wrap=True)
   return fig
-
-
-def _about(study, names):
-  plans = [] if names == [runs.QUICKSTART] else runs.plans(names, study.scale)
-  found = [study.run(plan.key) for plan in plans]
-  done = [run for run in found if isinstance(run, results.Result)]
-  spent = sum(run.result.get('seconds', 0) for run in done)
-  lines = [
-    study.scale.summary,
-    f'{len(done)} of {len(plans)} runs are there; their training took '
-    f'{costs.duration(spent)}.',
-  ]
-  versions = {
-    ', '.join(f'{k} {v}' for k, v in run.result.get('versions', {}).items())
-    for run in done
-  }
-  lines += [f'Made with {made}.' for made in sorted(versions)]
-  lines.append(
-    'Every run folder holds its whole configuration (config.json), what '
-    'happened to each weight before training (init.json), one line an '
-    'evaluation (metrics.jsonl) and the scores of every test image '
-    '(test_scores.csv). Tables, figures and claims follow from these alone.'
-  )
-  return report.Section('What was run', lines, _settings(done))
-
-
-def _settings(done):
-  """One row a kind of run: data, network, size and length."""
-  rows = [
-    {
-      'Data': run.experiment.data.dataset,
-      'Network': run.experiment.model.name,
-      'Pixels': run.experiment.data.image_size,
-      'Batch': run.experiment.train.batch_size,
-      'Steps': costs.num_steps(run.experiment),
-      'Training images': run.result['num_train'],
-      'Test images': run.result['num_test'],
-    }
-    for run in done
-  ]
-  if not rows:
-    return None
-  counted = pd.DataFrame(rows).value_counts(sort=False)
-  return counted.rename('Runs').reset_index()
 
 
 def _claims_frame(study):
@@ -171,29 +126,6 @@ def _write_figure(study, name, drawn):
 def _figure_section(name, drawn, part):
   caption = paper_values.captions()[name]
   return report.Section(_called(name), (), None, drawn, caption, part)
-
-
-def _about_the_paper() -> Iterator[report.Section]:
-  contradictions = pd.DataFrame(paper_values.contradictions())
-  contradictions.columns = ['', 'Where', 'The paper', 'Here']
-  yield report.Section(
-    'Where the paper contradicts itself',
-    table=contradictions,
-    part='Paper and code',
-  )
-  choices = pd.DataFrame(paper_values.choices())
-  choices.columns = ['The paper is silent on', 'Here']
-  yield report.Section('Choices where the paper is silent', table=choices)
-
-
-def _gaps(study, names):
-  plans = runs.plans(names, study.scale) if names else []
-  found = [study.run(plan.key) for plan in plans]
-  missing = [run for run in found if isinstance(run, results.Missing)]
-  if missing:
-    frame = pd.DataFrame(missing)
-    frame.columns = ['Run', 'Why it is missing']
-    yield report.Section('Missing runs', table=frame)
 
 
 def _called(name):

@@ -20,7 +20,7 @@ def write(plans: Sequence[runs.Plan], output_dir: str) -> str:
   source, *starts = [results.read(output_dir, plan.key) for plan in plans]
   found = [run for run in starts if isinstance(run, results.Result)]
   threshold = results.common_threshold(found) if found else 0.0
-  table = by_scheme(starts, threshold)
+  table = _table(starts, threshold)
   table.to_csv(os.path.join(output_dir, 'table.csv'), index=False)
   sections = [
     report.Section('What was asked', _question(source, found)),
@@ -37,7 +37,7 @@ def write(plans: Sequence[runs.Plan], output_dir: str) -> str:
   return table.to_string(index=False)
 
 
-def by_scheme(
+def _table(
   runs: Sequence[results.Result | results.Missing], threshold: float
 ) -> pd.DataFrame:
   """One row a run: test score, best validation score, speed of convergence."""

@@ -48,10 +48,15 @@ class Plan:
     return config.override(self.experiment, changes)
 
 
+# With the seed of a fine-tuned net, pretraining would begin at the same random
+# weights, and the two would look alike for that reason.
+_PRETRAINING_SEEDS = 1000
+
+
 def pretrained(scale: scales.Scale, model: str, seed: int = 0) -> Plan:
   """Pretraining of `model`: where transferred weights come from."""
   group = contents.Group(scale.pretraining, model, starts.RANDOM)
-  return _planned(scale, group, seed)
+  return _planned(scale, group, _PRETRAINING_SEEDS + seed)
 
 
 def plan(scale: scales.Scale, group: contents.Group, seed: int = 0) -> Plan:

@@ -1,10 +1,8 @@
 """Tables 1 to 5: ours beside the paper's, as functions of a study."""
 
 from collections.abc import Callable
-from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from transfusion_tf.paper import comparisons
 from transfusion_tf.paper import contents

@@ -103,7 +103,7 @@ class Checkpoints:
       except _OUT_OF_REACH:
         raise
       except _UNREADABLE as error:
-        damage[step] = str(error).splitlines()[0]
+        damage[step] = files.reason(error)
         continue
       for later, reason in damage.items():
         print(f'checkpoint of step {later} is damaged ({reason}): left out')

@@ -55,6 +55,7 @@ class Stepper:
     self._loss = loss
     self.batch_size = batch_size
     self._weight_decay = weight_decay
+    self._scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
     self._statistics = [
       v.value
@@ -111,6 +112,8 @@ class Stepper:
 
   def _replica_step(self, batch):
     loss, gradients = self._gradients(batch)
+    if self._scales and self._strategy.num_replicas_in_sync > 1:
+      gradients = _all_or_none(gradients)
     self.optimizer.apply(gradients, self._model.trainable_variables)
     self._share_statistics()
     return loss
@@ -142,15 +145,10 @@ class Stepper:
         loss += (
           self._weight_decay * penalty / self._strategy.num_replicas_in_sync
         )
-      scaled = self._scale(loss)
+      # Half precision wants gradients away from zero; `apply` scales back.
+      scaled = self.optimizer.scale_loss(loss) if self._scales else loss
     variables = [v.value for v in self._model.trainable_variables]
     return loss, tape.gradient(scaled, variables)
-
-  def _scale(self, loss):
-    """Half precision wants gradients away from zero; `apply` scales back."""
-    if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
-      return self.optimizer.scale_loss(loss)
-    return loss
 
   def _count(self, loss):
     counters = self.counters
@@ -172,3 +170,19 @@ def _batch_norms(layer):
     yield from _batch_norms(inner)
   if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
     yield layer
+
+
+def _all_or_none(gradients):
+  """NaN everywhere if a replica's gradients overflowed.
+
+  Each replica's LossScaleOptimizer looks at its own gradients only, and all
+  must skip the same steps.
+  """
+  finite = tf.reduce_all(
+    [tf.reduce_all(tf.math.is_finite(g)) for g in gradients]
+  )
+  context = tf.distribute.get_replica_context()
+  share = context.all_reduce(
+    tf.distribute.ReduceOp.MEAN, tf.cast(finite, tf.float32)
+  )
+  return [tf.where(share == 1, g, float('nan')) for g in gradients]

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import files
 
 # A worker that waits longer than this for another gives up. One that has died
 # is noticed in seconds; this is for one that hangs.
@@ -118,7 +119,8 @@ def _tpu(runtime):
     return tf.distribute.TPUStrategy(resolver)
   except (ValueError, IndexError, tf.errors.OpError) as error:
     raise errors.InputError(
-      f'strategy=tpu, tpu={runtime.tpu or "(none)"}: no such TPU: {error}'
+      f'strategy=tpu, tpu={runtime.tpu or "(none)"}: no such TPU: '
+      f'{files.reason(error)}'
     ) from None
 
 
