@@ -10,4 +10,5 @@ install_project '[test]'
 export TF_CPP_MIN_LOG_LEVEL=2
 .venv/bin/ruff check .
 .venv/bin/ruff format --check .
-exec .venv/bin/python -m pytest "$@"
+# Two files at a time: much of a test is tracing, which takes one core.
+exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
