@@ -31,10 +31,6 @@ _EXTRAS = {
 }
 _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
-  'hypothesis>=6.100',  # Laws over generated inputs.
-  'ipykernel>=6',  # Runs the tutorials.
-  'nbclient>=0.10',  # Runs the tutorials.
-  'nbformat>=5.10',  # Reads the tutorials.
   'pytest>=8',  # The runner.
   'pytest-timeout>=2.3',  # A hang is a failure.
   'pytest-xdist>=3.6',  # Test files side by side.
