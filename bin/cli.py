@@ -12,6 +12,7 @@ from absl import logging
 from transfusion_tf import errors
 
 USAGE_EXIT_CODE = 2
+_INTERRUPT_EXIT_CODE = 130  # 128 + SIGINT, as shells have it.
 
 
 def run(main: Callable[[Sequence[str]], None]) -> None:
@@ -59,6 +60,8 @@ def _refuse_unusable(main, argv):
     _exit(argv[0], str(error))
   except errors.RunError as error:
     _exit(argv[0], str(error), code=1)
+  except KeyboardInterrupt:
+    _exit(argv[0], 'stopped; the same command goes on', _INTERRUPT_EXIT_CODE)
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):

@@ -151,7 +151,7 @@ def test_early_stopping(data_dir, tmp_path):
   ('changes', 'message'),
   [
     ({'model__name': 'resnet5'}, "did you mean 'resnet50'"),
-    ({'data__dataset': 'retin'}, r'prepare_data\.py --dataset=retin'),
+    ({'data__dataset': 'retin'}, r'--dataset=image_table --name=retin'),
     ({'init__scheme': 'tranfer'}, "did you mean 'transfer'"),
     ({'init__scheme': 'transfer'}, 'needs weights'),
     ({'init__freeze_upto': 'block1'}, "unknown stage 'block1'"),

@@ -20,6 +20,8 @@ import tensorflow_datasets as tfds
 from transfusion_tf import errors
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
+# Sets that prepare_data.py knows by name; any other is a table of images.
+_BUILDERS = ('retina', 'chexpert', 'imagenet2012')
 _LABEL_KEYS = ('label', 'grade', 'findings')
 
 
@@ -125,10 +127,12 @@ def open_dataset(data_dir: str, dataset: str) -> Prepared:
     for path in tf.io.gfile.glob(f'{root}/{depth}dataset_info.json')
   )
   if not found:
-    base = dataset.split('/')[0]
+    kind = dataset.split('/')[0]
+    if kind not in _BUILDERS:
+      kind = f'image_table --name={kind}'
     raise errors.InputError(
       f'{root}: no prepared data set; make it with: python '
-      f'bin/prepare_data.py --dataset={base} --data_dir={data_dir} '
+      f'bin/prepare_data.py --dataset={kind} --data_dir={data_dir} '
       '--manual_dir=RAW'
     )
   configs = {os.path.dirname(path) for path in found}
