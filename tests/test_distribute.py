@@ -191,6 +191,25 @@ def test_a_batch_that_does_not_divide_is_refused(data_dir, server, tmp_path):
   assert not runs.steps(run_dir)
 
 
+def test_workers_with_different_flags_stop(data_dir, server, tmp_path):
+  workers = [
+    processes.train(
+      server,
+      prepared_sets.experiment(
+        data_dir, seed=seed, runtime__strategy='multi_worker'
+      ),
+      tmp_path / 'run',
+      env,
+      f'worker{seed}',
+    )
+    for seed, env in enumerate(processes.cluster(2))
+  ]
+  for worker in workers:
+    assert worker.wait() == 1
+    assert 'do not agree on the settings' in worker.log.splitlines()[-1]
+  assert not (tmp_path / 'run' / 'config.json').exists()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
   'changes',

@@ -158,7 +158,7 @@ def test_a_subset_larger_than_the_set_is_refused(data_dir):
 
 
 def test_a_set_that_was_never_prepared_names_the_command(tmp_path):
-  with pytest.raises(errors.InputError, match=r'--dataset=image_table --name=x'):
+  with pytest.raises(errors.InputError, match='image_table --name=x'):
     prepared.open_dataset(str(tmp_path), 'x')
 
 

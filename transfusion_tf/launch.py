@@ -58,6 +58,8 @@ def run(experiment: config.Experiment, run_dir: str) -> dict:
 
 def _sit(built, run_dir, workers):
   began = time.monotonic()
+  settings = dataclasses.replace(built.experiment, runtime=None)
+  workers.agree('the settings', repr(settings))
   # Refuses shares that do not divide, before anything is written.
   built.training_batches(0, built.experiment.train.lanes)
   _initialize(built, run_dir, workers.is_chief)

@@ -64,6 +64,16 @@ class Study:
       raise Gap(f'{self.key(group, 0)}: no test {metric}')
     return values
 
+  def accuracies(self, model: str) -> list[float]:
+    """Top-5 accuracy of each pretraining that is there; Gap if none is."""
+    count = self.scale.repeats('pretraining')
+    plans = [runs.pretrained(self.scale, model, n) for n in range(count)]
+    found = [self._runs(plan.key) for plan in plans]
+    done = [run for run in found if isinstance(run, results.Result)]
+    if not done:
+      raise Gap(f'{found[0].key}: {found[0].reason}')
+    return [run.test('top5')['value'] for run in done]
+
   def areas(
     self, groups: Sequence[contents.Group], metric: str | None = None
   ) -> list[list[float]]:

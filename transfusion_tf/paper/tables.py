@@ -157,17 +157,9 @@ def _accuracy(study, model):
   paper = paper_values.table('table1', model, 'random', '', 'top5')
   if model in study.scale.weights:
     return Score(None, paper, _PERCENT, missing='published weights')
-  group = contents.Group(study.scale.pretraining, model, starts.RANDOM)
-  seeds = range(study.scale.repeats('pretraining'))
-  runs = [study.run(study.key(group, seed)) for seed in seeds]
-
-  def accuracy():
-    found = [run for run in runs if isinstance(run, results.Result)]
-    if not found:
-      raise study_lib.Gap(runs[0].reason)
-    return statistics.Summary.of([run.test('top5')['value'] for run in found])
-
-  return Score.made(accuracy, paper, _PERCENT)
+  return Score.made(
+    lambda: statistics.Summary.of(study.accuracies(model)), paper, _PERCENT
+  )
 
 
 def _similar(study, model, start, of, layer):

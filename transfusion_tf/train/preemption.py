@@ -1,6 +1,7 @@
 """SIGTERM: save at the same step on all workers, then leave."""
 
 from collections.abc import Callable
+import os
 import signal
 import sys
 import tempfile
@@ -27,6 +28,7 @@ class Watch:
     self._save = save
     self._noticed = threading.Event()
     self._cluster = None
+    self._scratch = tempfile.TemporaryDirectory(prefix='transfusion_tf_')
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
       self._cluster = self._handler_of(strategy.cluster_resolver)
 
@@ -51,7 +53,7 @@ class Watch:
       # It insists on a checkpoint and on a folder to restore it from;
       # restoring is `Checkpoints`' work.
       tf.train.Checkpoint(),
-      tempfile.mkdtemp(prefix='transfusion_tf_'),
+      os.path.join(self._scratch.name, 'unused'),
       tf.distribute.experimental.TerminationConfig(
         termination_watcher_fn=self._noticed.is_set,
         exit_fn=_leave,

@@ -14,8 +14,6 @@ _LOST = (
   tf.errors.AbortedError,
   tf.errors.CancelledError,
   tf.errors.DeadlineExceededError,
-  tf.errors.FailedPreconditionError,
-  tf.errors.InternalError,
   tf.errors.UnavailableError,
 )
 
@@ -67,8 +65,8 @@ class Workers:
     # Six bytes: exact in a float64.
     if len(set(self._all(float(int.from_bytes(digest[:6], 'big'))))) > 1:
       raise errors.RunError(
-        f'the workers do not agree on {what} (here: {value}); give all the '
-        'same flags and a run_dir that they share'
+        f'the workers do not agree on {what}; give all of them the same flags '
+        'and a run_dir that they share'
       )
 
   @contextlib.contextmanager

@@ -43,8 +43,7 @@ def accuracy_predicts_nothing(study: study_lib.Study) -> list[judging.Test]:
   for model in contents.ALL_MODELS:
     if model in study.scale.weights:
       continue
-    source = contents.Group(study.scale.pretraining, model, starts.RANDOM)
-    accuracies.append(np.mean(study.test(source, 'top5')))
+    accuracies.append(np.mean(study.accuracies(model)))
     (medical,) = groups.retina(model, starts.TRANSFER)
     aucs.append(np.mean(study.test(medical)))
   return [

@@ -13,7 +13,10 @@ _MARKERS = 'os^Dv'
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
-  """Rows: the lowest and the highest stage; columns: network and pair."""
+  """Rows: the lowest and the highest stage; columns: network and pair.
+
+  R squared is the mean of those within each pair of networks.
+  """
   columns = [(m, p) for m in contents.CCA_MODELS for p in similarities.PAIRS]
   fig, grid = layout.grid(2, len(columns), size=(3.2, 2.9))
   for column, (model, pair) in enumerate(columns):
@@ -42,11 +45,6 @@ def _draw(axes, study, model, pair, stage):
       markerfacecolor='none',
     )
   r_squared = np.mean(similarities.correlations(study, model, pair, stage))
-  axes.annotate(
-    f'R² = {r_squared:.2f} within a pair',
-    (0.03, 0.92),
-    xycoords='axes fraction',
-    fontsize=8,
-  )
+  axes.set_title(f'R² = {r_squared:.2f}', fontsize=9, loc='right')
   axes.set_xlabel('CCA at initialisation')
   axes.set_ylabel('CCA after training')
