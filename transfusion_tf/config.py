@@ -316,14 +316,14 @@ _DEMO = {
 }
 DEMO_RETINA = override(
   RETINA,
-  _DEMO | {'train.train_steps': 600, 'train.eval_every': 40},
+  _DEMO | {'train.train_steps': 480, 'train.eval_every': 40},
 )
 # The paper's CheXpert schedule spans 90 epochs; here the rate is constant.
 DEMO_CHEXPERT = override(
   CHEXPERT,
   _DEMO
   | {
-    'train.train_steps': 600,
+    'train.train_steps': 480,
     'train.eval_every': 40,
     'optimizer.warmup_epochs': 0.0,
     'optimizer.decay_epochs': (),
@@ -335,7 +335,7 @@ DEMO_NATURAL = override(
   _DEMO
   | {
     'data.dataset': 'natural',
-    'train.train_steps': 600,
+    'train.train_steps': 400,
     'train.eval_every': 100,
     'optimizer': RETINA.optimizer,
   },
