@@ -122,10 +122,12 @@ def cluster(count: int) -> list[dict]:
   ]
 
 
-def wait_for(condition, seconds=240) -> None:
-  """Returns as soon as `condition()` holds."""
+def wait_for(condition, *running: Process, seconds: float = 240) -> None:
+  """Returns as soon as `condition()` holds; the processes must live on."""
   end = time.monotonic() + seconds
   while not condition():
+    for process in running:
+      assert process.is_alive(), process.log
     assert time.monotonic() < end, f'waited {seconds} s in vain'
     time.sleep(0.02)
 

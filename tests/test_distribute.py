@@ -12,6 +12,10 @@ import runs
 from transfusion_tf import config
 from transfusion_tf.train import preemption
 
+# Real processes: with other files beside them, or before them in the same
+# process, the server that forks them has been seen to die.
+pytestmark = pytest.mark.slow
+
 # A worker that has lost another says so within this many seconds; one on
 # whose host SIGTERM came has saved and left.
 _NOTICES = 60
@@ -144,7 +148,7 @@ def test_a_pair_survives_whatever_happens_to_it(
 
   # An image at a time, the evaluation of step 0 takes a while.
   workers = start(runtime__eval_batch_size=1)
-  processes.wait_for((run_dir / 'config.json').exists)
+  processes.wait_for((run_dir / 'config.json').exists, *workers)
   time.sleep(1)
   workers[1].kill(signal.SIGTERM)
   _all_leave(workers)
@@ -152,13 +156,13 @@ def test_a_pair_survives_whatever_happens_to_it(
   assert not runs.rows(run_dir)
 
   workers = start()
-  processes.wait_for(lambda: len(runs.rows(run_dir)) == 2)
+  processes.wait_for(lambda: len(runs.rows(run_dir)) == 2, *workers)
   workers[1].kill()
   assert workers[0].wait(_NOTICES) == 1
   assert 'another worker is gone' in workers[0].log.splitlines()[-1]
 
   workers = start()
-  processes.wait_for(lambda: len(runs.rows(run_dir)) == 3)
+  processes.wait_for(lambda: len(runs.rows(run_dir)) == 3, *workers)
   for worker in workers:
     worker.kill(signal.SIGTERM)
   _all_leave(workers)
