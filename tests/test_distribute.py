@@ -12,8 +12,7 @@ import runs
 from transfusion_tf import config
 from transfusion_tf.train import preemption
 
-# Real processes: with other files beside them, or before them in the same
-# process, the server that forks them has been seen to die.
+# Real processes, several at a time: minutes on two cores.
 pytestmark = pytest.mark.slow
 
 # A worker that has lost another says so within this many seconds; one on
