@@ -24,11 +24,13 @@ _RECIPE = flags.DEFINE_string(
 _RUN_DIR = flags.DEFINE_string('run_dir', None, 'Folder of the run.')
 flags.DEFINE_string('dataset', None, 'Prepared data set, e.g. retina.')
 flags.DEFINE_string('data_dir', None, 'Folder that prepare_data.py filled.')
-flags.DEFINE_string('model', None, 'resnet50, inception_v3, cbr_tiny, ...')
+flags.DEFINE_string(
+  'model', None, 'resnet50, cbr_tiny, ... or package.module:function.'
+)
 flags.DEFINE_integer('image_size', None, 'Side in pixels.', lower_bound=8)
 flags.DEFINE_integer('subset', None, 'Training examples; 0: all.', 0)
 flags.DEFINE_string('uncertain', None, 'mix, zeros, ones or ignore.')
-flags.DEFINE_string('normalization', None, 'imagenet or inception.')
+flags.DEFINE_string('normalization', None, 'imagenet, inception, unit, bytes.')
 flags.DEFINE_bool('shuffle_labels', None, 'Control: labels of others.')
 flags.DEFINE_float('bn_momentum', None, "Batch norm; 0: the network's.", 0, 1)
 flags.DEFINE_string('stride_in', None, 'ResNet: last (paper) or first.')

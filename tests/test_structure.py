@@ -23,7 +23,7 @@ _MAY_IMPORT = {
   'files': set(),
   'config': set(),
   'models': set(),
-  'train': {'config'},
+  'train': {'config', 'models'},
   'tasks': {'config', 'train'},
   'input': {'config', 'tasks'},
   'init': {'config', 'models', 'train'},

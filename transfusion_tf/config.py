@@ -68,7 +68,7 @@ class Data:
   subset_seed: int = 0
   # Inception's published weights were trained on [-1, 1]; the paper says
   # "mean and standard deviation for ImageNet" for all. We follow the paper.
-  normalization: str = 'imagenet'  # or `inception`
+  normalization: str = 'imagenet'  # or `inception`, `unit`, `bytes`
   findings: tuple[str, ...] = ()  # Of a set with findings; none is all.
   # One-hot grades as five sigmoids ("multi-label binary classification
   # framework", Section 2), or `cumulative`: output k says "at least grade k".
@@ -86,7 +86,7 @@ class Data:
 class Model:
   """Which network, for any image size and number of outputs."""
 
-  name: str
+  name: str  # One of `models.NAMES`, or `package.module:function`.
   # Share of the old moving average kept at each step; 0 is the network's own
   # (Slim's 0.997 or 0.9997), which wants thousands of steps to settle.
   bn_momentum: float = 0.0

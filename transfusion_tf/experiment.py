@@ -192,7 +192,7 @@ def load_weights(run: Run, run_dir: str, step: int) -> None:
   """Gives `run.model` the weights of a checkpoint."""
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
   for variable in run.model.weights:
-    variable.assign(weights[variable.path])
+    variable.assign(weights[stages_lib.path_of(variable, run.model)])
 
 
 def evaluate(
@@ -210,7 +210,7 @@ def evaluate(
     predict: What `run.predictor` made, if it is there already.
 
   Returns:
-    One row an example (ids, K probabilities and what each AUC is of), and
+    One row an example (ids, K probabilities, what metrics are of), and
     metric -> {value, low, high}.
   """
   with pipeline.naming_bad_images(run.source):
@@ -220,8 +220,7 @@ def evaluate(
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
   found = {}
   for name, metric in run.metrics(split, probabilities).items():
-    if isinstance(metric, metrics.Auc):
-      scores |= metric.columns(name)
+    scores |= metric.columns(name)
     low, high = metrics.interval(metric, index.patient_ids, 0.95, num_samples)
     found[name] = history_lib.finite(
       {'value': metric.value(), 'low': low, 'high': high}

@@ -6,6 +6,7 @@
 - `imagenet`: keras.applications, for resnet50 (with stride_in='first') and
   inception_v3, fitted to images normalised by ImageNet's mean and standard
   deviation. Keras downloads them.
+- `package.module:function`: what that function, without arguments, returns.
 - Any keras.Model, e.g. keras.applications.MobileNetV2().
 """
 
@@ -18,6 +19,7 @@ from transfusion_tf.init import applications
 from transfusion_tf.init import files
 from transfusion_tf.init import runs
 from transfusion_tf.init import types
+from transfusion_tf.models import own
 
 IMAGENET = 'imagenet'
 _APPLICATIONS = {
@@ -47,6 +49,8 @@ def load(
     return None
   if name == IMAGENET:
     return _imagenet(like)
+  if own.is_own(name):
+    return _of_function(name, like)
   if runs.is_run(name):
     return runs.read(name, like)
   read = files.reader(name)
@@ -58,11 +62,21 @@ def load(
   return read(name, like)
 
 
+def _of_function(name, like):
+  model = own.function(name)()
+  if not isinstance(model, keras.Model):
+    raise errors.InputError(
+      f'{name} returns {type(model).__name__}, not a keras.Model'
+    )
+  return files.of_model(model, like, name)
+
+
 def _imagenet(like):
   if like is None or like.name not in _APPLICATIONS:
     raise errors.InputError(
       f'{IMAGENET} is for {" and ".join(_APPLICATIONS)}, not for '
-      f'{like.name if like else "no model"}; pass a keras.Model instead'
+      f'{like.name if like else "no model"}; name a function that returns the '
+      'pretrained keras.Model: package.module:function'
     )
   applications.check(like)
   try:

@@ -20,10 +20,13 @@ from transfusion_tf import errors
 # The columns of a row of draws.
 _CROP_Y, _CROP_X, _LEFT_RIGHT, _UP_DOWN, _HUE, _CONTRAST, NUM_DRAWS = range(7)
 
-# Paper, Section 2, and what Inception's published weights were trained on.
+# Paper, Section 2; [-1, 1], which Inception's published weights were trained
+# on; and, for networks that normalise by themselves, [0, 1] and [0, 255].
 _MEAN_AND_STDDEV = {
   'imagenet': (config.IMAGENET_MEAN, config.IMAGENET_STDDEV),
   'inception': ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+  'unit': ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+  'bytes': ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 
 

@@ -1,10 +1,11 @@
-"""The paper's networks by name: images [B, H, W, 3] -> logits, float32."""
+"""Networks by name: images [B, H, W, 3] -> logits, float32."""
 
 import keras
 
 from transfusion_tf import errors
 from transfusion_tf.models import cbr
 from transfusion_tf.models import inception_v3
+from transfusion_tf.models import own
 from transfusion_tf.models import resnet
 from transfusion_tf.models import stages
 
@@ -19,10 +20,10 @@ def build(
   stride_in: str = 'last',
   slim_from: str = '',
 ) -> keras.Model:
-  """Builds a network of `NAMES` with random weights.
+  """Builds a network of `NAMES`, or one's own, with random weights.
 
   Args:
-    name: Which one.
+    name: Which one; `package.module:function` is one's own (`own`).
     num_classes: Number of logits.
     input_shape: (H, W, C); H and W may be None: any image size.
     bn_momentum: Share of the old moving average kept at each training step; 0
@@ -40,7 +41,7 @@ def build(
     return resnet.build(
       num_classes, input_shape, bn_momentum, stride_in, slim_from
     )
-  if name in NAMES and stride_in != 'last':
+  if (name in NAMES or own.is_own(name)) and stride_in != 'last':
     raise errors.InputError(
       f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
     )
@@ -53,7 +54,9 @@ def build(
         f'{resnet.NAME} and the CBR networks have'
       )
     return inception_v3.build(num_classes, input_shape, bn_momentum)
-  raise errors.unknown('model', name, NAMES)
+  if own.is_own(name):
+    return _own(name, num_classes, input_shape, bn_momentum, slim_from)
+  raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
 
 
 def stages_of(model: keras.Model) -> stages.Stages:
@@ -62,6 +65,8 @@ def stages_of(model: keras.Model) -> stages.Stages:
   Raises:
     InputError: Another model; `stages.Stages.of_patterns` makes stages for it.
   """
+  if found := own.stages_of(model):
+    return found
   for module in (resnet, inception_v3):
     if model.name == module.NAME:
       return module.stages_of(model)
@@ -71,3 +76,16 @@ def stages_of(model: keras.Model) -> stages.Stages:
     f'the stages of {model.name!r} are not known here; make them with '
     'stages.Stages.of_patterns'
   )
+
+
+def _own(name, num_classes, input_shape, bn_momentum, slim_from):
+  if slim_from:
+    raise errors.InputError(
+      f'slim_from={slim_from}: {name} has no slim hybrid; build the narrower '
+      'network in a function of its own'
+    )
+  model = own.build(name, num_classes, input_shape, taken=NAMES)
+  for layer in model._flatten_layers():
+    if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
+      layer.momentum = bn_momentum
+  return model

@@ -20,7 +20,11 @@ from transfusion_tf.paper import first_layer
 from transfusion_tf.train import history
 
 MEAN = 'mean'  # Over findings.
-_LABEL, _SCORE = ':label', ':score'
+_LABEL, _SCORE, _VALUE = ':label', ':score', ':value'
+
+
+class Gap(Exception):  # noqa: N818
+  """Something that a cell, curve or claim needs is not there; says what."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -86,6 +90,11 @@ class Result:
       )
       for name in names
     ]
+
+  def averaged(self, metric: str | None = None) -> np.ndarray | None:
+    """[N] what a metric is the mean of; None for one that is no mean."""
+    name = (metric or self.headline) + _VALUE
+    return self.scores[name].to_numpy(float) if name in self.scores else None
 
   @functools.cached_property
   def conv1(self) -> dict[str, np.ndarray]:

@@ -7,16 +7,13 @@ import numpy as np
 
 from transfusion_tf.paper import comparisons
 from transfusion_tf.paper import contents
+from transfusion_tf.paper import paired
 from transfusion_tf.paper import results
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.paper import statistics
 
-NUM_RESAMPLES = 1000
-
-
-class Gap(Exception):  # noqa: N818
-  """Something that a cell, curve or claim needs is not there; says what."""
+Gap = results.Gap
 
 
 class Study:
@@ -28,7 +25,7 @@ class Study:
     self.scale = scale
     self._repeats = contents.repeats(scale)
     self._runs = functools.cache(functools.partial(results.read, root))
-    self._resamples = functools.cache(_resampled)
+    self._resamples = paired.Resamples()
     self._similarities = functools.cache(
       functools.partial(results.read_similarity, root)
     )
@@ -58,11 +55,7 @@ class Study:
 
   def test(self, group: contents.Group, metric: str | None = None) -> list:
     """Test metric of each seed; Gap if a finding has no value."""
-    values = [run.test(metric)['value'] for run in self.seeds(group)]
-    values = [value for value in values if value is not None]
-    if not values:
-      raise Gap(f'{self.key(group, 0)}: no test {metric}')
-    return values
+    return paired.tested(self.seeds(group), metric)
 
   def accuracies(self, model: str) -> list[float]:
     """Top-5 accuracy of each pretraining that is there; Gap if none is."""
@@ -93,40 +86,10 @@ class Study:
   ) -> statistics.Estimate:
     """A sum of groups' test AUCs, e.g. transfer minus random, paired.
 
-    Its variance is that of the seeds plus that of the patients: all runs are
-    scored on the same bootstrap of patients. With a seed each, that of the
-    patients alone.
+    As `paired.Resamples.difference`.
     """
-    values = [self.test(group, metric) for group in groups]
-    self._check_paired(groups)
-    resampled = [self._resampled(group, metric) for group in groups]
-    variance = float(np.nanvar(np.dot(coefficients, resampled)))
-    if all(len(of) == 1 for of in values):
-      value = float(np.dot(coefficients, [of[0] for of in values]))
-      half = 1.96 * np.sqrt(variance)
-      return statistics.Estimate(value, value - half, value + half)
-    return statistics.contrast(coefficients, values, variance)
-
-  def _check_paired(self, groups):
-    runs_ = [run for group in groups for run in self.seeds(group)]
-    for run in runs_[1:]:
-      if list(self._ids(run)) != list(self._ids(runs_[0])):
-        raise Gap(f'{run.key} was tested on other images than {runs_[0].key}')
-
-  def _ids(self, run):
-    try:
-      return run.scores['image_id']
-    except results.UNREADABLE as error:
-      raise Gap(f'{run.key}: test scores: {error}') from None
-
-  def _resampled(self, group, metric):
-    """[S] the group's mean AUC on each bootstrap of patients."""
-    try:
-      return np.mean(
-        [self._resamples(run, metric) for run in self.seeds(group)], axis=0
-      )
-    except results.UNREADABLE as error:
-      raise Gap(f'{self.key(group, 0)}: test scores: {error}') from None
+    seeds = [self.seeds(group) for group in groups]
+    return self._resamples.difference(coefficients, seeds, metric)
 
   def similarity(self, comparison: comparisons.Comparison) -> dict:
     """Layer -> measures; Gap if it was not compared."""
@@ -150,14 +113,3 @@ class Study:
     if not found:
       raise gap
     return {layer: [f[layer]['mean'] for f in found] for layer in found[0]}
-
-
-def _resampled(run, metric):
-  weights = _weights(tuple(run.scores['patient_id']))
-  aucs = [statistics.auc(*pair, weights) for pair in run.ranked(metric)]
-  return np.nanmean(aucs, axis=0)
-
-
-@functools.lru_cache(maxsize=4)
-def _weights(patients):
-  return statistics.patient_weights(patients, NUM_RESAMPLES)

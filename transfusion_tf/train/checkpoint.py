@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import files
+from transfusion_tf.models import stages
 
 _MODEL, _RANDOM = 'model', 'random'
 _OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
@@ -62,9 +63,9 @@ class Checkpoints:
     self._weights = [v.value for v in model.weights]
     self._checkpoint = tf.train.Checkpoint(
       **{
-        _MODEL: _by_path(model.weights),
+        _MODEL: _by_path(model.weights, model),
         _RANDOM: _by_order(_random_states(model)),
-        _OPTIMIZER: _by_path(optimizer.variables),
+        _OPTIMIZER: _by_path(optimizer.variables, model),
         _COUNTERS: tf.train.Checkpoint(**counters),
       }
     )
@@ -204,8 +205,10 @@ def _by_order(variables):
   )
 
 
-def _by_path(variables):
-  return tf.train.Checkpoint(**{v.path: v.value for v in variables})
+def _by_path(variables, model):
+  return tf.train.Checkpoint(
+    **{stages.path_of(v, model): v.value for v in variables}
+  )
 
 
 def _unescape(key):

@@ -16,6 +16,9 @@ class Metric(Protocol):
   def value(self, weights: np.ndarray | None = None) -> float:
     """The metric under [N] weights; NaN where it is not defined."""
 
+  def columns(self, name: str) -> dict[str, np.ndarray]:
+    """Column -> [N]: what the metric NAME is made of, for a table."""
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Auc:
@@ -49,7 +52,7 @@ class Auc:
     return np.unique(self.scores, return_inverse=True)[1]
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
-    """What the AUC is of, for a table: `NAME:label`, `NAME:score`.
+    """`NAME:label` and `NAME:score`.
 
     The label is 1 or 0, or NaN where it is not known.
     """
@@ -68,6 +71,10 @@ class Mean:
   def value(self, weights: np.ndarray | None = None) -> float:
     return float(np.average(self.values, weights=weights))
 
+  def columns(self, name: str) -> dict[str, np.ndarray]:
+    """`NAME:value`."""
+    return {f'{name}:value': np.asarray(self.values, float)}
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Average:
@@ -78,6 +85,11 @@ class Average:
   def value(self, weights: np.ndarray | None = None) -> float:
     values = np.array([part.value(weights) for part in self.parts])
     return float(np.nanmean(values)) if (values == values).any() else np.nan
+
+  def columns(self, name: str) -> dict[str, np.ndarray]:
+    """None: its parts have theirs."""
+    del name
+    return {}
 
 
 def interval(
