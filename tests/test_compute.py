@@ -66,14 +66,12 @@ def test_a_whole_step_compiles_and_never_calls_the_host(data_dir, changes):
   program = compiled.experimental_get_compiler_ir(batch)(stage='hlo')
   assert not re.findall(_HOST_CALLS, program)
   assert '<=' not in re.sub(r'metadata=\{.*?\}', '', program)  # Static shapes.
-  before = [v.numpy() for v in built.model.trainable_variables]
+  before = [v.numpy() for v in built.model.variables]
   loss = float(compiled(batch))
-  stepped = [v.numpy() for v in built.model.trainable_variables]
+  stepped = [v.numpy() for v in built.model.variables]
   assert any((a != b).any() for a, b in zip(before, stepped, strict=True))
-  # The same step, not compiled, from the same weights.
-  for variable, value in zip(
-    built.model.trainable_variables, before, strict=True
-  ):
+  # The same step, not compiled, from the same weights and random states.
+  for variable, value in zip(built.model.variables, before, strict=True):
     variable.assign(value)
   expected = float(tf.function(whole, autograph=False)(batch))
   assert loss == pytest.approx(expected, rel=0.05 if changes else 1e-4)

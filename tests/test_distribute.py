@@ -12,9 +12,6 @@ import runs
 from transfusion_tf import config
 from transfusion_tf.train import preemption
 
-# Real processes, several at a time: minutes on two cores.
-pytestmark = pytest.mark.slow
-
 # A worker that has lost another says so within this many seconds; one on
 # whose host SIGTERM came has saved and left.
 _NOTICES = 60
@@ -45,6 +42,9 @@ def _experiment(data_dir, **changes):
     **changes,
   )
 
+
+# Several real processes at a time: minutes on two cores.
+_slow = pytest.mark.slow
 
 _ENVIRONMENTS = {
   'one device': ({}, 1),
@@ -94,6 +94,7 @@ def observed(wide_dir, server, tmp_path_factory):
   }
 
 
+@_slow
 @pytest.mark.parametrize('name', list(_ENVIRONMENTS)[1:])
 def test_the_mathematics_is_the_same(observed, name):
   """Loss curve and weights, within what rounding does in 20 steps."""
@@ -112,6 +113,7 @@ def test_the_mathematics_is_the_same(observed, name):
       )
 
 
+@_slow
 @pytest.mark.parametrize('name', list(_ENVIRONMENTS)[1:])
 def test_scores_have_the_same_bits(observed, name):
   """Before the first step, when weights have; hence so has every AUC."""
@@ -122,6 +124,7 @@ def test_scores_have_the_same_bits(observed, name):
   assert first == other
 
 
+@_slow
 def test_two_workers_hold_the_same_weights(observed):
   run_dir, (chief, other) = observed['two workers']
   saved = runs.state(run_dir)
@@ -133,6 +136,7 @@ def test_two_workers_hold_the_same_weights(observed):
   )
 
 
+@_slow
 def test_a_pair_survives_whatever_happens_to_it(
   observed, wide_dir, server, tmp_path
 ):
@@ -213,7 +217,7 @@ def test_workers_with_different_flags_stop(data_dir, server, tmp_path):
   assert not (tmp_path / 'run' / 'config.json').exists()
 
 
-@pytest.mark.slow
+@_slow
 @pytest.mark.parametrize(
   'changes',
   [

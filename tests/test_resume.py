@@ -12,9 +12,6 @@ import runs
 from transfusion_tf import run_folder
 from transfusion_tf.train import preemption
 
-# Real processes, several at a time: minutes on two cores.
-pytestmark = pytest.mark.slow
-
 _LEAVES = 30  # Seconds from SIGTERM to the end of the process.
 
 
