@@ -1,7 +1,11 @@
 """Carries a study out: trains, compares and keeps what its pages need."""
 
+from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
+import functools
 import gc
 import json
 import os
@@ -10,10 +14,11 @@ import shutil
 import keras
 
 import sample_images
+import side_by_side
 from transfusion_tf import comparison as comparison_lib
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import files
-from transfusion_tf import launch
 from transfusion_tf import run_folder
 from transfusion_tf.analysis import sampling
 from transfusion_tf.input import prepared as prepared_lib
@@ -31,48 +36,91 @@ def run(
   root: str,
   data_dir: str,
   prune: bool,
+  num_processes: int = 1,
 ) -> list[str]:
   """Makes what targets need and is missing; returns what could not be made."""
   plans = runs.plans(targets, scale)
   names = runs.expand(targets)
   if 'figure1' in names:
     sample_images.take(scale, root, data_dir)
-  failures = train(plans, scale, root, data_dir, prune)
+
+  failures = train(
+    {plan.key: plan.at(root, data_dir) for plan in plans},
+    root,
+    num_processes,
+    keeper(scale, root, prune),
+  )
   compare(comparisons.wanted(names, scale), scale, root, data_dir, prune)
   return failures
 
 
-def train(
-  plans: Sequence[runs.Plan],
-  scale: scales.Scale,
-  root: str,
-  data_dir: str,
-  prune: bool,
-) -> list[str]:
-  """Makes the runs that are not there; returns what could not be made."""
-  for dataset in {plan.experiment.data.dataset for plan in plans}:
-    prepared_lib.open_dataset(data_dir, dataset)  # Refuses at once, not later.
-  failures = []
-  for number, plan in enumerate(plans, start=1):
-    run_dir = os.path.join(root, plan.key)
-    if not runs.finished(root, plan.key):
-      print(f'== Run {number} of {len(plans)}: {plan.key}', flush=True)
-      try:
-        launch.run(plan.at(root, data_dir), run_dir)
-      except (errors.InputError, errors.RunError) as error:
-        print(f'{plan.key}: {error}', flush=True)
-        failures.append(f'{plan.key}: {error}')
-      _forget()
-    found = results.read(root, plan.key)
+def keeper(
+  scale: scales.Scale, root: str, prune: bool
+) -> Callable[[str], None]:
+  """What `train` does with a run of the paper that is made: for figures."""
+
+  def keep(key):
+    found = results.read(root, key)
     if isinstance(found, results.Result):
       _keep_first_layer(found)
       if prune:
-        _prune(scale, root, plan.key)
+        _prune(scale, root, key)
+
+  return keep
+
+
+def train(
+  planned: Mapping[str, config.Experiment],
+  root: str,
+  num_processes: int = 1,
+  keep: Callable[[str], None] = lambda key: None,
+) -> list[str]:
+  """Makes the runs that are not there; returns what could not be made.
+
+  Args:
+    planned: Folder below `root` -> run. One whose pretrained weights are
+      another's folder waits for it.
+    root: Folder of the study.
+    num_processes: Runs at a time; 1 is in this process.
+    keep: Called with the key of each run that is there, or made.
+
+  Raises:
+    InputError: A data set was never prepared.
+  """
+  for experiment in planned.values():  # Refuses at once, not later.
+    _open(experiment.runtime.data_dir, experiment.data.dataset)
+  missing = [key for key in planned if not runs.finished(root, key)]
+  for key in planned.keys() - set(missing):
+    keep(key)
+  failures, made = [], len(planned) - len(missing)
+  pool = contextlib.nullcontext()
+  if num_processes > 1 and len(missing) > 1:
+    pool = side_by_side.processes(num_processes)
+  with pool as pool:
+    for keys in _in_order(missing, planned, root):
+      calls = [(planned[key], os.path.join(root, key)) for key in keys]
+      for number, wrong in side_by_side.each(pool, calls):
+        made += not wrong
+        state = wrong or f'finished, {made} of {len(planned)}'
+        print(f'== {keys[number]}: {state}', flush=True)
+        keep(keys[number])
+        if wrong:
+          failures.append(f'{keys[number]}: {wrong}')
   return failures
 
 
+_open = functools.cache(prepared_lib.open_dataset)
+
+
+def _in_order(keys, planned, root):
+  """Those that others take weights from, then the others."""
+  sources = {planned[key].init.pretrained for key in keys}
+  first = [key for key in keys if os.path.join(root, key) in sources]
+  return first, [key for key in keys if key not in first]
+
+
 def _forget():
-  keras.backend.clear_session()
+  keras.utils.clear_session()
   gc.collect()
 
 

@@ -11,6 +11,22 @@ from absl import logging
 
 from transfusion_tf import errors
 
+
+def _packages_before_binaries() -> None:
+  """Makes `import svcca` find the package, not the binary of its name.
+
+  A script's folder comes first on Python's path.
+  """
+  here = os.path.dirname(os.path.abspath(__file__))
+  path = list(sys.path)
+  sys.path[:] = [p for p in path if os.path.abspath(p or '.') != here]
+  import svcca  # noqa: F401
+
+  sys.path[:] = path
+
+
+_packages_before_binaries()
+
 USAGE_EXIT_CODE = 2
 _INTERRUPT_EXIT_CODE = 130  # 128 + SIGINT, as shells have it.
 

@@ -25,12 +25,21 @@ _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Prepared data sets.')
 _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
 _LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
 _DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
+_NUM_PROCESSES = flags.DEFINE_integer(
+  'num_processes',
+  0,
+  'Runs at a time; 0: one a core at scale=demo, whose networks are small, '
+  'else 1.',
+  lower_bound=0,
+)
 _PRUNE = flags.DEFINE_bool(
   'prune',
   None,
   'Delete the checkpoints that no figure needs any more (default: at '
   'scale=demo).',
 )
+
+_MOST = 8  # Processes unless asked for: each takes 1 to 2 GiB of memory.
 
 
 def main(_) -> None:
@@ -102,7 +111,15 @@ def _carry_out(scale, root):
   # The quickstart's four runs are small, the paper's dear: both stay whole.
   whole = _TARGET.value == [runs.QUICKSTART] or scale.name == 'paper'
   prune = not whole if _PRUNE.value is None else _PRUNE.value
-  return carry_out.run(_TARGET.value, scale, root, _DATA_DIR.value, prune)
+  cores = 1 if scale.name == 'paper' else min(os.cpu_count() or 1, _MOST)
+  return carry_out.run(
+    _TARGET.value,
+    scale,
+    root,
+    _DATA_DIR.value,
+    prune,
+    _NUM_PROCESSES.value or cores,
+  )
 
 
 def _publish(plans, scale, root):

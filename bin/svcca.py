@@ -7,46 +7,41 @@ every figure stands the noise floor: what unrelated networks would show.
 """
 
 import dataclasses
-import importlib
 import json
 import os
-import sys
 
 from absl import flags
 
 import cli
 from transfusion_tf import errors
 
-
-def _define_flags() -> None:
-  flags.DEFINE_string(
-    'a',
-    None,
-    'RUN or RUN@CHECKPOINT (final, best, init or a step), or a folder of '
-    'activations.',
-  )
-  flags.DEFINE_string('b', None, 'What to compare it with.')
-  flags.DEFINE_list(
-    'layers', [], 'Stages or layers (default: all stages but the head).'
-  )
-  flags.DEFINE_integer('num_patches', 20_000, 'p, of each layer.')
-  flags.DEFINE_integer('num_channels', 64, 'd, of each layer.')
-  flags.DEFINE_integer('repeats', 5, 'Samples of channels and images.')
-  flags.DEFINE_integer(
-    'num_images', 0, 'n; 0: the fewest that hold p patches.', lower_bound=0
-  )
-  flags.DEFINE_float(
-    'svd_variance', None, "Share that SVCCA's SVD step keeps.", 0, 1
-  )
-  flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
-  flags.DEFINE_string('split', 'test', "Split of the runs' data set.")
-  flags.DEFINE_string(
-    'data_dir', None, 'Where the data lie, if not where they were in training.'
-  )
-  flags.DEFINE_string(
-    'output', 'svcca.json', 'File to write: per layer, all there is to know.'
-  )
-  flags.mark_flags_as_required(['a', 'b'])
+flags.DEFINE_string(
+  'a',
+  None,
+  'RUN or RUN@CHECKPOINT (final, best, init or a step), or a folder of '
+  'activations.',
+)
+flags.DEFINE_string('b', None, 'What to compare it with.')
+flags.DEFINE_list(
+  'layers', [], 'Stages or layers (default: all stages but the head).'
+)
+flags.DEFINE_integer('num_patches', 20_000, 'p, of each layer.')
+flags.DEFINE_integer('num_channels', 64, 'd, of each layer.')
+flags.DEFINE_integer('repeats', 5, 'Samples of channels and images.')
+flags.DEFINE_integer(
+  'num_images', 0, 'n; 0: the fewest that hold p patches.', lower_bound=0
+)
+flags.DEFINE_float(
+  'svd_variance', None, "Share that SVCCA's SVD step keeps.", 0, 1
+)
+flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
+flags.DEFINE_string('split', 'test', "Split of the runs' data set.")
+flags.DEFINE_string(
+  'data_dir', None, 'Where the data lie, if not where they were in training.'
+)
+flags.DEFINE_string(
+  'output', 'svcca.json', 'File to write: per layer, all there is to know.'
+)
 
 
 def main(_) -> None:
@@ -113,20 +108,6 @@ def _write(values, sample, options, result):
   os.replace(partial, values.output)
 
 
-def _step_aside() -> None:
-  """Lets `import svcca` find the package.
-
-  A script's folder comes first on Python's path: without this, whatever
-  imports the package from a binary would get this file.
-  """
-  here = os.path.dirname(os.path.abspath(__file__))
-  sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
-  del sys.modules[__name__]
-  importlib.import_module(__name__)
-
-
 if __name__ == '__main__':
-  _define_flags()
+  flags.mark_flags_as_required(['a', 'b'])
   cli.run(main)
-else:
-  _step_aside()

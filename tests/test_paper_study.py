@@ -44,9 +44,9 @@ def carried_out(data_dir, tmp_path_factory):
   broken = runs.plan(
     SCALE, dataclasses.replace(GROUP, start=starts.TRANSFER)
   )  # Its pretraining is not there.
-  failures = carry_out.train(
-    [*plans, broken], SCALE, root, str(data_dir), prune=True
-  )
+  planned = {p.key: p.at(root, str(data_dir)) for p in (*plans, broken)}
+  keep = carry_out.keeper(SCALE, root, prune=True)
+  failures = carry_out.train(planned, root, 2, keep)
   carry_out.compare(PAIR, SCALE, root, str(data_dir), prune=False)
   return root, plans, failures
 
@@ -85,7 +85,9 @@ def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
     path = results.similarity_path(root, comparison.key)
     if not results.os.path.exists(path):
       carry_out._write(root, comparison, {'refused': 'not wanted here'})
-  assert carry_out.train(plans, SCALE, root, str(data_dir), prune=True) == []
+  planned = {plan.key: plan.at(root, str(data_dir)) for plan in plans}
+  keep = carry_out.keeper(SCALE, root, prune=True)
+  assert carry_out.train(planned, root, keep=keep) == []
   assert not carry_out._has_weights(root, plans[0].key)
   after = results.read(root, plans[0].key).conv1
   assert before.keys() == after.keys() == {'before', 'after'}
