@@ -28,6 +28,7 @@ _REQUIRED = [
 _EXTRAS = {
   'beam': ['apache-beam[gcp]>=2.70'],  # Preparing data on a cluster.
   'dicom': ['pydicom>=3.0'],  # DICOM files in image tables.
+  'profile': ['tensorboard-plugin-profile>=2.19'],  # Shows train --profile.
 }
 _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
@@ -56,7 +57,9 @@ setuptools.setup(
     'svcca',
   ],
   package_dir={'svcca': 'third_party/svcca'},
-  package_data={'transfusion_tf': ['**/*.html', '**/*.json', '**/*.csv']},
+  package_data={
+    'transfusion_tf': ['**/*.html', '**/*.json', '**/*.csv', '**/*.md']
+  },
   install_requires=_REQUIRED,
   extras_require=_EXTRAS,
 )

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-import contextlib
 import functools
 import gc
 import json
@@ -93,19 +92,15 @@ def train(
   for key in planned.keys() - set(missing):
     keep(key)
   failures, made = [], len(planned) - len(missing)
-  pool = contextlib.nullcontext()
-  if num_processes > 1 and len(missing) > 1:
-    pool = side_by_side.processes(num_processes)
-  with pool as pool:
-    for keys in _in_order(missing, planned, root):
-      calls = [(planned[key], os.path.join(root, key)) for key in keys]
-      for number, wrong in side_by_side.each(pool, calls):
-        made += not wrong
-        state = wrong or f'finished, {made} of {len(planned)}'
-        print(f'== {keys[number]}: {state}', flush=True)
-        keep(keys[number])
-        if wrong:
-          failures.append(f'{keys[number]}: {wrong}')
+  for keys in _in_order(missing, planned, root):
+    calls = [(planned[key], os.path.join(root, key)) for key in keys]
+    for number, wrong in side_by_side.each(calls, num_processes):
+      made += not wrong
+      state = wrong or f'finished, {made} of {len(planned)}'
+      print(f'== {keys[number]}: {state}', flush=True)
+      keep(keys[number])
+      if wrong:
+        failures.append(f'{keys[number]}: {wrong}')
   return failures
 
 

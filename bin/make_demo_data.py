@@ -35,6 +35,13 @@ _NUM_PATIENTS = flags.DEFINE_integer(
 _NUM_NATURAL = flags.DEFINE_integer(
   'num_natural', 1600, 'Images in the natural set.', lower_bound=16
 )
+_LESION_SIZE = flags.DEFINE_float(
+  'lesion_size',
+  1.0,
+  'Of the lesions in fundus photographs, as a multiple: 3 shows them at 32 '
+  'pixels.',
+  lower_bound=0.1,
+)
 _SETS = flags.DEFINE_multi_enum(
   'set', list(_ALL_SETS), list(_ALL_SETS), 'Which sets; may be repeated.'
 )
@@ -52,7 +59,11 @@ def main(_) -> None:
   patients = dict(num_patients=_NUM_PATIENTS.value)
   images = dict(num_images=_NUM_NATURAL.value)
   jobs = {
-    'retina': ('retina', retina.write, patients),
+    'retina': (
+      'retina',
+      retina.write,
+      patients | dict(lesion_size=_LESION_SIZE.value),
+    ),
     'chexpert': ('chexpert/CheXpert-v1.0-small', chexpert.write, patients),
     'natural': ('natural', natural.write, images),
   }

@@ -1,68 +1,92 @@
 """Runs of a study, several at a time, each in a process of its own.
 
 Small networks leave most of a core idle: two runs at once are nearly twice as
-fast. TensorFlow is imported by the processes alone.
+fast. A run's process takes its memory with it, and if it is killed, only that
+run is lost. TensorFlow is imported once, by a process that forks the others.
 """
 
 from collections.abc import Iterator
 from collections.abc import Sequence
 import concurrent.futures
-import contextlib
 import multiprocessing
 import os
 import signal
 import threading
 import time
 
-import cli
 from transfusion_tf import config
 from transfusion_tf import errors
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-
-
-@contextlib.contextmanager
-def processes(count: int) -> Iterator[concurrent.futures.Executor]:
-  """A pool of `count` processes that end when this one does, however it does.
-
-  Each uses its share of the cores.
-  """
-  threads = max(1, (os.cpu_count() or 1) // count)
-  pool = concurrent.futures.ProcessPoolExecutor(
-    count,
-    multiprocessing.get_context('spawn'),
-    initializer=_begin,
-    initargs=(os.getpid(), threads),
-  )
-  try:
-    yield pool
-    pool.shutdown()
-  finally:
-    pool.shutdown(wait=False, cancel_futures=True)
+# What a run's process imports; nothing of it is run before the fork.
+_PRELOADED = ['cli', 'transfusion_tf.launch']
 
 
 def each(
-  pool: concurrent.futures.Executor | None,
-  runs: Sequence[tuple[config.Experiment, str]],
+  runs: Sequence[tuple[config.Experiment, str]], num_processes: int = 1
 ) -> Iterator[tuple[int, str]]:
   """Trains or continues runs, each an experiment and its folder.
 
   Args:
-    pool: What `processes` gave; None is one after another in this process.
     runs: The runs.
+    num_processes: So many at a time, each with its share of the cores; 1 is
+      one after another in this process.
 
   Yields:
     As they end: number of the run, and what was wrong with it, or nothing.
   """
-  if pool is None:
+  if num_processes == 1:
     for number, run in enumerate(runs):
       yield number, _carry_out(*run)
     return
-  started = {
-    pool.submit(_carry_out, *run): number for number, run in enumerate(runs)
-  }
-  for done in concurrent.futures.as_completed(started):
-    yield started[done], done.result()
+  context = multiprocessing.get_context('forkserver')
+  context.set_forkserver_preload(_PRELOADED)
+  threads = max(1, (os.cpu_count() or 1) // num_processes)
+  # A thread waits for each process.
+  pool = concurrent.futures.ThreadPoolExecutor(num_processes)
+  try:
+    started = {
+      pool.submit(_in_a_process, context, threads, *run): number
+      for number, run in enumerate(runs)
+    }
+    for done in concurrent.futures.as_completed(started):
+      yield started[done], done.result()
+  finally:
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in multiprocessing.active_children():
+      process.kill()
+
+
+def _in_a_process(context, threads, experiment, run_dir):
+  receiver, sender = context.Pipe(duplex=False)
+  process = context.Process(
+    target=_work, args=(sender, threads, experiment, run_dir), daemon=True
+  )
+  process.start()
+  sender.close()
+  try:
+    wrong = receiver.recv()
+  except EOFError:
+    process.join()
+    wrong = f'its process ended with code {process.exitcode}'
+  process.join()
+  return wrong
+
+
+def _work(sender, threads, experiment, run_dir):
+  signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+  threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+  import tensorflow as tf
+
+  tf.config.threading.set_intra_op_parallelism_threads(threads)
+  sender.send(_carry_out(experiment, run_dir))
+
+
+def _end_with(parent):
+  """A run that nobody waits for would hold the lock of its folder."""
+  while os.getppid() == parent:
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+  os._exit(1)
 
 
 def _carry_out(experiment, run_dir):
@@ -77,19 +101,3 @@ def _carry_out(experiment, run_dir):
   finally:
     keras.utils.clear_session()
   return ''
-
-
-def _begin(parent, num_threads):
-  signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-  threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-  cli.import_tensorflow()
-  import tensorflow as tf
-
-  tf.config.threading.set_intra_op_parallelism_threads(num_threads)
-
-
-def _end_with(parent):
-  """A run that nobody waits for would hold the lock of its folder."""
-  while os.getppid() == parent:
-    time.sleep(_SECONDS_BETWEEN_LOOKS)
-  os._exit(1)

@@ -67,6 +67,8 @@ flags.DEFINE_integer('steps_per_call', None, '0: about a second of them.', 0)
 flags.DEFINE_integer('eval_batch_size', None, 'Of each device.', 1)
 flags.DEFINE_integer('checkpoint_every', None, 'Steps; 0: eval_every.', 0)
 flags.DEFINE_integer('keep_checkpoints', None, 'Besides first and best.', 1)
+flags.DEFINE_bool('pictures', None, 'On TensorBoard, of patients too.')
+flags.DEFINE_integer('profile', None, 'Steps to trace for TensorBoard.', 0)
 
 
 def _experiment() -> config.Experiment:

@@ -42,6 +42,8 @@ FIELDS = {
   'eval_batch_size': 'runtime.eval_batch_size',
   'checkpoint_every': 'runtime.checkpoint_every',
   'keep_checkpoints': 'runtime.keep_checkpoints',
+  'pictures': 'runtime.pictures',
+  'profile': 'runtime.profile',
 }
 
 

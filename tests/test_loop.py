@@ -56,7 +56,9 @@ def test_checkpoints_never_fill_the_disk(tmp_path, keep):
   """Step 0, the best and the last `keep` stay, at all times."""
   parts = tiny_training.Parts(tmp_path)
   seen = []
-  schedule = _schedule(total=12, eval_every=1, keep_checkpoints=keep)
+  schedule = _schedule(
+    total=12, eval_every=1, checkpoint_every=1, keep_checkpoints=keep
+  )
   scores = _scores(0, 1, 2, 9, *range(4, 0, -1), *range(5))
   parts.loop(
     tmp_path,

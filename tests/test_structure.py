@@ -30,7 +30,21 @@ _MAY_IMPORT = {
   'analysis': {'models'},
   'run_folder': {'config', 'train'},
   'experiment': {'config', 'input', 'models', 'run_folder', 'tasks', 'train'},
+  'pictures': {'analysis', 'tasks'},
+  'board': {
+    'config',
+    'experiment',
+    'input',
+    'pictures',
+    'run_folder',
+    'train',
+  },
   'paper': {'analysis', 'config', 'init', 'run_folder', 'train'},
+  'raw': {'input'},
+  'export': {
+    *('analysis', 'config', 'experiment', 'input', 'launch', 'models'),
+    *('raw', 'run_folder', 'tasks'),
+  },
 }
 _BASE = {'errors', 'files'}
 

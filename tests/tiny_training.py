@@ -17,7 +17,14 @@ BATCH = 8
 class Parts:
   """Model, optimizer, stepper and checkpoints; weights differ by `seed`."""
 
-  def __init__(self, directory, seed=0, learning_rate=0.01):
+  def __init__(
+    self,
+    directory,
+    seed=0,
+    learning_rate=0.01,
+    prepare=lambda batch: batch['x'],
+    clock=True,
+  ):
     keras.utils.set_random_seed(seed)
     self.strategy = tf.distribute.get_strategy()
     self.model = keras.Sequential(
@@ -36,11 +43,12 @@ class Parts:
       self.strategy,
       self.model,
       optimizer,
-      lambda batch: batch['x'],
+      prepare,
       lambda logits, targets, mask: tf.reduce_mean(
         mask * (logits - targets) ** 2, axis=-1
       ),
       BATCH,
+      clock=clock,
     )
     self.checkpoints = checkpoint.Checkpoints(
       str(directory), self.model, optimizer, self.stepper.counters

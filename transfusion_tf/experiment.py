@@ -63,6 +63,11 @@ class Run:
     images = preprocess.evaluate(images, data.image_size)
     return preprocess.normalize(images, data.normalization)
 
+  def probabilities(self, images: 'tf.Tensor') -> 'tf.Tensor':
+    """uint8 [B, S, S, 3] -> float32 [B, K], as evaluation has them."""
+    logits = self.model(self.prepare_evaluation(images), training=False)
+    return self.task.probabilities(tf.cast(logits, tf.float32))
+
   def predictor(
     self, on_batch: Callable[[], None] = lambda: None
   ) -> Callable[[str], np.ndarray]:
@@ -72,11 +77,9 @@ class Run:
       on_batch: Called after each batch.
     """
 
-    def forward(images):
-      logits = self.model(self.prepare_evaluation(images), training=False)
-      return self.task.probabilities(tf.cast(logits, tf.float32))
-
-    evaluator = evaluation.Evaluator(self.strategy, forward, on_batch)
+    evaluator = evaluation.Evaluator(
+      self.strategy, self.probabilities, on_batch
+    )
     batches = functools.cache(self._evaluation_batches)
     return lambda split: evaluator(
       batches(split), self.source.prepared.num_examples(split)
@@ -129,11 +132,14 @@ class Run:
     self, split: str, probabilities: np.ndarray
   ) -> dict[str, metrics.Metric]:
     """The task's metrics of what `probabilities` returned."""
+    return self.task.metrics(probabilities, self.labels(split))
+
+  def labels(self, split: str) -> dict:
+    """Feature key -> [N]: those that `split` is scored against."""
     index = self.source.prepared.index(split)
-    labels = index.labels
     if self.experiment.data.shuffle_labels and split != prepared_lib.TEST:
-      labels = order.shuffled_labels(index, self.source.seed)
-    return self.task.metrics(probabilities, labels)
+      return order.shuffled_labels(index, self.source.seed)
+    return index.labels
 
 
 def build(experiment: config.Experiment) -> Run:

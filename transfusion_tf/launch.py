@@ -67,6 +67,7 @@ def _sit(built, run_dir, workers):
   with trainer.watch, pipeline.naming_bad_images(built.source):
     stopped_early = trainer.loop.run()
     scores, result = _judge(built, run_dir, trainer.predict)
+  trainer.board.end(result['judged_step'], result['test'])
   result |= {
     'stopped_early': stopped_early,
     'seconds': round(time.monotonic() - began, 1),

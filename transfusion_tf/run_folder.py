@@ -4,7 +4,7 @@ config.json      the `config.Experiment`
 init.json        what happened to every weight before step 0
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row an evaluation (`train.history`)
-tensorboard/     the same, for TensorBoard
+tensorboard/     the same with pictures, for TensorBoard (`board`)
 test_scores.csv  probabilities of every test image
 result.json      written last: a run that has it is finished
 """

@@ -93,12 +93,13 @@ class Grades(_Sigmoids):
       )
     }
 
-  def scores(self, probabilities: np.ndarray) -> np.ndarray:
+  def scores(self, probabilities: 'np.ndarray | tf.Tensor'):
     """How referable an image looks: [N, K] -> [N], in [0, 1]."""
     if self.cumulative:
       return probabilities[:, self.referable_from]
-    upper = probabilities[:, self.referable_from :].sum(axis=1)
-    return upper / np.maximum(probabilities.sum(axis=1), 1e-12)
+    # Sums of columns, which arrays and tensors both have.
+    columns = [probabilities[:, k] for k in range(len(self.names))]
+    return sum(columns[self.referable_from :]) / (sum(columns) + 1e-12)
 
 
 # States of a finding in a prepared set.

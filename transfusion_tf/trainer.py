@@ -4,6 +4,7 @@ import os
 
 import tensorflow as tf
 
+from transfusion_tf import board as board_lib
 from transfusion_tf import config
 from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import run_folder
@@ -15,10 +16,10 @@ from transfusion_tf.train import history
 from transfusion_tf.train import loop
 from transfusion_tf.train import optimizers
 from transfusion_tf.train import preemption
+from transfusion_tf.train import profile
 from transfusion_tf.train import progress
 from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import strategy as strategy_lib
-from transfusion_tf.train import summaries
 from transfusion_tf.train import workers as workers_lib
 
 
@@ -28,6 +29,7 @@ class Trainer:
   Attributes:
     watch: To be entered; then SIGTERM saves and leaves.
     predict: A function: split -> probabilities of the model as it is now.
+    board: Its TensorBoard.
     loop: What trains.
   """
 
@@ -57,6 +59,10 @@ class Trainer:
     )
     self.watch = preemption.Watch(built.strategy, self._save)
     self.predict = built.predictor(self.watch.check)
+    self._schedule = _schedule(built.experiment, self._num_examples)
+    self.board = board_lib.Board(
+      built, run_dir, self._schedule.total, workers.is_chief
+    )
     self.loop = self._make_loop()
 
   def _save(self):
@@ -68,8 +74,12 @@ class Trainer:
 
   def _validate(self):
     split = prepared.VALIDATION
-    found = self._built.metrics(split, self.predict(split))
+    self._probabilities = self.predict(split)
+    found = self._built.metrics(split, self._probabilities)
     return {name: metric.value() for name, metric in found.items()}
+
+  def _show(self, row, pace):
+    self.board.row(row, pace, self._probabilities)
 
   def _make_stepper(self):
     built, experiment = self._built, self._built.experiment
@@ -92,22 +102,31 @@ class Trainer:
       train.batch_size,
       experiment.optimizer.weight_decay,
       compute.wants_xla(strategy, experiment),
+      clock=not train.deterministic,
     )
 
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir
     writes = self._workers.is_chief
-    board = summaries.Summaries(
-      os.path.join(run_dir, run_folder.TENSORBOARD), writes
-    )
     return loop.Loop(
       self._stepper,
       self._checkpoints,
       history.History(
         os.path.join(run_dir, run_folder.METRICS), built.task.headline, writes
       ),
-      _schedule(built.experiment, self._num_examples),
-      loop.Hooks(self._batches, self._validate, board.row, self.watch.check),
+      self._schedule,
+      loop.Hooks(
+        self._batches,
+        self._validate,
+        self._show,
+        self.board.begin,
+        self.watch.check,
+        profile.Profile(
+          os.path.join(run_dir, run_folder.TENSORBOARD),
+          built.experiment.runtime.profile,
+          writes,
+        ),
+      ),
       progress.Progress(
         title(built.experiment), built.experiment.train.batch_size, writes
       ),

@@ -21,7 +21,11 @@ _DISC = (0.5004, 0.4996, 0.489)
 
 
 def photograph(
-  size: int, eye: str, grade: int, patient_seed: list[int]
+  size: int,
+  eye: str,
+  grade: int,
+  patient_seed: list[int],
+  lesion_size: float = 1.0,
 ) -> np.ndarray:
   """A photograph of one eye.
 
@@ -30,6 +34,7 @@ def photograph(
     eye: `left` or `right`.
     grade: 0 to 4; decides the lesions and nothing else.
     patient_seed: Seeds what both eyes share.
+    lesion_size: As a multiple.
 
   Returns:
     [size, 1.25 size, 3] uint8, black around the disc of the fundus.
@@ -41,7 +46,7 @@ def photograph(
   if eye == 'right':
     tissue = np.ascontiguousarray(tissue[:, ::-1])
   lesions.paint_harmless(tissue, own)
-  lesions.paint(tissue, grade, lesion)
+  lesions.paint(tissue, grade, lesion, lesion_size)
   return _frame(_expose(tissue, patient, own), size, own)
 
 

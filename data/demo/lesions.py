@@ -26,7 +26,9 @@ _PIGMENT = np.array([0.72, 0.52, 0.55], np.float32)
 _DRUSE = np.array([1.05, 1.3, 1.3], np.float32)
 
 
-def paint(tissue: np.ndarray, grade: int, rng: np.random.Generator) -> None:
+def paint(
+  tissue: np.ndarray, grade: int, rng: np.random.Generator, size: float = 1.0
+) -> None:
   """Paints the lesions of an eye of `grade` onto `tissue`, in place.
 
   Args:
@@ -34,6 +36,7 @@ def paint(tissue: np.ndarray, grade: int, rng: np.random.Generator) -> None:
     grade: 0 to 4.
     rng: Of the lesions alone, so that the rest of the picture does not depend
       on the grade.
+    size: Of the lesions, as a multiple; for pictures that are very small.
   """
   for kind, counts in (
     (_haemorrhage, _HAEMORRHAGES),
@@ -43,9 +46,9 @@ def paint(tissue: np.ndarray, grade: int, rng: np.random.Generator) -> None:
   ):
     fewest, most = counts[grade]
     for _ in range(rng.integers(fewest, most + 1)):
-      kind(tissue, _somewhere(rng), rng)
+      kind(tissue, _somewhere(rng), rng, size)
   if grade == 4 and rng.random() < 0.5:
-    _preretinal_haemorrhage(tissue, _somewhere(rng), rng)
+    _preretinal_haemorrhage(tissue, _somewhere(rng), rng, size)
 
 
 def paint_harmless(tissue: np.ndarray, rng: np.random.Generator) -> None:
@@ -83,24 +86,27 @@ def _blot(tissue, centre, radius, tint, rng, softness, lighten=False):
   tissue[rows, columns] += opacity * coverage * (full - beneath)
 
 
-def _microaneurysm(tissue, centre, rng):
-  _blot(tissue, centre, rng.uniform(0.016, 0.022), _BLOOD, rng, softness=0.5)
+def _microaneurysm(tissue, centre, rng, size):
+  radius = size * rng.uniform(0.016, 0.022)
+  _blot(tissue, centre, radius, _BLOOD, rng, softness=0.5)
 
 
-def _haemorrhage(tissue, centre, rng):
-  _blot(tissue, centre, rng.uniform(0.02, 0.05), _BLOOD, rng, softness=0.4)
+def _haemorrhage(tissue, centre, rng, size):
+  radius = size * rng.uniform(0.02, 0.05)
+  _blot(tissue, centre, radius, _BLOOD, rng, softness=0.4)
 
 
-def _preretinal_haemorrhage(tissue, centre, rng):
-  _blot(tissue, centre, rng.uniform(0.12, 0.2), _BLOOD, rng, softness=0.2)
+def _preretinal_haemorrhage(tissue, centre, rng, size):
+  radius = size * rng.uniform(0.12, 0.2)
+  _blot(tissue, centre, radius, _BLOOD, rng, softness=0.2)
 
 
-def _exudate_cluster(tissue, centre, rng):
+def _exudate_cluster(tissue, centre, rng, size):
   for offset in rng.normal(scale=0.06, size=(rng.integers(3, 9), 2)):
     _blot(
       tissue,
       tuple(centre + offset),
-      rng.uniform(0.012, 0.03),
+      size * rng.uniform(0.012, 0.03),
       _LIPID,
       rng,
       softness=0.3,
@@ -108,15 +114,17 @@ def _exudate_cluster(tissue, centre, rng):
     )
 
 
-def _new_vessel(tissue, centre, rng):
+def _new_vessel(tissue, centre, rng, size):
   """A tuft of fine, winding vessels: a random walk from one point."""
   x, y = shapes.grid(*tissue.shape[:2])
   for _ in range(rng.integers(3, 6)):
     point, heading = np.array(centre), rng.uniform(0, 2 * np.pi)
     for _ in range(6):
       heading += rng.normal(scale=0.7)
-      tip = point + 0.035 * np.array([np.cos(heading), np.sin(heading)])
-      rows, columns = shapes.window(x, y, tuple(point), 0.08)
-      coverage = shapes.line(x[:, columns], y[rows], point, tip, width=0.014)
+      tip = point + 0.035 * size * np.array([np.cos(heading), np.sin(heading)])
+      rows, columns = shapes.window(x, y, tuple(point), 0.08 * size)
+      coverage = shapes.line(
+        x[:, columns], y[rows], point, tip, width=0.014 * size
+      )
       tissue[rows, columns] *= 1 - 0.6 * coverage[..., None] * (1 - _BLOOD)
       point = tip

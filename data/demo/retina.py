@@ -23,11 +23,15 @@ _TEST_SHARE = 1 / 3  # Of the patients.
 
 
 def write(
-  folder: pathlib.Path, image_size: int, num_patients: int, seed: int
+  folder: pathlib.Path,
+  image_size: int,
+  num_patients: int,
+  seed: int,
+  lesion_size: float = 1.0,
 ) -> None:
   """Writes the set; a patient's pictures depend on the seed alone."""
   jobs = [
-    (folder, image_size, seed, patient)
+    (folder, image_size, seed, lesion_size, patient)
     for patient in range(1, num_patients + 1)
   ]
   rows = {'train': [], 'test': []}
@@ -43,7 +47,7 @@ def write(
 
 
 def _write_patient(job):
-  folder, image_size, seed, patient = job
+  folder, image_size, seed, lesion_size, patient = job
   rng = np.random.default_rng([seed, patient])
   split, extra = 'train', {}
   if rng.random() < _TEST_SHARE:
@@ -53,7 +57,9 @@ def _write_patient(job):
   for eye in ('left', 'right'):
     grade = _grade(severity, rng)
     name = f'{patient}_{eye}'
-    picture = fundus.photograph(image_size, eye, grade, [seed, patient])
+    picture = fundus.photograph(
+      image_size, eye, grade, [seed, patient], lesion_size
+    )
     writing.save_jpeg(picture, folder / split / f'{name}.jpeg')
     rows.append({'image': name, 'level': _graded(grade, rng), **extra})
   return split, rows

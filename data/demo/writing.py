@@ -19,7 +19,7 @@ _JPEG_QUALITY = 92
 def make(
   folder: pathlib.Path,
   write: Callable[..., None],
-  **parameters: int,
+  **parameters: float,
 ) -> bool:
   """Makes `folder` by `write(folder, **parameters)`, unless it is there.
 

@@ -55,6 +55,21 @@ class Prepared:
     self.index = functools.cache(self._read_index)
 
   @property
+  def name(self) -> str:
+    """What TFDS calls the set, whatever its folder is called."""
+    return self._builder.info.name
+
+  @property
+  def config(self) -> str:
+    """Which of several configs it is, e.g. `kaggle_587`; may be empty."""
+    return self._builder.info.config_name or ''
+
+  @property
+  def summary(self) -> dict:
+    """What preparing has counted, if prepare_data.py made the set."""
+    return dict(self._builder.info.metadata or {})
+
+  @property
   def splits(self) -> tuple[str, ...]:
     return tuple(self._builder.info.splits)
 

@@ -79,12 +79,12 @@ PAPER = Scale(
 )
 
 
-def _steps(size: int, steps: int) -> dict[str, Any]:
-  # Ten evaluations a run; the one checkpoint at the end keeps the disk small.
+def _steps(size: int, steps: int, evaluations: int) -> dict[str, Any]:
+  # The one checkpoint at the end keeps the disk small.
   return {
     'data.image_size': size,
     'train.train_steps': steps,
-    'train.eval_every': steps // 10,
+    'train.eval_every': steps // evaluations,
     'runtime.checkpoint_every': steps,
   }
 
@@ -97,13 +97,13 @@ _ONCE += ('figure14', 'figure19', 'figure20', 'pretraining')
 DEMO = Scale(
   name='demo',
   summary='Made-up data in the real layouts: fundus photographs from one real '
-  'photograph with drawn lesions, drawn chest x-rays, crops of sixteen natural '
-  'photographs and textures for ImageNet. Images of 32 px (ResNet-50, '
-  'CBR-LargeW), 40 or 48 px (the other CBR networks) and 80 px '
-  '(Inception-v3), batches of 16, 60 to 160 steps; the numbers of images that '
-  'the paper counts as 5000 to 100 000 are 60 to 300. Figures 12, 13, 14, 17 '
-  'and 18 use CBR-Tiny. It shows that the machinery works, and says nothing '
-  'about medicine.',
+  'photograph with drawn lesions at three times their size (--lesion_size), drawn '
+  'chest x-rays, crops of sixteen natural photographs and textures for '
+  'ImageNet. Images of 32 px (80 px for Inception-v3, which takes no less than '
+  '75); 40 to 80 steps of 16 images, for ResNet-50 60 of 32; the numbers of '
+  'images that the paper counts as 5000 to 100 000 are 60 to 300. Figures 12, '
+  '13, 14, 17 and 18 use CBR-Tiny. It shows that the machinery works, and says '
+  'nothing about medicine.',
   recipes={
     'retina': 'demo_retina',
     'chexpert': 'demo_chexpert',
@@ -118,14 +118,19 @@ DEMO = Scale(
   },
   probe='cbr_tiny',
   fixed={'figure12': ('cbr_tiny',), 'figure13': ('cbr_tiny',)},
-  changes={'train.patience': 0, 'runtime.keep_checkpoints': 1},
+  changes={
+    'train.patience': 0,
+    'runtime.keep_checkpoints': 1,
+    'runtime.pictures': False,
+  },
   of_model={
-    'resnet50': _steps(32, 80),
-    'inception_v3': _steps(80, 60),
-    'cbr_large_t': _steps(40, 120),
-    'cbr_large_w': _steps(32, 100),
-    'cbr_small': _steps(48, 160),
-    'cbr_tiny': _steps(48, 160),
+    # Batch norm of a 1x1 map wants more than 16 images.
+    'resnet50': _steps(32, 60, 5) | {'train.batch_size': 32},
+    'inception_v3': _steps(80, 40, 4),
+    'cbr_large_t': _steps(32, 60, 10),
+    'cbr_large_w': _steps(32, 40, 10),
+    'cbr_small': _steps(32, 80, 10),
+    'cbr_tiny': _steps(32, 80, 10),
   },
 )
 
@@ -133,14 +138,16 @@ DEMO = Scale(
 QUICK = dataclasses.replace(
   DEMO,
   name='demo --quick',
-  summary=DEMO.summary.replace('60 to 160 steps', '10 to 40 steps')
-  + ' All CBR networks have 32 px. Mostly one repeat: no spread is known, and '
-  'hardly a claim can be told.',
+  summary=DEMO.summary.replace(
+    '40 to 80 steps of 16 images, for ResNet-50 60 of 32',
+    '40 steps of 16 images, for the two large networks 8',
+  )
+  + ' Mostly one repeat: no spread is known, and hardly a claim can be told.',
   seeds={'default': 1, 'table5': 2},  # Table 5 compares two seeds.
   of_model={
-    'resnet50': _steps(32, 10),
-    'inception_v3': _steps(80, 10),
-    **{model: _steps(32, 40) for model in _CBR},
+    'resnet50': _steps(32, 8, 2),
+    'inception_v3': _steps(80, 8, 2),
+    **{model: _steps(32, 40, 4) for model in _CBR},
   },
 )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+import contextlib
 import dataclasses
 import math
 import time
@@ -11,6 +12,7 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history as history_lib
+from transfusion_tf.train import profile as profile_lib
 from transfusion_tf.train import progress as progress_lib
 from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import workers as workers_lib
@@ -39,6 +41,9 @@ class Schedule:
   def evaluates(self, step: int) -> bool:
     return step % self.eval_every == 0 or step >= self.total
 
+  def saves(self, step: int) -> bool:
+    return step % self.checkpoint_every == 0 or step >= self.total
+
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
@@ -47,14 +52,22 @@ class Hooks:
   Attributes:
     batches: Start step -> iterable of distributed batches.
     validate: The validation metrics of the model as it is now.
-    on_row: Called with each row of metrics.jsonl and the rate in images/s.
+    on_row: Called with each row of metrics.jsonl and the pace of the steps
+      before it, if there were any in this sitting.
+    on_begin: Called with the step from which the run goes on; None if it
+      begins.
     on_call: Called after each call of the compiled steps.
+    profile: Decides which calls are traced.
   """
 
   batches: Callable[[int], Iterable]
   validate: Callable[[], dict[str, float]]
-  on_row: Callable[[history_lib.Row, float], None]
+  on_row: Callable[[history_lib.Row, progress_lib.Pace | None], None]
+  on_begin: Callable[[int | None], None] = lambda _: None
   on_call: Callable[[], None] = lambda: None
+  profile: profile_lib.Profile = dataclasses.field(
+    default_factory=profile_lib.Profile
+  )
 
 
 class Loop:
@@ -82,57 +95,71 @@ class Loop:
 
   def run(self) -> bool:
     """Starts or continues; returns whether it stopped before the schedule."""
-    stepper, schedule = self._stepper, self._schedule
-    self._start()
-    batches = None
-    while not (early := self._is_over()) and stepper.step < schedule.total:
-      if batches is None:
-        batches = iter(self._hooks.batches(stepper.step))
-      rate = self._advance(batches, schedule.next_stop(stepper.step))
-      if schedule.evaluates(stepper.step):
-        self._evaluate(rate)
-      self._save()
+    with contextlib.closing(self._hooks.profile):
+      self._start()
+      early = self._train()
     self._progress.close()
     self._workers.meet()  # All files are written.
-    return early and stepper.step < schedule.total
+    return early and self._stepper.step < self._schedule.total
 
   def _start(self):
     """Restores, and evaluates where the last sitting did not get to it."""
     start = self._checkpoints.restore_newest()
     self._history.truncate(start)
+    self._hooks.on_begin(start)
     self._workers.agree(
       'where to continue', f'step {start}, rows {self._history.rows}'
     )
+    self._hooks.profile.begin(self._stepper.step)
     self._progress.start(self._stepper.step, self._schedule.total)
     if start is not None:
       self._progress.note(f'continuing from step {start}')
     if self._history.has(self._stepper.step):
       self._stepper.drain()
     elif self._schedule.evaluates(self._stepper.step):
-      self._evaluate(rate=0.0)
+      self._evaluate(pace=None)
     self._save()
+
+  def _train(self):
+    """Goes on from where `_start` is; returns whether patience ended it."""
+    stepper, schedule = self._stepper, self._schedule
+    batches = None
+    while not (early := self._is_over()) and stepper.step < schedule.total:
+      if batches is None:
+        batches = iter(self._hooks.batches(stepper.step))
+      pace = self._advance(batches, schedule.next_stop(stepper.step))
+      if schedule.evaluates(stepper.step):
+        self._evaluate(pace)
+      self._save()
+    return early
 
   def _is_over(self):
     patience = self._schedule.patience
     return bool(patience) and self._history.evaluations_since_best >= patience
 
   def _advance(self, batches, target):
-    """Trains up to step `target`; returns images per second."""
-    stepper, first, began = self._stepper, self._stepper.step, time.monotonic()
-    while stepper.step < target:
-      num_steps = min(self._steps_per_call, target - stepper.step)
+    """Trains up to step `target`; returns its pace."""
+    stepper, profile = self._stepper, self._hooks.profile
+    first, began = stepper.step, time.monotonic()
+    waited = stepper.seconds_waited
+    while (step := stepper.step) < target:
+      num_steps = min(self._steps_per_call, target - step)
+      num_steps = profile.limit(step, num_steps)
       called = time.monotonic()
-      stepper(batches, tf.constant(num_steps, tf.int64))
+      with profile.around(step):
+        stepper(batches, tf.constant(num_steps, tf.int64))
       self._progress.update(stepper.step)
       self._refuse_nonsense()
       self._hooks.on_call()
-      self._adapt(time.monotonic() - called)
+      self._adapt(num_steps, time.monotonic() - called)
     seconds = time.monotonic() - began
-    return (target - first) * stepper.batch_size / seconds
+    waited = stepper.seconds_waited - waited
+    images = (target - first) * stepper.batch_size
+    return progress_lib.Pace(images / seconds, waited / seconds)
 
-  def _adapt(self, seconds):
+  def _adapt(self, num_steps, seconds):
     """Makes the calls longer; all workers must make the same number."""
-    if not self._schedule.steps_per_call:
+    if not self._schedule.steps_per_call and num_steps == self._steps_per_call:
       if self._workers.mean(seconds) < _SECONDS_PER_CALL / 2:
         self._steps_per_call *= 2
 
@@ -144,7 +171,7 @@ class Loop:
         '--learning_rate; the last checkpoint before it is kept'
       )
 
-  def _evaluate(self, rate):
+  def _evaluate(self, pace):
     step = self._stepper.step
     try:
       validation = history_lib.finite(self._hooks.validate())
@@ -158,19 +185,20 @@ class Loop:
       'validation': validation,
     }
     self._history.append(row)
-    self._hooks.on_row(row, rate)
-    self._progress.note(_describe(row, self._schedule.total, rate))
+    self._hooks.on_row(row, pace)
+    self._progress.note(_describe(row, self._schedule.total, pace))
 
   def _save(self):
     # After the row is written: a row without its checkpoint is forgotten and
     # comes again, a checkpoint that lacks its row would need evaluating.
-    self._checkpoints.save()
-    best = self._history.best
+    best, step = self._history.best, self._stepper.step
+    if self._schedule.saves(step) or (best and best['step'] == step):
+      self._checkpoints.save()
     recent = self._checkpoints.steps()[-self._schedule.keep_checkpoints :]
     self._checkpoints.prune({0, best['step'] if best else 0, *recent})
 
 
-def _describe(row, total, rate):
+def _describe(row, total, pace):
   parts = [f'step {row["step"]}/{total}']
   if row['loss'] is not None:
     parts.append(f'loss {row["loss"]:.4f}')
@@ -178,6 +206,6 @@ def _describe(row, total, rate):
     f'{name} {math.nan if value is None else value:.4f}'
     for name, value in row['validation'].items()
   ]
-  if rate:
-    parts.append(f'{rate:.0f} images/s')
+  if pace:
+    parts.append(f'{pace.images_per_second:.0f} images/s')
   return ', '.join(parts)

@@ -1,11 +1,26 @@
 """Progress on a terminal as a bar, elsewhere as a plain line now and then."""
 
+import dataclasses
 import sys
 import time
 
 import tqdm
 
 _SECONDS_BETWEEN_LINES = 15.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Pace:
+  """How fast steps were taken.
+
+  Attributes:
+    images_per_second: Over all devices.
+    input_wait_share: Of the time, what the loop stood waiting for a batch, in
+      [0, 1]; each worker's own. NaN where no clock is read.
+  """
+
+  images_per_second: float
+  input_wait_share: float
 
 
 class Progress:

@@ -35,6 +35,7 @@ class Stepper:
     batch_size: int,
     weight_decay: float = 0.0,
     xla: bool = False,
+    clock: bool = True,
   ):
     """Builds no variable of the model's.
 
@@ -47,6 +48,8 @@ class Stepper:
       batch_size: Global; the loss of a step is the sum over it, divided.
       weight_decay: Of all trainable weights but batch norm's and biases.
       xla: Compile forward and backward pass.
+      clock: Time the waiting for batches. TensorFlow refuses to read a clock
+        where op determinism is on.
     """
     self._strategy = strategy
     self._model = model
@@ -55,6 +58,7 @@ class Stepper:
     self._loss = loss
     self.batch_size = batch_size
     self._weight_decay = weight_decay
+    self._clock = clock
     self._scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
     self._statistics = [
@@ -72,6 +76,8 @@ class Stepper:
         'loss_steps': _counter(0, tf.int64),
         'bad_step': _counter(-1, tf.int64),
       }
+      # Says nothing of the training: no part of a checkpoint.
+      self._waited = _counter(0 if clock else float('nan'), tf.float64)
 
   @tf.function(reduce_retracing=True, autograph=False)
   def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:
@@ -80,7 +86,7 @@ class Stepper:
       raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
 
     def take_one(done):
-      losses = self._strategy.run(self._replica_step, (next(batches),))
+      losses = self._strategy.run(self._replica_step, (self._next(batches),))
       self._count(
         self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
       )
@@ -102,6 +108,11 @@ class Stepper:
     """The rate of the next step."""
     return float(self.optimizer.learning_rate)
 
+  @property
+  def seconds_waited(self) -> float:
+    """Of this host, for batches, so far; NaN without a clock."""
+    return float(self._waited.numpy())
+
   def drain(self) -> float:
     """Mean loss of the steps since the last call."""
     total, count = self.counters['loss_sum'], self.counters['loss_steps']
@@ -109,6 +120,25 @@ class Stepper:
     total.assign(0.0)
     count.assign(0)
     return mean
+
+  def _next(self, batches):
+    """The next batch; adds the seconds until it is there to `_waited`.
+
+    Two readings of the host's clock, which no device compiles. An iteration of
+    the loop ends with the loss on the host, and only then the next begins: what
+    is read while the devices compute costs no waiting. Where a loss is known
+    before the weights are updated (GPUs without XLA), this is an upper bound.
+    """
+    if not self._clock:
+      return next(batches)
+    with tf.device('CPU:0'):
+      began = tf.timestamp()
+    with tf.control_dependencies([began]):
+      batch = next(batches)
+    parts = tf.nest.flatten(batch, expand_composites=True)
+    with tf.control_dependencies(parts), tf.device('CPU:0'):
+      self._waited.assign_add(tf.timestamp() - began)
+    return batch
 
   def _replica_step(self, batch):
     loss, gradients = self._gradients(batch)

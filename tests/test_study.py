@@ -1,0 +1,244 @@
+"""A study of one's own images with a model of one's own, and its verdict."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+import pytest
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf.advice import footprint
+from transfusion_tf.advice import plan as plan_lib
+from transfusion_tf.advice import verdict
+from transfusion_tf.paper import results
+from transfusion_tf.paper import statistics
+
+_NETS = """
+import keras
+from keras import layers
+
+def net(num_classes, input_shape):
+  return keras.Sequential([
+    keras.Input(input_shape), layers.Conv2D(8, 3, strides=2),
+    layers.ReLU(), layers.GlobalMaxPooling2D(), layers.Dense(num_classes)])
+"""
+
+
+def _write_images(folder, count, seed):
+  """Grey noise, with a white square where the label is `square`."""
+  rng = np.random.default_rng(seed)
+  rows = []
+  for n in range(count):
+    image = rng.integers(60, 150, (24, 24, 3)).astype(np.uint8)
+    square = bool(rng.integers(2))
+    if square:
+      y, x = rng.integers(2, 16, 2)
+      image[y : y + 5, x : x + 5] = 255
+    Image.fromarray(image).save(folder / f'{n}.png')
+    rows.append(
+      {'file': f'{n}.png', 'shape': 'square' if square else 'plain', 'who': n}
+    )
+  return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope='module')
+def own(tmp_path_factory):
+  """A folder as a user has it: images, a table, a module with a network."""
+  folder = tmp_path_factory.mktemp('own')
+  (folder / 'pictures').mkdir()
+  table = _write_images(folder / 'pictures', 160, seed=0)
+  table.to_csv(folder / 'labels.csv', index=False)
+  (folder / 'nets.py').write_text(_NETS)
+  return folder
+
+
+def _study(folder, binary, *more):
+  return subprocess.run(
+    [
+      sys.executable,
+      binary,
+      '--table=labels.csv',
+      '--images=pictures',
+      '--output_dir=study',
+      '--path_column=file',
+      '--label_columns=shape',
+      '--patient_column=who',
+      '--image_size=24',
+      '--batch_size=8',
+      *more,
+    ],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+  )
+
+
+@pytest.fixture
+def binary(request):
+  return request.config.rootpath / 'bin' / 'study.py'
+
+
+def test_the_study_works_the_first_time_and_again(own, binary):
+  arguments = [
+    '--models=nets:net,cbr_tiny',
+    '--inits=random,transfer',
+    '--pretrained=nets:net=study/nets-net/random/seed0',
+    '--seeds=2',
+    '--epochs=3',
+  ]
+  done = _study(own, binary, *arguments)
+  assert done.returncode == 0, done.stderr + done.stdout
+  table = pd.read_csv(own / 'study' / 'study.csv')
+  assert list(table['Model']) == ['nets:net', 'nets:net', 'CBR-Tiny']
+  assert list(table['Start']) == ['Random', 'Transfer', 'Random']
+  record = json.loads((own / 'study' / 'study.json').read_text())
+  assert ' '.join(record['recommendation']) in done.stdout
+  assert {e['model'] for e in record['effects']} == {'nets:net'}
+  page = (own / 'study' / 'report.html').read_text()
+  assert 'Does transfer pay on own_pictures?' in page
+  similarity = pd.read_csv(own / 'study' / 'similarity.csv')
+  assert {'body', 'conv1'} <= set(similarity['layer'])
+  before = (own / 'study' / 'nets-net/random/seed0/result.json').stat().st_mtime
+  again = _study(own, binary, *arguments)
+  assert again.returncode == 0
+  after = (own / 'study' / 'nets-net/random/seed0/result.json').stat().st_mtime
+  assert before == after
+
+
+@pytest.mark.parametrize(
+  ('argument', 'message'),
+  [
+    ('--label_columns=shpe', 'shpe'),
+    ('--inits=transfr', "did you mean 'transfer'"),
+    ('--pretrained=cbr_tiny', 'MODEL=WEIGHTS'),
+    ('--pretrained=resnet=imagenet', 'unknown model in --pretrained'),
+    ('--pretrain_on=nowhere/natural', 'no prepared data set'),
+  ],
+)
+def test_bad_input_is_one_line(own, binary, argument, message):
+  done = _study(own, binary, argument, '--output_dir=other')
+  assert done.returncode == 2
+  assert message in done.stderr.splitlines()[-1]
+  assert 'Traceback' not in done.stderr
+
+
+def _plan(**changes):
+  settings = {
+    'base': config.IMAGE_TABLE,
+    'models': ('cbr_tiny', 'resnet50'),
+    'starts': ('random', 'mean_var'),
+    'num_seeds': 2,
+    'sources': {'resnet50': 'imagenet'},
+    'pretraining': None,
+  }
+  return plan_lib.Plan(**settings | changes)
+
+
+def test_a_model_without_weights_is_only_trained_from_random_ones():
+  keys = [run.key for run in _plan().runs('root')]
+  assert keys == [
+    'cbr_tiny/random/seed0',
+    'cbr_tiny/random/seed1',
+    *(f'resnet50/{s}/seed{n}' for s in ('random', 'mean_var') for n in (0, 1)),
+  ]
+  published = _plan().seeds('root', 'resnet50', 'random')[0].experiment
+  assert published.model.stride_in == 'first'
+
+
+def test_pretraining_comes_before_what_needs_it():
+  runs = _plan(pretraining=config.IMAGE_TABLE).runs('root')
+  assert runs[0].key == 'cbr_tiny/pretrained'
+  transferred = runs[3].experiment
+  assert transferred.init.pretrained == 'root/cbr_tiny/pretrained'
+  assert runs[0].experiment.seed not in {r.experiment.seed for r in runs[1:]}
+
+
+def test_nothing_to_run_is_refused():
+  with pytest.raises(errors.InputError, match='--pretrain_on'):
+    _plan(models=('cbr_tiny',), starts=('transfer',))
+
+
+@pytest.mark.parametrize(
+  ('low', 'high', 'word'),
+  [
+    (-0.005, 0.008, verdict.SAME),
+    (0.001, 0.008, verdict.SAME),
+    (0.002, 0.05, verdict.HELPS),
+    (-0.05, -0.002, verdict.HURTS),
+    (-0.02, 0.03, verdict.OPEN),
+    (-0.005, 0.02, verdict.OPEN),
+    (np.nan, np.nan, verdict.OPEN),
+  ],
+)
+def test_the_rule(low, high, word):
+  estimate = statistics.Estimate((low + high) / 2, low, high)
+  assert verdict.judge(estimate, margin=0.01) == word
+
+
+class _Scored(results.Result):
+  """A run with given test scores."""
+
+  def __init__(self, separation, best, seed):
+    rng = np.random.default_rng(seed)
+    labels = np.arange(400) % 2
+    scores = rng.normal(size=400) + separation * labels
+    frame = pd.DataFrame(
+      {
+        'image_id': np.arange(400).astype(str),
+        'patient_id': np.arange(400).astype(str),
+        'auc:label': labels,
+        'auc:score': scores,
+      }
+    )
+    (auc,) = statistics.auc(labels.astype(float), scores, np.ones((1, 400)))
+    super().__init__(
+      'key',
+      'dir',
+      None,
+      {'headline': 'auc', 'test': {'auc': {'value': auc}}},
+      pd.DataFrame({'step': [0], 'auc': [best]}),
+    )
+    self.__dict__['scores'] = frame
+
+
+def _runs(**separations):
+  """Model -> start -> six runs; validation agrees with the separation."""
+  return {
+    model: {
+      start: [_Scored(s, s, seed) for seed in range(6)]
+      for start, s in starts.items()
+    }
+    for model, starts in separations.items()
+  }
+
+
+def test_the_smallest_model_that_is_as_good_is_recommended():
+  parameters = {'small': 10, 'middle': 20, 'large': 30}
+  found = verdict.reach(
+    _runs(
+      small={'random': 0.5},
+      middle={'random': 2.99},
+      large={'random': 2.0, 'transfer': 3.0},
+    ),
+    0.02,
+    parameters,
+  )
+  assert [c.model for c in found.candidates] == ['small', 'middle', 'large']
+  assert [c.good_enough for c in found.candidates] == [False, True, True]
+  assert found.recommended.model == 'middle'
+  assert found.yardstick.model == 'large'
+  assert found.yardstick.start == 'transfer'
+  assert found.effect('large', 'transfer').word == verdict.HELPS
+
+
+def test_footprint_of_a_known_network():
+  """ResNet-50 at 224: 4.1 billion multiply-adds, 25.6 million weights."""
+  experiment = config.override(config.IMAGE_TABLE, {'model.stride_in': 'first'})
+  found = footprint.of(experiment, 1000)
+  assert found.parameters == pytest.approx(25.6e6, rel=0.005)
+  assert found.flops == pytest.approx(2 * 4.1e9, rel=0.1)
+  assert found.milliseconds > 0

@@ -1,0 +1,324 @@
+"""A study of one's own data as a table, a page and a sentence."""
+
+from collections.abc import Mapping
+import os
+
+import numpy as np
+import pandas as pd
+
+from transfusion_tf import files
+from transfusion_tf.advice import footprint as footprint_lib
+from transfusion_tf.advice import plan as plan_lib
+from transfusion_tf.advice import verdict as verdict_lib
+from transfusion_tf.paper import display
+from transfusion_tf.paper import paired
+from transfusion_tf.paper import report
+from transfusion_tf.paper import results
+from transfusion_tf.paper import statistics
+from transfusion_tf.paper.figures import convergence
+
+TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
+_NONE = '–'
+
+
+def write(
+  root: str,
+  dataset: str,
+  runs: verdict_lib.Runs,
+  missing: Mapping[str, str],
+  footprints: Mapping[str, footprint_lib.Footprint],
+  margin: float,
+  similarity: pd.DataFrame | None = None,
+) -> tuple[str, str]:
+  """Writes study.csv, study.json and report.html below `root`.
+
+  Args:
+    root: Folder of the study.
+    dataset: What the data are called.
+    runs: Model -> start -> the runs that are there.
+    missing: Key of a run that is not there -> why.
+    footprints: Of each model.
+    margin: The smallest difference in the test score that matters.
+    similarity: A row for each model, start and stage.
+
+  Returns:
+    The table as text, and the recommendation.
+  """
+  parameters = {m: f.parameters for m, f in footprints.items()}
+  reached = verdict_lib.reach(runs, margin, parameters)
+  first = next(iter(next(iter(runs.values())).values()))[0]
+  threshold = results.common_threshold(
+    [run for of in runs.values() for seeds in of.values() for run in seeds]
+  )
+  table = _table(runs, footprints, threshold)
+  table.to_csv(os.path.join(root, TABLE), index=False)
+  sentences = recommendation(reached, runs, margin)
+  files.write_json(
+    os.path.join(root, RECORD), _record(reached, margin, sentences, missing)
+  )
+  sections = [
+    report.Section('What to do', sentences),
+    report.Section(
+      'What came out', _notes(first, runs, missing, threshold), table
+    ),
+    report.Section(
+      'Does transfer help?', [_RULE.format(margin)], _effects(reached)
+    ),
+    report.Section(
+      'How small may the model be?',
+      [_SIZE_RULE.format(margin)],
+      _candidates(reached, footprints),
+    ),
+    *_figures(runs, threshold),
+    *_similarities(similarity),
+    report.Section('How it was run', _provenance(first)),
+  ]
+  report.write(
+    os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
+  )
+  return table.to_string(index=False), ' '.join(sentences)
+
+
+_RULE = (
+  'Each start less random weights, on the test set: the interval holds the '
+  'spread of patients (a bootstrap that redraws the same patients for both) '
+  'and of seeds. All of it within ±{0:g}: no difference that matters. All of '
+  'it above 0: it helps; below: it hurts. Else it cannot be told.'
+)
+_SIZE_RULE = (
+  'Each model from the start with the best validation score. A model is good '
+  'enough where the interval excludes that it is worse by {0:g} or more than '
+  'the best one, which validation chose as well.'
+)
+
+
+def recommendation(
+  reached: verdict_lib.Verdict, runs: verdict_lib.Runs, margin: float
+) -> list[str]:
+  """What the verdict says to do, in sentences."""
+  chosen, yardstick = reached.recommended, reached.yardstick
+  model, start = chosen.model, chosen.start
+  sentences = [f'Take {name(model)} from {_start(start)}.']
+  if chosen is not yardstick:
+    sentences.append(
+      f'It is not worse than {name(yardstick.model)}, the best on validation, '
+      f'by {margin:g} or more: the difference of their test scores is '
+      f'{_interval(chosen.shortfall, signed=True)}.'
+    )
+  elif len(reached.candidates) > 1:
+    smaller = reached.candidates[: reached.candidates.index(chosen)]
+    sentences.append(
+      'It was the best on validation'
+      + (
+        ', and no smaller model is shown to be as good.'
+        if smaller
+        else ' and is the smallest of them.'
+      )
+    )
+  sentences += [
+    _sentence(effect, margin)
+    for effect in reached.effects
+    if effect.model == model
+  ]
+  effect = reached.effect(model, start)
+  if effect and effect.word != verdict_lib.HELPS:
+    sentences.append(
+      'Nothing shows that random weights do worse here: take them if '
+      'pretrained ones are not at hand.'
+    )
+  if all(len(seeds) == 1 for seeds in runs[model].values()):
+    sentences.append(
+      'There is one seed each, so the intervals know nothing of the spread '
+      'between seeds: give --seeds=3 or more before you rely on this.'
+    )
+  return sentences
+
+
+def _sentence(effect, margin):
+  value = _interval(effect.difference, signed=True)
+  said = {
+    verdict_lib.HELPS: 'helps',
+    verdict_lib.HURTS: 'hurts',
+    verdict_lib.SAME: f'makes no difference of {margin:g} or more',
+    verdict_lib.OPEN: 'may help or hurt: more patients or seeds would tell',
+  }
+  return (
+    f'{_start(effect.start)} against random ones: {value}; this start '
+    f'{said[effect.word]}.'
+  )
+
+
+def name(model: str) -> str:
+  """What texts call a model."""
+  return display.MODELS.get(model, model)
+
+
+def _start(start):
+  if start == plan_lib.RANDOM:
+    return 'random weights'
+  return f'{display.SCHEMES[start].label} weights'
+
+
+def _interval(estimate: statistics.Estimate, signed: bool = False) -> str:
+  form = '{:+.3f}' if signed else '{:.3f}'
+  value = form.format(estimate.value)
+  if not estimate.known:
+    return f'{value} (interval unknown)'
+  ends = (form.format(estimate.low), form.format(estimate.high))
+  return f'{value} (95 % interval {ends[0]} to {ends[1]})'
+
+
+def _table(runs, footprints, threshold):
+  resamples = paired.Resamples()
+  return pd.DataFrame(
+    [
+      _row(model, start, seeds, footprints[model], threshold, resamples)
+      for model, starts in runs.items()
+      for start, seeds in starts.items()
+    ]
+  )
+
+
+def _row(model, start, seeds, footprint, threshold, resamples):
+  score = resamples.difference([1], [seeds])
+  steps = [run.steps_to(threshold) for run in seeds]
+  return {
+    'Model': name(model),
+    'Start': display.SCHEMES[start].label,
+    f'Test {display.metric(seeds[0].headline)}': f'{score.value:.3f}',
+    # A t interval near a perfect score reaches beyond it.
+    '95 % interval': f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}',
+    'Seeds': len(seeds),
+    'Parameters': f'{footprint.parameters:,}',
+    'GFLOPs': f'{footprint.flops / 1e9:.3g}',
+    'CPU ms': f'{footprint.milliseconds:.3g}',
+    f'Steps to {threshold:.2f}': f'{np.mean(steps):.0f}',
+  }
+
+
+def _effects(reached):
+  return pd.DataFrame(
+    [
+      {
+        'Model': name(effect.model),
+        'Start': display.SCHEMES[effect.start].label,
+        'Difference': f'{effect.difference.value:+.3f}',
+        '95 % interval': f'{effect.difference.low:+.3f} to '
+        f'{effect.difference.high:+.3f}',
+        'Verdict': effect.word,
+      }
+      for effect in reached.effects
+    ],
+    columns=['Model', 'Start', 'Difference', '95 % interval', 'Verdict'],
+  )
+
+
+def _candidates(reached, footprints):
+  return pd.DataFrame(
+    [
+      {
+        'Model': name(c.model),
+        'Start': display.SCHEMES[c.start].label,
+        'Parameters': f'{footprints[c.model].parameters:,}',
+        'Behind the best': _NONE
+        if c.shortfall is None
+        else _interval(c.shortfall, signed=True),
+        'Good enough': 'yes' if c.good_enough else 'not shown',
+      }
+      for c in reached.candidates
+    ]
+  )
+
+
+def _figures(runs, threshold):
+  for model, starts in runs.items():
+    yield report.Section(
+      f'Convergence of {name(model)}',
+      figure=convergence.plot(dict(starts), threshold),
+      caption='Mean over seeds, and the range between them. The line is the '
+      'highest validation score, in steps of 0.01, that all runs of the study '
+      'reach.',
+    )
+
+
+def _similarities(table):
+  if table is None or table.empty:
+    return
+  wide = table.assign(
+    Model=table['model'].map(name),
+    Start=[display.SCHEMES[s].label for s in table['start']],
+    Stage=table['layer'],
+    **{
+      'Before and after': table['mean'].map('{:.3f}'.format),
+      'Noise floor': table['noise_floor'].map('{:.3f}'.format),
+    },
+  )
+  yield report.Section(
+    'How far training moved each stage',
+    [
+      'CCA similarity (Appendix C of the paper) of each stage before and after '
+      'training, seed 0: 1 is unchanged, the noise floor is what unrelated '
+      'activations show. A stage that hardly moves from its pretrained weights '
+      'either needed no change or, as the paper finds for large networks, was '
+      'not able to.'
+    ],
+    wide[['Model', 'Start', 'Stage', 'Before and after', 'Noise floor']],
+  )
+
+
+def _notes(run, runs, missing, threshold):
+  notes = [
+    f'{run.result["num_train"]} images to train on, {run.result["num_test"]} '
+    f'to test on, {run.experiment.data.image_size} px. Parameters are the '
+    'trainable ones; GFLOPs and the median time on this machine’s CPU are of '
+    f'one image. Steps to {threshold:.2f} are training steps until validation '
+    'first shows that score, which every run reaches.'
+  ]
+  if missing:
+    notes.append(
+      'Missing: '
+      + '; '.join(f'{key} ({reason})' for key, reason in missing.items())
+    )
+  return notes
+
+
+def _record(reached, margin, sentences, missing):
+  def estimate(found):
+    if found is None or not found.known:
+      return None
+    return {'value': found.value, 'low': found.low, 'high': found.high}
+
+  return {
+    'recommendation': sentences,
+    'model': reached.recommended.model,
+    'start': reached.recommended.start,
+    'margin': margin,
+    'effects': [
+      {
+        'model': e.model,
+        'start': e.start,
+        'difference': estimate(e.difference),
+        'verdict': e.word,
+      }
+      for e in reached.effects
+    ],
+    'candidates': [
+      {
+        'model': c.model,
+        'start': c.start,
+        'shortfall': estimate(c.shortfall),
+        'good_enough': c.good_enough,
+      }
+      for c in reached.candidates
+    ],
+    'missing': dict(missing),
+  }
+
+
+def _provenance(run):
+  made = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
+  return [
+    f'Made with {made}. Every run folder holds its whole configuration '
+    '(config.json), what happened to each weight before training (init.json) '
+    'and one line an evaluation (metrics.jsonl).'
+  ]

@@ -1,0 +1,14 @@
+"""A trained network as a folder that needs nothing of this project.
+
+run = experiment.load_run('RUN', 'best', strategy='one_device')
+exported = export.export(run, 'DIR', run_dir='RUN', step=480)
+
+DIR holds a SavedModel that takes image files as they are (`endpoints`), the
+same network as `model.keras` to train on, `model_card.md` and, if asked for,
+`model.tflite`.
+"""
+
+from transfusion_tf.export.folder import Exported
+from transfusion_tf.export.folder import export
+
+__all__ = ['Exported', 'export']

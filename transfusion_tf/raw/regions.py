@@ -1,0 +1,63 @@
+"""Connected regions of a mask; neighbours share an edge."""
+
+import tensorflow as tf
+
+
+def largest(mask: 'tf.Tensor') -> 'tf.Tensor':
+  """The largest region of bool [H, W]; of equals, the one that begins first."""
+  labels = _labels(mask)
+  nowhere = tf.size(mask)
+  sizes = tf.math.bincount(tf.reshape(labels, [-1]), minlength=nowhere + 1)
+  return mask & (labels == tf.argmax(sizes[:nowhere], output_type=tf.int32))
+
+
+def filled(mask: 'tf.Tensor') -> 'tf.Tensor':
+  """bool [H, W] with what its regions enclose."""
+  ground = tf.pad(~mask, [[1, 1], [1, 1]], constant_values=True)
+  labels = _labels(ground)
+  return (labels != labels[0, 0])[1:-1, 1:-1]
+
+
+def edge(mask: 'tf.Tensor') -> 'tf.Tensor':
+  """The pixels of a mask that border on others; the picture's end does not."""
+  around = tf.pad(mask, [[1, 1], [1, 1]], constant_values=True)
+  return mask & ~tf.reduce_all(_neighbours(around), axis=0)
+
+
+def _labels(mask):
+  """int32 [H, W]: the least place in each pixel's region, H * W outside.
+
+  The least place spreads through whole runs of pixels at a time, along rows
+  and columns in turn, so that a disc takes few rounds.
+  """
+  nowhere = tf.size(mask)
+  places = tf.reshape(tf.range(nowhere), tf.shape(mask))
+  rows, columns = _runs(mask), tf.transpose(_runs(tf.transpose(mask)))
+
+  def spread(labels, _):
+    wide = labels
+    for runs in (rows, columns):
+      least = tf.math.unsorted_segment_min(wide, runs, nowhere + 1)
+      wide = tf.where(mask, tf.gather(least, runs), nowhere)
+    return wide, tf.reduce_any(wide != labels)
+
+  start = tf.where(mask, places, nowhere)
+  labels, _ = tf.while_loop(lambda _, goes_on: goes_on, spread, (start, True))
+  return labels
+
+
+def _runs(mask):
+  """int32 [H, W]: the number of a pixel's run along its row."""
+  begins = mask & ~tf.pad(mask, [[0, 0], [1, 0]])[:, :-1]
+  numbers = tf.cumsum(tf.reshape(tf.cast(begins, tf.int32), [-1]))
+  return tf.reshape(numbers, tf.shape(mask))
+
+
+def _neighbours(around):
+  """The four neighbours of each pixel, of a picture with a border of one."""
+  return (
+    around[:-2, 1:-1],
+    around[2:, 1:-1],
+    around[1:-1, :-2],
+    around[1:-1, 2:],
+  )

@@ -1,0 +1,62 @@
+"""A trace of a few training steps, for TensorBoard's profile page."""
+
+from collections.abc import Iterator
+import contextlib
+
+import tensorflow as tf
+
+# Steps of a sitting before the trace: they compile, fill buffers, and allocate.
+_WARM_UP = 10
+
+
+class Profile:
+  """Traces `num_steps` steps of a sitting, one in each call."""
+
+  def __init__(
+    self, directory: str = '', num_steps: int = 0, writes: bool = True
+  ):
+    """Writes DIRECTORY/plugins/profile.
+
+    Args:
+      directory: RUN/tensorboard.
+      num_steps: 0 traces nothing.
+      writes: False in workers but the chief, who keep its step with it.
+    """
+    self._directory = directory
+    self._num_steps = num_steps
+    self._writes = writes
+    self._traced = range(0)
+    self._running = False
+
+  def begin(self, step: int) -> None:
+    """A sitting begins at `step`."""
+    first = step + _WARM_UP
+    self._traced = range(first, first + self._num_steps)
+
+  def limit(self, step: int, num_steps: int) -> int:
+    """How many of the next `num_steps` steps may be one call."""
+    if step in self._traced:
+      return 1
+    before = self._traced.start - step
+    return min(num_steps, before) if self._traced and before > 0 else num_steps
+
+  @contextlib.contextmanager
+  def around(self, step: int) -> Iterator[None]:
+    """Is entered for the call that takes the steps after `step`."""
+    if not self._writes or step not in self._traced:
+      yield
+      return
+    if step == self._traced.start:
+      tf.profiler.experimental.start(self._directory)
+      self._running = True
+    # `_r` marks a root: the page's step times are those of these events.
+    with tf.profiler.experimental.Trace('train', step_num=step, _r=1):
+      yield
+    if step == self._traced[-1]:
+      self.close()
+
+  def close(self) -> None:
+    """Writes what was traced, if it was not yet."""
+    if self._running:
+      self._running = False
+      tf.profiler.experimental.stop()
