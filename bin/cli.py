@@ -1,15 +1,19 @@
 """What every binary shares: how it starts, and how it refuses."""
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
+import contextlib
 import os
 import sys
+import traceback
 
 from absl import app
 from absl import flags
 from absl import logging
 
 from transfusion_tf import errors
+import usage
 
 
 def _packages_before_binaries() -> None:
@@ -31,13 +35,24 @@ USAGE_EXIT_CODE = 2
 _INTERRUPT_EXIT_CODE = 130  # 128 + SIGINT, as shells have it.
 
 
-def run(main: Callable[[Sequence[str]], None]) -> None:
-  """Runs `main` as an absl app; unusable input is one line and exit code 2."""
+def run(
+  main: Callable[[Sequence[str]], None],
+  groups: Mapping[str, str] | None = None,
+) -> None:
+  """Runs `main` as an absl app; unusable input is one line and exit code 2.
+
+  Args:
+    main: What to run, with what is left of the command line.
+    groups: Flag -> heading under which --help lists it.
+  """
   # Both are read when TensorFlow is imported, which `main` does.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
   logging.set_verbosity(logging.WARNING)
-  app.run(lambda argv: _refuse_unusable(main, argv), flags_parser=_parse)
+  app.run(
+    lambda argv: _refuse_unusable(main, argv),
+    flags_parser=lambda argv: _parse(argv, groups or {}),
+  )
 
 
 def import_tensorflow() -> None:
@@ -46,6 +61,10 @@ def import_tensorflow() -> None:
   Errors are exceptions and come through; the lines are about CPU instructions
   and missing GPU drivers.
   """
+  if _is_verbose():
+    import tensorflow as tf
+
+    return
   stderr = os.dup(2)
   nowhere = os.open(os.devnull, os.O_WRONLY)
   try:
@@ -60,9 +79,20 @@ def import_tensorflow() -> None:
     os.close(nowhere)
 
 
-def _parse(argv: Sequence[str]) -> list[str]:
+def _is_verbose():
+  return logging.get_verbosity() > logging.INFO
+
+
+def _parse(argv, groups):
+  if {'--help', '-help', '-h', '--helpshort'} & set(argv[1:]):
+    with contextlib.suppress(BrokenPipeError):
+      print(usage.text(groups), flush=True)
+    os._exit(0)
+  argv = ['--verbosity=1' if word == '-v' else word for word in argv]
+  if '--verbosity=1' in argv:
+    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'
   try:
-    return flags.FLAGS(list(argv))
+    return flags.FLAGS(argv)
   except flags.Error as error:
     _exit(argv[0], str(error))
 
@@ -72,10 +102,11 @@ def _refuse_unusable(main, argv):
     _exit(argv[0], f'unexpected argument {argv[1]!r}; flags start with --')
   try:
     main(argv)
-  except errors.InputError as error:
-    _exit(argv[0], str(error))
-  except errors.RunError as error:
-    _exit(argv[0], str(error), code=1)
+  except (errors.InputError, errors.RunError) as error:
+    if _is_verbose():
+      traceback.print_exc()
+    unusable = isinstance(error, errors.InputError)
+    _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
   except KeyboardInterrupt:
     _exit(argv[0], 'stopped; the same command goes on', _INTERRUPT_EXIT_CODE)
 

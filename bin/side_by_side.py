@@ -14,6 +14,7 @@ import signal
 import threading
 import time
 
+import train_flags
 from transfusion_tf import config
 from transfusion_tf import errors
 
@@ -95,7 +96,7 @@ def _carry_out(experiment, run_dir):
   from transfusion_tf import launch
 
   try:
-    launch.run(experiment, run_dir)
+    launch.run(experiment, run_dir, train_flags.file(experiment, run_dir))
   except (errors.InputError, errors.RunError) as error:
     return str(error)
   finally:

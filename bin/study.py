@@ -31,7 +31,9 @@ _MODELS = flags.DEFINE_list(
   'resnet50, cbr_tiny, ... and your own as package.module:function.',
 )
 _INITS = flags.DEFINE_list(
-  'inits', ['random', 'transfer', 'mean_var'], 'Also sampling, shuffled.'
+  'inits',
+  ['random', 'transfer', 'mean_var'],
+  'Starts; there are also sampling and shuffled.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
 _PRETRAINED = flags.DEFINE_list(
@@ -82,6 +84,16 @@ _STRATEGY = flags.DEFINE_string('strategy', 'auto', 'As of train.py.')
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
 )
+_HEADINGS = {
+  'What is compared': 'models inits seeds pretrained pretrain_on margin',
+  'The table': 'path_column label_columns label_kind patient_column '
+  'split_column on_bad',
+  'Training': 'image_size epochs pretrain_epochs patience batch_size '
+  'learning_rate normalization strategy num_processes',
+}
+_GROUPS = {
+  flag: heading for heading, of in _HEADINGS.items() for flag in of.split()
+}
 
 
 def main(_) -> None:
@@ -194,7 +206,6 @@ def _experiment(data_dir, dataset, epochs):
       'data.image_size': _IMAGE_SIZE.value,
       'data.normalization': _NORMALIZATION.value,
       'train.batch_size': batch_size,
-      'train.train_epochs': 0.0,
       'train.train_steps': epochs * epoch,
       'train.eval_every': epoch,
       'train.patience': _PATIENCE.value,
@@ -222,4 +233,4 @@ def _footprints(runs):
 
 if __name__ == '__main__':
   flags.mark_flags_as_required(['table', 'images', 'output_dir'])
-  cli.run(main)
+  cli.run(main, _GROUPS)

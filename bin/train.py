@@ -8,6 +8,10 @@ paper's for RETINA, CheXpert and ImageNet; --recipe chooses another, single
 flags change it. The same command continues a run that was stopped.
 """
 
+import os
+import shlex
+import sys
+
 from absl import flags
 
 import cli
@@ -91,9 +95,10 @@ def main(_) -> None:
   cli.import_tensorflow()
   from transfusion_tf import launch
 
-  run_dir = _RUN_DIR.value
-  print(f'Run folder: {run_dir}')
-  result = launch.run(_experiment(), run_dir)
+  run_dir, experiment = _RUN_DIR.value, _experiment()
+  beside = train_flags.file(experiment, run_dir)
+  _say_where(run_dir, *beside)
+  result = launch.run(experiment, run_dir, beside)
   for name, found in result['test'].items():
     print(
       f'test {name} {found["value"]:.4f} '
@@ -102,6 +107,17 @@ def main(_) -> None:
     )
 
 
+def _say_where(run_dir, flagfile):
+  """Where the run is, and how to go on, watch it and score it."""
+  program = shlex.quote(sys.argv[0])
+  evaluate = os.path.join(os.path.dirname(program), 'evaluate.py')
+  folder = shlex.quote(run_dir)
+  print(f'Run folder: {run_dir}')
+  print(f'  continue: python {program} --flagfile={folder}/{flagfile}')
+  print(f'  watch:    tensorboard --logdir={folder}')
+  print(f'  evaluate: python {evaluate} --run_dir={folder}', flush=True)
+
+
 if __name__ == '__main__':
   flags.mark_flags_as_required(['run_dir', 'dataset', 'data_dir'])
-  cli.run(main)
+  cli.run(main, train_flags.GROUPS)

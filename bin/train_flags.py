@@ -1,5 +1,7 @@
 """How train.py's flags and the fields of a `config.Experiment` correspond."""
 
+import contextlib
+
 from transfusion_tf import config
 
 # Flag -> the field of `config.Experiment` that it sets. A flag that is not
@@ -45,6 +47,32 @@ FIELDS = {
   'pictures': 'runtime.pictures',
   'profile': 'runtime.profile',
 }
+
+_HEADINGS = {
+  'data': 'Data',
+  'model': 'Network',
+  'init': 'Start',
+  'optimizer': 'Optimizer',
+  'train': 'Training',
+  'seed': 'Training',
+  'runtime': 'Machine (may change between two sittings of a run)',
+}
+# Flag -> heading under which --help lists it.
+GROUPS = {'recipe': 'Data'} | {
+  flag: _HEADINGS[field.split('.')[0]] for flag, field in FIELDS.items()
+}
+
+
+def file(experiment: config.Experiment, run_dir: str) -> dict[str, str]:
+  """`train.flags` -> the shortest flagfile that makes `experiment` again.
+
+  Empty where no recipe and flags make it.
+  """
+  found = []
+  for recipe in config.RECIPES:
+    with contextlib.suppress(ValueError):
+      found.append(lines(experiment, recipe, run_dir))
+  return {'train.flags': min(found, key=len)} if found else {}
 
 
 def lines(experiment: config.Experiment, recipe: str, run_dir: str) -> str:

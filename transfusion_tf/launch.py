@@ -1,5 +1,6 @@
 """Carries an experiment out: one sitting of a run in its folder."""
 
+from collections.abc import Mapping
 import contextlib
 import dataclasses
 import os
@@ -26,8 +27,17 @@ from transfusion_tf.train import history
 from transfusion_tf.train import workers as workers_lib
 
 
-def run(experiment: config.Experiment, run_dir: str) -> dict:
+def run(
+  experiment: config.Experiment,
+  run_dir: str,
+  beside: Mapping[str, str] | None = None,
+) -> dict:
   """Trains, or continues, or does nothing if `run_dir` is finished.
+
+  Args:
+    experiment: What to run.
+    run_dir: Its folder.
+    beside: Name -> text of files to keep there.
 
   Returns:
     What RUN/result.json holds.
@@ -53,16 +63,16 @@ def run(experiment: config.Experiment, run_dir: str) -> dict:
     workers.naming_the_lost(),
     claim if workers.is_chief else contextlib.nullcontext(),
   ):
-    return _sit(built, run_dir, workers)
+    return _sit(built, run_dir, workers, beside or {})
 
 
-def _sit(built, run_dir, workers):
+def _sit(built, run_dir, workers, beside):
   began = time.monotonic()
   settings = dataclasses.replace(built.experiment, runtime=None)
   workers.agree('the settings', repr(settings))
   # Refuses shares that do not divide, before anything is written.
   built.training_batches(0, built.experiment.train.lanes)
-  _initialize(built, run_dir, workers.is_chief)
+  _initialize(built, run_dir, workers.is_chief, beside)
   trainer = trainer_lib.Trainer(built, run_dir, workers)
   with trainer.watch, pipeline.naming_bad_images(built.source):
     stopped_early = trainer.loop.run()
@@ -82,7 +92,7 @@ def _sit(built, run_dir, workers):
   return result
 
 
-def _initialize(built, run_dir, writes):
+def _initialize(built, run_dir, writes, beside):
   settings, stages = built.experiment.init, built.stages
   if not checkpoint.steps(os.path.join(run_dir, run_folder.CHECKPOINTS)):
     source = init.weights.load(settings.pretrained, built.model)
@@ -96,6 +106,8 @@ def _initialize(built, run_dir, writes):
         os.path.join(run_dir, run_folder.CONFIG),
         dataclasses.asdict(built.experiment),
       )
+      for name, text in beside.items():
+        files.write_text(os.path.join(run_dir, name), text)
   if settings.freeze_upto:
     init.freeze(built.model, stages, settings.freeze_upto)
 

@@ -97,13 +97,13 @@ _ONCE += ('figure14', 'figure19', 'figure20', 'pretraining')
 DEMO = Scale(
   name='demo',
   summary='Made-up data in the real layouts: fundus photographs from one real '
-  'photograph with drawn lesions at three times their size (--lesion_size), drawn '
-  'chest x-rays, crops of sixteen natural photographs and textures for '
-  'ImageNet. Images of 32 px (80 px for Inception-v3, which takes no less than '
-  '75); 40 to 80 steps of 16 images, for ResNet-50 60 of 32; the numbers of '
-  'images that the paper counts as 5000 to 100 000 are 60 to 300. Figures 12, '
-  '13, 14, 17 and 18 use CBR-Tiny. It shows that the machinery works, and says '
-  'nothing about medicine.',
+  'photograph with drawn lesions at three times their size '
+  '(--lesion_size=3), drawn chest x-rays, crops of sixteen natural '
+  'photographs and textures for ImageNet. Images of 32 px (80 px for '
+  'Inception-v3, which takes 75 or more); 40 to 80 steps of 16 images, for '
+  'ResNet-50 60 of 32; the numbers of images that the paper counts as 5000 to '
+  '100 000 are 60 to 300. Figures 12, 13, 14, 17 and 18 use CBR-Tiny. It '
+  'shows that the machinery works, and says nothing about medicine.',
   recipes={
     'retina': 'demo_retina',
     'chexpert': 'demo_chexpert',

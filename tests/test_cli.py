@@ -1,0 +1,81 @@
+"""What all binaries share: help, what a run says of itself, and -v."""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+import prepared_sets
+import pytest
+
+import train_flags
+from transfusion_tf import config
+
+_BIN = pathlib.Path(__file__).parents[1] / 'bin'
+
+
+def _run(name, *arguments):
+  return subprocess.run(
+    [sys.executable, _BIN / name, *arguments], capture_output=True, text=True
+  )
+
+
+def test_help_has_a_line_for_each_flag_under_a_heading():
+  text = _run('train.py', '--help').stdout
+  for flag in (*train_flags.FIELDS, 'run_dir', 'recipe', 'flagfile'):
+    assert re.search(rf'^  --(\[no\])?{flag}\b.* \w', text, re.MULTILINE), flag
+  headings = re.findall(r'^(\w.*):$', text, re.MULTILINE)
+  assert headings[0] == 'Needed'
+  assert {'Data', 'Network', 'Start', 'Optimizer', 'Training'} < set(headings)
+
+
+def test_help_shows_defaults_and_choices():
+  text = _run('study.py', '-h').stdout
+  assert re.search(r'--seeds=N +Runs of each. \[3\]', text)
+  assert re.search(r'--on_bad=fail\|skip +What to do', text)
+
+
+def test_a_run_says_where_it_is_and_how_it_goes_on(data_dir, tmp_path):
+  run_dir = tmp_path / 'a run'
+  done = _run(
+    'train.py',
+    '--recipe=demo_retina',
+    '--dataset=retina',
+    f'--data_dir={data_dir}',
+    f'--run_dir={run_dir}',
+    '--image_size=32',
+    '--train_steps=2',
+    '--eval_every=2',
+    '--nopictures',
+  )
+  assert done.returncode == 0, done.stderr
+  assert f"tensorboard --logdir='{run_dir}'" in done.stdout
+  assert f"evaluate.py --run_dir='{run_dir}'" in done.stdout
+  (flagfile,) = re.findall(r"--flagfile='(.*)'/train.flags", done.stdout)
+  again = _run('train.py', f'--flagfile={flagfile}/train.flags')
+  assert again.returncode == 0, again.stderr
+  assert done.stdout.splitlines()[-1] == again.stdout.splitlines()[-1]
+  assert not done.stderr
+
+
+@pytest.mark.parametrize('recipe', config.RECIPES)
+def test_the_flagfile_of_a_run_is_the_shortest(recipe):
+  experiment = config.override(
+    config.RECIPES[recipe], {'seed': 3, 'runtime.data_dir': 'DATA'}
+  )
+  lines = train_flags.file(experiment, 'RUN')['train.flags'].splitlines()
+  assert len(lines) == 5  # recipe, run_dir, dataset, seed and data_dir.
+
+
+def test_a_run_that_no_flags_make_has_no_flagfile():
+  experiment = prepared_sets.experiment('DATA', data__referable_from=1)
+  assert train_flags.file(experiment, 'RUN') == {}
+
+
+def test_v_tells_where_an_error_comes_from():
+  wrong = ['--dataset=x', '--data_dir=nowhere', '--run_dir=nowhere']
+  quiet, verbose = _run('train.py', *wrong), _run('train.py', '-v', *wrong)
+  assert quiet.returncode == verbose.returncode == 2
+  assert quiet.stderr.count('\n') == 1
+  assert 'Traceback' in verbose.stderr
+  assert quiet.stderr.splitlines()[-1] == verbose.stderr.splitlines()[-1]
