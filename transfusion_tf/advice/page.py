@@ -123,8 +123,8 @@ def recommendation(
   effect = reached.effect(model, start)
   if effect and effect.word != verdict_lib.HELPS:
     sentences.append(
-      'Nothing shows that random weights do worse here: take them if '
-      'pretrained ones are not at hand.'
+      'The intervals do not show that random weights are worse: they will do '
+      'if pretrained ones are not at hand.'
     )
   if all(len(seeds) == 1 for seeds in runs[model].values()):
     sentences.append(
