@@ -11,6 +11,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -76,6 +77,8 @@ def _in_a_process(context, threads, experiment, run_dir):
 
 def _work(sender, threads, experiment, run_dir):
   signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+  # Bars of several processes would overwrite one another: lines, please.
+  sys.stderr.isatty = lambda: False
   threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
   import tensorflow as tf
 
