@@ -39,6 +39,13 @@ _MAY_IMPORT = {
     'run_folder',
     'train',
   },
+  'advice': {
+    'analysis',
+    'config',
+    'models',
+    'paper',
+    'representations',
+  },
   'paper': {'analysis', 'config', 'init', 'run_folder', 'train'},
   'raw': {'input'},
   'export': {

@@ -14,6 +14,7 @@ from transfusion_tf import errors
 from transfusion_tf.advice import footprint
 from transfusion_tf.advice import plan as plan_lib
 from transfusion_tf.advice import verdict
+from transfusion_tf.advice import words
 from transfusion_tf.paper import results
 from transfusion_tf.paper import statistics
 
@@ -217,22 +218,31 @@ def _runs(**separations):
 
 
 def test_the_smallest_model_that_is_as_good_is_recommended():
-  parameters = {'small': 10, 'middle': 20, 'large': 30}
-  found = verdict.reach(
-    _runs(
-      small={'random': 0.5},
-      middle={'random': 2.99},
-      large={'random': 2.0, 'transfer': 3.0},
-    ),
-    0.02,
-    parameters,
+  runs = _runs(
+    small={'random': 0.5},
+    middle={'random': 2.99},
+    large={'random': 2.0, 'transfer': 3.0},
   )
+  parameters = {'small': 10, 'middle': 20, 'large': 30}
+  found = verdict.reach(runs, 0.02, parameters)
   assert [c.model for c in found.candidates] == ['small', 'middle', 'large']
   assert [c.good_enough for c in found.candidates] == [False, True, True]
   assert found.recommended.model == 'middle'
   assert found.yardstick.model == 'large'
   assert found.yardstick.start == 'transfer'
   assert found.effect('large', 'transfer').word == verdict.HELPS
+  said = words.recommendation(found, runs, 0.02)
+  assert said[0] == 'Take middle from random weights.'
+  assert said[1].startswith('It is not worse than large,')
+  assert len(said) == 2  # Nothing of the small one, of one seed, of transfer.
+
+
+def test_words_for_a_start_that_helps():
+  runs = _runs(large={'random': 2.0, 'transfer': 3.0})
+  found = verdict.reach(runs, 0.02, {'large': 30})
+  said = words.recommendation(found, runs, 0.02)
+  assert said[0] == 'Take large from Transfer weights.'
+  assert said[-1].endswith('this start helps.')
 
 
 def test_footprint_of_a_known_network():

@@ -8,13 +8,13 @@ import pandas as pd
 
 from transfusion_tf import files
 from transfusion_tf.advice import footprint as footprint_lib
-from transfusion_tf.advice import plan as plan_lib
 from transfusion_tf.advice import verdict as verdict_lib
+from transfusion_tf.advice import words
 from transfusion_tf.paper import display
 from transfusion_tf.paper import paired
+from transfusion_tf.paper import provenance
 from transfusion_tf.paper import report
 from transfusion_tf.paper import results
-from transfusion_tf.paper import statistics
 from transfusion_tf.paper.figures import convergence
 
 TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
@@ -52,7 +52,7 @@ def write(
   )
   table = _table(runs, footprints, threshold)
   table.to_csv(os.path.join(root, TABLE), index=False)
-  sentences = recommendation(reached, runs, margin)
+  sentences = words.recommendation(reached, runs, margin)
   files.write_json(
     os.path.join(root, RECORD), _record(reached, margin, sentences, missing)
   )
@@ -71,7 +71,7 @@ def write(
     ),
     *_figures(runs, threshold),
     *_similarities(similarity),
-    report.Section('How it was run', _provenance(first)),
+    report.Section('How it was run', provenance.of_run(first)),
   ]
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
@@ -92,82 +92,6 @@ _SIZE_RULE = (
 )
 
 
-def recommendation(
-  reached: verdict_lib.Verdict, runs: verdict_lib.Runs, margin: float
-) -> list[str]:
-  """What the verdict says to do, in sentences."""
-  chosen, yardstick = reached.recommended, reached.yardstick
-  model, start = chosen.model, chosen.start
-  sentences = [f'Take {name(model)} from {_start(start)}.']
-  if chosen is not yardstick:
-    sentences.append(
-      f'It is not worse than {name(yardstick.model)}, the best on validation, '
-      f'by {margin:g} or more: the difference of their test scores is '
-      f'{_interval(chosen.shortfall, signed=True)}.'
-    )
-  elif len(reached.candidates) > 1:
-    smaller = reached.candidates[: reached.candidates.index(chosen)]
-    sentences.append(
-      'It was the best on validation'
-      + (
-        ', and no smaller model is shown to be as good.'
-        if smaller
-        else ' and is the smallest of them.'
-      )
-    )
-  sentences += [
-    _sentence(effect, margin)
-    for effect in reached.effects
-    if effect.model == model
-  ]
-  effect = reached.effect(model, start)
-  if effect and effect.word != verdict_lib.HELPS:
-    sentences.append(
-      'The intervals do not show that random weights are worse: they will do '
-      'if pretrained ones are not at hand.'
-    )
-  if all(len(seeds) == 1 for seeds in runs[model].values()):
-    sentences.append(
-      'There is one seed each, so the intervals know nothing of the spread '
-      'between seeds: give --seeds=3 or more before you rely on this.'
-    )
-  return sentences
-
-
-def _sentence(effect, margin):
-  value = _interval(effect.difference, signed=True)
-  said = {
-    verdict_lib.HELPS: 'helps',
-    verdict_lib.HURTS: 'hurts',
-    verdict_lib.SAME: f'makes no difference of {margin:g} or more',
-    verdict_lib.OPEN: 'may help or hurt: more patients or seeds would tell',
-  }
-  return (
-    f'{_start(effect.start)} against random ones: {value}; this start '
-    f'{said[effect.word]}.'
-  )
-
-
-def name(model: str) -> str:
-  """What texts call a model."""
-  return display.MODELS.get(model, model)
-
-
-def _start(start):
-  if start == plan_lib.RANDOM:
-    return 'random weights'
-  return f'{display.SCHEMES[start].label} weights'
-
-
-def _interval(estimate: statistics.Estimate, signed: bool = False) -> str:
-  form = '{:+.3f}' if signed else '{:.3f}'
-  value = form.format(estimate.value)
-  if not estimate.known:
-    return f'{value} (interval unknown)'
-  ends = (form.format(estimate.low), form.format(estimate.high))
-  return f'{value} (95 % interval {ends[0]} to {ends[1]})'
-
-
 def _table(runs, footprints, threshold):
   resamples = paired.Resamples()
   return pd.DataFrame(
@@ -183,7 +107,7 @@ def _row(model, start, seeds, footprint, threshold, resamples):
   score = resamples.difference([1], [seeds])
   steps = [run.steps_to(threshold) for run in seeds]
   return {
-    'Model': name(model),
+    'Model': words.name(model),
     'Start': display.SCHEMES[start].label,
     f'Test {display.metric(seeds[0].headline)}': f'{score.value:.3f}',
     # A t interval near a perfect score reaches beyond it.
@@ -200,7 +124,7 @@ def _effects(reached):
   return pd.DataFrame(
     [
       {
-        'Model': name(effect.model),
+        'Model': words.name(effect.model),
         'Start': display.SCHEMES[effect.start].label,
         'Difference': f'{effect.difference.value:+.3f}',
         '95 % interval': f'{effect.difference.low:+.3f} to '
@@ -217,12 +141,12 @@ def _candidates(reached, footprints):
   return pd.DataFrame(
     [
       {
-        'Model': name(c.model),
+        'Model': words.name(c.model),
         'Start': display.SCHEMES[c.start].label,
         'Parameters': f'{footprints[c.model].parameters:,}',
         'Behind the best': _NONE
         if c.shortfall is None
-        else _interval(c.shortfall, signed=True),
+        else words.interval(c.shortfall, signed=True),
         'Good enough': 'yes' if c.good_enough else 'not shown',
       }
       for c in reached.candidates
@@ -233,7 +157,7 @@ def _candidates(reached, footprints):
 def _figures(runs, threshold):
   for model, starts in runs.items():
     yield report.Section(
-      f'Convergence of {name(model)}',
+      f'Convergence of {words.name(model)}',
       figure=convergence.plot(dict(starts), threshold),
       caption='Mean over seeds, and the range between them. The line is the '
       'highest validation score, in steps of 0.01, that all runs of the study '
@@ -245,7 +169,7 @@ def _similarities(table):
   if table is None or table.empty:
     return
   wide = table.assign(
-    Model=table['model'].map(name),
+    Model=table['model'].map(words.name),
     Start=[display.SCHEMES[s].label for s in table['start']],
     Stage=table['layer'],
     **{
@@ -313,12 +237,3 @@ def _record(reached, margin, sentences, missing):
     ],
     'missing': dict(missing),
   }
-
-
-def _provenance(run):
-  made = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
-  return [
-    f'Made with {made}. Every run folder holds its whole configuration '
-    '(config.json), what happened to each weight before training (init.json) '
-    'and one line an evaluation (metrics.jsonl).'
-  ]

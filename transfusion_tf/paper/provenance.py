@@ -38,6 +38,16 @@ def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
   return report.Section('What was run', lines, _settings(done))
 
 
+def of_run(run: results.Result) -> list[str]:
+  """What made a run, and what its folder holds."""
+  made = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
+  return [
+    f'Made with {made}. Every run folder holds its whole configuration '
+    '(config.json), what happened to each weight before training (init.json) '
+    'and one line an evaluation (metrics.jsonl).'
+  ]
+
+
 def _settings(done):
   """One row a kind of run: data, network, size and length."""
   rows = [

@@ -6,6 +6,7 @@ import os
 import pandas as pd
 
 from transfusion_tf.paper import display
+from transfusion_tf.paper import provenance
 from transfusion_tf.paper import report
 from transfusion_tf.paper import results
 from transfusion_tf.paper import runs
@@ -28,7 +29,9 @@ def write(plans: Sequence[runs.Plan], output_dir: str) -> str:
   ]
   if found:
     sections += _figures(found, threshold)
-    sections.append(report.Section('How it was run', _provenance(found[0])))
+    sections.append(
+      report.Section('How it was run', provenance.of_run(found[0]))
+    )
   report.write(
     os.path.join(output_dir, 'report.html'),
     'Does transfer learning pay? The demo study',
@@ -137,13 +140,4 @@ def _figures(found, threshold):
       caption='The 5x5 filters of conv1, each scaled to its own largest '
       'weight; compare Figures 5, 9 and 10.',
     ),
-  ]
-
-
-def _provenance(run):
-  made = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
-  return [
-    f'Made with {made}. Every run folder holds its whole configuration '
-    '(config.json), what happened to each weight before training (init.json) '
-    'and one line an evaluation (metrics.jsonl).'
   ]
