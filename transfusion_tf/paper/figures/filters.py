@@ -15,6 +15,9 @@ from transfusion_tf.paper.figures import layout
 
 _COLUMNS = 8
 _MOST_FILTERS = 32
+_GAP = (
+  0.1  # Inches around a network's filters, so that two do not run together.
+)
 _WHENS = (first_layer.BEFORE, first_layer.AFTER)
 
 
@@ -25,6 +28,7 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
   shows patterns, not magnitudes.
   """
   fig, grid = layout.grid(len(runs), 2, size=(4.5, 2.4))
+  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
   for row, run in zip(grid, runs, strict=True):
     label = display.SCHEMES[run.experiment.init.scheme].label
     _draw_pair(row, run, label)
@@ -35,6 +39,7 @@ def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
   """A row a network: before and after, from random and from pretrained."""
   panels = contents.panels(name, study.scale)
   fig, grid = layout.grid(len(panels), 4, size=(3.3, 2.0))
+  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
   for row, panel in zip(grid, panels, strict=True):
     for n, group in enumerate(panel.groups):
       pair = row[2 * n : 2 * n + 2]
