@@ -32,6 +32,9 @@ _EXTRAS = {
 }
 _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
+  'ipykernel>=6',  # Runs the cells of the tutorials.
+  'nbclient>=0.10',  # Executes the tutorials.
+  'nbformat>=5.10',  # Reads what they show.
   'pytest>=8',  # The runner.
   'pytest-timeout>=2.3',  # A hang is a failure.
   'pytest-xdist>=3.6',  # Test files side by side.
