@@ -117,7 +117,13 @@ def resnet(saved):
 
 
 @pytest.mark.parametrize(
-  'name, size', [(name, size) for name in SIZES for size in SIZES[name]]
+  'name, size',
+  [
+    # The smaller ones say as much, sooner.
+    pytest.param(name, size, marks=[pytest.mark.slow] * (size == 299))
+    for name in SIZES
+    for size in SIZES[name]
+  ],
 )
 def test_logits_equal_tf_slim(saved, name, size):
   checkpoint = saved[name]

@@ -83,13 +83,13 @@ def binary(request):
   return request.config.rootpath / 'bin' / 'study.py'
 
 
-def test_the_study_works_the_first_time_and_again(own, binary):
+def test_the_study_works_the_first_time(own, binary):
   arguments = [
     '--models=nets:net,cbr_tiny',
     '--inits=random,transfer',
     '--pretrained=nets:net=study/nets-net/random/seed0',
-    '--seeds=2',
-    '--epochs=3',
+    '--seeds=1',
+    '--epochs=2',
   ]
   done = _study(own, binary, *arguments)
   assert done.returncode == 0, done.stderr + done.stdout
@@ -103,11 +103,6 @@ def test_the_study_works_the_first_time_and_again(own, binary):
   assert 'Does transfer pay on own_pictures?' in page
   similarity = pd.read_csv(own / 'study' / 'similarity.csv')
   assert {'body', 'conv1'} <= set(similarity['layer'])
-  before = (own / 'study' / 'nets-net/random/seed0/result.json').stat().st_mtime
-  again = _study(own, binary, *arguments)
-  assert again.returncode == 0
-  after = (own / 'study' / 'nets-net/random/seed0/result.json').stat().st_mtime
-  assert before == after
 
 
 @pytest.mark.parametrize(
@@ -116,8 +111,6 @@ def test_the_study_works_the_first_time_and_again(own, binary):
     ('--label_columns=shpe', 'shpe'),
     ('--inits=transfr', "did you mean 'transfer'"),
     ('--pretrained=cbr_tiny', 'MODEL=WEIGHTS'),
-    ('--pretrained=resnet=imagenet', 'unknown model in --pretrained'),
-    ('--pretrain_on=nowhere/natural', 'no prepared data set'),
   ],
 )
 def test_bad_input_is_one_line(own, binary, argument, message):
