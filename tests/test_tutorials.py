@@ -17,10 +17,10 @@ import pytest
 import traitlets
 
 _FOLDER = pathlib.Path(__file__).parent / 'tutorials'
-# The first takes the longest, and other tests walk its path.
+# Other tests walk the paths of the longer ones.
 _NAMES = [
   pytest.param('demo_study', marks=pytest.mark.slow),
-  'scheme_on_your_model',
+  pytest.param('scheme_on_your_model', marks=pytest.mark.slow),
   'svcca_of_two_models',
 ]
 _ALL = sorted(_FOLDER.glob('*.ipynb'))

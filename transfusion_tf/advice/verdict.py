@@ -127,7 +127,7 @@ def reach(runs: Runs, margin: float, parameters: Mapping[str, int]) -> Verdict:
       pair = [runs[m][best[m]] for m in (yardstick, model)]
       shortfall = resamples.difference([1, -1], pair)
     good = shortfall is None or (shortfall.known and shortfall.high < margin)
-    candidates.append(Candidate(model, best[model], shortfall, good))
+    candidates.append(Candidate(model, best[model], shortfall, bool(good)))
   return Verdict(tuple(_effects(runs, resamples, margin)), tuple(candidates))
 
 
