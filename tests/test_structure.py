@@ -127,11 +127,10 @@ def test_an_unknown_flag_is_one_line(binary):
 
 
 def test_the_tree_names_no_place_of_its_making():
-  for file in _ROOT.rglob('*'):
+  skipped = ('.git', '.venv', 'build', 'demo', 'runs')
+  rooms = [room for room in _ROOT.iterdir() if room.name not in skipped]
+  for file in (f for room in rooms for f in (room, *room.rglob('*'))):
     if file.suffix in ('.py', '.md', '.sh', '.toml', '.txt', '.html'):
-      relative = file.relative_to(_ROOT)
-      if relative.parts[0] in ('.venv', 'build', 'demo', 'runs'):
-        continue
       text = file.read_text()
       for word in ('/wo' + 'rk/', '../sha' + 'red', '/tmp/brie' + 'f'):
-        assert word not in text, (relative, word)
+        assert word not in text, (file, word)
