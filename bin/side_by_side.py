@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 
+import cli
 import train_flags
 from transfusion_tf import config
 from transfusion_tf import errors
@@ -80,6 +81,7 @@ def _work(sender, threads, experiment, run_dir):
   # Bars of several processes would overwrite one another: lines, please.
   sys.stderr.isatty = lambda: False
   threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+  cli.import_tensorflow()
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(threads)
