@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 import functools
-import gc
 import json
 import os
 import shutil
@@ -93,14 +92,14 @@ def train(
     keep(key)
   failures, made = [], len(planned) - len(missing)
   for keys in _in_order(missing, planned, root):
-    calls = [(planned[key], os.path.join(root, key)) for key in keys]
-    for number, wrong in side_by_side.each(calls, num_processes):
+    calls = {key: (planned[key], os.path.join(root, key)) for key in keys}
+    for key, wrong in side_by_side.each(calls, num_processes):
       made += not wrong
       state = wrong or f'finished, {made} of {len(planned)}'
-      print(f'== {keys[number]}: {state}', flush=True)
-      keep(keys[number])
+      print(f'== {key}: {state}', flush=True)
+      keep(key)
       if wrong:
-        failures.append(f'{keys[number]}: {wrong}')
+        failures.append(f'{key}: {wrong}')
   return failures
 
 
@@ -112,11 +111,6 @@ def _in_order(keys, planned, root):
   sources = {planned[key].init.pretrained for key in keys}
   first = [key for key in keys if os.path.join(root, key) in sources]
   return first, [key for key in keys if key not in first]
-
-
-def _forget():
-  keras.utils.clear_session()
-  gc.collect()
 
 
 def _keep_first_layer(run):
@@ -178,7 +172,7 @@ def compare(
     _compare(
       of, scale, root, data_dir, sampling.Sampling(**scale.sampling[use])
     )
-    _forget()
+    keras.utils.clear_session()
   if prune:
     for key in {k for c in ready for k in _keys(scale, c)}:
       _prune(scale, root, key)

@@ -16,6 +16,7 @@ import sys
 from absl import flags
 
 import cli
+import table_flags
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))  # For `data`.
 
@@ -76,37 +77,15 @@ _BEAM_RUNNER = flags.DEFINE_string(
 _BEAM_OPTIONS = flags.DEFINE_list(
   'beam_options', [], "The runner's options, without the dashes."
 )
-_NAME = flags.DEFINE_string(
-  'name', None, 'image_table: what to call the prepared data set.'
-)
+_NAME = flags.DEFINE_string('name', None, 'What to call the prepared data set.')
 _CSV = flags.DEFINE_string(
-  'csv', 'labels.csv', 'image_table: the table, relative to manual_dir.'
+  'csv', 'labels.csv', 'The table, relative to manual_dir.'
 )
 _IMAGE_ROOT = flags.DEFINE_string(
-  'image_root', '', 'image_table: where paths start, relative to manual_dir.'
+  'image_root', '', 'Where paths start, relative to manual_dir.'
 )
-_PATH_COLUMN = flags.DEFINE_string(
-  'path_column', 'path', 'image_table: the column of image paths.'
-)
-_LABEL_COLUMNS = flags.DEFINE_list(
-  'label_columns', [], 'image_table: if not given, all that are nothing else.'
-)
-_LABEL_KIND = flags.DEFINE_enum(
-  'label_kind',
-  None,
-  ['label', 'grade', 'findings'],
-  'image_table: class names, ordered integers, or columns of 1, 0, -1 '
-  '(uncertain) and blank; if not given, what the cells look like.',
-)
-_CLASSES = flags.DEFINE_list(
-  'classes', [], 'image_table: the classes or grades in order, if not sorted.'
-)
-_PATIENT_COLUMN = flags.DEFINE_string(
-  'patient_column', '', 'image_table: if not given, each image is a patient.'
-)
-_SPLIT_COLUMN = flags.DEFINE_string(
-  'split_column', '', 'image_table: if not given, the split is drawn.'
-)
+for _flag in table_flags.ALL:
+  flags.declare_key_flag(_flag.name)
 
 
 def _builder():
@@ -131,18 +110,12 @@ def _image_table_builder():
 
   if not _NAME.value:
     raise errors.InputError('--dataset=image_table needs a --name')
-  columns = layout.Columns(
-    path=_PATH_COLUMN.value,
-    labels=tuple(_LABEL_COLUMNS.value),
-    patient=_PATIENT_COLUMN.value,
-    split=_SPLIT_COLUMN.value,
-    kind=_LABEL_KIND.value or '',
-    classes=tuple(_CLASSES.value),
-  )
   raw = pathlib.Path(_MANUAL_DIR.value)
   return image_table_dataset_builder.Builder(
     name=_NAME.value,
-    table=layout.find(raw / _CSV.value, raw / _IMAGE_ROOT.value, columns),
+    table=layout.find(
+      raw / _CSV.value, raw / _IMAGE_ROOT.value, table_flags.columns()
+    ),
     image_size=_IMAGE_SIZE.value or 0,
     data_dir=_DATA_DIR.value,
   )
@@ -173,4 +146,5 @@ def main(_) -> None:
 
 
 if __name__ == '__main__':
-  cli.run(main)
+  names = ['name', 'csv', 'image_root', *(f.name for f in table_flags.ALL)]
+  cli.run(main, dict.fromkeys(names, 'An image table'))

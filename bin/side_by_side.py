@@ -6,7 +6,7 @@ run is lost. TensorFlow is imported once, by a process that forks the others.
 """
 
 from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Mapping
 import concurrent.futures
 import multiprocessing
 import os
@@ -26,21 +26,21 @@ _PRELOADED = ['cli', 'transfusion_tf.launch']
 
 
 def each(
-  runs: Sequence[tuple[config.Experiment, str]], num_processes: int = 1
-) -> Iterator[tuple[int, str]]:
-  """Trains or continues runs, each an experiment and its folder.
+  runs: Mapping[str, tuple[config.Experiment, str]], num_processes: int = 1
+) -> Iterator[tuple[str, str]]:
+  """Trains or continues runs.
 
   Args:
-    runs: The runs.
+    runs: Key -> an experiment and its folder.
     num_processes: So many at a time, each with its share of the cores; 1 is
       one after another in this process.
 
   Yields:
-    As they end: number of the run, and what was wrong with it, or nothing.
+    As they end: key of the run, and what was wrong with it, or nothing.
   """
   if num_processes == 1:
-    for number, run in enumerate(runs):
-      yield number, _carry_out(*run)
+    for key, run in runs.items():
+      yield key, _carry_out(*run)
     return
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(_PRELOADED)
@@ -49,8 +49,8 @@ def each(
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)
   try:
     started = {
-      pool.submit(_in_a_process, context, threads, *run): number
-      for number, run in enumerate(runs)
+      pool.submit(_in_a_process, context, threads, *run): key
+      for key, run in runs.items()
     }
     for done in concurrent.futures.as_completed(started):
       yield started[done], done.result()

@@ -19,6 +19,7 @@ import sys
 from absl import flags
 
 import cli
+import table_flags
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))  # For `data`.
 
@@ -50,22 +51,8 @@ _PRETRAIN_ON = flags.DEFINE_string(
 _MARGIN = flags.DEFINE_float(
   'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
 )
-_PATH_COLUMN = flags.DEFINE_string('path_column', 'path', 'Of the table.')
-_LABEL_COLUMNS = flags.DEFINE_list(
-  'label_columns', [], 'Default: all that are nothing else.'
-)
-_LABEL_KIND = flags.DEFINE_enum(
-  'label_kind',
-  None,
-  ['label', 'grade', 'findings'],
-  'Default: what the cells look like.',
-)
-_PATIENT_COLUMN = flags.DEFINE_string(
-  'patient_column', '', 'Default: each image is a patient.'
-)
-_SPLIT_COLUMN = flags.DEFINE_string(
-  'split_column', '', 'Default: the split is drawn by patient.'
-)
+for _flag in table_flags.ALL:
+  flags.declare_key_flag(_flag.name)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -86,8 +73,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _HEADINGS = {
   'What is compared': 'models inits seeds pretrained pretrain_on margin',
-  'The table': 'path_column label_columns label_kind patient_column '
-  'split_column on_bad',
+  'The table': 'path_column label_columns label_kind classes '
+  'patient_column split_column on_bad',
   'Training': 'image_size epochs pretrain_epochs patience batch_size '
   'learning_rate normalization strategy num_processes',
 }
@@ -139,17 +126,10 @@ def _prepare(root):
   from data.image_table import layout
 
   images = pathlib.Path(_IMAGES.value)
-  columns = layout.Columns(
-    path=_PATH_COLUMN.value,
-    labels=tuple(_LABEL_COLUMNS.value),
-    patient=_PATIENT_COLUMN.value,
-    split=_SPLIT_COLUMN.value,
-    kind=_LABEL_KIND.value or '',
-  )
   name = re.sub('[^a-z0-9]+', '_', f'own {images.resolve().name}'.lower())
   builder = image_table_dataset_builder.Builder(
     name=name.strip('_'),
-    table=layout.find(_TABLE.value, images, columns),
+    table=layout.find(_TABLE.value, images, table_flags.columns()),
     image_size=_IMAGE_SIZE.value,
     data_dir=os.path.join(root, 'data'),
   )

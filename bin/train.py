@@ -85,7 +85,7 @@ def _experiment() -> config.Experiment:
     raise errors.unknown('recipe', recipe, config.RECIPES)
   changes = {
     field: values[flag]
-    for flag, field in train_flags.FIELDS.items()
+    for flag, field in config.FLAGS.items()
     if values[flag] is not None
   }
   return config.override(config.RECIPES[recipe], changes)

@@ -4,50 +4,6 @@ import contextlib
 
 from transfusion_tf import config
 
-# Flag -> the field of `config.Experiment` that it sets. A flag that is not
-# given leaves the recipe's value.
-FIELDS = {
-  'dataset': 'data.dataset',
-  'image_size': 'data.image_size',
-  'subset': 'data.subset',
-  'uncertain': 'data.uncertain',
-  'normalization': 'data.normalization',
-  'shuffle_labels': 'data.shuffle_labels',
-  'model': 'model.name',
-  'bn_momentum': 'model.bn_momentum',
-  'stride_in': 'model.stride_in',
-  'slim_from': 'model.slim_from',
-  'init': 'init.scheme',
-  'pretrained': 'init.pretrained',
-  'upto': 'init.upto',
-  'bn_init': 'init.bn_init',
-  'conv1': 'init.conv1',
-  'freeze_upto': 'init.freeze_upto',
-  'optimizer': 'optimizer.name',
-  'learning_rate': 'optimizer.learning_rate',
-  'weight_decay': 'optimizer.weight_decay',
-  'batch_size': 'train.batch_size',
-  'train_steps': 'train.train_steps',
-  'eval_every': 'train.eval_every',
-  'patience': 'train.patience',
-  'deterministic': 'train.deterministic',
-  'precision': 'train.precision',
-  'lanes': 'train.lanes',
-  'sync_batch_norm': 'train.sync_batch_norm',
-  'seed': 'seed',
-  'data_dir': 'runtime.data_dir',
-  'strategy': 'runtime.strategy',
-  'tpu': 'runtime.tpu',
-  'num_virtual_cpus': 'runtime.num_virtual_cpus',
-  'xla': 'runtime.xla',
-  'steps_per_call': 'runtime.steps_per_call',
-  'eval_batch_size': 'runtime.eval_batch_size',
-  'checkpoint_every': 'runtime.checkpoint_every',
-  'keep_checkpoints': 'runtime.keep_checkpoints',
-  'pictures': 'runtime.pictures',
-  'profile': 'runtime.profile',
-}
-
 _HEADINGS = {
   'data': 'Data',
   'model': 'Network',
@@ -59,7 +15,7 @@ _HEADINGS = {
 }
 # Flag -> heading under which --help lists it.
 GROUPS = {'recipe': 'Data'} | {
-  flag: _HEADINGS[field.split('.')[0]] for flag, field in FIELDS.items()
+  flag: _HEADINGS[field.split('.')[0]] for flag, field in config.FLAGS.items()
 }
 
 
@@ -82,7 +38,7 @@ def lines(experiment: config.Experiment, recipe: str, run_dir: str) -> str:
     ValueError: A field that no flag sets differs from the recipe's.
   """
   base, wanted = config.RECIPES[recipe], config.flatten(experiment)
-  flags = {field: flag for flag, field in FIELDS.items()}
+  flags = {field: flag for flag, field in config.FLAGS.items()}
   given = {
     'recipe': recipe,
     'run_dir': run_dir,

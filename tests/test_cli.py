@@ -22,7 +22,7 @@ def _run(name, *arguments):
 
 def test_help_has_a_line_for_each_flag_under_a_heading():
   text = _run('train.py', '--help').stdout
-  for flag in (*train_flags.FIELDS, 'run_dir', 'recipe', 'flagfile'):
+  for flag in (*config.FLAGS, 'run_dir', 'recipe', 'flagfile'):
     assert re.search(rf'^  --(\[no\])?{flag}\b.* \w', text, re.MULTILINE), flag
   headings = re.findall(r'^(\w.*):$', text, re.MULTILINE)
   assert headings[0] == 'Needed'

@@ -18,25 +18,25 @@ from transfusion_tf.train import progress
 from transfusion_tf.train import strategy as strategy_lib
 from transfusion_tf.train import summaries
 
-# The columns of the HParams table, named like train.py's flags.
-_SETTINGS = {
-  'dataset': 'data.dataset',
-  'image_size': 'data.image_size',
-  'subset': 'data.subset',
-  'shuffle_labels': 'data.shuffle_labels',
-  'model': 'model.name',
-  'slim_from': 'model.slim_from',
-  'init': 'init.scheme',
-  'pretrained': 'init.pretrained',
-  'upto': 'init.upto',
-  'bn_init': 'init.bn_init',
-  'conv1': 'init.conv1',
-  'freeze_upto': 'init.freeze_upto',
-  'optimizer': 'optimizer.name',
-  'learning_rate': 'optimizer.learning_rate',
-  'batch_size': 'train.batch_size',
-  'seed': 'seed',
-}
+# The columns of the HParams table.
+_SETTINGS = (
+  'dataset',
+  'image_size',
+  'subset',
+  'shuffle_labels',
+  'model',
+  'slim_from',
+  'init',
+  'pretrained',
+  'upto',
+  'bn_init',
+  'conv1',
+  'freeze_upto',
+  'optimizer',
+  'learning_rate',
+  'batch_size',
+  'seed',
+)
 # TensorBoard shows ten images of a tag, unless it is told otherwise.
 _MOST_PICTURES = 10
 _SHEET_IMAGES = 8
@@ -134,7 +134,7 @@ class Board:
 def settings(experiment: config.Experiment) -> dict[str, str | float]:
   """What tells runs apart, for the HParams table."""
   values = config.flatten(experiment)
-  return {name: values[field] for name, field in _SETTINGS.items()}
+  return {name: values[config.FLAGS[name]] for name in _SETTINGS}
 
 
 def picture_steps(total: int, eval_every: int) -> set[int]:

@@ -3,7 +3,6 @@
 import dataclasses
 import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -65,5 +64,4 @@ def _milliseconds(forward, image):
     began = time.perf_counter()
     forward(image).numpy()
     times.append(time.perf_counter() - began)
-  keras.utils.clear_session()
   return float(np.median(times) * 1e3)

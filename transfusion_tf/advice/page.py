@@ -45,12 +45,13 @@ def write(
     The table as text, and the recommendation.
   """
   parameters = {m: f.parameters for m, f in footprints.items()}
-  reached = verdict_lib.reach(runs, margin, parameters)
+  resamples = paired.Resamples()
+  reached = verdict_lib.reach(runs, margin, parameters, resamples)
   first = next(iter(next(iter(runs.values())).values()))[0]
   threshold = results.common_threshold(
     [run for of in runs.values() for seeds in of.values() for run in seeds]
   )
-  table = _table(runs, footprints, threshold)
+  table = _table(runs, footprints, threshold, resamples)
   table.to_csv(os.path.join(root, TABLE), index=False)
   sentences = words.recommendation(reached, runs, margin)
   files.write_json(
@@ -92,8 +93,7 @@ _SIZE_RULE = (
 )
 
 
-def _table(runs, footprints, threshold):
-  resamples = paired.Resamples()
+def _table(runs, footprints, threshold, resamples):
   return pd.DataFrame(
     [
       _row(model, start, seeds, footprints[model], threshold, resamples)

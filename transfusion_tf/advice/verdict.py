@@ -106,18 +106,24 @@ def judge(difference: statistics.Estimate, margin: float) -> str:
   return HURTS if difference.high < 0 else OPEN
 
 
-def reach(runs: Runs, margin: float, parameters: Mapping[str, int]) -> Verdict:
+def reach(
+  runs: Runs,
+  margin: float,
+  parameters: Mapping[str, int],
+  resamples: paired.Resamples | None = None,
+) -> Verdict:
   """The verdict on finished runs.
 
   Args:
     runs: At least one start of at least one model.
     margin: The smallest difference in the test score that matters.
     parameters: Of each model.
+    resamples: Of the runs, where others use them too.
 
   Raises:
     Gap: Scores are damaged, or of different images.
   """
-  resamples = paired.Resamples()
+  resamples = resamples or paired.Resamples()
   best = {model: _best_start(starts) for model, starts in runs.items()}
   yardstick = max(best, key=lambda m: _validation(runs[m][best[m]]))
   candidates = []

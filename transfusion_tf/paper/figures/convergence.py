@@ -41,25 +41,14 @@ def draw(
   for style, seeds in curves.items():
     metric = metric or seeds[0].headline
     steps, scores = _aligned(seeds, metric)
-    axes.plot(
+    layout.band(
+      axes,
+      style,
       steps,
-      scores.mean(axis=0),
-      linestyle=style.line,
-      color=style.color,
-      marker=style.marker,
-      markersize=4,
+      scores.T,
       markevery=max(1, len(steps) // _MARKERS_A_CURVE),
-      label=style.label,
+      markersize=4,
     )
-    if len(scores) > 1:
-      axes.fill_between(
-        steps,
-        scores.min(axis=0),
-        scores.max(axis=0),
-        color=style.color,
-        alpha=0.15,
-        linewidth=0,
-      )
   axes.set_xlabel('training steps')
   axes.set_ylabel(f'validation {display.metric(metric)}')
   layout.legend(axes, loc='lower right')

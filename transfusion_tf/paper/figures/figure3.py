@@ -26,22 +26,7 @@ def _draw(axes, study, model):
     style, values = display.style(start), np.array(list(stages.values()))
     means.append(values.mean(axis=1))
     places = np.arange(len(stages))
-    axes.plot(
-      places,
-      means[-1],
-      linestyle=style.line,
-      color=style.color,
-      marker=style.marker,
-      label=style.label,
-    )
-    axes.fill_between(
-      places,
-      values.min(axis=1),
-      values.max(axis=1),
-      color=style.color,
-      alpha=0.15,
-      linewidth=0,
-    )
+    layout.band(axes, style, places, values)
   axes.plot(places, means[1] - means[0], ':', color='0.4', label='difference')
   axes.set_xticks(places, list(stages), rotation=30, ha='right', fontsize=7)
   axes.set_ylabel('CCA, before and after')

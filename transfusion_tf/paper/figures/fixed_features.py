@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure
-import numpy as np
 
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import display
@@ -46,29 +45,10 @@ def _draw(
         gap = missing
     if places:
       drawn = True
-      _draw_line(axes, style, places, scores)
+      layout.band(axes, style, places, scores)
   if not drawn:
     raise gap
   axes.set_xticks(range(len(stages)), stages)
   axes.set_xlabel('fixed up to')
   axes.set_ylabel(f'test {display.metric(metric or "auc")}')
   layout.legend(axes)
-
-
-def _draw_line(axes, style, places, scores):
-  axes.plot(
-    places,
-    [np.mean(of) for of in scores],
-    linestyle=style.line,
-    color=style.color,
-    marker=style.marker,
-    label=style.label,
-  )
-  axes.fill_between(
-    places,
-    [np.min(of) for of in scores],
-    [np.max(of) for of in scores],
-    color=style.color,
-    alpha=0.15,
-    linewidth=0,
-  )

@@ -1,11 +1,13 @@
 """What all figures share: sizes, bare axes, and a note where data lack."""
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.paper import display
 from transfusion_tf.paper import results
 from transfusion_tf.paper import study as study_lib
 
@@ -52,6 +54,45 @@ def attempt(axes: axes_lib.Axes, draw: Callable[[], None]) -> bool:
     )
     return False
   return True
+
+
+def band(
+  axes: axes_lib.Axes,
+  style: display.Style,
+  places: Sequence[float],
+  samples: Sequence[Sequence[float]],
+  markevery: int = 1,
+  markersize: float | None = None,
+) -> None:
+  """A start's mean at each place and, from two values on, their range.
+
+  Args:
+    axes: Where to.
+    style: The start's look; its label goes into the legend.
+    places: [n].
+    samples: [n] values over seeds each.
+    markevery: Places from marker to marker.
+    markersize: Matplotlib's own if None.
+  """
+  axes.plot(
+    places,
+    [np.mean(of) for of in samples],
+    linestyle=style.line,
+    color=style.color,
+    marker=style.marker,
+    markersize=markersize,
+    markevery=markevery,
+    label=style.label,
+  )
+  if max(map(len, samples)) > 1:
+    axes.fill_between(
+      places,
+      [np.min(of) for of in samples],
+      [np.max(of) for of in samples],
+      color=style.color,
+      alpha=0.15,
+      linewidth=0,
+    )
 
 
 def legend(axes: axes_lib.Axes, **settings) -> None:

@@ -1,0 +1,48 @@
+"""Flags of a table of one's own images: what its columns are."""
+
+from absl import flags
+
+PATH_COLUMN = flags.DEFINE_string(
+  'path_column', 'path', 'The column of image paths.'
+)
+LABEL_COLUMNS = flags.DEFINE_list(
+  'label_columns', [], 'If not given, all that are nothing else.'
+)
+LABEL_KIND = flags.DEFINE_enum(
+  'label_kind',
+  None,
+  ['label', 'grade', 'findings'],
+  'Class names, ordered integers, or columns of 1, 0, -1 (uncertain) and '
+  'blank; if not given, what the cells look like.',
+)
+CLASSES = flags.DEFINE_list(
+  'classes', [], 'The classes or grades in order, if not sorted.'
+)
+PATIENT_COLUMN = flags.DEFINE_string(
+  'patient_column', '', 'If not given, each image is a patient.'
+)
+SPLIT_COLUMN = flags.DEFINE_string(
+  'split_column', '', 'If not given, the split is drawn.'
+)
+ALL = (
+  PATH_COLUMN,
+  LABEL_COLUMNS,
+  LABEL_KIND,
+  CLASSES,
+  PATIENT_COLUMN,
+  SPLIT_COLUMN,
+)
+
+
+def columns():
+  """The `data.image_table.layout.Columns` that the flags describe."""
+  from data.image_table import layout
+
+  return layout.Columns(
+    path=PATH_COLUMN.value,
+    labels=tuple(LABEL_COLUMNS.value),
+    patient=PATIENT_COLUMN.value,
+    split=SPLIT_COLUMN.value,
+    kind=LABEL_KIND.value or '',
+    classes=tuple(CLASSES.value),
+  )
