@@ -4,7 +4,8 @@ r"""Makes tables and figures: runs what they need and is missing, then draws.
     --data_dir=DATA --output_dir=STUDY
 
 Targets: table1 ... table5, figure1 ... figure21, claims, all, quickstart. Run
-folders lie below --output_dir; finished runs are not run again, stopped ones
+folders lie below --output_dir, beside the study's numbers as runs.csv,
+curves.csv and similarities.csv; finished runs are not run again, stopped ones
 go on. --list trains nothing: it prints one train.py line for each missing run,
 for a scheduler to run, and writes the flagfile of each. --draw_only trains
 nothing either, and draws what is there.
@@ -16,11 +17,17 @@ from absl import flags
 
 import cli
 import train_flags
+from transfusion_tf import atomic
 from transfusion_tf import errors
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.')
 _SCALE = flags.DEFINE_string('scale', 'demo', 'demo or paper.')
 _QUICK = flags.DEFINE_bool('quick', False, 'A fifth of the demo.')
+_SHUFFLE_LABELS = flags.DEFINE_bool(
+  'shuffle_labels',
+  False,
+  'Control: all networks learn from labels of others; no claim should hold.',
+)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Prepared data sets.')
 _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
 _LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
@@ -45,8 +52,11 @@ _MOST = 8  # Processes unless asked for: each takes 1 to 2 GiB of memory.
 def main(_) -> None:
   from transfusion_tf.paper import runs
   from transfusion_tf.paper import scales
+  from transfusion_tf.paper import study
 
   scale = scales.named(_SCALE.value, _QUICK.value)
+  if _SHUFFLE_LABELS.value:
+    scale = scales.control(scale)
   plans = runs.plans(_TARGET.value, scale)
   root = _OUTPUT_DIR.value
   if not root or not (_DATA_DIR.value or _DRAW_ONLY.value):
@@ -54,6 +64,7 @@ def main(_) -> None:
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
     )
+  study.claim(root, runs.QUICKSTART if _is_quickstart() else scale.name)
   if _LIST.value:
     _list(plans, scale, root)
     return
@@ -68,11 +79,17 @@ def main(_) -> None:
     )
 
 
+def _is_quickstart():
+  from transfusion_tf.paper import runs
+
+  return _TARGET.value == [runs.QUICKSTART]
+
+
 def _list(plans, scale, root):
   from transfusion_tf.paper import costs
   from transfusion_tf.paper import runs
 
-  device = costs.GPU if scale.name == 'paper' else costs.TWO_CORES
+  device = costs.GPU if _SCALE.value == 'paper' else costs.TWO_CORES
   missing = [p for p in plans if not runs.finished(root, p.key)]
   total = sum(costs.seconds(p.experiment, device) for p in missing)
   print(
@@ -94,24 +111,21 @@ def _list(plans, scale, root):
 
 def _flagfile(plan, root):
   path = os.path.join(root, 'flagfiles', f'{plan.key}.flags')
-  os.makedirs(os.path.dirname(path), exist_ok=True)
   text = train_flags.lines(
     plan.at(root, _DATA_DIR.value), plan.recipe, os.path.join(root, plan.key)
   )
-  with open(f'{path}.partial', 'w', encoding='utf-8') as file:
+  with atomic.writing(path) as file:
     file.write(text)
-  os.replace(f'{path}.partial', path)
   return path
 
 
 def _carry_out(scale, root):
   import carry_out
-  from transfusion_tf.paper import runs
 
   # The quickstart's four runs are small, the paper's dear: both stay whole.
-  whole = _TARGET.value == [runs.QUICKSTART] or scale.name == 'paper'
+  whole = _is_quickstart() or _SCALE.value == 'paper'
   prune = not whole if _PRUNE.value is None else _PRUNE.value
-  cores = 1 if scale.name == 'paper' else min(os.cpu_count() or 1, _MOST)
+  cores = 1 if _SCALE.value == 'paper' else min(os.cpu_count() or 1, _MOST)
   return carry_out.run(
     _TARGET.value,
     scale,
@@ -125,10 +139,9 @@ def _carry_out(scale, root):
 def _publish(plans, scale, root):
   from transfusion_tf.paper import publish
   from transfusion_tf.paper import quickstart
-  from transfusion_tf.paper import runs
   from transfusion_tf.paper import study
 
-  if _TARGET.value == [runs.QUICKSTART]:
+  if _is_quickstart():
     return quickstart.write(plans, root)
   return publish.write(study.Study(root, scale), _TARGET.value)
 

@@ -13,6 +13,7 @@ import os
 from absl import flags
 
 import cli
+from transfusion_tf import atomic
 from transfusion_tf import errors
 
 flags.DEFINE_string(
@@ -101,11 +102,9 @@ def _write(values, sample, options, result):
     'options': dataclasses.asdict(options),
     'layers': {layer: found.to_json() for layer, found in result.items()},
   }
-  partial = f'{values.output}.partial'
-  with open(partial, 'w', encoding='utf-8') as file:
+  with atomic.writing(values.output) as file:
     json.dump(record, file, indent=2, allow_nan=False)
     file.write('\n')
-  os.replace(partial, values.output)
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+import transfusion_tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import experiment
@@ -270,3 +271,28 @@ def test_pretraining_on_a_set_like_imagenet(tmp_path):
   assert result['judged_split'] == 'validation'
   assert result['num_test'] == 10
   assert 0 <= result['test']['top1']['value'] <= 1
+
+
+def test_versions_name_the_commit_of_a_clone(tmp_path, monkeypatch):
+  """And no other repository's, where the package is merely installed."""
+  git = ['git', '-c', 'user.name=t', '-c', 'user.email=t@t', '-C', tmp_path]
+  installed = tmp_path / 'site' / '__init__.py'
+  cloned = tmp_path / 'transfusion_tf' / '__init__.py'
+  for path in (installed, cloned):
+    path.parent.mkdir()
+    path.touch()
+  subprocess.run([*git, 'init', '--quiet'], check=True)
+  subprocess.run([*git, 'add', '.'], check=True)
+  subprocess.run([*git, 'commit', '--quiet', '-mx'], check=True)
+  head = subprocess.run(
+    [*git, 'rev-parse', '--short', 'HEAD'], capture_output=True, text=True
+  ).stdout.strip()
+
+  def commit(path):
+    monkeypatch.setattr(transfusion_tf, '__file__', str(path))
+    return launch.versions().get('commit')
+
+  assert head and commit(cloned) == head
+  assert commit(installed / 'deeper' / '__init__.py') is None
+  cloned.write_text('edited')
+  assert commit(cloned) == f'{head}-dirty'

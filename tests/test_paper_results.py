@@ -10,12 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from transfusion_tf import errors
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import figures
+from transfusion_tf.paper import frames
 from transfusion_tf.paper import paper_values
 from transfusion_tf.paper import publish
 from transfusion_tf.paper import results
+from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.paper import starts
 from transfusion_tf.paper import study as study_lib
@@ -324,6 +327,47 @@ def test_verdict_of_an_interval(low, high, verdict):
   assert judging.Test('', estimate, -0.01, 0.01).verdict == verdict
 
 
+def test_plain_tables_hold_each_number_once(copy):
+  shutil.rmtree(copy / KEY)
+  gone = copy / 'similarity/retina/cbr_small/layers'
+  shutil.rmtree(gone)
+  found = opened(copy)
+  tables_ = frames.of(found, runs.expand(['table1', 'table5', 'figure17']))
+  of_runs = tables_['runs'].set_index('run')
+  assert of_runs.index.is_unique
+  assert of_runs.loc[KEY, 'missing'] == 'not run'
+  beside = KEY.replace('seed1', 'seed0')
+  result = json.loads((copy / beside / 'result.json').read_text())
+  referable = result['test']['referable']
+  assert of_runs.loc[beside, 'missing'] == ''
+  assert of_runs.loc[beside, 'test_referable'] == referable['value']
+  assert of_runs.loc[beside, 'test_referable_low'] == referable['low']
+  assert (of_runs['model'] == of_runs.index.str.split('/').str[1]).sum() == (
+    of_runs['missing'] == ''
+  ).sum()
+  curves = tables_['curves'].set_index('run')
+  lines = (copy / beside / 'metrics.jsonl').read_text().splitlines()
+  assert curves.loc[beside, 'referable'].tolist() == [
+    json.loads(line)['validation']['referable'] for line in lines
+  ]
+  assert KEY not in curves.index
+  pairs = tables_['similarities']
+  assert pairs['similarity'].str.startswith('retina/resnet50/').all()
+  for pair, layers in pairs.groupby('similarity'):
+    path = results.similarity_path(str(copy), pair)
+    held = json.loads(pathlib.Path(path).read_text())['layers']
+    assert layers['layer'].tolist() == list(held)
+    assert layers['mean'].tolist() == [v['mean'] for v in held.values()]
+
+
+def test_a_folder_holds_one_study(tmp_path):
+  root = str(tmp_path / 'new' / 'study')
+  study_lib.claim(root, 'demo')
+  study_lib.claim(root, 'demo')
+  with pytest.raises(errors.InputError, match='scale demo, not demo --quick'):
+    study_lib.claim(root, 'demo --quick')
+
+
 def test_report_is_one_page_with_everything(root, tmp_path):
   shutil.copytree(root, tmp_path / 'study')
   found = opened(tmp_path / 'study')
@@ -339,5 +383,7 @@ def test_report_is_one_page_with_everything(root, tmp_path):
     'tables/table1.csv',
     'tables/table1.tex',
     'figures/figure21.svg',
+    'runs.csv',
+    'curves.csv',
   ):
     assert (tmp_path / 'study' / name).stat().st_size

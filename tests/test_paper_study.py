@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
 import carry_out
 import sample_images
+from transfusion_tf.paper import claims
 from transfusion_tf.paper import comparisons
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import publish
@@ -19,7 +23,9 @@ from transfusion_tf.paper import starts
 from transfusion_tf.paper import statistics
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import tables
+from transfusion_tf.paper.claims import judging
 
+BIN = pathlib.Path(__file__).parents[1] / 'bin'
 SCALE = dataclasses.replace(
   scales.DEMO,
   name='test',
@@ -93,6 +99,43 @@ def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
   assert before.keys() == after.keys() == {'before', 'after'}
   assert all((before[k] == after[k]).all() for k in before)
   assert (after['before'] != after['after']).any()
+
+
+# Those of CBR-Small and CBR-Tiny, whose claims are 10 and 15 to 18.
+SMALL_TARGETS = ('figure5', 'figure12', 'figure13', 'figure17', 'figure18')
+
+
+@pytest.mark.slow
+def test_shuffled_labels_support_no_claim(tmp_path):
+  """The demo's own data and steps: what is claimed must not come out."""
+  raw, data = tmp_path / 'raw', tmp_path / 'data'
+  _call('make_demo_data', f'raw_dir={raw}', 'num_patients=300', 'lesion_size=3')
+  for dataset in ('retina', 'chexpert'):
+    _prepare(dataset, raw / dataset, data, 'image_size=32')
+  _prepare('image_table', raw / 'natural', data, 'name=natural')
+  control, root = scales.control(scales.DEMO), str(tmp_path / 'study')
+  failures = carry_out.run(SMALL_TARGETS, control, root, str(data), True, 2)
+  assert not failures
+  judged = claims.judge_all(study_lib.Study(root, control))
+  made = [j.claim.number for j in judged if j.tests]
+  assert made == [10, 15, 16, 17, 18]
+  for judgement in judged:
+    assert judgement.verdict != judging.HOLDS, judgement.finding
+
+
+def _prepare(dataset, raw, data, flag):
+  _call(
+    'prepare_data',
+    f'dataset={dataset}',
+    f'manual_dir={raw}',
+    f'data_dir={data}',
+    flag,
+  )
+
+
+def _call(binary, *values):
+  command = [sys.executable, BIN / f'{binary}.py', *(f'--{v}' for v in values)]
+  subprocess.run(command, check=True, capture_output=True)
 
 
 def test_samples_are_of_all_grades(data_dir, tmp_path):

@@ -53,7 +53,7 @@ _MAY_IMPORT = {
     *('raw', 'run_folder', 'tasks'),
   },
 }
-_BASE = {'errors', 'files'}
+_BASE = {'atomic', 'errors', 'files'}
 
 
 def _imports(path):

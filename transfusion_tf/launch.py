@@ -4,7 +4,9 @@ from collections.abc import Mapping
 import contextlib
 import dataclasses
 import os
+import pathlib
 import platform
+import subprocess
 import time
 
 import keras
@@ -143,10 +145,25 @@ def _judge(built, run_dir, predict):
 
 def versions() -> dict[str, str]:
   """What made a result: stands beside it."""
+  commit = _commit()
   return {
     'transfusion_tf': transfusion_tf.__version__,
+    **({'commit': commit} if commit else {}),
     'tensorflow': tf.__version__,
     'keras': keras.__version__,
     'numpy': np.__version__,
     'python': platform.python_version(),
   }
+
+
+def _commit():
+  """Of the clone that this code lies in, if it does: `1a2b3c4`, or `-dirty`."""
+  clone = pathlib.Path(transfusion_tf.__file__).parents[1]
+  if not (clone / '.git').exists():  # Another repository may lie above.
+    return ''
+  command = ['git', 'describe', '--always', '--exclude=*', '--dirty']
+  try:
+    found = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+  except OSError:
+    return ''
+  return found.stdout.strip()

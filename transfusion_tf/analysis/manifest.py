@@ -7,6 +7,7 @@ import os
 
 import dacite
 
+from transfusion_tf import atomic
 from transfusion_tf import errors
 
 NAME = 'manifest.json'
@@ -104,8 +105,6 @@ def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
 
 def save(folder: str, manifest: Manifest) -> None:
   """Writes a file that appears at once."""
-  path = os.path.join(folder, NAME)
-  with open(f'{path}.new', 'w', encoding='utf-8') as file:
+  with atomic.writing(os.path.join(folder, NAME)) as file:
     json.dump(dataclasses.asdict(manifest), file, indent=2)
     file.write('\n')
-  os.replace(f'{path}.new', path)

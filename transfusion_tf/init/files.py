@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 import contextlib
-import os
 import zipfile
 import zlib
 
@@ -11,6 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import atomic
 from transfusion_tf import errors
 from transfusion_tf.init import applications
 from transfusion_tf.init import types
@@ -42,10 +42,8 @@ def reader(
 
 def save_npz(path: str, arrays: types.Arrays, origin: str) -> None:
   """Writes {path: array} as .npz; `origin` says where it is from."""
-  partial = f'{path}.partial'
-  with open(partial, 'wb') as file:
+  with atomic.writing(path, 'wb') as file:
     np.savez(file, **{_ORIGIN: np.array(origin)}, **arrays)
-  os.replace(partial, path)
 
 
 def of_model(

@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+from transfusion_tf import atomic
 from transfusion_tf import run_folder
 from transfusion_tf.train import checkpoint
 
@@ -20,10 +21,8 @@ def save(run_dir: str, judged_step: int) -> None:
   path = os.path.join(run_dir, _FILE)
   if os.path.exists(path):
     return
-  partial = f'{path}.partial'
-  with open(partial, 'wb') as file:
+  with atomic.writing(path, 'wb') as file:
     np.savez_compressed(file, **_of_checkpoints(run_dir, judged_step))
-  os.replace(partial, path)
 
 
 def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:

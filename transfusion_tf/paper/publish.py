@@ -1,4 +1,4 @@
-"""A study's files: tables, figures, claims and report.html."""
+"""A study's files: its numbers, tables, figures, claims and report.html."""
 
 from collections.abc import Sequence
 import io
@@ -8,9 +8,11 @@ import matplotlib as mpl
 from matplotlib import figure
 import pandas as pd
 
+from transfusion_tf import atomic
 from transfusion_tf.paper import cells
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import figures
+from transfusion_tf.paper import frames
 from transfusion_tf.paper import paper_values
 from transfusion_tf.paper import provenance
 from transfusion_tf.paper import report
@@ -31,6 +33,8 @@ def write(study: study_lib.Study, targets: Sequence[str]) -> str:
   """Writes what `targets` name below the study's folder; returns the texts."""
   names, texts = runs.expand(targets), []
   sections = [provenance.about(study, names)]
+  for name, frame in frames.of(study, names).items():
+    _write(study, f'{name}.csv', frame.to_csv(index=False, float_format='%.6g'))
   if {runs.CLAIMS, runs.ALL} & set(targets):
     judged = _claims_frame(study)
     _write(study, 'claims.csv', judged.to_csv(index=False))
@@ -134,9 +138,6 @@ def _called(name):
 
 
 def _write(study, name, content):
-  path = os.path.join(study.root, name)
-  os.makedirs(os.path.dirname(path), exist_ok=True)
   content = content if isinstance(content, bytes) else content.encode()
-  with open(f'{path}.partial', 'wb') as file:
+  with atomic.writing(os.path.join(study.root, name), 'wb') as file:
     file.write(content)
-  os.replace(f'{path}.partial', path)

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import dataclasses
 import html
 import io
-import os
 
 import jinja2
 from matplotlib import figure as figure_lib
 import pandas as pd
+
+from transfusion_tf import atomic
 
 _DOTS_PER_INCH = 110
 
@@ -47,10 +48,8 @@ def write(path: str, title: str, sections: Sequence[Section]) -> None:
   page = environment.get_template('report.html').render(
     title=title, sections=[_rendered(section) for section in sections]
   )
-  partial = f'{path}.partial'
-  with open(partial, 'w', encoding='utf-8') as file:
+  with atomic.writing(path) as file:
     file.write(page)
-  os.replace(partial, path)
 
 
 def _rendered(section):

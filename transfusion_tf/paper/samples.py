@@ -5,6 +5,8 @@ import os
 
 import numpy as np
 
+from transfusion_tf import atomic
+
 NUM = 6  # Images a data set.
 
 
@@ -12,12 +14,8 @@ def save(
   root: str, dataset: str, labels: Sequence[str], images: np.ndarray
 ) -> None:
   """Writes labels and images [n, S, S, 3] uint8."""
-  final = path(root, dataset)
-  os.makedirs(os.path.dirname(final), exist_ok=True)
-  partial = f'{final}.partial'
-  with open(partial, 'wb') as file:
+  with atomic.writing(path(root, dataset), 'wb') as file:
     np.savez_compressed(file, labels=np.array(labels), images=images)
-  os.replace(partial, final)
 
 
 def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:

@@ -165,3 +165,14 @@ def named(name: str, quick: bool = False) -> Scale:
   if quick and name != DEMO.name:
     raise errors.InputError(f'--quick is for --scale={DEMO.name}')
   return QUICK if quick else SCALES[name]
+
+
+def control(scale: Scale) -> Scale:
+  """The same study with nothing to learn: claims that hold of it are luck."""
+  return dataclasses.replace(
+    scale,
+    name=f'{scale.name} --shuffle_labels',
+    summary=f'{scale.summary} Control: all networks, the pretrained ones too, '
+    'learned from shuffled labels; test labels are as they are.',
+    changes={**scale.changes, 'data.shuffle_labels': True},
+  )
