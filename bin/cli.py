@@ -1,6 +1,7 @@
 """What every binary shares: how it starts, and how it refuses."""
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 import contextlib
@@ -32,7 +33,9 @@ def _packages_before_binaries() -> None:
 _packages_before_binaries()
 
 USAGE_EXIT_CODE = 2
-_INTERRUPT_EXIT_CODE = 130  # 128 + SIGINT, as shells have it.
+# 128 + the signal's number, as shells have it.
+_INTERRUPT_EXIT_CODE = 130
+_PIPE_EXIT_CODE = 141
 
 
 def run(
@@ -61,18 +64,25 @@ def import_tensorflow() -> None:
   Errors are exceptions and come through; the lines are about CPU instructions
   and missing GPU drivers.
   """
-  if _is_verbose():
+  with quiet():
     import tensorflow as tf
 
+    if not _is_verbose():
+      tf.config.list_physical_devices()
+      tf.get_logger().setLevel('ERROR')
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+  """Nothing reaches stderr, not even from C++, unless -v was given."""
+  if _is_verbose():
+    yield
     return
   stderr = os.dup(2)
   nowhere = os.open(os.devnull, os.O_WRONLY)
   try:
     os.dup2(nowhere, 2)
-    import tensorflow as tf
-
-    tf.config.list_physical_devices()
-    tf.get_logger().setLevel('ERROR')
+    yield
   finally:
     os.dup2(stderr, 2)
     os.close(stderr)
@@ -102,6 +112,7 @@ def _refuse_unusable(main, argv):
     _exit(argv[0], f'unexpected argument {argv[1]!r}; flags start with --')
   try:
     main(argv)
+    sys.stdout.flush()
   except (errors.InputError, errors.RunError) as error:
     if _is_verbose():
       traceback.print_exc()
@@ -109,6 +120,8 @@ def _refuse_unusable(main, argv):
     _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
   except KeyboardInterrupt:
     _exit(argv[0], 'stopped; the same command goes on', _INTERRUPT_EXIT_CODE)
+  except BrokenPipeError:  # Our reader, `head` for one, has had enough.
+    os._exit(_PIPE_EXIT_CODE)
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):

@@ -52,7 +52,6 @@ _MOST = 8  # Processes unless asked for: each takes 1 to 2 GiB of memory.
 def main(_) -> None:
   from transfusion_tf.paper import runs
   from transfusion_tf.paper import scales
-  from transfusion_tf.paper import study
 
   scale = scales.named(_SCALE.value, _QUICK.value)
   if _SHUFFLE_LABELS.value:
@@ -64,7 +63,7 @@ def main(_) -> None:
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
     )
-  study.claim(root, runs.QUICKSTART if _is_quickstart() else scale.name)
+  runs.claim(root, runs.QUICKSTART if _is_quickstart() else scale.name)
   if _LIST.value:
     _list(plans, scale, root)
     return

@@ -21,8 +21,6 @@ from transfusion_tf import config
 from transfusion_tf import errors
 
 _SECONDS_BETWEEN_LOOKS = 1.0
-# What a run's process imports; nothing of it is run before the fork.
-_PRELOADED = ['cli', 'transfusion_tf.launch']
 
 
 def each(
@@ -43,7 +41,7 @@ def each(
       yield key, _carry_out(*run)
     return
   context = multiprocessing.get_context('forkserver')
-  context.set_forkserver_preload(_PRELOADED)
+  context.set_forkserver_preload(['preloaded'])
   threads = max(1, (os.cpu_count() or 1) // num_processes)
   # A thread waits for each process.
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)

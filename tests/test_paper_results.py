@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from transfusion_tf import errors
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import figures
@@ -358,14 +357,6 @@ def test_plain_tables_hold_each_number_once(copy):
     held = json.loads(pathlib.Path(path).read_text())['layers']
     assert layers['layer'].tolist() == list(held)
     assert layers['mean'].tolist() == [v['mean'] for v in held.values()]
-
-
-def test_a_folder_holds_one_study(tmp_path):
-  root = str(tmp_path / 'new' / 'study')
-  study_lib.claim(root, 'demo')
-  study_lib.claim(root, 'demo')
-  with pytest.raises(errors.InputError, match='scale demo, not demo --quick'):
-    study_lib.claim(root, 'demo --quick')
 
 
 def test_report_is_one_page_with_everything(root, tmp_path):

@@ -303,3 +303,33 @@ def test_list_leaves_out_what_is_finished(tmp_path):
 def test_every_recipe_of_a_scale_exists():
   for scale in ALL_SCALES:
     assert set(scale.recipes.values()) <= set(config.RECIPES)
+
+
+def test_a_folder_holds_one_study(tmp_path):
+  root = str(tmp_path / 'new' / 'study')
+  runs.claim(root, 'demo')
+  runs.claim(root, 'demo')
+  with pytest.raises(errors.InputError, match='scale demo, not demo --quick'):
+    runs.claim(root, 'demo --quick')
+
+
+def test_a_list_may_be_cut_short(tmp_path):
+  """As `reproduce.py --list | head -1` does."""
+  listing = subprocess.Popen(
+    [
+      sys.executable,
+      BIN / 'reproduce.py',
+      '--target=all',
+      '--scale=paper',
+      '--list',
+      f'--output_dir={tmp_path}',
+      '--data_dir=DATA',
+    ],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  listing.stdout.readline()
+  listing.stdout.close()
+  assert not listing.stderr.read()  # No CUDA either: it imports no TensorFlow.
+  assert listing.wait() == 141

@@ -7,8 +7,10 @@ folder below the study's; targets share runs by sharing keys.
 from collections.abc import Iterable
 from collections.abc import Sequence
 import dataclasses
+import json
 import os
 
+from transfusion_tf import atomic
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf.paper import contents
@@ -18,6 +20,7 @@ from transfusion_tf.paper import starts
 QUICKSTART, CLAIMS, ALL = 'quickstart', 'claims', 'all'
 # `run_folder.RESULT`, without importing TensorFlow.
 _RESULT = 'result.json'
+_STUDY = 'study.json'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,6 +102,26 @@ def _sources(scale, plans):
     if plan_.source.startswith(f'{scale.pretraining}/'):
       yield pretrained(scale, plan_.experiment.model.name)
     yield plan_
+
+
+def claim(root: str, scale: str) -> None:
+  """Makes `root` the folder of a study at one scale, in OUTPUT_DIR/study.json.
+
+  Raises:
+    InputError: It is that of a study at another: its runs would pass for ours.
+  """
+  path = os.path.join(root, _STUDY)
+  if not os.path.exists(path):
+    with atomic.writing(path) as file:
+      json.dump({'scale': scale}, file)
+    return
+  with open(path, encoding='utf-8') as file:
+    held = json.load(file).get('scale')
+  if held != scale:
+    raise errors.InputError(
+      f'{root} holds a study of scale {held}, not {scale}: choose another '
+      '--output_dir'
+    )
 
 
 def quickstart() -> list[Plan]:

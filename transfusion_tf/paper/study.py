@@ -2,13 +2,9 @@
 
 from collections.abc import Sequence
 import functools
-import json
-import os
 
 import numpy as np
 
-from transfusion_tf import atomic
-from transfusion_tf import errors
 from transfusion_tf.paper import comparisons
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import paired
@@ -18,27 +14,6 @@ from transfusion_tf.paper import scales
 from transfusion_tf.paper import statistics
 
 Gap = results.Gap
-_NAME = 'study.json'
-
-
-def claim(root: str, scale: str) -> None:
-  """Makes `root` the folder of a study at one scale, in OUTPUT_DIR/study.json.
-
-  Raises:
-    InputError: It is that of a study at another: its runs would pass for ours.
-  """
-  path = os.path.join(root, _NAME)
-  if not os.path.exists(path):
-    with atomic.writing(path) as file:
-      json.dump({'scale': scale}, file)
-    return
-  with open(path, encoding='utf-8') as file:
-    held = json.load(file).get('scale')
-  if held != scale:
-    raise errors.InputError(
-      f'{root} holds a study of scale {held}, not {scale}: choose another '
-      '--output_dir'
-    )
 
 
 class Study:
