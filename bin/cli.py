@@ -48,9 +48,12 @@ def run(
     main: What to run, with what is left of the command line.
     groups: Flag -> heading under which --help lists it.
   """
-  # Both are read when TensorFlow is imported, which `main` does.
+  # These are read when TensorFlow is imported, which `main` does.
   os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '2')
   os.environ.setdefault('GRPC_VERBOSITY', 'ERROR')
+  # TensorFlow's own choice where there is AVX-512; without, ResNet-50 and
+  # CBR-LargeW were measured to train 1.5 times as fast.
+  os.environ.setdefault('TF_ENABLE_ONEDNN_OPTS', '1')
   logging.set_verbosity(logging.WARNING)
   app.run(
     lambda argv: _refuse_unusable(main, argv),
