@@ -148,7 +148,7 @@ def extract(
   manifest = manifest_lib.Manifest(
     run.model.name, checkpoint, run.experiment.data.dataset, split, ids, files
   )
-  forward = tf.function(source.forward, reduce_retracing=True)
+  forward = tf.function(source.forward, reduce_retracing=True, autograph=False)
 
   def of_layers(batch):
     return {

@@ -48,7 +48,7 @@ class Run:
 
   # XLA joins these many small operations on pixels: three times as fast, on
   # CPUs too.
-  @tf.function(jit_compile=True)
+  @tf.function(jit_compile=True, autograph=False)
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
     """A training batch -> the network's input."""
     data = self.experiment.data

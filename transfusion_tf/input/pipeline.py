@@ -21,8 +21,12 @@ from transfusion_tf.input import prepared as prepared_lib
 from transfusion_tf.input import preprocess
 
 _ALL = order.Share()
+# AutoGraph would spend seconds of each start on rewriting Python that has no
+# tensors to branch on.
+_as_written = tf.autograph.experimental.do_not_convert
 
 
+@_as_written
 def train(
   source: order.Source,
   batch_size: int,
@@ -83,6 +87,7 @@ def train(
   return batches.with_options(_options())
 
 
+@_as_written
 def evaluation(
   source: order.Source,
   split: str,

@@ -97,6 +97,7 @@ class Prepared:
     """The split's serialized records, in stored order."""
     return tf.data.TFRecordDataset(self.files(split))
 
+  @tf.autograph.experimental.do_not_convert  # Takes a second, for nothing.
   def _read_index(self, split: str) -> Index:
     def describe(record):
       example = self.parse(record)

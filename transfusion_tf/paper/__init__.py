@@ -7,5 +7,7 @@ results, study, paired           run folders, read; runs on the same patients
 statistics                       spread, intervals, tests
 tables, cells, figures/, claims/ what is printed, drawn and judged
 report, publish, provenance      report.html and its files
+frames                           the study's numbers as plain tables
 values/                          the paper's own figures, with their source
+demo_study/                      the numbers of the demo, carried out
 """

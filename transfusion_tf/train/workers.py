@@ -36,7 +36,7 @@ class Workers:
       is_worker = resolver.task_type == 'worker'
       self.index = resolver.task_id + (chiefs if is_worker else 0)
 
-    @tf.function
+    @tf.function(autograph=False)
     def gather(value):
       return strategy.gather(strategy.run(lambda x: x, (value,)), axis=0)
 
