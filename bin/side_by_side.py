@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 import concurrent.futures
 import multiprocessing
+from multiprocessing import forkserver
 import os
 import signal
 import sys
 import threading
-import time
 
 import cli
 import train_flags
 from transfusion_tf import config
 from transfusion_tf import errors
 
-_SECONDS_BETWEEN_LOOKS = 1.0
 # Activations go back to malloc, not to the kernel, which would have to clear
 # their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
 _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
@@ -43,9 +42,7 @@ def each(
     for key, run in runs.items():
       yield key, _carry_out(*run)
     return
-  os.environ.update(_ALLOCATION | os.environ)
-  context = multiprocessing.get_context('forkserver')
-  context.set_forkserver_preload(['preloaded'])
+  context = _context()
   threads = max(1, (os.cpu_count() or 1) // num_processes)
   # A thread waits for each process.
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)
@@ -60,6 +57,22 @@ def each(
     pool.shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
       process.kill()
+
+
+def _context():
+  """Processes that start with TensorFlow imported."""
+  context = multiprocessing.get_context('forkserver')
+  context.set_forkserver_preload(['preloaded'])
+  before = dict(os.environ)
+  # The server does not search this folder by itself, and would say nothing.
+  here = os.path.dirname(os.path.abspath(__file__))
+  paths = [here, *filter(None, [before.get('PYTHONPATH')])]
+  os.environ.update(_ALLOCATION | before)
+  os.environ['PYTHONPATH'] = os.pathsep.join(paths)
+  forkserver.ensure_running()
+  os.environ.clear()
+  os.environ.update(before)
+  return context
 
 
 def _in_a_process(context, threads, experiment, run_dir):
@@ -82,7 +95,7 @@ def _work(sender, threads, experiment, run_dir):
   signal.signal(signal.SIGINT, lambda *_: os._exit(130))
   # Bars of several processes would overwrite one another: lines, please.
   sys.stderr.isatty = lambda: False
-  threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+  threading.Thread(target=_end_with_parent, daemon=True).start()
   cli.import_tensorflow()
   import tensorflow as tf
 
@@ -90,10 +103,9 @@ def _work(sender, threads, experiment, run_dir):
   sender.send(_carry_out(experiment, run_dir))
 
 
-def _end_with(parent):
+def _end_with_parent():
   """A run that nobody waits for would hold the lock of its folder."""
-  while os.getppid() == parent:
-    time.sleep(_SECONDS_BETWEEN_LOOKS)
+  multiprocessing.parent_process().join()
   os._exit(1)
 
 

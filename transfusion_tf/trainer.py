@@ -134,10 +134,24 @@ class Trainer:
     )
 
 
+_TELLING = ('subset', 'upto', 'bn_init', 'conv1', 'slim_from', 'freeze_upto')
+
+
 def title(experiment: config.Experiment) -> str:
-  """What progress lines call a run."""
+  """What progress lines call a run: `retina/resnet50/transfer/seed0`.
+
+  And in what it is unusual, `upto=conv1`: runs of a study go side by side.
+  """
   data, model, start = experiment.data, experiment.model, experiment.init
-  return f'{data.dataset}/{model.name}/{start.scheme}/seed{experiment.seed}'
+  name = f'{data.dataset}/{model.name}/{start.scheme}/seed{experiment.seed}'
+  values, usual = map(config.flatten, (experiment, config.RETINA))
+  fields = {flag: config.FLAGS[flag] for flag in _TELLING}
+  unusual = [
+    f'{flag}={values[field]}'
+    for flag, field in fields.items()
+    if values[field] != usual[field]
+  ]
+  return ' '.join([name, *unusual])
 
 
 def total_steps(experiment: config.Experiment, num_examples: int) -> int:
