@@ -7,6 +7,7 @@ import numpy as np
 import prepared_sets
 import pytest
 import tensorflow as tf
+from tensorflow.python.eager import context
 
 from transfusion_tf import errors
 from transfusion_tf.input import order
@@ -44,6 +45,16 @@ def test_the_same_seed_gives_the_same_batches_and_another_does_not(data_dir):
   )
   tf.nest.map_structure(np.testing.assert_array_equal, one, again)
   assert not np.array_equal(one[0]['image'], other[0]['image'])
+
+
+def test_a_global_seed_of_zero_is_no_error(data_dir):
+  """As a notebook sets it; tf.data takes it for none."""
+  before = context.global_seed()
+  tf.random.set_seed(0)
+  try:
+    assert _take(prepared_sets.source(data_dir), 1)
+  finally:
+    tf.random.set_seed(before)
 
 
 @pytest.mark.parametrize('start_step', [1, 11, 12, 13, 40])

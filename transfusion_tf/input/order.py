@@ -205,4 +205,7 @@ def _shuffle(records, seed):
   seed = tf.random.stateless_uniform(
     [], seed, minval=None, maxval=None, dtype=tf.int64
   )
+  graph = tf.compat.v1.get_default_graph()
+  if graph.seed == 0:  # tf.data takes it for none, and then refuses tensors.
+    graph.seed = None
   return records.shuffle(_SHUFFLE_BUFFER, seed=seed)
