@@ -258,17 +258,22 @@ for path in sys.argv[1:]:
 """
 
 
+def _listing(output_dir):
+  """The command that lists the runs of the paper."""
+  return [
+    sys.executable,
+    BIN / 'reproduce.py',
+    '--target=all',
+    '--scale=paper',
+    '--list',
+    f'--output_dir={output_dir}',
+    '--data_dir=DATA',
+  ]
+
+
 def test_listed_flags_make_the_planned_experiments(tmp_path):
   listed = subprocess.run(
-    [
-      sys.executable,
-      BIN / 'reproduce.py',
-      '--target=all',
-      '--scale=paper',
-      '--list',
-      f'--output_dir={tmp_path}',
-      '--data_dir=DATA',
-    ],
+    _listing(tmp_path),
     check=True,
     capture_output=True,
     text=True,
@@ -316,15 +321,7 @@ def test_a_folder_holds_one_study(tmp_path):
 def test_a_list_may_be_cut_short(tmp_path):
   """As `reproduce.py --list | head -1` does."""
   listing = subprocess.Popen(
-    [
-      sys.executable,
-      BIN / 'reproduce.py',
-      '--target=all',
-      '--scale=paper',
-      '--list',
-      f'--output_dir={tmp_path}',
-      '--data_dir=DATA',
-    ],
+    _listing(tmp_path),
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,

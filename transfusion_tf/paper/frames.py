@@ -33,7 +33,10 @@ def of(study: study_lib.Study, names: Sequence[str]) -> dict[str, pd.DataFrame]:
   done = [run for run in found if isinstance(run, results.Result)]
   return {
     'runs': pd.DataFrame([_run(run) for run in found]),
-    'curves': pd.concat([_curve(run) for run in done] or [pd.DataFrame()]),
+    'curves': pd.concat(
+      {run.key: run.curve for run in done} or {'': pd.DataFrame()},
+      names=['run'],
+    ).reset_index('run'),
     'similarities': pd.DataFrame(
       [
         row
@@ -63,10 +66,6 @@ def _run(run):
       for part, value in parts.items()
     }
   )
-
-
-def _curve(run):
-  return run.curve.assign(run=run.key).set_index('run').reset_index()
 
 
 def _similarities(study, comparison):
