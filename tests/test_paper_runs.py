@@ -330,3 +330,10 @@ def test_a_list_may_be_cut_short(tmp_path):
   listing.stdout.close()
   assert not listing.stderr.read()  # No CUDA either: it imports no TensorFlow.
   assert listing.wait() == 141
+
+
+@pytest.mark.parametrize('text', ['', '{"scale": ', '[]', '{}'])
+def test_a_folder_that_cannot_tell_its_scale_is_refused(tmp_path, text):
+  (tmp_path / 'study.json').write_text(text)
+  with pytest.raises(errors.InputError, match=r'study\.json is damaged'):
+    runs.claim(str(tmp_path), 'demo')

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import dataclasses
 import functools
+import math
 import os
 
 import keras
@@ -80,9 +81,9 @@ class Run:
     evaluator = evaluation.Evaluator(
       self.strategy, self.probabilities, on_batch
     )
-    batches = functools.cache(self._evaluation_batches)
+    passes = functools.cache(self._evaluation_passes)
     return lambda split: evaluator(
-      batches(split), self.source.prepared.num_examples(split)
+      passes(split), self.source.prepared.num_examples(split)
     )
 
   def training_batches(self, start_step: int, lanes: int = 0) -> Iterable[dict]:
@@ -103,7 +104,7 @@ class Run:
 
     return self._distributed(batch_size, of_host)
 
-  def _evaluation_batches(self, split):
+  def _evaluation_passes(self, split):
     # A device's batch is the same on any number of devices, so that an
     # example's scores have the same bits.
     per_replica = self.experiment.runtime.eval_batch_size
@@ -112,9 +113,12 @@ class Run:
     def of_host(host, num_hosts):
       return pipeline.evaluation(
         self.source, split, batch_size // num_hosts, host, num_hosts
-      )
+      ).repeat()
 
-    return self._distributed(batch_size, of_host)
+    return evaluation.Passes(
+      self._distributed(batch_size, of_host),
+      math.ceil(self.source.prepared.num_examples(split) / batch_size),
+    )
 
   def _distributed(self, batch_size, of_host):
     """Batches of each host, cut for its devices."""
@@ -126,7 +130,7 @@ class Run:
       batches = of_host(context.input_pipeline_id, context.num_input_pipelines)
       return batches.rebatch(per_replica, drop_remainder=True)
 
-    return self.strategy.distribute_datasets_from_function(cut)
+    return strategy_lib.distribute(self.strategy, cut)
 
   def metrics(
     self, split: str, probabilities: np.ndarray

@@ -11,6 +11,7 @@ once; the last batch is filled up with rows of weight 0.
 
 from collections.abc import Iterator
 import contextlib
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +22,8 @@ from transfusion_tf.input import prepared as prepared_lib
 from transfusion_tf.input import preprocess
 
 _ALL = order.Share()
+# Images decoded at a time. `_options` says why it is not AUTOTUNE.
+_PARALLEL = os.cpu_count() or 1
 # AutoGraph would spend seconds of each start on rewriting Python that has no
 # tensors to branch on.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -80,7 +83,7 @@ def train(
   lanes = tf.data.Dataset.from_tensor_slices(np.array(share.lanes, np.int64))
   batches = (
     lanes.interleave(examples, len(share.lanes), block_length=lane_batch)
-    .map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    .map(load, num_parallel_calls=_PARALLEL)
     .batch(lane_batch * len(share.lanes), drop_remainder=True)
     .prefetch(tf.data.AUTOTUNE)
   )
@@ -134,7 +137,7 @@ def evaluation(
     source.prepared.records(split)
     .enumerate()
     .shard(num_workers, worker)
-    .map(load, num_parallel_calls=tf.data.AUTOTUNE)
+    .map(load, num_parallel_calls=_PARALLEL)
     .concatenate(filling)
     .batch(batch_size, drop_remainder=True)
     .take(num_batches)
@@ -186,6 +189,9 @@ def _readable_records(prepared: prepared_lib.Prepared, split):
 def _options():
   options = tf.data.Options()
   options.deterministic = True
+  # The thread that tunes can miss that its iterator ends (TensorFlow 2.21), and
+  # who deletes the iterator then waits for as long as it lived, up to a minute.
+  options.autotune.enabled = False
   # Workers and replicas are told their part here; see `order.Share`.
   options.experimental_distribute.auto_shard_policy = (
     tf.data.experimental.AutoShardPolicy.OFF

@@ -108,15 +108,22 @@ def claim(root: str, scale: str) -> None:
   """Makes `root` the folder of a study at one scale, in OUTPUT_DIR/study.json.
 
   Raises:
-    InputError: It is that of a study at another: its runs would pass for ours.
+    InputError: It is that of a study at another, whose runs would pass for
+      ours, or what it says of itself cannot be read.
   """
   path = os.path.join(root, _STUDY)
   if not os.path.exists(path):
     with atomic.writing(path) as file:
       json.dump({'scale': scale}, file)
     return
-  with open(path, encoding='utf-8') as file:
-    held = json.load(file).get('scale')
+  try:
+    with open(path, encoding='utf-8') as file:
+      held = json.load(file)['scale']
+  except (ValueError, LookupError, TypeError):
+    raise errors.InputError(
+      f'{path} is damaged; if this is the folder of a study of scale {scale}, '
+      'delete that file'
+    ) from None
   if held != scale:
     raise errors.InputError(
       f'{root} holds a study of scale {held}, not {scale}: choose another '

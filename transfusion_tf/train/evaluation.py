@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+import itertools
 
 import numpy as np
 import tensorflow as tf
@@ -9,6 +11,23 @@ import tensorflow as tf
 from transfusion_tf import errors
 
 _Forward = Callable[['tf.Tensor'], 'tf.Tensor']
+
+
+class Passes:
+  """A split's batches, pass after pass, all from one iterator.
+
+  A new iterator for each pass would cost as much as a small pass, and the end
+  of a distributed one more (`pipeline`, on tuning).
+  """
+
+  def __init__(self, endless: Iterable, num_batches: int):
+    """`endless` holds pass after pass, of `num_batches` each."""
+    self._batches = iter(endless)
+    self._num_batches = num_batches
+
+  def __iter__(self) -> Iterator:
+    """The next pass; one that was begun must have been finished."""
+    return itertools.islice(self._batches, self._num_batches)
 
 
 class Evaluator:

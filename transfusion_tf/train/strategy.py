@@ -1,5 +1,7 @@
 """The devices a run uses, through tf.distribute."""
 
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 import contextlib
 import os
@@ -35,6 +37,23 @@ def num_hosts(strategy: tf.distribute.Strategy) -> int:
     )
   )
   return hosts[0]
+
+
+def distribute(
+  strategy: tf.distribute.Strategy,
+  of_host: Callable[[tf.distribute.InputContext], 'tf.data.Dataset'],
+) -> Iterable:
+  """Batches of the devices, of what `of_host` makes for each host."""
+  devices = strategy.extended.worker_devices
+  if len(devices) == 1 and _is_cpu(devices[0]) and num_hosts(strategy) == 1:
+    # Nothing is to be sent. To delete a distributed iterator could take as
+    # long as it lived, up to a minute (TensorFlow 2.21; `pipeline` says why).
+    return of_host(tf.distribute.InputContext())
+  return strategy.distribute_datasets_from_function(of_host)
+
+
+def _is_cpu(device):
+  return tf.DeviceSpec.from_string(device).device_type == 'CPU'
 
 
 @contextlib.contextmanager
