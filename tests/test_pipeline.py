@@ -10,9 +10,11 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from transfusion_tf import errors
+from transfusion_tf import experiment
 from transfusion_tf.input import order
 from transfusion_tf.input import pipeline
 from transfusion_tf.input import prepared
+from transfusion_tf.train import evaluation
 
 
 def _take(source, count, batch_size=8, start_step=0):
@@ -121,6 +123,25 @@ def test_evaluation_gives_each_row_once_and_fills_up(data_dir, batch_size):
     if weight
   ]
   assert rows == list(range(33))
+
+
+@pytest.mark.parametrize('num_examples', [33, 50])
+def test_each_pass_is_the_whole_split(num_examples):
+  rows = tf.data.Dataset.range(num_examples)
+  batch = rows.map(lambda row: {'row': row, 'weight': 1.0}).batch(10)
+  passes = evaluation.Passes(batch.repeat(), len(batch))
+  for _ in range(3):
+    found = np.concatenate([b['row'] for b in passes])
+    np.testing.assert_array_equal(found, range(num_examples))
+
+
+def test_nothing_waits_for_a_tuner_to_end(data_dir):
+  run = experiment.build(prepared_sets.experiment(data_dir))
+  batches = run.training_batches(0)
+  assert isinstance(batches, tf.data.Dataset)  # Not a distributed one.
+  evaluated = pipeline.evaluation(run.source, 'validation', 8)
+  for dataset in (batches, evaluated):
+    assert dataset.options().autotune.enabled is False
 
 
 def test_targets_belong_to_their_images(data_dir):

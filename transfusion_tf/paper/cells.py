@@ -156,8 +156,8 @@ class Table:
     return style.to_latex(hrules=True, column_format='l' * len(frame.columns))
 
 
-_LATEX = {'±': r'$\pm$', '−': '$-$', '–': '--', '%': r'\%', '_': r'\_'}
-_LATEX |= {'&': r'\&', '#': r'\#', '−': '$-$'}
+_LATEX = {'±': r'$\pm$', '−': '$-$', '–': '--'}
+_LATEX |= {character: f'\\{character}' for character in '%_&#{}$'}
 
 
 def _escape(text):

@@ -3,7 +3,6 @@
 import base64
 from collections.abc import Sequence
 import dataclasses
-import html
 import io
 
 import jinja2
@@ -65,7 +64,7 @@ def _rendered(section):
     ),
     'figure': None if section.figure is None else _png(section.figure),
     'caption': section.caption,
-    'alt': html.escape(section.caption or section.title),
+    'alt': section.caption or section.title,
   }
 
 

@@ -15,9 +15,8 @@ from transfusion_tf.paper.figures import layout
 
 _COLUMNS = 8
 _MOST_FILTERS = 32
-_GAP = (
-  0.1  # Inches around a network's filters, so that two do not run together.
-)
+# Inches around a network's filters, so that two do not run together.
+_GAP = 0.1
 _WHENS = (first_layer.BEFORE, first_layer.AFTER)
 
 
