@@ -20,6 +20,7 @@ from transfusion_tf.paper.claims import judging
 FOLDER = pathlib.Path(paper.__file__).parent / 'demo_study'
 SETTINGS = (
   'model',
+  'bn_momentum',
   'init',
   'image_size',
   'subset',
