@@ -105,11 +105,17 @@ class Table:
     name: `table1` ... `table5`.
     title: What it is of.
     rows: Column -> text or cell.
+    about: What its numbers are.
   """
 
   name: str
   title: str
   rows: Sequence[dict[str, str | Score | Difference]]
+  about: str = (
+    'AUCs in percent: mean ± standard deviation over seeds (number of seeds). '
+    'Differences with their 95 % interval, over patients and seeds; with one '
+    'seed each, over patients alone.'
+  )
 
   def frame(self) -> pd.DataFrame:
     """Texts; the paper's values have a column of their own beside ours."""

@@ -22,12 +22,6 @@ from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import tables
 from transfusion_tf.paper.figures import layout
 
-_ABOUT_CELLS = (
-  'AUCs in percent: mean ± standard deviation over seeds (number of seeds). '
-  'Differences with their 95 % interval, over patients and seeds; with one '
-  'seed each, over patients alone.'
-)
-
 
 def write(study: study_lib.Study, targets: Sequence[str]) -> str:
   """Writes what `targets` name below the study's folder; returns the texts."""
@@ -95,7 +89,8 @@ def _claims_section(frame):
       'Each is judged by 95 % intervals: inside the range that the claim names '
       'it holds, outside it does not, across the border it cannot be told. '
       'Nothing is told about networks that have not learned their task. '
-      + '; '.join(f'{count} {verdict}' for verdict, count in counts.items())
+      'Verdicts: '
+      + '; '.join(f'{verdict}: {count}' for verdict, count in counts.items())
       + '.'
     ],
     frame,
@@ -105,7 +100,7 @@ def _claims_section(frame):
 def _write_table(study, table: cells.Table) -> str:
   text = table.frame().to_string(index=False)
   name = os.path.join('tables', table.name)
-  _write(study, f'{name}.txt', f'{text}\n\n{_ABOUT_CELLS}\n')
+  _write(study, f'{name}.txt', f'{text}\n\n{table.about}\n')
   _write(study, f'{name}.csv', table.numbers().to_csv(index=False))
   _write(study, f'{name}.tex', table.latex())
   return f'{_called(table.name)}: {table.title}\n{text}'
@@ -114,7 +109,7 @@ def _write_table(study, table: cells.Table) -> str:
 def _table_section(table, part):
   caption = paper_values.captions()[table.name]
   return report.Section(
-    _called(table.name), [caption, _ABOUT_CELLS], table.frame(), part=part
+    _called(table.name), [caption, table.about], table.frame(), part=part
   )
 
 

@@ -12,6 +12,8 @@ import pandas as pd
 from transfusion_tf import atomic
 
 _DOTS_PER_INCH = 110
+# A cell of more characters is a text to be read, and lines of it may break.
+_LONGEST_VALUE = 40
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +64,16 @@ def _rendered(section):
       if section.table is None
       else section.table.to_html(index=False, border=0, na_rep='–')
     ),
+    'reads': section.table is not None and _reads(section.table),
     'figure': None if section.figure is None else _png(section.figure),
     'caption': section.caption,
     'alt': section.caption or section.title,
   }
+
+
+def _reads(table):
+  lengths = table.astype(str).map(len)
+  return bool((lengths > _LONGEST_VALUE).any(axis=None))
 
 
 def _png(fig):

@@ -99,7 +99,14 @@ def table5(study: study_lib.Study) -> Table:
           'Noise floor': _floor(study, of[starts.RANDOM], layer),
         }
       )
-  return Table('table5', 'CCA similarity', rows)
+  return Table(
+    'table5',
+    'CCA similarity',
+    rows,
+    'Mean CCA similarity: mean ± standard deviation over pairs of networks '
+    '(number of pairs); differences with their 95 % interval over pairs. The '
+    'noise floor is that of unrelated networks.',
+  )
 
 
 TABLES: dict[str, Callable[[study_lib.Study], Table]] = {

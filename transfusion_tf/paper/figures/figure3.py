@@ -28,7 +28,7 @@ def _draw(axes, study, model):
     places = np.arange(len(stages))
     layout.band(axes, style, places, values)
   axes.plot(places, means[1] - means[0], ':', color='0.4', label='difference')
-  axes.set_xticks(places, list(stages), rotation=30, ha='right', fontsize=7)
+  axes.set_xticks(places, list(stages), rotation=90, fontsize=7)
   axes.set_ylabel('CCA, before and after')
   axes.axhline(0, color='0.8', linewidth=0.8, zorder=0)
   layout.legend(axes)

@@ -26,8 +26,7 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
   Each filter is scaled to its own largest weight, grey is zero: the picture
   shows patterns, not magnitudes.
   """
-  fig, grid = layout.grid(len(runs), 2, size=(4.5, 2.4))
-  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
+  fig, grid = _grid(len(runs))
   for row, run in zip(grid, runs, strict=True):
     label = display.SCHEMES[run.experiment.init.scheme].label
     _draw_pair(row, run, label)
@@ -35,21 +34,25 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
 
 
 def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
-  """A row a network: before and after, from random and from pretrained."""
+  """Rows as those of `plot`: each network from random, then pretrained."""
   panels = contents.panels(name, study.scale)
-  fig, grid = layout.grid(len(panels), 4, size=(3.3, 2.0))
-  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
-  for row, panel in zip(grid, panels, strict=True):
-    for n, group in enumerate(panel.groups):
-      pair = row[2 * n : 2 * n + 2]
-      label = f'{display.MODELS[group.model]}, {group.start.label}'
-      for axes in pair:
-        axes.set_axis_off()
-      layout.attempt(
-        pair[0],
-        lambda p=pair, g=group, t=label: _draw_pair(p, study.seeds(g)[0], t),
-      )
+  groups = [group for panel in panels for group in panel.groups]
+  fig, grid = _grid(len(groups))
+  for row, group in zip(grid, groups, strict=True):
+    label = f'{display.MODELS[group.model]}, {group.start.label}'
+    for axes in row:
+      axes.set_axis_off()
+    layout.attempt(
+      row[0],
+      lambda r=row, g=group, t=label: _draw_pair(r, study.seeds(g)[0], t),
+    )
   return fig
+
+
+def _grid(rows):
+  fig, grid = layout.grid(rows, 2, size=(4.5, 2.4))
+  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
+  return fig, grid
 
 
 def _draw_pair(pair, run, label):
