@@ -112,7 +112,7 @@ def test_shuffled_labels_support_no_claim(tmp_path):
   sets = ('set=retina', 'set=natural')
   size = ('num_patients=300', 'lesion_size=3')
   _call('make_demo_data', f'raw_dir={raw}', *size, *sets)
-  _prepare('retina', raw / 'retina', data, 'image_size=32')
+  _prepare('retina', raw / 'retina', data, 'image_size=40')
   _prepare('image_table', raw / 'natural', data, 'name=natural')
   control, root = scales.control(scales.DEMO), str(tmp_path / 'study')
   failures = carry_out.run(SMALL_TARGETS, control, root, str(data), True, 2)
