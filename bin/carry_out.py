@@ -9,14 +9,14 @@ import json
 import os
 import shutil
 
-import keras
-
 import sample_images
 import side_by_side
+import train_flags
 from transfusion_tf import comparison as comparison_lib
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import files
+from transfusion_tf import launch
 from transfusion_tf import run_folder
 from transfusion_tf.analysis import sampling
 from transfusion_tf.input import prepared as prepared_lib
@@ -48,8 +48,14 @@ def run(
     num_processes,
     keeper(scale, root, prune),
   )
-  compare(comparisons.wanted(names, scale), scale, root, data_dir, prune)
-  return failures
+  return failures + compare(
+    comparisons.wanted(names, scale),
+    scale,
+    root,
+    data_dir,
+    prune,
+    num_processes,
+  )
 
 
 def keeper(
@@ -92,8 +98,11 @@ def train(
     keep(key)
   failures, made = [], len(planned) - len(missing)
   for keys in _in_order(missing, planned, root):
-    calls = {key: (planned[key], os.path.join(root, key)) for key in keys}
-    for key, wrong in side_by_side.each(calls, num_processes):
+    jobs = {
+      key: functools.partial(_make, planned[key], os.path.join(root, key))
+      for key in keys
+    }
+    for key, wrong in side_by_side.each(jobs, num_processes):
       made += not wrong
       state = wrong or f'finished, {made} of {len(planned)}'
       print(f'== {key}: {state}', flush=True)
@@ -101,6 +110,11 @@ def train(
       if wrong:
         failures.append(f'{key}: {wrong}')
   return failures
+
+
+def _make(experiment, run_dir):
+  """Trains or continues a run."""
+  launch.run(experiment, run_dir, train_flags.file(experiment, run_dir))
 
 
 _open = functools.cache(prepared_lib.open_dataset)
@@ -156,8 +170,13 @@ def compare(
   root: str,
   data_dir: str,
   prune: bool,
-) -> None:
-  """Makes the comparisons that are not there, of runs that are."""
+  num_processes: int = 1,
+) -> list[str]:
+  """Makes the comparisons that are not there, of runs that are.
+
+  Returns:
+    What could not be made.
+  """
   ready = [
     c
     for c in wanted
@@ -166,16 +185,24 @@ def compare(
   ]
   kinds = {}
   for comparison in ready:
-    kinds.setdefault((comparison.model, comparison.use), []).append(comparison)
-  for (model, use), of in kinds.items():
-    print(f'== Comparing {len(of)} pairs of {model}, {use}', flush=True)
-    _compare(
-      of, scale, root, data_dir, sampling.Sampling(**scale.sampling[use])
-    )
-    keras.utils.clear_session()
+    kind = f'{comparison.model}, {comparison.use}'
+    kinds.setdefault(kind, []).append(comparison)
+  jobs = {
+    kind: functools.partial(_compare, of, scale, root, data_dir)
+    for kind, of in kinds.items()
+  }
+  if ready:
+    print(f'== Comparing {len(ready)} pairs of networks', flush=True)
+  failures = []
+  for kind, wrong in side_by_side.each(jobs, num_processes):
+    state = wrong or f'{len(kinds[kind])} pairs compared'
+    print(f'== {kind}: {state}', flush=True)
+    if wrong:
+      failures.append(f'Comparing {kind}: {wrong}')
   if prune:
     for key in {k for c in ready for k in _keys(scale, c)}:
       _prune(scale, root, key)
+  return failures
 
 
 def _has_weights(root, key):
@@ -184,9 +211,10 @@ def _has_weights(root, key):
   )
 
 
-def _compare(of, scale, root, data_dir, sample):
+def _compare(of, scale, root, data_dir):
   """All pairs of one kind in one pass over the images."""
   pairs = {c: _pair(scale, root, c) for c in of}
+  sample = sampling.Sampling(**scale.sampling[of[0].use])
   try:
     found = comparison_lib.compare(
       list(pairs.values()), sampling=sample, data_dir=data_dir

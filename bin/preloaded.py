@@ -1,4 +1,4 @@
-"""What a run's process imports before it is forked: TensorFlow, without a word.
+"""What a job's process imports before it is forked: TensorFlow, without a word.
 
 Nothing is called: a GPU that was looked at before the fork is lost after it.
 """

@@ -35,8 +35,8 @@ _DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes',
   0,
-  'Runs at a time; 0: one a core at scale=demo, whose networks are small, '
-  'else 1.',
+  'Runs or comparisons at a time; 0: one a core at scale=demo, whose networks '
+  'are small, else 1.',
   lower_bound=0,
 )
 _PRUNE = flags.DEFINE_bool(
@@ -73,8 +73,8 @@ def main(_) -> None:
   print(f'Report: {os.path.join(root, "report.html")}')
   if failures:
     raise errors.RunError(
-      f'{len(failures)} of {len(plans)} runs could not be made, the rest '
-      f'stands: {failures[0]}'
+      f'{len(failures)} of the runs and comparisons could not be made, the '
+      f'rest stands: {failures[0]}'
     )
 
 

@@ -1,10 +1,11 @@
-"""Runs of a study, several at a time, each in a process of its own.
+"""Jobs of a study, several at a time, each in a process of its own.
 
 Small networks leave most of a core idle: two runs at once are nearly twice as
-fast. A run's process takes its memory with it, and if it is killed, only that
-run is lost. TensorFlow is imported once, by a process that forks the others.
+fast. A job's process takes its memory with it, and if it is killed, only that
+job is lost. TensorFlow is imported once, by a process that forks the others.
 """
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import concurrent.futures
@@ -16,8 +17,6 @@ import sys
 import threading
 
 import cli
-import train_flags
-from transfusion_tf import config
 from transfusion_tf import errors
 
 # Activations go back to malloc, not to the kernel, which would have to clear
@@ -26,21 +25,21 @@ _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 
 
 def each(
-  runs: Mapping[str, tuple[config.Experiment, str]], num_processes: int = 1
+  jobs: Mapping[str, Callable[[], None]], num_processes: int = 1
 ) -> Iterator[tuple[str, str]]:
-  """Trains or continues runs.
+  """Calls functions.
 
   Args:
-    runs: Key -> an experiment and its folder.
+    jobs: Key -> what to call; to be pickled, unless `num_processes` is 1.
     num_processes: So many at a time, each with its share of the cores; 1 is
       one after another in this process.
 
   Yields:
-    As they end: key of the run, and what was wrong with it, or nothing.
+    As they end: key of the job, and its InputError or RunError, or nothing.
   """
   if num_processes == 1:
-    for key, run in runs.items():
-      yield key, _carry_out(*run)
+    for key, job in jobs.items():
+      yield key, _carry_out(job)
     return
   context = _context()
   threads = max(1, (os.cpu_count() or 1) // num_processes)
@@ -48,8 +47,8 @@ def each(
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)
   try:
     started = {
-      pool.submit(_in_a_process, context, threads, *run): key
-      for key, run in runs.items()
+      pool.submit(_in_a_process, context, threads, job): key
+      for key, job in jobs.items()
     }
     for done in concurrent.futures.as_completed(started):
       yield started[done], done.result()
@@ -75,10 +74,10 @@ def _context():
   return context
 
 
-def _in_a_process(context, threads, experiment, run_dir):
+def _in_a_process(context, threads, job):
   receiver, sender = context.Pipe(duplex=False)
   process = context.Process(
-    target=_work, args=(sender, threads, experiment, run_dir), daemon=True
+    target=_work, args=(sender, threads, job), daemon=True
   )
   process.start()
   sender.close()
@@ -91,7 +90,7 @@ def _in_a_process(context, threads, experiment, run_dir):
   return wrong
 
 
-def _work(sender, threads, experiment, run_dir):
+def _work(sender, threads, job):
   signal.signal(signal.SIGINT, lambda *_: os._exit(130))
   # Bars of several processes would overwrite one another: lines, please.
   sys.stderr.isatty = lambda: False
@@ -100,22 +99,20 @@ def _work(sender, threads, experiment, run_dir):
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(threads)
-  sender.send(_carry_out(experiment, run_dir))
+  sender.send(_carry_out(job))
 
 
 def _end_with_parent():
-  """A run that nobody waits for would hold the lock of its folder."""
+  """A job that nobody waits for would hold the lock of its folder."""
   multiprocessing.parent_process().join()
   os._exit(1)
 
 
-def _carry_out(experiment, run_dir):
+def _carry_out(job):
   import keras
 
-  from transfusion_tf import launch
-
   try:
-    launch.run(experiment, run_dir, train_flags.file(experiment, run_dir))
+    job()
   except (errors.InputError, errors.RunError) as error:
     return str(error)
   finally:

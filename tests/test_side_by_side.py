@@ -23,9 +23,11 @@ with side_by_side._context().Pool(1) as pool:
   print(pool.apply(eval, ("'tensorflow' in __import__('sys').modules",)))
 """
 _TRAIN = """
+import functools
 from transfusion_tf import config
-run = config.load(sys.argv[1]), sys.argv[2]
-print(list(side_by_side.each({'run': run}, 2)))
+from transfusion_tf import launch
+job = functools.partial(launch.run, config.load(sys.argv[1]), sys.argv[2])
+print(list(side_by_side.each({'run': job}, 2)))
 """
 
 

@@ -8,10 +8,12 @@ same images, those of the first run's data set.
 from collections.abc import Iterator
 from collections.abc import Sequence
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import experiment
 from transfusion_tf.analysis import activations
@@ -56,9 +58,29 @@ def load(checkpoint: str, **changes) -> experiment.Run:
     checkpoint: Which.
     **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
   """
+  run = experiment.build(_settings(checkpoint, **changes))
+  experiment.load_weights(run, *_parts(checkpoint))
+  return run
+
+
+def _parts(checkpoint):
   run_dir, _, which = checkpoint.partition('@')
-  changes = {'strategy': 'one_device'} | changes
-  return experiment.load_run(run_dir, which or 'final', **changes)
+  return run_dir, which or 'final'
+
+
+def _settings(checkpoint, **changes):
+  run_dir, _ = _parts(checkpoint)
+  return experiment.settings(run_dir, **{'strategy': 'one_device'} | changes)
+
+
+def _build_alike(settings):
+  """Name -> run; those that differ in nothing but weights share a network."""
+  build = functools.cache(experiment.build)
+  # Where a run starts and how it learns shows in its weights alone.
+  return {
+    name: build(dataclasses.replace(e, init=config.Init(), seed=0))
+    for name, e in settings.items()
+  }
 
 
 def compare(
@@ -85,13 +107,17 @@ def compare(
     InputError: Runs on different data sets, and as in `similarity.compare`.
   """
   names = list(dict.fromkeys(name for pair in pairs for name in pair))
-  runs = {name: load(name, **changes) for name in names}
+  runs = _build_alike({name: _settings(name, **changes) for name in names})
   first = runs[names[0]]
   images = Images(first, split)
   for name in names[1:]:
     _check_same_images(names[0], images, name, Images(runs[name], split))
   networks = {
-    name: taps.Network(run.model, run.prepare_evaluation)
+    name: taps.Network(
+      run.model,
+      run.prepare_evaluation,
+      list(map(tf.constant, experiment.read_weights(run, *_parts(name)))),
+    )
     for name, run in runs.items()
   }
   source = taps.source(

@@ -190,19 +190,30 @@ def load_run(run_dir: str, which: str = 'final', **changes) -> Run:
     which: `final`, `best`, `init` or a step.
     **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
   """
-  experiment = config.load(os.path.join(run_dir, run_folder.CONFIG))
-  runtime = dataclasses.replace(experiment.runtime, **changes)
-  run = build(dataclasses.replace(experiment, runtime=runtime))
-  step = run_folder.checkpoint_step(run_dir, which, run.task.headline)
-  load_weights(run, run_dir, step)
+  run = build(settings(run_dir, **changes))
+  load_weights(run, run_dir, which)
   return run
 
 
-def load_weights(run: Run, run_dir: str, step: int) -> None:
+def settings(run_dir: str, **changes) -> config.Experiment:
+  """What a run was made of, with changes to its `config.Runtime`."""
+  experiment = config.load(os.path.join(run_dir, run_folder.CONFIG))
+  runtime = dataclasses.replace(experiment.runtime, **changes)
+  return dataclasses.replace(experiment, runtime=runtime)
+
+
+def load_weights(run: Run, run_dir: str, which: str) -> None:
   """Gives `run.model` the weights of a checkpoint."""
+  weights = read_weights(run, run_dir, which)
+  for variable, value in zip(run.model.weights, weights, strict=True):
+    variable.assign(value)
+
+
+def read_weights(run: Run, run_dir: str, which: str) -> list[np.ndarray]:
+  """A checkpoint's weights, in the order of `run.model.weights`."""
+  step = run_folder.checkpoint_step(run_dir, which, run.task.headline)
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
-  for variable in run.model.weights:
-    variable.assign(weights[stages_lib.path_of(variable, run.model)])
+  return [weights[stages_lib.path_of(v, run.model)] for v in run.model.weights]
 
 
 def evaluate(

@@ -96,10 +96,35 @@ def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
   zeros = [[moments.Statistics.zeros(n) for n in c.sizes] for c in columns]
   state = zeros
   for first, batch in _pieces(source.batches, plan):
+    if not first:
+      _trace(step, zeros, batch, plan, strategy)
     state = step(state, *_spread(first, batch, plan, strategy))
     if plan.ends_fold(first + source_lib.num_rows(batch)):
       yield plan.fold(first), tf.nest.map_structure(np.asarray, state)
       state = zeros
+
+
+def _trace(step, state, batch, plan, strategy):
+  """Traces `step` at once for batches of any size, like those of a fold's end.
+
+  Of a size it has not seen, it would trace all networks a second time.
+  """
+  sizes = {source_lib.num_rows(batch), max(source_lib.num_rows(batch) - 1, 1)}
+  step.get_concrete_function(
+    state,
+    *tf.nest.map_structure(
+      _common_spec,
+      *(
+        _spread(0, source_lib.rows(batch, 0, size), plan, strategy)
+        for size in sizes
+      ),
+    ),
+  )
+
+
+def _common_spec(first, *others):
+  spec, *specs = map(tf.type_spec_from_value, (first, *others))
+  return spec.most_specific_common_supertype(specs)
 
 
 def _merge(total, state):

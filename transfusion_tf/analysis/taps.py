@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import models
@@ -25,10 +26,13 @@ class Network:
   Attributes:
     model: A functional or sequential model with one input.
     prepare: A batch of images -> the model's input, in a graph.
+    weights: Tensors in place of the model's own, in the order of
+      `model.weights`. Networks that share a model are traced only once.
   """
 
   model: keras.Model
   prepare: Callable[[Any], Any] = lambda images: images
+  weights: Sequence[tf.Tensor] | None = None
 
 
 def extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
@@ -79,30 +83,56 @@ def source(
       the models.
   """
   layers = list(layers)
-  taps = [extractor(n.model, layers) for n in networks.values()]
   first = next(iter(batches), None)
   if first is None:
     raise errors.InputError('the data set has no image')
-  of_networks = [
-    _shapes(name, tap, tuple(first.shape[1:]))
-    for name, tap in zip(networks, taps, strict=True)
-  ]
+  taps = {}
+  for name, network in networks.items():
+    if network.model not in taps:
+      tap = extractor(network.model, layers)
+      shapes = _shapes(name, tap, tuple(first.shape[1:]))
+      taps[network.model] = _Tap(network.model, tap, shapes)
+  of_networks = [(taps[n.model], n) for n in networks.values()]
 
   def forward(images):
-    outputs = [
-      tap(network.prepare(images), training=False)
-      for network, tap in zip(networks.values(), taps, strict=True)
-    ]
+    outputs = [tap.activations(n, images) for tap, n in of_networks]
     return [[output[layer] for output in outputs] for layer in layers]
 
   return source_lib.Source(
     networks=list(networks),
     layers=layers,
-    shapes=[[shapes[layer] for shapes in of_networks] for layer in layers],
+    shapes=[[tap.shapes[layer] for tap, _ in of_networks] for layer in layers],
     batches=batches,
     forward=forward,
     num_images=num_images,
   )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Tap:
+  """What networks that share a model have in common.
+
+  Attributes:
+    model: The whole of it.
+    extractor: Images as the model takes them -> layer -> activations.
+    shapes: Layer -> shape of one image's activations.
+  """
+
+  model: keras.Model
+  extractor: keras.Model
+  shapes: dict[str, tuple[int, ...]]
+
+  def activations(self, network, images):
+    images = network.prepare(images)
+    if network.weights is None:
+      return self.extractor(images, training=False)
+    return self._with_weights(network.weights, images)
+
+  @tf.function(reduce_retracing=True, autograph=False)
+  def _with_weights(self, weights, images):
+    pairs = zip(self.model.weights, weights, strict=True)
+    with keras.StatelessScope(pairs):
+      return self.extractor(images, training=False)
 
 
 class Images:
