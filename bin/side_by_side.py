@@ -66,7 +66,7 @@ def _context():
   # The server does not search this folder by itself, and would say nothing.
   here = os.path.dirname(os.path.abspath(__file__))
   paths = [here, *filter(None, [before.get('PYTHONPATH')])]
-  os.environ.update(_ALLOCATION | before)
+  os.environ.update(cli.ENVIRONMENT | _ALLOCATION | before)
   os.environ['PYTHONPATH'] = os.pathsep.join(paths)
   forkserver.ensure_running()
   os.environ.clear()

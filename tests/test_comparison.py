@@ -12,6 +12,7 @@ import pytest
 
 from transfusion_tf import comparison
 from transfusion_tf import errors
+from transfusion_tf import experiment
 from transfusion_tf import launch
 from transfusion_tf import representations
 from transfusion_tf.analysis import sampling as sampling_lib
@@ -49,6 +50,15 @@ def test_checkpoints_of_a_run_differ_and_equal_themselves(runs):
     assert same == pytest.approx(1, abs=1e-5)
     assert by_step == pytest.approx(1, abs=1e-5)
     assert trained < same
+
+
+def test_runs_that_differ_in_weights_alone_are_built_once(runs, monkeypatch):
+  built, build = [], experiment.build
+  monkeypatch.setattr(
+    experiment, 'build', lambda settings: built.append(1) or build(settings)
+  )
+  _compare([(f'{run}@init', run) for run in runs], layers=['conv1'])
+  assert len(built) == 1
 
 
 def test_layers_default_to_the_stages_below_the_head(runs):

@@ -245,6 +245,30 @@ def test_many_models_share_one_pass(images, nets):
         np.testing.assert_allclose(x.coefficients, y.coefficients, 0, 1e-9)
 
 
+def test_networks_of_one_model_are_like_models_of_their_own(images, nets):
+  """And are traced once, whatever the sizes of the batches."""
+  sizes, shared = [], _net(9)
+
+  def prepare(batch):
+    sizes.append(batch.shape[0])
+    return batch
+
+  networks = {
+    name: taps.Network(shared, prepare, list(map(tf.constant, net.weights)))
+    for name, net in nets.items()
+  }
+  source = taps.source(networks, taps.Images(images), _LAYERS)
+  sampling = sampling_lib.Sampling(1_000, 12, 3)
+  found = similarity.of_source(source, None, sampling)
+  want = similarity.compare_all(nets, images, _LAYERS, sampling=sampling)
+  assert found.keys() == want.keys()
+  for pair, layers in want.items():
+    for layer, result in layers.items():
+      for a, b in zip(found[pair][layer].repeats, result.repeats, strict=True):
+        np.testing.assert_allclose(a.coefficients, b.coefficients, 0, 1e-6)
+  assert sizes == [None] * len(nets)
+
+
 def test_reads_no_more_images_than_the_sample_needs(nets):
   read = []
 

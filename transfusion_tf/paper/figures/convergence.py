@@ -71,13 +71,10 @@ def mark(axes: axes_lib.Axes, threshold: float) -> None:
 def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
   """A pair of axes for each panel of a figure."""
   panels = contents.panels(name, study.scale)
-  columns = min(len(panels), 3)
-  fig, grid = layout.grid(-(-len(panels) // columns), columns)
-  for axes, panel in zip(grid.flat, panels, strict=False):
+  fig, (block,) = layout.blocks(1, len(panels))
+  for axes, panel in zip(block, panels, strict=True):
     layout.attempt(axes, lambda a=axes, p=panel: draw_panel(a, study, p))
     axes.set_title(title(panel), fontsize=10)
-  for axes in grid.flat[len(panels) :]:
-    axes.set_visible(False)
   return fig
 
 

@@ -4,15 +4,12 @@ from collections.abc import Sequence
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure
-import numpy as np
 
 from transfusion_tf.paper import contents
 from transfusion_tf.paper import display
 from transfusion_tf.paper import starts
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.figures import layout
-
-_MOST_COLUMNS = 3
 
 
 def of_models(
@@ -23,18 +20,14 @@ def of_models(
 ) -> figure.Figure:
   """Rows of their own for each network: test AUC by last frozen stage."""
   models = study.scale.fixed[name]
-  columns = min(len(metrics), _MOST_COLUMNS)
-  rows = -(-len(metrics) // columns)
-  fig, grid = layout.grid(len(models) * rows, columns, size=(4.2, 3.4))
-  for model, block in zip(models, np.split(grid, len(models)), strict=True):
-    for axes, metric in zip(block.flat, metrics, strict=False):
+  fig, blocks = layout.blocks(len(models), len(metrics), size=(4.2, 3.4))
+  for model, block in zip(models, blocks, strict=True):
+    for axes, metric in zip(block, metrics, strict=True):
       layout.attempt(
         axes,
         lambda a=axes, m=model, x=metric: _draw(a, study, dataset, m, x),
       )
       axes.set_title(display.MODELS[model], fontsize=10)
-    for axes in block.flat[len(metrics) :]:
-      axes.set_visible(False)
   return fig
 
 

@@ -12,6 +12,7 @@ from transfusion_tf.paper import results
 from transfusion_tf.paper import study as study_lib
 
 _INCHES = (4.4, 3.5)  # Of one pair of axes.
+_MOST_COLUMNS = 3
 
 
 def grid(
@@ -33,6 +34,22 @@ def row(
   """A figure and [columns] axes side by side."""
   fig, made = grid(1, columns, size)
   return fig, made[0]
+
+
+def blocks(
+  number: int, panels: int, size: tuple[float, float] = _INCHES
+) -> tuple[figure.Figure, np.ndarray]:
+  """A figure and [number, panels] axes, at most three in a row.
+
+  Every block begins a row of its own.
+  """
+  columns = min(panels, _MOST_COLUMNS)
+  rows = -(-panels // columns)
+  fig, made = grid(number * rows, columns, size)
+  made = made.reshape(number, rows * columns)
+  for axes in made[:, panels:].flat:
+    axes.set_visible(False)
+  return fig, made[:, :panels]
 
 
 def attempt(axes: axes_lib.Axes, draw: Callable[[], None]) -> bool:
