@@ -141,11 +141,8 @@ class Checkpoints:
         tf.io.gfile.rmtree(partial)  # A full disk has need of the space.
       raise
 
-  @tf.function(autograph=False)
   def _weights_are_finite(self):
-    return tf.reduce_all(
-      [tf.reduce_all(tf.math.is_finite(value)) for value in self._weights]
-    )
+    return all(np.isfinite(value.numpy()).all() for value in self._weights)
 
 
 def folder(step: int) -> str:
