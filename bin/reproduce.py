@@ -22,7 +22,9 @@ from transfusion_tf import errors
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.')
 _SCALE = flags.DEFINE_string('scale', 'demo', 'demo or paper.')
-_QUICK = flags.DEFINE_bool('quick', False, 'A fifth of the demo.')
+_QUICK = flags.DEFINE_bool(
+  'quick', False, "Fewer steps and repeats: a fifth of the demo's time."
+)
 _SHUFFLE_LABELS = flags.DEFINE_bool(
   'shuffle_labels',
   False,

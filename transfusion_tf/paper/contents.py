@@ -156,10 +156,11 @@ GROUPS: dict[str, Callable[[scales.Scale], list[Group]]] = {
   'table1': lambda _: _product(RETINA, ALL_MODELS, BOTH),
   'table2': lambda _: _product(CHEXPERT, TABLE2_MODELS, BOTH),
   'table3': lambda _: _product(RETINA, SMALL_DATA_MODELS, BOTH, _AMOUNTS[0]),
-  'table4': lambda _: [
+  'table4': lambda scale: [
     Group(RETINA, model, start, images)
     for model, start, amounts in TABLE4
     for images in amounts
+    if images in scale.subsets
   ],
   'table5': lambda _: _product(RETINA, CCA_MODELS, BOTH),
   'figure1': lambda _: [],
