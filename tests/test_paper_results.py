@@ -1,5 +1,6 @@
 """From run folders to tables, figures and claims; and what damage does."""
 
+import dataclasses
 import json
 import pathlib
 import re
@@ -67,6 +68,16 @@ def row(table, **labels):
     found = found[found[name] == value]
   (only,) = found.to_dict('records')
   return only
+
+
+def test_amounts_of_data_that_a_scale_leaves_out(root):
+  scale = dataclasses.replace(scales.DEMO, subsets={5_000: 60})
+  study = study_lib.Study(str(root), scale)
+  columns = tables.table4(study).frame().columns
+  assert [c for c in columns if c.endswith('k')] == ['5k']
+  (gap,) = (j for j in claims.judge_all(study) if j.claim.number == 5)
+  assert gap.verdict == judging.UNTOLD
+  assert gap.finding == 'missing: 50000 images are no part of demo'
 
 
 def test_table1_is_what_the_runs_say(study, root):

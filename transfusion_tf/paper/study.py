@@ -36,6 +36,9 @@ class Study:
     return [self._runs(self.key(group, seed)) for seed in range(count)]
 
   def key(self, group: contents.Group, seed: int) -> str:
+    """Folder below `root`; Gap if the scale has no such amount of data."""
+    if group.images and group.images not in self.scale.subsets:
+      raise Gap(f'{group.images} images are no part of {self.scale.name}')
     return runs.key(self.scale, group, seed)
 
   def run(self, key: str) -> results.Result | results.Missing:
