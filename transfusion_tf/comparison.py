@@ -27,6 +27,8 @@ from transfusion_tf.analysis import taps
 from transfusion_tf.input import pipeline
 from transfusion_tf.models import stages
 
+_ONE_DEVICE = {'strategy': 'one_device'}
+
 
 @dataclasses.dataclass(frozen=True)
 class Images:
@@ -58,9 +60,8 @@ def load(checkpoint: str, **changes) -> experiment.Run:
     checkpoint: Which.
     **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
   """
-  run = experiment.build(_settings(checkpoint, **changes))
-  experiment.load_weights(run, *_parts(checkpoint))
-  return run
+  run_dir, which = _parts(checkpoint)
+  return experiment.load_run(run_dir, which, **_ONE_DEVICE | changes)
 
 
 def _parts(checkpoint):
@@ -68,19 +69,17 @@ def _parts(checkpoint):
   return run_dir, which or 'final'
 
 
-def _settings(checkpoint, **changes):
-  run_dir, _ = _parts(checkpoint)
-  return experiment.settings(run_dir, **{'strategy': 'one_device'} | changes)
-
-
-def _build_alike(settings):
-  """Name -> run; those that differ in nothing but weights share a network."""
+def _build_alike(checkpoints, changes):
+  """Checkpoint -> its run; those unlike in weights alone share a network."""
   build = functools.cache(experiment.build)
-  # Where a run starts and how it learns shows in its weights alone.
-  return {
-    name: build(dataclasses.replace(e, init=config.Init(), seed=0))
-    for name, e in settings.items()
-  }
+  runs = {}
+  for checkpoint in checkpoints:
+    run_dir, _ = _parts(checkpoint)
+    settings = experiment.settings(run_dir, **_ONE_DEVICE | changes)
+    # Where a run starts and how it learns shows in its weights alone.
+    plain = dataclasses.replace(settings, init=config.Init(), seed=0)
+    runs[checkpoint] = build(plain)
+  return runs
 
 
 def compare(
@@ -107,7 +106,7 @@ def compare(
     InputError: Runs on different data sets, and as in `similarity.compare`.
   """
   names = list(dict.fromkeys(name for pair in pairs for name in pair))
-  runs = _build_alike({name: _settings(name, **changes) for name in names})
+  runs = _build_alike(names, changes)
   first = runs[names[0]]
   images = Images(first, split)
   for name in names[1:]:
