@@ -191,12 +191,11 @@ def compare(
     kind: functools.partial(_compare, of, scale, root, data_dir)
     for kind, of in kinds.items()
   }
-  if ready:
-    print(f'== Comparing {len(ready)} pairs of networks', flush=True)
+  for kind, of in kinds.items():
+    print(f'== {kind}: {len(of)} pairs to compare', flush=True)
   failures = []
   for kind, wrong in side_by_side.each(jobs, num_processes):
-    state = wrong or f'{len(kinds[kind])} pairs compared'
-    print(f'== {kind}: {state}', flush=True)
+    print(f'== {kind}: {wrong or "finished"}', flush=True)
     if wrong:
       failures.append(f'Comparing {kind}: {wrong}')
   if prune:

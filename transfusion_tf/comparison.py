@@ -16,6 +16,7 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import experiment
+from transfusion_tf import run_folder
 from transfusion_tf.analysis import activations
 from transfusion_tf.analysis import manifest as manifest_lib
 from transfusion_tf.analysis import measures
@@ -82,6 +83,12 @@ def _build_alike(checkpoints, changes):
   return runs
 
 
+def _weights(checkpoint, run):
+  run_dir, which = _parts(checkpoint)
+  step = run_folder.checkpoint_step(run_dir, which, run.task.headline)
+  return [tf.constant(w) for w in experiment.read_weights(run, run_dir, step)]
+
+
 def compare(
   pairs: Sequence[similarity.Pair],
   layers: Sequence[str] = (),
@@ -112,11 +119,7 @@ def compare(
   for name in names[1:]:
     _check_same_images(names[0], images, name, Images(runs[name], split))
   networks = {
-    name: taps.Network(
-      run.model,
-      run.prepare_evaluation,
-      list(map(tf.constant, experiment.read_weights(run, *_parts(name)))),
-    )
+    name: taps.Network(run.model, run.prepare_evaluation, _weights(name, run))
     for name, run in runs.items()
   }
   source = taps.source(

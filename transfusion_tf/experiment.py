@@ -191,7 +191,8 @@ def load_run(run_dir: str, which: str = 'final', **changes) -> Run:
     **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
   """
   run = build(settings(run_dir, **changes))
-  load_weights(run, run_dir, which)
+  step = run_folder.checkpoint_step(run_dir, which, run.task.headline)
+  load_weights(run, run_dir, step)
   return run
 
 
@@ -202,16 +203,15 @@ def settings(run_dir: str, **changes) -> config.Experiment:
   return dataclasses.replace(experiment, runtime=runtime)
 
 
-def load_weights(run: Run, run_dir: str, which: str) -> None:
+def load_weights(run: Run, run_dir: str, step: int) -> None:
   """Gives `run.model` the weights of a checkpoint."""
-  weights = read_weights(run, run_dir, which)
+  weights = read_weights(run, run_dir, step)
   for variable, value in zip(run.model.weights, weights, strict=True):
     variable.assign(value)
 
 
-def read_weights(run: Run, run_dir: str, which: str) -> list[np.ndarray]:
+def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
   """A checkpoint's weights, in the order of `run.model.weights`."""
-  step = run_folder.checkpoint_step(run_dir, which, run.task.headline)
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
   return [weights[stages_lib.path_of(v, run.model)] for v in run.model.weights]
 

@@ -124,7 +124,7 @@ def _judge(built, run_dir, predict):
   step = run_folder.checkpoint_step(
     run_dir, built.experiment.train.select, built.task.headline
   )
-  experiment_lib.load_weights(built, run_dir, str(step))
+  experiment_lib.load_weights(built, run_dir, step)
   scores, found = experiment_lib.evaluate(built, split, predict=predict)
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
   return scores, {

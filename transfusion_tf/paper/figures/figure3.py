@@ -12,8 +12,9 @@ from transfusion_tf.paper.figures import layout
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """CCA before and after training by stage, a pair of axes a network."""
-  fig, grid = layout.grid(2, 3, size=(4.2, 3.2))
-  for axes, model in zip(grid.flat, contents.ALL_MODELS, strict=True):
+  models = contents.ALL_MODELS
+  fig, (block,) = layout.blocks(1, len(models), size=(4.2, 3.2))
+  for axes, model in zip(block, models, strict=True):
     layout.attempt(axes, lambda a=axes, m=model: _draw(a, study, m))
     axes.set_title(display.MODELS[model], fontsize=10)
   return fig
