@@ -94,8 +94,9 @@ def train(
   for experiment in planned.values():  # Refuses at once, not later.
     _open(experiment.runtime.data_dir, experiment.data.dataset)
   missing = [key for key in planned if not runs.finished(root, key)]
-  for key in planned.keys() - set(missing):
-    keep(key)
+  for key in planned:
+    if key not in missing:
+      keep(key)
   failures, made = [], len(planned) - len(missing)
   for keys in _in_order(missing, planned, root):
     jobs = {

@@ -43,6 +43,8 @@ def main(_) -> None:
     tflite=_TFLITE.value,
     overwrite=_OVERWRITE.value,
   )
+  for note in exported.notes:
+    print(f'note: {note}')
   for name, difference in exported.differences.items():
     print(
       f'{name}: probabilities within {difference:.2g} of the run on '

@@ -18,6 +18,7 @@ from absl import flags
 import cli
 import train_flags
 from transfusion_tf import atomic
+from transfusion_tf import cores
 from transfusion_tf import errors
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.')
@@ -126,14 +127,14 @@ def _carry_out(scale, root):
   # The quickstart's four runs are small, the paper's dear: both stay whole.
   whole = _is_quickstart() or _SCALE.value == 'paper'
   prune = not whole if _PRUNE.value is None else _PRUNE.value
-  cores = 1 if _SCALE.value == 'paper' else min(os.cpu_count() or 1, _MOST)
+  usual = 1 if _SCALE.value == 'paper' else min(cores.available(), _MOST)
   return carry_out.run(
     _TARGET.value,
     scale,
     root,
     _DATA_DIR.value,
     prune,
-    _NUM_PROCESSES.value or cores,
+    _NUM_PROCESSES.value or usual,
   )
 
 

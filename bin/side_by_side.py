@@ -2,13 +2,15 @@
 
 Small networks leave most of a core idle: two runs at once are nearly twice as
 fast. A job's process takes its memory with it, and if it is killed, only that
-job is lost. TensorFlow is imported once, by a process that forks the others.
+job is lost. On Linux TensorFlow is imported once, by a process that forks the
+others; elsewhere, where a fork of it is not safe, each imports its own.
 """
 
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 import concurrent.futures
+import contextlib
 import multiprocessing
 from multiprocessing import forkserver
 import os
@@ -17,11 +19,14 @@ import sys
 import threading
 
 import cli
+from transfusion_tf import cores
 from transfusion_tf import errors
 
 # Activations go back to malloc, not to the kernel, which would have to clear
 # their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
 _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
+
+_starting = threading.Lock()  # One environment for all threads.
 
 
 def each(
@@ -41,11 +46,11 @@ def each(
     for key, job in jobs.items():
       yield key, _carry_out(job)
     return
-  context = _context()
-  threads = max(1, (os.cpu_count() or 1) // num_processes)
+  threads = max(1, cores.available() // num_processes)
   # A thread waits for each process.
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)
   try:
+    context = _context()
     started = {
       pool.submit(_in_a_process, context, threads, job): key
       for key, job in jobs.items()
@@ -59,19 +64,30 @@ def each(
 
 
 def _context():
-  """Processes that start with TensorFlow imported."""
+  """Processes that start with TensorFlow imported, where forking is safe."""
+  if not sys.platform.startswith('linux') or not hasattr(os, 'fork'):
+    return multiprocessing.get_context('spawn')
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(['preloaded'])
+  with _environment():
+    forkserver.ensure_running()
+  return context
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+  """Inside, processes begin with what jobs need in their environment."""
   before = dict(os.environ)
-  # The server does not search this folder by itself, and would say nothing.
+  # A new process does not search this folder by itself, and would say nothing.
   here = os.path.dirname(os.path.abspath(__file__))
   paths = [here, *filter(None, [before.get('PYTHONPATH')])]
   os.environ.update(cli.ENVIRONMENT | _ALLOCATION | before)
   os.environ['PYTHONPATH'] = os.pathsep.join(paths)
-  forkserver.ensure_running()
-  os.environ.clear()
-  os.environ.update(before)
-  return context
+  try:
+    yield
+  finally:
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def _in_a_process(context, threads, job):
@@ -79,7 +95,8 @@ def _in_a_process(context, threads, job):
   process = context.Process(
     target=_work, args=(sender, threads, job), daemon=True
   )
-  process.start()
+  with _starting, _environment():
+    process.start()
   sender.close()
   try:
     wrong = receiver.recv()

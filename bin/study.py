@@ -96,20 +96,23 @@ def main(_) -> None:
   planned = {run.key: run.experiment for run in plan.runs(root)}
   print(f'{len(planned)} runs; the same command goes on if this one is stopped')
   failures = carry_out.train(planned, root, _NUM_PROCESSES.value)
-  runs, missing = outcome.read(plan, root)
-  if not runs:
-    raise errors.RunError(failures[0])
+  found = outcome.read(plan, root)
+  found.missing.update(failure.split(': ', 1) for failure in failures)
+  if not found.finished:
+    raise errors.RunError(next(iter(found.missing.values())))
   print('== Comparing the networks before and after training', flush=True)
-  similarity = outcome.similarity(runs)
+  similarity, not_compared = outcome.similarity(found.finished)
   similarity.to_csv(outcome.path(root), index=False)
+  for model, reason in not_compared.items():
+    print(f'{model}: not compared: {reason}')
   table, recommendation = page.write(
     root,
     plan.base.data.dataset,
-    runs,
-    missing | dict(failure.split(': ', 1) for failure in failures),
-    _footprints(runs),
+    found,
+    _footprints(found.finished),
     _MARGIN.value,
     similarity,
+    not_compared,
   )
   print(f'\n{table}\n\n{recommendation}\n')
   print(f'Report: {os.path.join(root, page.REPORT)}')
@@ -198,17 +201,13 @@ def _experiment(data_dir, dataset, epochs):
 
 
 def _footprints(runs):
-  from transfusion_tf import tasks
   from transfusion_tf.advice import footprint
-  from transfusion_tf.input import prepared
 
-  found = {}
-  for model, starts in runs.items():
-    run = next(iter(starts.values()))[0].experiment
-    opened = prepared.open_dataset(run.runtime.data_dir, run.data.dataset)
-    task = tasks.of(opened.features, run.data)
-    found[model] = footprint.of(run, len(task.names))
-  return found
+  firsts = {m: next(iter(starts.values()))[0] for m, starts in runs.items()}
+  return {
+    model: footprint.of(run.experiment, run.num_outputs)
+    for model, run in firsts.items()
+  }
 
 
 if __name__ == '__main__':

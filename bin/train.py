@@ -94,17 +94,15 @@ def _experiment() -> config.Experiment:
 def main(_) -> None:
   cli.import_tensorflow()
   from transfusion_tf import launch
+  from transfusion_tf.train import metrics
 
   run_dir, experiment = _RUN_DIR.value, _experiment()
   beside = train_flags.file(experiment, run_dir)
   _say_where(run_dir, *beside)
   result = launch.run(experiment, run_dir, beside)
   for name, found in result['test'].items():
-    print(
-      f'test {name} {found["value"]:.4f} '
-      f'(95 % interval {found["low"]:.4f} to {found["high"]:.4f}, '
-      f'{result["num_test"]} images, step {result["judged_step"]})'
-    )
+    print(f'test {name} {metrics.text(found)}')
+  print(f'{result["num_test"]} images, step {result["judged_step"]}')
 
 
 def _say_where(run_dir, flagfile):

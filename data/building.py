@@ -165,11 +165,21 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     if not checked:
       checked = self.check(dl_manager.manual_dir)
       checked.refuse()
-    self.info.metadata.update(checked.summary)
+    self.info.metadata.update(checked.summary | self._order())
     # `data_dir` still is the temporary folder that is renamed in the end.
     checked.write(self.data_dir)
     groups = checked.listing.splits()
     return {s: self._generate_examples(r) for s, r in groups.items()}
+
+  def _order(self):
+    """The findings in order, which TFDS does not keep."""
+    labels = self.label_features()
+    return (
+      {'findings': list(labels['findings'])} if 'findings' in labels else {}
+    )
+
+  def _example_writer(self) -> tfds.core.writer.ExampleWriter:
+    return _SameBytes(file_format=self.info.file_format)
 
   def _generate_examples(self, records: Sequence[listing.Record]):
     example_of = functools.partial(examples.make, picture=self.picture)
@@ -183,6 +193,26 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     made = parallel.ordered_map(example_of, records, self.num_processes)
     yield from tqdm.tqdm(
       made, records[0].split, len(records), unit='image', smoothing=0.05
+    )
+
+
+class _SameBytes(tfds.core.writer.ExampleWriter):
+  """Writes an example as the same bytes in every process.
+
+  TFDS serializes the features in the order of a hash table, which is another
+  one in every process.
+  """
+
+  def write(self, path, examples):
+    import tensorflow as tf  # A check alone does without.
+
+    parse = tf.train.Example.FromString
+    return super().write(
+      path,
+      (
+        (key, parse(data).SerializeToString(deterministic=True))
+        for key, data in examples
+      ),
     )
 
 

@@ -36,7 +36,8 @@ def read(path: str) -> bytes:
 
 def under(folder: str | os.PathLike) -> Iterator[str]:
   """Paths of all image files in a folder and below it."""
-  for parent, _, names in os.walk(folder):
+  for parent, folders, names in os.walk(folder):
+    folders.sort()  # Walked in this order; the system's own is any.
     for name in sorted(names):
       if name.lower().endswith(EXTENSIONS):
         yield os.path.join(parent, name)

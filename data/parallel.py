@@ -9,20 +9,15 @@ from concurrent import futures
 import functools
 import itertools
 import multiprocessing
-import os
 from typing import TypeVar
 
+from transfusion_tf import cores
 from transfusion_tf import errors
 
 T = TypeVar('T')
 R = TypeVar('R')
 
 _CHUNK = 8  # Items sent to a process at once: small ones cost more to send.
-
-
-def num_cores() -> int:
-  """The cores that this process may use."""
-  return len(os.sched_getaffinity(0))
 
 
 def ordered_map(
@@ -43,7 +38,7 @@ def ordered_map(
   """
   chunks = _chunks(items)
   head = list(itertools.islice(chunks, 2))
-  num_processes = num_processes or num_cores()
+  num_processes = num_processes or cores.available()
   if num_processes == 1 or len(head) < 2:  # Nothing to share out.
     for chunk in itertools.chain(head, chunks):
       yield from map(function, chunk)

@@ -9,11 +9,27 @@ import zipfile
 import pandas as pd
 
 from transfusion_tf import errors
+from transfusion_tf import output_names
+
+UNNAMED = 'unnamed column '  # And its number, from 1.
 
 
 def rows(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
   """(line in the file, cells by column) of each row that `read` gave."""
   return zip(table.index, table.to_dict('records'), strict=True)
+
+
+def _header(path, cells):
+  """The names of the columns; one without a name is named by its number."""
+  names = [
+    cell.strip() or f'{UNNAMED}{number}'
+    for number, cell in enumerate(cells, start=1)
+  ]
+  if pair := output_names.twins(names):
+    raise errors.InputError(
+      f'{path}:1: two columns are called {pair[0]!r}; rename one'
+    )
+  return names
 
 
 def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
@@ -33,8 +49,9 @@ def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
   """
   name = os.path.basename(path)
   try:
+    # The header is a row like others: pandas would rename what is there twice.
     table = pd.read_csv(
-      path, dtype=str, keep_default_na=False, encoding='utf-8-sig'
+      path, header=None, dtype=str, keep_default_na=False, encoding='utf-8-sig'
     )
   except FileNotFoundError:
     folder = os.path.dirname(path) or '.'
@@ -45,7 +62,8 @@ def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
     raise errors.InputError(f'{path} is not a CSV file: {error}') from None
   except (zipfile.BadZipFile, ValueError, OSError) as error:
     raise errors.InputError(f'{path} cannot be read: {error}') from None
-  table.columns = [str(column).strip() for column in table.columns]
+  table.columns = _header(path, table.iloc[0])
+  table = table.iloc[1:]
   for column in columns:
     if column not in table:
       near = difflib.get_close_matches(column, table.columns, n=1)

@@ -97,4 +97,5 @@ def source(data_dir, name='retina', seed=0, **changes):
   """The input of `experiment`."""
   data = experiment(data_dir, **changes).data
   opened = prepared.open_dataset(str(data_dir), name)
-  return order.Source(opened, tasks.of(opened.features, data), data, seed)
+  task = tasks.make(opened.label_kind, opened.label_names, data)
+  return order.Source(opened, task, data, seed)

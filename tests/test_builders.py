@@ -18,11 +18,11 @@ import raw_sets
 
 from data import building
 from data import examples
-from data import parallel
 from data.chexpert import chexpert_dataset_builder
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout as image_table
 from data.retina import retina_dataset_builder
+from transfusion_tf import cores
 from transfusion_tf import errors
 from transfusion_tf.input import prepared
 
@@ -439,7 +439,7 @@ def test_unusable_flags_are_one_line(flags, what, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(parallel.num_cores() < 2, reason='one core')
+@pytest.mark.skipif(cores.available() < 2, reason='one core')
 def test_two_processes_are_1_7_times_as_fast(tmp_path):
   """Once they run: starting them takes seconds, of a build of hours."""
   raw = raw_sets.kaggle(tmp_path / 'raw', train=100, test=20)

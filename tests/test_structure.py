@@ -24,12 +24,19 @@ _MAY_IMPORT = {
   'config': set(),
   'models': set(),
   'train': {'config', 'models'},
-  'tasks': {'config', 'train'},
-  'input': {'config', 'tasks'},
+  'cores': set(),
+  'output_names': set(),
+  'tasks': {'config', 'output_names', 'train'},
+  'label_map': {'output_names', 'tasks'},
+  'input': {'config', 'cores', 'label_map', 'tasks'},
   'init': {'config', 'models', 'train'},
   'analysis': {'models'},
-  'run_folder': {'config', 'train'},
-  'experiment': {'config', 'input', 'models', 'run_folder', 'tasks', 'train'},
+  'run_folder': {'config', 'output_names', 'tasks', 'train'},
+  'experiment': {
+    *('config', 'input', 'label_map', 'models', 'run_folder', 'tasks'),
+    'train',
+  },
+  'score_files': {'experiment', 'run_folder', 'train'},
   'pictures': {'analysis', 'tasks'},
   'board': {
     'config',
@@ -50,7 +57,7 @@ _MAY_IMPORT = {
   'raw': {'input'},
   'export': {
     *('analysis', 'config', 'experiment', 'input', 'launch', 'models'),
-    *('raw', 'run_folder', 'tasks'),
+    *('raw', 'run_folder', 'tasks', 'train'),
   },
 }
 _BASE = {'atomic', 'errors', 'files'}

@@ -20,7 +20,13 @@ def _of(label, **changes):
   data = config.override(
     config.RETINA, {f'data.{k}': changes[k] for k in changes}
   )
-  return tasks.of(tfds.features.FeaturesDict(label), data.data)
+  return _make(tfds.features.FeaturesDict(label), data.data)
+
+
+def _make(features, data):
+  kind = next((k for k in ('grade', 'findings', 'label') if k in features), '')
+  labels = features[kind] if kind else ()
+  return tasks.make(kind, getattr(labels, 'names', labels), data)
 
 
 def _targets(task, labels):
@@ -85,8 +91,8 @@ def test_unmentioned_is_negative_and_ignored_ones_are_not_scored():
 def test_the_papers_five_findings_are_chosen_by_name():
   label = {'findings': {n: _STATES for n in (*config.CHEXPERT_FINDINGS, 'X')}}
   features = tfds.features.FeaturesDict(label)
-  assert tasks.of(features, _DATA).names == config.CHEXPERT_FINDINGS
-  assert 'X' in tasks.of(features, config.RETINA.data).names
+  assert _make(features, _DATA).names == config.CHEXPERT_FINDINGS
+  assert 'X' in _make(features, config.RETINA.data).names
   with pytest.raises(errors.InputError, match='did you mean'):
     _of(label, findings=('Edma',))
 

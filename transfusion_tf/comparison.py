@@ -79,7 +79,7 @@ def _build_alike(checkpoints, changes):
     settings = experiment.settings(run_dir, **_ONE_DEVICE | changes)
     # Where a run starts and how it learns shows in its weights alone.
     plain = dataclasses.replace(settings, init=config.Init(), seed=0)
-    runs[checkpoint] = build(plain)
+    runs[checkpoint] = build(plain, run_folder.task(run_dir, settings.data))
   return runs
 
 

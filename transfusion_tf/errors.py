@@ -1,6 +1,7 @@
 """The one error that is the caller's to mend."""
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import difflib
 
 
@@ -19,6 +20,13 @@ def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
   return InputError(
     f'unknown {what} {name!r}{hint} (there are: {", ".join(known)})'
   )
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+  """Return `a, b, c and 5 more`: the first `most` of `names`."""
+  more = len(names) - most
+  text = ', '.join(names[:most]) or 'none'
+  return text + (f' and {more} more' if more > 0 else '')
 
 
 class RunError(RuntimeError):

@@ -6,6 +6,7 @@ them, `analysis` looks inside them, `export` ships them.
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 import dataclasses
 import functools
 import math
@@ -17,6 +18,8 @@ import pandas as pd
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import label_map
 from transfusion_tf import models
 from transfusion_tf import run_folder
 from transfusion_tf import tasks
@@ -28,7 +31,6 @@ from transfusion_tf.models import stages as stages_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
 from transfusion_tf.train import evaluation
-from transfusion_tf.train import history as history_lib
 from transfusion_tf.train import metrics
 from transfusion_tf.train import strategy as strategy_lib
 
@@ -140,14 +142,27 @@ class Run:
 
   def labels(self, split: str) -> dict:
     """Feature key -> [N]: those that `split` is scored against."""
-    index = self.source.prepared.index(split)
     if self.experiment.data.shuffle_labels and split != prepared_lib.TEST:
-      return order.shuffled_labels(index, self.source.seed)
-    return index.labels
+      index = self.source.prepared.index(split)
+      shuffled = order.shuffled_labels(index, self.source.seed)
+      return self.source.label_map(shuffled)
+    return self.source.labels(split)
 
 
-def build(experiment: config.Experiment) -> Run:
+def build(
+  experiment: config.Experiment,
+  task: tasks.Task | None = None,
+  dataset: str = '',
+  class_map: Sequence[str] = (),
+) -> Run:
   """Opens the data and builds the network; its weights are Keras' own.
+
+  Args:
+    experiment: What to build.
+    task: What the outputs mean, where a run has settled that; if None, they
+      are what the data set's labels can be.
+    dataset: Another data set to open than the experiment's.
+    class_map: `THEIRS=OURS`: a name in the data set, and that of an output.
 
   Raises:
     InputError: Something in `experiment` does not exist or does not fit.
@@ -155,9 +170,10 @@ def build(experiment: config.Experiment) -> Run:
   data = experiment.data
   strategy = strategy_lib.make(experiment.runtime)
   prepared = prepared_lib.open_dataset(
-    experiment.runtime.data_dir, data.dataset
+    experiment.runtime.data_dir, dataset or data.dataset
   )
-  task = tasks.of(prepared.features, data)
+  if task is None:
+    task = tasks.make(prepared.label_kind, prepared.label_names, data)
   with strategy_lib.scope(
     strategy, compute.precision(strategy, experiment.train.precision)
   ):
@@ -175,22 +191,44 @@ def build(experiment: config.Experiment) -> Run:
         layer.synchronized = True
   return Run(
     experiment=experiment,
-    source=order.Source(prepared, task, data, experiment.seed),
+    source=order.Source(
+      prepared,
+      task,
+      data,
+      experiment.seed,
+      label_map.parse(class_map, prepared.label_names, task.names),
+    ),
     model=model,
     stages=models.stages_of(model),
     strategy=strategy,
   )
 
 
-def load_run(run_dir: str, which: str = 'final', **changes) -> Run:
+def load_run(
+  run_dir: str,
+  which: str = 'final',
+  dataset: str = '',
+  class_map: Sequence[str] = (),
+  **changes,
+) -> Run:
   """A trained run, with the weights of one of its checkpoints.
 
   Args:
     run_dir: A folder that `launch.run` wrote.
     which: `final`, `best`, `init` or a step.
+    dataset: Another data set to open than the run's own.
+    class_map: `THEIRS=OURS`, as of `build`.
     **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
   """
-  run = build(settings(run_dir, **changes))
+  experiment = settings(run_dir, **changes)
+  task = run_folder.task(run_dir, experiment.data)
+  if task is None and (dataset or 'data_dir' in changes):
+    raise errors.InputError(
+      f'{run_dir}: an earlier version began this run, did not keep the names '
+      'of its outputs and did not finish it: only the data set that it was '
+      'begun on tells them'
+    )
+  run = build(experiment, task, dataset, class_map)
   step = run_folder.checkpoint_step(run_dir, which, run.task.headline)
   load_weights(run, run_dir, step)
   return run
@@ -232,7 +270,7 @@ def evaluate(
 
   Returns:
     One row an example (ids, K probabilities, what metrics are of), and
-    metric -> {value, low, high}.
+    metric -> `metrics.summary`.
   """
   with pipeline.naming_bad_images(run.source):
     probabilities = (predict or run.predictor())(split)
@@ -242,8 +280,5 @@ def evaluate(
   found = {}
   for name, metric in run.metrics(split, probabilities).items():
     scores |= metric.columns(name)
-    low, high = metrics.interval(metric, index.patient_ids, 0.95, num_samples)
-    found[name] = history_lib.finite(
-      {'value': metric.value(), 'low': low, 'high': high}
-    )
+    found[name] = metrics.summary(metric, index.patient_ids, num_samples)
   return pd.DataFrame(scores), found

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 import transfusion_tf
 from transfusion_tf import config
+from transfusion_tf import errors
 from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import files
 from transfusion_tf import init
@@ -23,6 +24,7 @@ from transfusion_tf import trainer as trainer_lib
 from transfusion_tf.input import order
 from transfusion_tf.input import pipeline
 from transfusion_tf.input import prepared
+from transfusion_tf.models import stages
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
 from transfusion_tf.train import history
@@ -58,7 +60,9 @@ def run(
   compute.configure(experiment)
   # tf.data takes a global seed of 0 for none and then refuses tensor seeds.
   keras.utils.set_random_seed(experiment.seed + 1)
-  built = experiment_lib.build(experiment)
+  built = experiment_lib.build(
+    experiment, run_folder.task(run_dir, experiment.data)
+  )
   workers = workers_lib.Workers(built.strategy)
   claim = run_folder.claim(experiment, run_dir)
   with (
@@ -72,6 +76,8 @@ def _sit(built, run_dir, workers, beside):
   began = time.monotonic()
   settings = dataclasses.replace(built.experiment, runtime=None)
   workers.agree('the settings', repr(settings))
+  workers.agree('the data set and the network', repr(_identity(built)))
+  _check_same_data(built, run_dir)
   # Refuses shares that do not divide, before anything is written.
   built.training_batches(0, built.experiment.train.lanes)
   _initialize(built, run_dir, workers.is_chief, beside)
@@ -94,24 +100,48 @@ def _sit(built, run_dir, workers, beside):
   return result
 
 
+def _identity(built):
+  """What has to be the same for all workers of a run, beside its settings."""
+  weights = built.model.variables
+  return (
+    built.task,
+    built.source.prepared.fingerprint,
+    [(stages.path_of(v, built.model), tuple(v.shape)) for v in weights],
+  )
+
+
+def _check_same_data(built, run_dir):
+  known, prepared = run_folder.begun_on(run_dir), built.source.prepared
+  if known and known['fingerprint'] != prepared.fingerprint:
+    raise errors.InputError(
+      f'{run_dir} was begun on other data than {prepared.directory} now '
+      'holds; choose another --run_dir, or the --data_dir that it was begun on'
+    )
+
+
 def _initialize(built, run_dir, writes, beside):
-  settings, stages = built.experiment.init, built.stages
+  settings = built.experiment.init
   if not checkpoint.steps(os.path.join(run_dir, run_folder.CHECKPOINTS)):
     source = init.weights.load(settings.pretrained, built.model)
     scheme = init.from_config(
-      settings, source, stages, built.experiment.model.slim_from
+      settings, source, built.stages, built.experiment.model.slim_from
     )
-    report = init.apply(built.model, scheme, stages, built.experiment.seed)
+    report = init.apply(
+      built.model, scheme, built.stages, built.experiment.seed
+    )
     if writes:
       files.write_json(os.path.join(run_dir, run_folder.INIT), report)
       files.write_json(
         os.path.join(run_dir, run_folder.CONFIG),
         dataclasses.asdict(built.experiment),
       )
+      run_folder.write_outputs(
+        run_dir, built.task, built.source.prepared.identity
+      )
       for name, text in beside.items():
         files.write_text(os.path.join(run_dir, name), text)
   if settings.freeze_upto:
-    init.freeze(built.model, stages, settings.freeze_upto)
+    init.freeze(built.model, built.stages, settings.freeze_upto)
 
 
 def _judge(built, run_dir, predict):

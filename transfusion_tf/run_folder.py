@@ -1,6 +1,7 @@
 """A run's folder: what lies where, whose it is, and how it is written.
 
 config.json      the `config.Experiment`
+outputs.json     what each output means, and on which data that was learned
 init.json        what happened to every weight before step 0
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row an evaluation (`train.history`)
@@ -10,7 +11,9 @@ result.json      written last: a run that has it is finished
 """
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 import contextlib
+import csv
 import json
 import os
 from typing import Any
@@ -21,10 +24,13 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import files
+from transfusion_tf import output_names
+from transfusion_tf import tasks
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history
 
 CONFIG, INIT, RESULT = 'config.json', 'init.json', 'result.json'
+OUTPUTS = 'outputs.json'
 METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
 _LOCK = '.lock'
@@ -49,8 +55,7 @@ def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
 def check(experiment: config.Experiment, run_dir: str) -> None:
   """Refuses a folder that holds another experiment, naming what differs."""
   path = os.path.join(run_dir, CONFIG)
-  begun = checkpoint.steps(os.path.join(run_dir, CHECKPOINTS))
-  if not begun or not tf.io.gfile.exists(path):
+  if not _is_begun(run_dir) or not tf.io.gfile.exists(path):
     return
   differences = config.differences(config.load(path), experiment)
   if differences:
@@ -58,6 +63,85 @@ def check(experiment: config.Experiment, run_dir: str) -> None:
       f'{run_dir} holds another experiment ({"; ".join(differences)}); '
       'choose another --run_dir or delete it'
     )
+
+
+def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
+  """Writes RUN/outputs.json.
+
+  Args:
+    run_dir: The run's folder.
+    task: What its outputs mean.
+    data: What is to be known of the data set, with its `fingerprint`.
+  """
+  record = {'outputs': tasks.to_json(task), 'data': dict(data)}
+  files.write_json(os.path.join(run_dir, OUTPUTS), record)
+
+
+def task(run_dir: str, data: config.Data) -> tasks.Task | None:
+  """What a run's outputs mean; None if it has not begun, or does not say.
+
+  A run that an earlier version finished says it by the head of its table of
+  scores, which the process that trained it wrote.
+
+  Raises:
+    InputError: The file is damaged; or an earlier version began the run on
+      findings, whose order it did not keep.
+  """
+  if not _is_begun(run_dir):
+    return None
+  if record := _read(run_dir, OUTPUTS):
+    return tasks.from_json(record.get('outputs', {}))
+  if data.findings:
+    return tasks.make(output_names.FINDINGS, data.findings, data)
+  kind, names = _of_scores(run_dir)
+  if kind == output_names.FINDINGS:
+    _check_order(run_dir, names)
+  return tasks.make(kind, names, data) if kind else None
+
+
+def begun_on(run_dir: str) -> dict[str, str]:
+  """The data set that a run was begun on; empty if it is not known.
+
+  Returns:
+    `dataset`, `directory` and `fingerprint`.
+  """
+  return (_read(run_dir, OUTPUTS) or {}).get('data', {})
+
+
+def _of_scores(run_dir):
+  """Kind and names of the outputs, by RUN/test_scores.csv; empty without."""
+  path = os.path.join(run_dir, TEST_SCORES)
+  if not tf.io.gfile.exists(path):
+    if _has_findings(run_dir):
+      raise errors.InputError(
+        f'{run_dir} was begun by an earlier version, which did not keep the '
+        'order of its findings: what its outputs mean cannot be known; train '
+        'it again in another --run_dir'
+      )
+    return '', ()
+  with tf.io.gfile.GFile(path) as file:
+    columns = next(csv.reader([file.readline()]))[2:]
+  names = tuple(c for c in columns if not c.endswith(output_names.SUFFIXES))
+  if 'referable:label' in columns:
+    return tasks.Grades.kind, names
+  if 'top1:value' in columns:
+    return tasks.Classes.kind, names
+  return output_names.FINDINGS, names
+
+
+def _has_findings(run_dir):
+  rows = history.read(os.path.join(run_dir, METRICS))
+  return any(tasks.Findings.headline in row['validation'] for row in rows)
+
+
+def _check_order(run_dir, names):
+  """Refuses an old run that was continued with its findings in other orders."""
+  for row in history.read(os.path.join(run_dir, METRICS)):
+    if tuple(row['validation'])[1:] != tuple(names):
+      raise errors.InputError(
+        f'{run_dir} was continued by an earlier version with its findings in '
+        'another order: it learned them mixed up; train it again'
+      )
 
 
 def checkpoint_step(run_dir: str, which: str, headline: str) -> int:
@@ -83,11 +167,23 @@ def checkpoint_step(run_dir: str, which: str, headline: str) -> int:
 
 def result(run_dir: str) -> dict[str, Any] | None:
   """RUN/result.json, or None while the run is not finished."""
-  path = os.path.join(run_dir, RESULT)
+  return _read(run_dir, RESULT)
+
+
+def _read(run_dir, name):
+  """What a JSON file of the folder holds; None if it is not there."""
+  path = os.path.join(run_dir, name)
   if not tf.io.gfile.exists(path):
     return None
   with tf.io.gfile.GFile(path) as file:
-    return json.load(file)
+    try:
+      return json.load(file)
+    except json.JSONDecodeError as error:
+      raise errors.InputError(f'{path}: damaged: {error}') from None
+
+
+def _is_begun(run_dir):
+  return bool(checkpoint.steps(os.path.join(run_dir, CHECKPOINTS)))
 
 
 def _lock(run_dir):

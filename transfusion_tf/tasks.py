@@ -1,6 +1,7 @@
 """Tasks: what a data set's labels ask of a network.
 
-The feature key of a prepared data set names its task (`of`):
+The kind of a prepared data set's labels, which is the key of their feature,
+names its task (`make`):
 
   grade     five sigmoids over ordered grades, judged on referable disease
             (RETINA, Section 2)
@@ -12,7 +13,10 @@ and both into metrics. K is the number of outputs, N of examples.
 """
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 import dataclasses
+from typing import Any
+from typing import ClassVar
 from typing import Protocol
 
 import numpy as np
@@ -20,6 +24,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import output_names
 from transfusion_tf.train import metrics
 
 
@@ -27,10 +32,12 @@ class Task(Protocol):
   """What the rooms ask of a task.
 
   Attributes:
+    kind: Of the labels: `grade`, `findings` or `label`.
     names: The K outputs' names.
     headline: The metric that chooses the best checkpoint.
   """
 
+  kind: ClassVar[str]
   names: tuple[str, ...]
 
   @property
@@ -77,6 +84,7 @@ class Grades(_Sigmoids):
   referable_from: int
   cumulative: bool = False
 
+  kind = 'grade'
   headline = 'referable'
 
   def targets(self, labels):
@@ -104,6 +112,7 @@ class Grades(_Sigmoids):
 
 # States of a finding in a prepared set.
 NEGATIVE, POSITIVE, UNCERTAIN, UNMENTIONED = range(4)
+ABSENT = 4  # In no prepared set: what is read of a finding that a set lacks.
 # What `mix` reads as positive: see config.Data.uncertain.
 _UNCERTAIN_AS_POSITIVE = ('Atelectasis', 'Edema')
 
@@ -112,7 +121,8 @@ _UNCERTAIN_AS_POSITIVE = ('Atelectasis', 'Edema')
 class Findings(_Sigmoids):
   """Findings that may occur together, each with four states.
 
-  An unmentioned finding counts as negative. What an uncertain one counts as
+  An unmentioned finding counts as negative, one that the data set lacks is
+  neither trained nor scored. What an uncertain one counts as
   is `uncertain`: `zeros`, `ones`, `ignore` (neither trained nor scored) or
   `mix` (positive for Edema and Atelectasis, else negative).
   """
@@ -120,6 +130,7 @@ class Findings(_Sigmoids):
   names: tuple[str, ...]
   uncertain: str = 'mix'
 
+  kind = 'findings'
   headline = 'mean'
 
   def targets(self, labels):
@@ -127,6 +138,7 @@ class Findings(_Sigmoids):
     uncertain = states == UNCERTAIN
     positive = (states == POSITIVE) | (uncertain & self._uncertain_positive())
     known = ~uncertain | (self.uncertain != 'ignore')
+    known &= states != ABSENT
     return tf.cast(positive, tf.float32), tf.cast(known, tf.float32)
 
   def metrics(self, probabilities, labels):
@@ -148,6 +160,8 @@ class Classes:
   """One class of many, by softmax; two classes are also ranked."""
 
   names: tuple[str, ...]
+
+  kind = 'label'
 
   @property
   def headline(self):
@@ -176,36 +190,62 @@ class Classes:
     return found
 
 
-def of(features: Mapping, data: config.Data) -> Task:
-  """The task of a prepared data set, by the key of its label feature.
+_OF_KIND = {task.kind: task for task in (Grades, Findings, Classes)}
+
+
+def make(kind: str, names: Sequence[str], data: config.Data) -> Task:
+  """Return the task of a kind of labels.
 
   Args:
-    features: `Prepared.features`.
+    kind: `grade`, `findings` or `label`.
+    names: What the labels can be, in the order of the outputs.
     data: Which findings, which grades are referable, and so on.
 
   Raises:
-    InputError: No label feature, or a choice that the set does not offer.
+    InputError: No such kind, a name that no output can have, or a choice that
+      the names do not offer.
   """
   _check_choice('uncertain', data.uncertain, ('mix', 'zeros', 'ones', 'ignore'))
   _check_choice('grade_targets', data.grade_targets, ('one_hot', 'cumulative'))
-  if 'grade' in features:
-    return Grades(
-      tuple(features['grade'].names),
-      data.referable_from,
-      data.grade_targets == 'cumulative',
+  if kind not in _OF_KIND:
+    raise errors.InputError(
+      f'data set {data.dataset} has none of the features grade, findings, '
+      'label; prepare it with prepare_data.py'
     )
-  if 'findings' in features:
-    known = tuple(features['findings'])
+  names = tuple(names)
+  if kind == Findings.kind:
     for name in data.findings:
-      if name not in known:
-        raise errors.unknown('finding', name, known)
-    return Findings(data.findings or known, data.uncertain)
-  if 'label' in features:
-    return Classes(tuple(features['label'].names))
-  raise errors.InputError(
-    f'data set {data.dataset} has none of the features grade, findings, '
-    f'label (it has: {", ".join(features)}); prepare it with prepare_data.py'
+      if name not in names:
+        raise errors.unknown('finding', name, names)
+    names = data.findings or names
+  output_names.check(names, kind, f'data set {data.dataset}')
+  if kind == Grades.kind:
+    cumulative = data.grade_targets == 'cumulative'
+    return Grades(names, data.referable_from, cumulative)
+  return (
+    Findings(names, data.uncertain)
+    if kind == Findings.kind
+    else (Classes(names))
   )
+
+
+def to_json(task: Task) -> dict[str, Any]:
+  """Return a task as JSON can hold it."""
+  return {'kind': task.kind, **dataclasses.asdict(task)}
+
+
+def from_json(record: Mapping[str, Any]) -> Task:
+  """Return the task that `to_json` described.
+
+  Raises:
+    InputError: It describes none.
+  """
+  fields = dict(record)
+  try:
+    task = _OF_KIND[fields.pop('kind')]
+    return task(**fields | {'names': tuple(fields['names'])})
+  except (KeyError, TypeError) as error:
+    raise errors.InputError(f'no description of outputs: {error}') from None
 
 
 def _check_choice(field, value, choices):

@@ -11,6 +11,7 @@ from data import listing
 from data import splits
 from data import tables
 from transfusion_tf import errors
+from transfusion_tf import output_names
 
 KINDS = ('grade', 'label', 'findings')
 _MAX_GRADES = 100  # A column of more is no scale, but years or numbers.
@@ -68,6 +69,12 @@ def find(
   )
   if not columns.labels:
     raise errors.InputError(f'{csv} has no column of labels')
+  for column in columns.labels:
+    if column.startswith(tables.UNNAMED):
+      raise errors.InputError(
+        f'{csv}:1: {column} has no name; name it, or say which columns are '
+        'labels with --label_columns'
+      )
   try:
     kind = columns.kind or _kind(table, columns.labels)
     names = _names(table, columns, kind)
@@ -75,6 +82,16 @@ def find(
     raise errors.InputError(
       f'{csv}: {error}; say which with --label_columns and --label_kind'
     ) from None
+  if kind == 'findings':
+    output_names.check(names, kind, f'{csv}:1')
+  elif columns.classes:
+    output_names.check(names, kind, '--classes')
+  elif pair := output_names.twins(names):
+    raise errors.InputError(
+      f'{csv}: {_cell(table, columns, pair[0])} and '
+      f'{_cell(table, columns, pair[1])} look the same; give the class one '
+      'spelling'
+    )
   found = listing.Listing([])
   record_of = functools.partial(
     _record, root=root, columns=columns, kind=kind, names=names
@@ -109,7 +126,13 @@ def _names(table, columns, kind):
     return columns.labels
   if len(columns.labels) != 1:
     raise ValueError(f'a {kind} is one column, not {len(columns.labels)}')
-  cells = sorted({cell for cell in table[columns.labels[0]] if cell})
+  cells = sorted(
+    {
+      cell
+      for cell in table[columns.labels[0]]
+      if cell and not output_names.fault(cell, kind)
+    }
+  )
   if columns.classes or kind == 'label':
     return columns.classes or tuple(cells)
   grades = [int(float(cell)) for cell in cells if _is_grade(cell)]
@@ -117,6 +140,13 @@ def _names(table, columns, kind):
     raise ValueError(f'{columns.labels[0]} holds no grades')
   # A grade between two others exists even if no image happens to have it.
   return tuple(map(str, range(min(grades), max(grades) + 1)))
+
+
+def _cell(table, columns, name):
+  """The first cell of a class, with the line that it is in."""
+  (column,) = columns.labels
+  line = table.index[table[column] == name][0]
+  return f'{name!r} in line {line}'
 
 
 def _is_grade(cell):
@@ -142,6 +172,8 @@ def _label(row, kind, columns, names):
   value = row[columns[0]]
   if kind == 'grade':
     value = value.removesuffix('.0')
+  elif value and (wrong := output_names.fault(value, kind)):
+    raise listing.BadError('impossible name', f'{columns[0]} {value!r} {wrong}')
   if value not in names:
     raise listing.BadError('impossible label', f'{columns[0]} is {value!r}')
   return value

@@ -8,6 +8,7 @@ import pandas as pd
 
 from transfusion_tf import files
 from transfusion_tf.advice import footprint as footprint_lib
+from transfusion_tf.advice import outcome as outcome_lib
 from transfusion_tf.advice import verdict as verdict_lib
 from transfusion_tf.advice import words
 from transfusion_tf.paper import display
@@ -18,49 +19,52 @@ from transfusion_tf.paper import results
 from transfusion_tf.paper.figures import convergence
 
 TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
-_NONE = '–'
+_NONE, _UNDEFINED = '–', 'not defined'
 
 
 def write(
   root: str,
   dataset: str,
-  runs: verdict_lib.Runs,
-  missing: Mapping[str, str],
+  outcome: outcome_lib.Outcome,
   footprints: Mapping[str, footprint_lib.Footprint],
   margin: float,
-  similarity: pd.DataFrame | None = None,
+  similarity: pd.DataFrame,
+  not_compared: Mapping[str, str],
 ) -> tuple[str, str]:
   """Writes study.csv, study.json and report.html below `root`.
 
   Args:
     root: Folder of the study.
     dataset: What the data are called.
-    runs: Model -> start -> the runs that are there.
-    missing: Key of a run that is not there -> why.
+    outcome: What became of the runs, of which at least one is finished.
     footprints: Of each model.
     margin: The smallest difference in the test score that matters.
     similarity: A row for each model, start and stage.
+    not_compared: Model -> why it has no such row.
 
   Returns:
     The table as text, and the recommendation.
   """
   parameters = {m: f.parameters for m, f in footprints.items()}
   resamples = paired.Resamples()
+  runs, finished = outcome.runs, outcome.finished
   reached = verdict_lib.reach(runs, margin, parameters, resamples)
-  first = next(iter(next(iter(runs.values())).values()))[0]
-  threshold = results.common_threshold(
-    [run for of in runs.values() for seeds in of.values() for run in seeds]
-  )
-  table = _table(runs, footprints, threshold, resamples)
+  every = [
+    run for of in finished.values() for seeds in of.values() for run in seeds
+  ]
+  # NaN if the validation score is not defined.
+  threshold = results.common_threshold(every)
+  table = _table(outcome, footprints, threshold, resamples)
   table.to_csv(os.path.join(root, TABLE), index=False)
   sentences = words.recommendation(reached, runs, margin)
   files.write_json(
-    os.path.join(root, RECORD), _record(reached, margin, sentences, missing)
+    os.path.join(root, RECORD),
+    _record(reached, margin, sentences, outcome.missing, not_compared),
   )
   sections = [
     report.Section('What to do', sentences),
     report.Section(
-      'What came out', _notes(first, runs, missing, threshold), table
+      'What came out', _notes(every[0], outcome.missing, threshold), table
     ),
     report.Section(
       'Does transfer help?', [_RULE.format(margin)], _effects(reached)
@@ -70,9 +74,9 @@ def write(
       [_SIZE_RULE.format(margin)],
       _candidates(reached, footprints),
     ),
-    *_figures(runs, threshold),
-    *_similarities(similarity),
-    report.Section('How it was run', provenance.of_run(first)),
+    *_figures(finished, threshold),
+    *_similarities(similarity, not_compared),
+    report.Section('How it was run', provenance.of_run(every[0])),
   ]
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
@@ -93,31 +97,50 @@ _SIZE_RULE = (
 )
 
 
-def _table(runs, footprints, threshold, resamples):
-  return pd.DataFrame(
-    [
-      _row(model, start, seeds, footprints[model], threshold, resamples)
-      for model, starts in runs.items()
-      for start, seeds in starts.items()
-    ]
-  )
+def _table(outcome, footprints, threshold, resamples):
+  rows = []
+  for model, starts in outcome.finished.items():
+    for start, seeds in starts.items():
+      scored = outcome.runs.get(model, {}).get(start)
+      rows.append(
+        {
+          'Model': words.name(model),
+          'Start': display.SCHEMES[start].label,
+          **_score(seeds, scored, resamples),
+          'Seeds': len(seeds),
+          **_cost(footprints[model]),
+          **_speed(seeds, threshold),
+        }
+      )
+  return pd.DataFrame(rows)
 
 
-def _row(model, start, seeds, footprint, threshold, resamples):
-  score = resamples.difference([1], [seeds])
-  steps = [run.steps_to(threshold) for run in seeds]
+def _score(seeds, scored, resamples):
+  column = f'Test {display.metric(seeds[0].headline)}'
+  if not scored:
+    reason = seeds[0].test().get('undefined', '')
+    return {column: _UNDEFINED, '95 % interval': reason or _NONE}
+  score = resamples.difference([1], [scored])
+  if not score.known:
+    return {column: f'{score.value:.3f}', '95 % interval': _UNDEFINED}
+  # A t interval near a perfect score reaches beyond it.
+  ends = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
+  return {column: f'{score.value:.3f}', '95 % interval': ends}
+
+
+def _cost(footprint):
   return {
-    'Model': words.name(model),
-    'Start': display.SCHEMES[start].label,
-    f'Test {display.metric(seeds[0].headline)}': f'{score.value:.3f}',
-    # A t interval near a perfect score reaches beyond it.
-    '95 % interval': f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}',
-    'Seeds': len(seeds),
     'Parameters': f'{footprint.parameters:,}',
     'GFLOPs': f'{footprint.flops / 1e9:.3g}',
     'CPU ms': f'{footprint.milliseconds:.3g}',
-    f'Steps to {threshold:.2f}': f'{np.mean(steps):.0f}',
   }
+
+
+def _speed(seeds, threshold):
+  if np.isnan(threshold):
+    return {}
+  steps = [run.steps_to(threshold) for run in seeds]
+  return {f'Steps to {threshold:.2f}': f'{np.mean(steps):.0f}'}
 
 
 def _effects(reached):
@@ -155,6 +178,8 @@ def _candidates(reached, footprints):
 
 
 def _figures(runs, threshold):
+  if np.isnan(threshold):
+    return
   for model, starts in runs.items():
     yield report.Section(
       f'Convergence of {words.name(model)}',
@@ -165,9 +190,11 @@ def _figures(runs, threshold):
     )
 
 
-def _similarities(table):
-  if table is None or table.empty:
-    return
+def _similarities(table, not_compared):
+  refused = [
+    f'{words.name(model)}: {_UNDEFINED} ({reason})'
+    for model, reason in not_compared.items()
+  ]
   wide = table.assign(
     Model=table['model'].map(words.name),
     Start=[display.SCHEMES[s].label for s in table['start']],
@@ -184,19 +211,25 @@ def _similarities(table):
       'training, seed 0: 1 is unchanged, the noise floor is what unrelated '
       'activations show. A stage that hardly moves from its pretrained weights '
       'either needed no change or, as the paper finds for large networks, was '
-      'not able to.'
+      'not able to.',
+      *refused,
     ],
     wide[['Model', 'Start', 'Stage', 'Before and after', 'Noise floor']],
   )
 
 
-def _notes(run, runs, missing, threshold):
+def _notes(run, missing, threshold):
+  speed = (
+    'The validation score is not defined: no curve, and no steps to a score.'
+    if np.isnan(threshold)
+    else f'Steps to {threshold:.2f} are training steps until validation first '
+    'shows that score, which every run reaches.'
+  )
   notes = [
     f'{run.result["num_train"]} images to train on, {run.result["num_test"]} '
     f'to test on, {run.experiment.data.image_size} px. Parameters are the '
     'trainable ones; GFLOPs and the median time on this machine’s CPU are of '
-    f'one image. Steps to {threshold:.2f} are training steps until validation '
-    'first shows that score, which every run reaches.'
+    f'one image. {speed}'
   ]
   if missing:
     notes.append(
@@ -206,16 +239,17 @@ def _notes(run, runs, missing, threshold):
   return notes
 
 
-def _record(reached, margin, sentences, missing):
+def _record(reached, margin, sentences, missing, not_compared):
   def estimate(found):
     if found is None or not found.known:
       return None
     return {'value': found.value, 'low': found.low, 'high': found.high}
 
+  chosen = reached.recommended
   return {
     'recommendation': sentences,
-    'model': reached.recommended.model,
-    'start': reached.recommended.start,
+    'model': chosen and chosen.model,
+    'start': chosen and chosen.start,
     'margin': margin,
     'effects': [
       {
@@ -236,4 +270,5 @@ def _record(reached, margin, sentences, missing):
       for c in reached.candidates
     ],
     'missing': dict(missing),
+    'not_compared': dict(not_compared),
   }

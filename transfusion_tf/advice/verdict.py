@@ -74,19 +74,21 @@ class Verdict:
 
   Attributes:
     effects: Of every start but random, of every model.
-    candidates: The models, the fewest parameters first.
+    candidates: The models, the fewest parameters first; none if the validation
+      score is not defined.
   """
 
   effects: tuple[Effect, ...]
   candidates: tuple[Candidate, ...]
 
   @property
-  def recommended(self) -> Candidate:
-    return next(c for c in self.candidates if c.good_enough)
+  def recommended(self) -> Candidate | None:
+    """None if validation ranks no model."""
+    return next((c for c in self.candidates if c.good_enough), None)
 
   @property
-  def yardstick(self) -> Candidate:
-    return next(c for c in self.candidates if c.shortfall is None)
+  def yardstick(self) -> Candidate | None:
+    return next((c for c in self.candidates if c.shortfall is None), None)
 
   def effect(self, model: str, start: str) -> Effect | None:
     for effect in self.effects:
@@ -115,7 +117,7 @@ def reach(
   """The verdict on finished runs.
 
   Args:
-    runs: At least one start of at least one model.
+    runs: Those with a test score; may be empty.
     margin: The smallest difference in the test score that matters.
     parameters: Of each model.
     resamples: Of the runs, where others use them too.
@@ -124,6 +126,10 @@ def reach(
     Gap: Scores are damaged, or of different images.
   """
   resamples = resamples or paired.Resamples()
+  effects = tuple(_effects(runs, resamples, margin))
+  every = [seeds for starts in runs.values() for seeds in starts.values()]
+  if not all(map(_is_validated, every)):
+    return Verdict(effects, ())
   best = {model: _best_start(starts) for model, starts in runs.items()}
   yardstick = max(best, key=lambda m: _validation(runs[m][best[m]]))
   candidates = []
@@ -134,7 +140,7 @@ def reach(
       shortfall = resamples.difference([1, -1], pair)
     good = shortfall is None or (shortfall.known and shortfall.high < margin)
     candidates.append(Candidate(model, best[model], shortfall, bool(good)))
-  return Verdict(tuple(_effects(runs, resamples, margin)), tuple(candidates))
+  return Verdict(effects, tuple(candidates))
 
 
 def _effects(runs, resamples, margin):
@@ -145,6 +151,10 @@ def _effects(runs, resamples, margin):
           [1, -1], [seeds, starts[plan_lib.RANDOM]]
         )
         yield Effect(model, start, difference, judge(difference, margin))
+
+
+def _is_validated(seeds):
+  return all(run.curve[run.headline].notna().all() for run in seeds)
 
 
 def _best_start(starts):

@@ -11,6 +11,13 @@ def recommendation(
 ) -> list[str]:
   """What the verdict says to do, in sentences."""
   chosen, yardstick = reached.recommended, reached.yardstick
+  if chosen is None:
+    lacking = 'validation' if runs else 'test'
+    return [
+      f'No model can be recommended: the {lacking} score is not defined, for '
+      'that split lacks a class.',
+      *(f'{name(e.model)}: {_sentence(e, margin)}' for e in reached.effects),
+    ]
   model, start = chosen.model, chosen.start
   sentences = [f'Take {name(model)} from {_start(start)}.']
   if chosen is not yardstick:

@@ -110,7 +110,7 @@ def compare(
   """
   result = [_NOTHING] * len(cross)
   shapes = [(a.root.shape, b.root.shape) for a, b in zip(x, y, strict=True)]
-  for shape in set(shapes):
+  for shape in dict.fromkeys(shapes):
     if not shape[0][0] or not shape[1][0]:  # No living channel.
       continue
     # One call into LAPACK for all pairs of a shape.

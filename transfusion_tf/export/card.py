@@ -13,6 +13,7 @@ from transfusion_tf import launch
 from transfusion_tf import run_folder
 from transfusion_tf.raw import guard
 from transfusion_tf.raw import preparation as preparation_lib
+from transfusion_tf.train import metrics
 
 # Settings that are told; those of `runtime` change no result.
 _TOLD = ('data.', 'model.', 'init.', 'optimizer.', 'train.', 'seed')
@@ -37,6 +38,9 @@ def facts(
     step: Of the exported checkpoint, or None.
   """
   result = (run_folder.result(run_dir) if run_dir else None) or {}
+  prepared = run.source.prepared
+  known = run_folder.begun_on(run_dir) if run_dir else {}
+  is_own = not known or known['fingerprint'] == prepared.fingerprint
   judged = bool(result) and result['judged_step'] == step
   settings = config.flatten(run.experiment)
   return {
@@ -47,9 +51,10 @@ def facts(
     'task': type(run.task).__name__,
     'classes': run.task.names,
     'headline': run.task.headline,
-    'data': _called(run.source.prepared),
-    'splits': _splits(run.source.prepared),
-    'published': _published(run.source.prepared.summary),
+    'data': known.get('dataset', prepared.identity['dataset']),
+    'prepared_like': '' if is_own else prepared.identity['dataset'],
+    'splits': _splits(prepared) if is_own else {},
+    'published': _published(prepared.summary) if is_own else {},
     'preparation': preparation.text,
     'layers': layers,
     'step': step,
@@ -79,13 +84,9 @@ def render(told: Mapping[str, Any], exported: Any) -> str:
     lstrip_blocks=True,
     keep_trailing_newline=True,
   )
-  environment.filters['number'] = _number
+  environment.filters['metric'] = metrics.text
   template = environment.get_template('model_card.md')
   return template.render(**told, exported=dataclasses.asdict(exported))
-
-
-def _called(prepared):
-  return '/'.join(filter(None, [prepared.name, prepared.config]))
 
 
 def _published(summary):
@@ -112,7 +113,3 @@ def _listed(counts):
   if isinstance(counts, Mapping):
     return '; '.join(f'{name}: {_listed(n)}' for name, n in counts.items())
   return str(counts)
-
-
-def _number(value):
-  return '–' if value is None else f'{value:.4f}'

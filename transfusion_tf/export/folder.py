@@ -13,6 +13,7 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf import experiment
 from transfusion_tf import files
+from transfusion_tf import run_folder
 from transfusion_tf.export import card
 from transfusion_tf.export import endpoints
 from transfusion_tf.export import lite
@@ -35,11 +36,13 @@ class Exported:
     differences: File -> largest difference of any probability from the run's
       own, on `num_checked` stored images.
     num_checked: How many.
+    notes: What is unusual.
   """
 
   directory: str
   differences: dict[str, float]
   num_checked: int
+  notes: tuple[str, ...] = ()
 
 
 def export(
@@ -89,11 +92,23 @@ def export(
           f'{name}: probabilities differ by {difference:.2g} from those of the '
           'run; nothing was exported'
         )
-    made = Exported(export_dir, differences, len(checked))
+    notes = tuple(_notes(run, run_dir))
+    made = Exported(export_dir, differences, len(checked), notes)
     facts = card.facts(run, preparation, layers, run_dir, step)
     text = card.render(facts, made)
     files.write_text(os.path.join(partial, CARD), text)
   return made
+
+
+def _notes(run, run_dir):
+  known = run_folder.begun_on(run_dir) if run_dir else {}
+  prepared = run.source.prepared
+  if known and known['fingerprint'] != prepared.fingerprint:
+    yield (
+      f'{prepared.directory} is not the data set of the training '
+      f'({known["dataset"]}): the names of the outputs are the run’s, image '
+      'files are prepared like those of this set'
+    )
 
 
 def _refuse(export_dir, overwrite):

@@ -149,13 +149,10 @@ def _check_shapes(checkpoint, theirs, name):
   if any(found.values()):
     raise errors.InputError(
       f'{checkpoint} does not fit {name}; '
-      + '; '.join(f'{kind}: {_listed(x)}' for kind, x in found.items() if x)
+      + '; '.join(
+        f'{kind}: {errors.listed(x, _LISTED)}' for kind, x in found.items() if x
+      )
     )
-
-
-def _listed(names):
-  more = len(names) - _LISTED
-  return ', '.join(names[:_LISTED]) + (f' and {more} more' if more > 0 else '')
 
 
 def _read(reader, checkpoint, variable):

@@ -1,7 +1,6 @@
 """Runs a scheme over a model: all or nothing, with a report of every weight."""
 
 import collections
-from collections.abc import Sequence
 import dataclasses
 import hashlib
 from typing import Any
@@ -134,7 +133,9 @@ def _refuse_misfits(model, stages, weights, starts):
     }
     raise errors.InputError(
       f'the weights of {", ".join(sources)} do not fit {model.name}; '
-      + '; '.join(f'{kind}: {_listed(x)}' for kind, x in found.items() if x)
+      + '; '.join(
+        f'{kind}: {errors.listed(x, _LISTED)}' for kind, x in found.items() if x
+      )
     )
 
 
@@ -163,11 +164,6 @@ def _stage(stages, path):
     return stages.of(path)
   except errors.InputError:
     return None
-
-
-def _listed(names: Sequence[str]) -> str:
-  more = len(names) - _LISTED
-  return ', '.join(names[:_LISTED]) + (f' and {more} more' if more > 0 else '')
 
 
 def _row(weight, start, values):

@@ -8,13 +8,16 @@ examples that do not divide among the lanes wait for another epoch.)
 """
 
 from collections.abc import Callable
+from collections.abc import Mapping
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import label_map
 from transfusion_tf import tasks
 from transfusion_tf.input import prepared as prepared_lib
 
@@ -30,12 +33,41 @@ Selection = Callable[['tf.data.Dataset'], 'tf.data.Dataset']
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Where examples come from and what they become."""
+  """Where examples come from and what they become.
+
+  Attributes:
+    prepared: The data set.
+    task: What the network's outputs mean.
+    data: Which examples, and how they become images.
+    seed: Of their order and augmentation.
+    class_map: Name in the data set -> name of an output, where they differ.
+  """
 
   prepared: prepared_lib.Prepared
   task: tasks.Task
   data: config.Data
   seed: int
+  class_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  @functools.cached_property
+  def label_map(self) -> label_map.LabelMap:
+    """How the data set's labels are read as the task's.
+
+    Raises:
+      InputError: Their names do not match.
+    """
+    return label_map.match(
+      self.task.kind,
+      self.task.names,
+      self.prepared.label_kind,
+      self.prepared.label_names,
+      self.prepared.directory,
+      self.class_map,
+    )
+
+  def labels(self, split: str) -> dict:
+    """The labels of a split in the task's terms: feature key -> [N]."""
+    return self.label_map(self.prepared.index(split).labels)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,11 +11,11 @@ once; the last batch is filled up with rows of weight 0.
 
 from collections.abc import Iterator
 import contextlib
-import os
 
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import cores
 from transfusion_tf import errors
 from transfusion_tf.input import order
 from transfusion_tf.input import prepared as prepared_lib
@@ -23,7 +23,7 @@ from transfusion_tf.input import preprocess
 
 _ALL = order.Share()
 # Images decoded at a time. `_options` says why it is not AUTOTUNE.
-_PARALLEL = os.cpu_count() or 1
+_PARALLEL = cores.available()
 # AutoGraph would spend seconds of each start on rewriting Python that has no
 # tensors to branch on.
 _as_written = tf.autograph.experimental.do_not_convert
@@ -53,7 +53,7 @@ def train(
   """
   lane_batch = order.divided(batch_size, share.total_lanes, 'batch')
 
-  selection = order.selection(source)
+  selection, label_map = order.selection(source), source.label_map
 
   def examples(lane):
     numbered = order.lane_examples(
@@ -67,7 +67,7 @@ def train(
 
   def load(place, example):
     draw = preprocess.draws(source.seed, place)
-    targets, mask = source.task.targets(example)
+    targets, mask = source.task.targets(label_map(example))
     return {
       'image': preprocess.decode(
         example['image'],

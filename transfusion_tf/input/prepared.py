@@ -11,6 +11,8 @@ describes itself by the keys of its features:
 
 import dataclasses
 import functools
+import hashlib
+import json
 import os
 
 import numpy as np
@@ -22,7 +24,7 @@ from transfusion_tf import errors
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
 # Sets that prepare_data.py knows by name; any other is a table of images.
 _BUILDERS = ('retina', 'chexpert', 'imagenet2012')
-_LABEL_KEYS = ('label', 'grade', 'findings')
+_LABEL_KEYS = ('grade', 'findings', 'label')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +70,54 @@ class Prepared:
   def summary(self) -> dict:
     """What preparing has counted, if prepare_data.py made the set."""
     return dict(self._builder.info.metadata or {})
+
+  @property
+  def label_kind(self) -> str:
+    """`label`, `grade` or `findings`; empty if the set has no labels."""
+    return next((key for key in _LABEL_KEYS if key in self.features), '')
+
+  @functools.cached_property
+  def label_names(self) -> tuple[str, ...]:
+    """What the labels can be, in the set's own order.
+
+    Findings are in the order of the table that they come from. A set that does
+    not say, as older ones, has them in the order of the alphabet: TFDS keeps
+    none.
+    """
+    if not self.label_kind:
+      return ()
+    labels = self.features[self.label_kind]
+    if self.label_kind != 'findings':
+      return tuple(labels.names)
+    names = tuple(self.summary.get('findings', ()))
+    return names if set(names) == set(labels) else tuple(sorted(labels))
+
+  @property
+  def identity(self) -> dict[str, str]:
+    """Which data set it is, as files beside results say it."""
+    return {
+      'dataset': '/'.join(filter(None, [self.name, self.config])),
+      'directory': self.directory,
+      'fingerprint': self.fingerprint,
+    }
+
+  @functools.cached_property
+  def fingerprint(self) -> str:
+    """Changes with the data, not with where they are or how they are ordered.
+
+    Sets that prepare_data.py did not make have no hash of their images: of them
+    it holds the names and numbers alone.
+    """
+    facts = [
+      self.name,
+      self.config,
+      {split: self.num_examples(split) for split in self.splits},
+      self.label_kind,
+      sorted(self.label_names),
+      self.summary.get('records_sha256', ''),
+    ]
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
   @property
   def splits(self) -> tuple[str, ...]:

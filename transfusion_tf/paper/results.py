@@ -96,6 +96,11 @@ class Result:
     name = (metric or self.headline) + _VALUE
     return self.scores[name].to_numpy(float) if name in self.scores else None
 
+  @property
+  def num_outputs(self) -> int:
+    """K, the outputs of the network."""
+    return len(run_folder.task(self.run_dir, self.experiment.data).names)
+
   @functools.cached_property
   def conv1(self) -> dict[str, np.ndarray]:
     """The first convolution, [h, w, 3, n], `before` and `after` training."""
@@ -104,10 +109,17 @@ class Result:
 
 @dataclasses.dataclass(frozen=True)
 class Missing:
-  """A run that is not there, and why."""
+  """A run that is not there, and why.
+
+  Attributes:
+    key: Its path below the study's folder.
+    reason: Why it is missing.
+    unscored: The run, if it is there and only its score is not defined.
+  """
 
   key: str
   reason: str
+  unscored: Result | None = None
 
 
 # What reading a damaged file raises.
@@ -129,14 +141,19 @@ def read(root: str, key: str) -> Result | Missing:
       run_folder.result(run_dir),
       _curve(run_dir),
     )
-    _check(found)
+    undefined = _undefined(found)
   except UNREADABLE as error:
     return Missing(key, f'damaged: {error}')
-  return found
+  return Missing(key, undefined, found) if undefined else found
 
 
 def _curve(run_dir):
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
+  for row in rows:
+    for name, value in row['validation'].items():
+      # Undefined is null. Nobody writes NaN, though readers of JSON take it.
+      if value is not None and not _finite(value):
+        raise ValueError(f'metrics.jsonl has no {name} at step {row["step"]}')
   return pd.DataFrame(
     [
       {'step': row['step'], 'loss': row['loss'], **row['validation']}
@@ -145,15 +162,25 @@ def _curve(run_dir):
   ).astype(float)
 
 
-def _check(found):
-  if not _finite(found.test()['value']):
+def _undefined(found):
+  """Which score of a run is not defined, and why; '' if all are."""
+  test = found.test()
+  if test['value'] is None:
+    reason = test.get('undefined', 'the split lacks a class')
+    return f'test {found.headline} is not defined: {reason}'
+  if not _finite(test['value']):
     raise ValueError(f'result.json has no value for {found.headline}')
+  if found.curve[found.headline].isna().all():
+    return (
+      f'validation {found.headline} is not defined: the split lacks a class'
+    )
   values = found.curve[found.headline]
   if values.isna().any():
     steps = found.curve['step'][values.isna()]
     raise ValueError(
       f'metrics.jsonl has no {found.headline} at step {steps.iloc[0]:.0f}'
     )
+  return ''
 
 
 def _finite(value):

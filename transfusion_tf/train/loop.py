@@ -4,7 +4,6 @@ from collections.abc import Callable
 from collections.abc import Iterable
 import contextlib
 import dataclasses
-import math
 import time
 
 import tensorflow as tf
@@ -203,7 +202,7 @@ def _describe(row, total, pace):
   if row['loss'] is not None:
     parts.append(f'loss {row["loss"]:.4f}')
   parts += [
-    f'{name} {math.nan if value is None else value:.4f}'
+    f'{name} ' + ('not defined' if value is None else f'{value:.4f}')
     for name, value in row['validation'].items()
   ]
   if pace:

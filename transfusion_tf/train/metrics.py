@@ -11,10 +11,16 @@ from typing import Protocol
 
 import numpy as np
 
+from transfusion_tf.train import history
+
 
 class Metric(Protocol):
   def value(self, weights: np.ndarray | None = None) -> float:
     """The metric under [N] weights; NaN where it is not defined."""
+
+  @property
+  def undefined(self) -> str:
+    """Why it has no value; empty if it has one."""
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Column -> [N]: what the metric NAME is made of, for a table."""
@@ -46,6 +52,19 @@ class Auc:
     below = np.cumsum(negative) - negative / 2
     return float(positive @ below / pairs) if pairs else float('nan')
 
+  @property
+  def undefined(self) -> str:
+    """Which of the two classes has no example."""
+    labels = np.asarray(self.labels, bool)
+    if self.known is not None:
+      labels = labels[self.known]
+    if not len(labels):
+      return f'none of {len(self.labels)} examples has a label'
+    if labels.all() or not labels.any():
+      lacking = 'negative' if labels.all() else 'positive'
+      return f'no {lacking} one among {len(labels)} examples'
+    return ''
+
   @functools.cached_property
   def _ranks(self):
     # Sorted once, for a thousand resamples.
@@ -71,6 +90,11 @@ class Mean:
   def value(self, weights: np.ndarray | None = None) -> float:
     return float(np.average(self.values, weights=weights))
 
+  @property
+  def undefined(self) -> str:
+    """Empty: a split has examples."""
+    return ''
+
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """`NAME:value`."""
     return {f'{name}:value': np.asarray(self.values, float)}
@@ -85,6 +109,12 @@ class Average:
   def value(self, weights: np.ndarray | None = None) -> float:
     values = np.array([part.value(weights) for part in self.parts])
     return float(np.nanmean(values)) if (values == values).any() else np.nan
+
+  @property
+  def undefined(self) -> str:
+    """Why the first part has no value, if none has."""
+    reasons = [part.undefined for part in self.parts]
+    return f'none of {len(reasons)} is: {reasons[0]}' if all(reasons) else ''
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """None: its parts have theirs."""
@@ -129,3 +159,36 @@ def interval(
   tail = (1 - level) / 2
   low, high = np.quantile(values, [tail, 1 - tail])
   return float(low), float(high)
+
+
+# A metric as results hold it: `value`, `low` and `high`, each None where it is
+# not defined, and then `undefined`, the reason.
+Summary = dict[str, float | str | None]
+
+
+def summary(
+  metric: Metric, clusters: np.ndarray, num_samples: int = 1000
+) -> Summary:
+  """Return a metric with its 95 % interval.
+
+  Args:
+    metric: The metric, over N examples.
+    clusters: [N] the cluster (patient) of each example.
+    num_samples: Bootstrap resamples.
+  """
+  if reason := metric.undefined:
+    return {'value': None, 'low': None, 'high': None, 'undefined': reason}
+  low, high = interval(metric, clusters, 0.95, num_samples)
+  return history.finite({'value': metric.value(), 'low': low, 'high': high})
+
+
+def text(found: Summary) -> str:
+  """Return `0.9123 (95 % interval 0.8871 to 0.9342)`, or why there is none."""
+  if found['value'] is None:
+    return f'not defined ({found.get("undefined") or "no value"})'
+  if found['low'] is None:
+    return f'{found["value"]:.4f} (no interval)'
+  return (
+    f'{found["value"]:.4f} (95 % interval {found["low"]:.4f} to '
+    f'{found["high"]:.4f})'
+  )
