@@ -103,6 +103,31 @@ def train_pair(server, experiment, run_dir) -> list[Process]:
   ]
 
 
+def fresh(experiment, run_dir, env=None) -> subprocess.Popen:
+  """The same in a new interpreter, which shares nothing with this one."""
+  lines = train_flags.lines(experiment, 'demo_retina', str(run_dir))
+  paths = {'PYTHONPATH': os.pathsep.join(sys.path)}
+  return subprocess.Popen(
+    [sys.executable, TRAIN, *lines.splitlines()],
+    env=os.environ | paths | (env or {}),
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.DEVNULL,
+  )
+
+
+def wait_for_rows(run_dir, process) -> None:
+  """Returns when a process has evaluated once more than before."""
+  path = pathlib.Path(run_dir, 'metrics.jsonl')
+
+  def size():
+    return path.stat().st_size if path.exists() else 0
+
+  before = size()
+  while size() <= before:
+    assert process.poll() is None
+    time.sleep(0.05)
+
+
 def cluster(count: int) -> list[dict]:
   """The environments of `count` workers on this machine."""
   sockets = [socket.create_server(('localhost', 0)) for _ in range(count)]

@@ -132,6 +132,39 @@ def table(folder: pathlib.Path, count: int = 40) -> pathlib.Path:
   return folder
 
 
+FINDINGS = ('severe', 'left', 'any', 'bleed', 'edge')  # No alphabet's order.
+_COLOURS = ((255,) * 3, (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
+
+
+def squares(folder: pathlib.Path, count: int = 120) -> pathlib.Path:
+  """Pictures of coloured squares, with two eyes a patient, and three tables.
+
+  findings.csv has a column for each colour, in the order of FINDINGS; here.csv
+  calls those with and without a white square malignant and benign,
+  elsewhere.csv abnormal and normal.
+  """
+  rng = np.random.default_rng(0)
+  rows = {name: [] for name in ('findings', 'here', 'elsewhere')}
+  for number in range(count):
+    pixels = rng.integers(60, 150, (24, 24, 3)).astype(np.uint8)
+    states = rng.integers(0, 2, len(FINDINGS))
+    for colour, state in zip(_COLOURS, states, strict=True):
+      y, x = rng.integers(1, 18, 2)
+      if state:
+        pixels[y : y + 4, x : x + 4] = colour
+    path = f'images/{number:03d}.png'
+    save(Image.fromarray(pixels), folder / path)
+    ids, white = f'{path},p{number // 2}', states[0]
+    rows['findings'].append(f'{ids},{",".join(map(str, states))}')
+    rows['here'].append(f'{ids},{("benign", "malignant")[white]}')
+    rows['elsewhere'].append(f'{ids},{("normal", "abnormal")[white]}')
+  for name, lines in rows.items():
+    labels = ','.join(FINDINGS) if name == 'findings' else 'label'
+    text = '\n'.join([f'path,patient,{labels}', *lines]) + '\n'
+    (folder / f'{name}.csv').write_text(text)
+  return folder
+
+
 def imagenet2012(folder: pathlib.Path, validation: int) -> pathlib.Path:
   """Two synsets of three images, and so many copies for validation."""
   folder.mkdir(parents=True, exist_ok=True)

@@ -55,7 +55,7 @@ def test_checkpoints_of_a_run_differ_and_equal_themselves(runs):
 def test_runs_that_differ_in_weights_alone_are_built_once(runs, monkeypatch):
   built, build = [], experiment.build
   monkeypatch.setattr(
-    experiment, 'build', lambda settings: built.append(1) or build(settings)
+    experiment, 'build', lambda *parts: built.append(1) or build(*parts)
   )
   _compare([(f'{run}@init', run) for run in runs], layers=['conv1'])
   assert len(built) == 1

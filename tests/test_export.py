@@ -385,7 +385,7 @@ def test_only_an_earlier_export_is_replaced_and_by_a_whole_one(
   # Another checkpoint than the one that the folder's result is of.
   export.export(run, made, run_dir=study.run_dir, step=1)
   before = (made / folder.CARD).read_text()
-  assert '| metric |' not in before
+  assert '95 % interval |' not in before
   assert 'bin/evaluate.py --checkpoint=1' in before
   with pytest.raises(errors.InputError, match='--overwrite'):
     export.export(run, made)

@@ -227,6 +227,15 @@ def damage_value(run_dir):
   path.write_text(json.dumps(result))
 
 
+def damage_split(run_dir):
+  """Not damaged, but tested on one class."""
+  path = run_dir / 'result.json'
+  result = json.loads(path.read_text())
+  undefined = {'value': None, 'low': None, 'high': None, 'undefined': 'no one'}
+  result['test']['referable'] = undefined
+  path.write_text(json.dumps(result))
+
+
 def damage_config(run_dir):
   (run_dir / 'config.json').write_text('[]')
 
@@ -239,6 +248,7 @@ def damage_config(run_dir):
     (damage_null, 'metrics.jsonl has no referable'),
     (damage_result, 'damaged'),
     (damage_value, 'result.json has no value'),
+    (damage_split, 'test referable is not defined: no one'),
     (damage_config, 'damaged'),
   ],
 )

@@ -52,6 +52,7 @@ _MAY_IMPORT = {
     'models',
     'paper',
     'representations',
+    'train',
   },
   'paper': {'analysis', 'config', 'init', 'run_folder', 'train'},
   'raw': {'input'},

@@ -47,9 +47,10 @@ def twins(names: Sequence[str]) -> tuple[str, str] | None:
   """Return the first two names that a reader cannot tell apart, or None."""
   seen = {}
   for name in names:
-    first = seen.setdefault(_plain(name), name)
-    if first is not name:
-      return first, name
+    plain = _plain(name)
+    if plain in seen:
+      return seen[plain], name
+    seen[plain] = name
   return None
 
 
@@ -69,7 +70,7 @@ def check(names: Sequence[str], kind: str, where: str) -> None:
       raise errors.InputError(f'{where}: {name!r} {wrong}; rename it')
   if pair := twins(names):
     raise errors.InputError(
-      f'{where}: {pair[0]!r} and {pair[1]!r} look the same; give them one '
+      f'{where}: {pair[0]!a} and {pair[1]!a} look the same; give them one '
       'spelling, or two names'
     )
 

@@ -146,7 +146,7 @@ def _cell(table, columns, name):
   """The first cell of a class, with the line that it is in."""
   (column,) = columns.labels
   line = table.index[table[column] == name][0]
-  return f'{name!r} in line {line}'
+  return f'{name!a} in line {line}'
 
 
 def _is_grade(cell):

@@ -17,9 +17,10 @@ from transfusion_tf.paper import provenance
 from transfusion_tf.paper import report
 from transfusion_tf.paper import results
 from transfusion_tf.paper.figures import convergence
+from transfusion_tf.train import metrics
 
 TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
-_NONE, _UNDEFINED = '–', 'not defined'
+_NONE = '–'
 
 
 def write(
@@ -66,14 +67,7 @@ def write(
     report.Section(
       'What came out', _notes(every[0], outcome.missing, threshold), table
     ),
-    report.Section(
-      'Does transfer help?', [_RULE.format(margin)], _effects(reached)
-    ),
-    report.Section(
-      'How small may the model be?',
-      [_SIZE_RULE.format(margin)],
-      _candidates(reached, footprints),
-    ),
+    *_verdicts(reached, footprints, margin),
     *_figures(finished, threshold),
     *_similarities(similarity, not_compared),
     report.Section('How it was run', provenance.of_run(every[0])),
@@ -97,6 +91,19 @@ _SIZE_RULE = (
 )
 
 
+def _verdicts(reached, footprints, margin):
+  if reached.effects:
+    yield report.Section(
+      'Does transfer help?', [_RULE.format(margin)], _effects(reached)
+    )
+  if reached.candidates:
+    yield report.Section(
+      'How small may the model be?',
+      [_SIZE_RULE.format(margin)],
+      _candidates(reached, footprints),
+    )
+
+
 def _table(outcome, footprints, threshold, resamples):
   rows = []
   for model, starts in outcome.finished.items():
@@ -118,11 +125,11 @@ def _table(outcome, footprints, threshold, resamples):
 def _score(seeds, scored, resamples):
   column = f'Test {display.metric(seeds[0].headline)}'
   if not scored:
-    reason = seeds[0].test().get('undefined', '')
-    return {column: _UNDEFINED, '95 % interval': reason or _NONE}
+    value, reason = metrics.cells(seeds[0].test())
+    return {column: value, '95 % interval': reason}
   score = resamples.difference([1], [scored])
   if not score.known:
-    return {column: f'{score.value:.3f}', '95 % interval': _UNDEFINED}
+    return {column: f'{score.value:.3f}', '95 % interval': metrics.UNDEFINED}
   # A t interval near a perfect score reaches beyond it.
   ends = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
   return {column: f'{score.value:.3f}', '95 % interval': ends}
@@ -155,8 +162,7 @@ def _effects(reached):
         'Verdict': effect.word,
       }
       for effect in reached.effects
-    ],
-    columns=['Model', 'Start', 'Difference', '95 % interval', 'Verdict'],
+    ]
   )
 
 
@@ -192,7 +198,7 @@ def _figures(runs, threshold):
 
 def _similarities(table, not_compared):
   refused = [
-    f'{words.name(model)}: {_UNDEFINED} ({reason})'
+    f'{words.name(model)}: {metrics.UNDEFINED} ({reason})'
     for model, reason in not_compared.items()
   ]
   wide = table.assign(
@@ -233,7 +239,7 @@ def _notes(run, missing, threshold):
   ]
   if missing:
     notes.append(
-      'Missing: '
+      'Missing, or without a score: '
       + '; '.join(f'{key} ({reason})' for key, reason in missing.items())
     )
   return notes

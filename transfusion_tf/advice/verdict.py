@@ -128,7 +128,7 @@ def reach(
   resamples = resamples or paired.Resamples()
   effects = tuple(_effects(runs, resamples, margin))
   every = [seeds for starts in runs.values() for seeds in starts.values()]
-  if not all(map(_is_validated, every)):
+  if not runs or not all(map(_is_validated, every)):
     return Verdict(effects, ())
   best = {model: _best_start(starts) for model, starts in runs.items()}
   yardstick = max(best, key=lambda m: _validation(runs[m][best[m]]))

@@ -84,7 +84,7 @@ def render(told: Mapping[str, Any], exported: Any) -> str:
     lstrip_blocks=True,
     keep_trailing_newline=True,
   )
-  environment.filters['metric'] = metrics.text
+  environment.filters['cells'] = metrics.cells
   template = environment.get_template('model_card.md')
   return template.render(**told, exported=dataclasses.asdict(exported))
 

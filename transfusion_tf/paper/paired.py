@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import functools
+import warnings
 
 import numpy as np
 
@@ -91,7 +92,9 @@ def _resampled(run, metric):
   if (values := run.averaged(metric)) is not None:
     return weights @ values / weights.sum(axis=1)
   aucs = [statistics.auc(*pair, weights) for pair in run.ranked(metric)]
-  return np.nanmean(aucs, axis=0)
+  with warnings.catch_warnings():  # Resamples without a value of any AUC.
+    warnings.simplefilter('ignore', RuntimeWarning)
+    return np.nanmean(aucs, axis=0)
 
 
 @functools.lru_cache(maxsize=4)

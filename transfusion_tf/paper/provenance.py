@@ -90,6 +90,5 @@ def gaps(
   found = [study.run(plan.key) for plan in plans]
   missing = [run for run in found if isinstance(run, results.Missing)]
   if missing:
-    frame = pd.DataFrame(missing)
-    frame.columns = ['Run', 'Why it is missing']
-    yield report.Section('Missing runs', table=frame)
+    rows = [{'Run': m.key, 'Why it is missing': m.reason} for m in missing]
+    yield report.Section('Missing runs', table=pd.DataFrame(rows))

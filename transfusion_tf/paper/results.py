@@ -165,8 +165,7 @@ def _curve(run_dir):
 def _undefined(found):
   """Which score of a run is not defined, and why; '' if all are."""
   test = found.test()
-  if test['value'] is None:
-    reason = test.get('undefined', 'the split lacks a class')
+  if reason := test.get('undefined'):
     return f'test {found.headline} is not defined: {reason}'
   if not _finite(test['value']):
     raise ValueError(f'result.json has no value for {found.headline}')

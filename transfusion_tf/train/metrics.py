@@ -182,13 +182,22 @@ def summary(
   return history.finite({'value': metric.value(), 'low': low, 'high': high})
 
 
+UNDEFINED = 'not defined'
+
+
+def cells(found: Summary) -> tuple[str, str]:
+  """Return a value and its interval as text, or that, and why, it has none."""
+  if found['value'] is None:
+    return UNDEFINED, str(found.get('undefined') or 'no value')
+  value = f'{found["value"]:.4f}'
+  if found['low'] is None:
+    return value, UNDEFINED
+  return value, f'{found["low"]:.4f} to {found["high"]:.4f}'
+
+
 def text(found: Summary) -> str:
   """Return `0.9123 (95 % interval 0.8871 to 0.9342)`, or why there is none."""
-  if found['value'] is None:
-    return f'not defined ({found.get("undefined") or "no value"})'
-  if found['low'] is None:
-    return f'{found["value"]:.4f} (no interval)'
-  return (
-    f'{found["value"]:.4f} (95 % interval {found["low"]:.4f} to '
-    f'{found["high"]:.4f})'
-  )
+  value, interval_ = cells(found)
+  if value == UNDEFINED:
+    return f'{value} ({interval_})'
+  return f'{value} (95 % interval {interval_})'
