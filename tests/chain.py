@@ -15,7 +15,6 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout
-from transfusion_tf import config
 from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import export
 from transfusion_tf import launch
@@ -44,7 +43,6 @@ def experiment(data_dir, **changes):
     **{
       'data__dataset': NAME,
       'data__image_size': 24,
-      'data__augment': config.NO_AUGMENT,
       'model__name': 'tiny_nets:net',
       'optimizer__learning_rate': 0.01,
       'train__batch_size': 16,

@@ -1,0 +1,46 @@
+"""Rearranging the code changes no figure; see `golden`."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import golden
+import pytest
+
+_TESTS = pathlib.Path(__file__).parent
+
+
+@pytest.mark.parametrize(
+  'network', ['cbr_tiny', pytest.param('resnet50', marks=pytest.mark.slow)]
+)
+def test_figures_are_those_of_the_first_release(network, tmp_path):
+  bin_dir = _TESTS.parent / 'bin'
+  done = subprocess.run(
+    [sys.executable, golden.__file__, bin_dir, tmp_path, network],
+    env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
+    capture_output=True,
+    text=True,
+  )
+  assert not done.returncode, done.stderr
+  found = json.loads((tmp_path / f'{network}.json').read_text())
+  path = _TESTS / 'vectors' / f'golden_{network}.json'
+  expected = json.loads(path.read_text())
+  if found['processor'] == expected['processor']:
+    assert found == expected
+    return
+  # Another processor rounds otherwise, and JPEGs are data of libraries.
+  for kind in ('weights', 'svcca', 'export'):
+    _assert_close(found[kind], expected[kind])
+
+
+def _assert_close(found, expected):
+  if 'sha256' not in expected:
+    assert found.keys() == expected.keys()
+    for name, facts in expected.items():
+      _assert_close(found[name], facts)
+    return
+  assert found['count'] == expected['count']
+  for number in ('mean', 'stddev'):
+    assert found[number] == pytest.approx(expected[number], rel=0.1, abs=1e-3)
