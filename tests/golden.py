@@ -128,6 +128,7 @@ def _run(chain):
   chain.run(
     *('svcca', '--a=runs/random@init', '--b=runs/random@final'),
     *('--num_patches=400', '--num_channels=8', '--repeats=2'),
+    f'--layers=conv1,{_STAGES[chain.network]["SECOND"]}',
     *('--data_dir=data', '--output=svcca.json'),
   )
   chain.run('export', '--run_dir=runs/random', '--export_dir=export')
