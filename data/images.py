@@ -10,7 +10,7 @@ from PIL import Image
 from PIL import ImageOps
 
 from data import archives
-from data import listing
+from data import raw_dataset
 
 # Photographs have some 25 million pixels. A file that claims far more is
 # broken or hostile: decoding it would fill the memory.
@@ -31,7 +31,7 @@ def read(path: str) -> bytes:
     return epath.Path(path).read_bytes()
   except OSError as error:
     what = error.strerror or str(error)
-    raise listing.BadError('no such image', what) from None
+    raise raw_dataset.BadError('no such image', what) from None
 
 
 def under(folder: str | os.PathLike) -> Iterator[str]:
@@ -63,14 +63,14 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
 
     return dicom.load(data)
   if not data:
-    raise listing.BadError('not an image', 'the file is empty')
+    raise raw_dataset.BadError('not an image', 'the file is empty')
   try:
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
   except Image.UnidentifiedImageError:
     what = f'it starts with {data[:12]!r}'
-    raise listing.BadError('not an image', what) from None
+    raise raw_dataset.BadError('not an image', what) from None
   except Exception as error:  # Parsers raise what they like on odd bytes.
-    raise listing.BadError('not an image', repr(error)) from None
+    raise raw_dataset.BadError('not an image', repr(error)) from None
   check_size(*image.size)
   try:
     if at_least:
@@ -78,13 +78,13 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
     return _eight_bits(ImageOps.exif_transpose(image))
   except Exception as error:
     kind = 'truncated image' if 'truncated' in str(error) else 'not an image'
-    raise listing.BadError(kind, str(error)) from None
+    raise raw_dataset.BadError(kind, str(error)) from None
 
 
 def check_size(width: int, height: int) -> None:
   """Refuses what is too large to decode."""
   if width * height > MAX_PIXELS:
-    raise listing.BadError(
+    raise raw_dataset.BadError(
       'image too large',
       f'{width} x {height} pixels; the limit is {MAX_PIXELS:,}',
     )

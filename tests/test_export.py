@@ -21,16 +21,16 @@ import tensorflow_datasets as tfds
 from data.demo import retina as demo
 from data.retina import retina_dataset_builder
 from transfusion_tf import errors
-from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import export
 from transfusion_tf import init
-from transfusion_tf import launch
 from transfusion_tf import run_folder
-from transfusion_tf.analysis import taps
-from transfusion_tf.export import card
-from transfusion_tf.export import folder
+from transfusion_tf.analysis import endpoints
+from transfusion_tf.export import exporting
+from transfusion_tf.export import model_card
+from transfusion_tf.image_ops import validate
 from transfusion_tf.models import stages
-from transfusion_tf.raw import guard
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
 
 _TESTS = pathlib.Path(__file__).parent
@@ -58,7 +58,7 @@ class _Study:
     return str(self.root / 'export')
 
   def run(self, which='best'):
-    return experiment_lib.load_run(self.run_dir, which, strategy='one_device')
+    return run_lib.load_run(self.run_dir, which, strategy='one_device')
 
   @property
   def result(self):
@@ -78,7 +78,7 @@ def study(tmp_path_factory):
   builder = retina_dataset_builder.Builder.of(study.root / 'data', 'kaggle', 32)
   builder.num_processes = 1
   builder.build(builder.check(study.root / 'raw'))
-  launch.run(
+  train_and_evaluate.run(
     prepared_sets.experiment(
       study.root / 'data', train__train_steps=40, train__eval_every=20
     ),
@@ -207,7 +207,7 @@ def test_activations_are_the_networks(study, loaded):
   run, encoded = study.run(), study.stored(3)
   found = loaded.signatures['activations'](tf.concat([encoded, [b'']], 0))
   images = tf.stack([tf.io.decode_jpeg(e) for e in encoded])
-  expected = taps.extractor(run.model, run.stages.names)(
+  expected = endpoints.extractor(run.model, run.stages.names)(
     run.prepare_evaluation(images)
   )
   assert set(found) == {*run.stages.names, 'status'}
@@ -226,7 +226,7 @@ def test_weights_are_stored_once(study):
 
 
 def test_training_goes_on_from_equal_weights(study, tmp_path):
-  path = os.path.join(study.export_dir, folder.KERAS)
+  path = os.path.join(study.export_dir, exporting.KERAS)
   exported, trained = keras.models.load_model(path), study.run().model
   for found, expected in zip(exported.weights, trained.weights, strict=True):
     np.testing.assert_array_equal(found, expected)
@@ -237,7 +237,7 @@ def test_training_goes_on_from_equal_weights(study, tmp_path):
     train__train_steps=2,
     train__eval_every=2,
   )
-  launch.run(settings, str(tmp_path / 'run'))
+  train_and_evaluate.run(settings, str(tmp_path / 'run'))
   start = checkpoint.read(str(tmp_path / 'run' / run_folder.CHECKPOINTS), 0)
   below_the_head = [
     v for v in trained.weights if not v.path.startswith(stages.HEAD)
@@ -249,23 +249,25 @@ def test_training_goes_on_from_equal_weights(study, tmp_path):
 
 def test_tf_lite_agrees_and_says_how_well(study):
   run, (encoded, *_) = study.run(), study.stored(1)
-  interpreter = tf.lite.Interpreter(os.path.join(study.export_dir, folder.LITE))
+  interpreter = tf.lite.Interpreter(
+    os.path.join(study.export_dir, exporting.LITE)
+  )
   pixels = tf.io.decode_jpeg(encoded)[None]
   found = interpreter.get_signature_runner()(image=np.float32(pixels))
   np.testing.assert_allclose(
     found['probabilities'], run.probabilities(pixels), atol=1e-5
   )
-  text = pathlib.Path(study.export_dir, folder.CARD).read_text()
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
   (told,) = re.findall(r'\| model.tflite \| (\S+) \|', text)
   assert float(told) < 1e-5
 
 
 def test_the_card_tells_what_the_run_found(study):
-  text = pathlib.Path(study.export_dir, folder.CARD).read_text()
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
   metric = study.result['test']['referable']
   values = ' to '.join(f'{metric[k]:.4f}' for k in ('low', 'high'))
   assert f'| {metric["value"]:.4f} | {values} |' in text
-  for status in guard.STATUSES:
+  for status in validate.STATUSES:
     assert f'| `{status}` |' in text
   for words in (
     'Not a medical device',
@@ -280,7 +282,7 @@ def test_the_card_tells_what_the_run_found(study):
 
 
 def test_the_cards_example_runs(study, capsys):
-  text = pathlib.Path(study.export_dir, folder.CARD).read_text()
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
   example = re.search(r'```python\n(.*?)```', text, re.DOTALL)[1]
   one, two, *_ = (study.root / 'raw' / 'test').iterdir()
   for name, place in (
@@ -331,7 +333,7 @@ def _run_of_mine(tmp_path, monkeypatch, label, value):
   settings = prepared_sets.experiment(
     tmp_path / 'data', data__dataset='mine', model__name='net_of_mine:net'
   )
-  return experiment_lib.build(settings)
+  return run_lib.build(settings)
 
 
 @pytest.mark.parametrize(
@@ -348,17 +350,17 @@ def test_any_task_and_model_can_be_exported(
   made = export.export(run, tmp_path / 'made', layers=['first'], tflite=True)
   assert made.num_checked == 5
   assert made.differences['SavedModel'] <= 1e-6
-  assert made.differences[folder.LITE] <= 1e-5
+  assert made.differences[exporting.LITE] <= 1e-5
   loaded = tf.saved_model.load(tmp_path / 'made')
   found = loaded.signatures['serve'](tf.constant([b'']))
   assert set(found) == {'probabilities', 'class_names', 'status'}
   named = [name.decode() for name in loaded.class_names.numpy()]
   assert named == list(run.task.names)
-  source = init.weights.load(tmp_path / 'made' / folder.KERAS, run.model)
+  source = init.weights.load(tmp_path / 'made' / exporting.KERAS, run.model)
   for variable in run.model.weights:
     path = stages.path_of(variable, run.model)
     np.testing.assert_array_equal(source.arrays[path], variable)
-  text = (tmp_path / 'made' / folder.CARD).read_text()
+  text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert 'the run has not been judged' in text
   assert 'as they were in memory' in text
 
@@ -384,18 +386,18 @@ def test_only_an_earlier_export_is_replaced_and_by_a_whole_one(
   made.mkdir()  # An empty folder is as good as none.
   # Another checkpoint than the one that the folder's result is of.
   export.export(run, made, run_dir=study.run_dir, step=1)
-  before = (made / folder.CARD).read_text()
+  before = (made / exporting.CARD).read_text()
   assert '95 % interval |' not in before
   assert 'bin/evaluate.py --checkpoint=1' in before
   with pytest.raises(errors.InputError, match='--overwrite'):
     export.export(run, made)
   with monkeypatch.context() as patched:
-    patched.setattr(card, 'render', lambda *_: 1 / 0)
+    patched.setattr(model_card, 'render', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       export.export(run, made, overwrite=True)
-  assert (made / folder.CARD).read_text() == before
+  assert (made / exporting.CARD).read_text() == before
   export.export(run, made, layers=['first'], overwrite=True)
-  assert (made / folder.CARD).read_text() != before
+  assert (made / exporting.CARD).read_text() != before
   assert sorted(os.listdir(places)) == ['made', 'other']
 
 
@@ -407,6 +409,6 @@ def test_the_binary_exports_the_checkpoint_that_was_judged(
   done = processes.Process(server, _EXPORT, flags, tmp_path / 'log')
   done.succeed()
   assert done.log.endswith(f'\nWritten: {tmp_path}/made\n')
-  text = (tmp_path / 'made' / folder.CARD).read_text()
+  text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert f'step {study.result["judged_step"]} ' in text
   assert 'referable (headline)' in text

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from transfusion_tf.train import metrics
+from transfusion_tf import metrics
 
 
 def _scores(rng, count=200):

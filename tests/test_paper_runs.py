@@ -17,12 +17,13 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import models
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
+from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import costs
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import starts
+from transfusion_tf.study import files
 
 BIN = pathlib.Path(__file__).parents[1] / 'bin'
 ALL_SCALES = (scales.PAPER, scales.DEMO, scales.QUICK)
@@ -184,11 +185,11 @@ def test_plans_are_sound(scale):
   assert len(set(settings)) == len(settings)
 
 
-@pytest.mark.parametrize('target', contents.TARGETS)
+@pytest.mark.parametrize('target', figure_specs.TARGETS)
 def test_targets_share_runs(target):
   everything = set(runs.plans(['all'], scales.DEMO))
   assert set(runs.plans([target], scales.DEMO)) <= everything
-  for comparison in comparisons.wanted([target], scales.DEMO):
+  for comparison in cca_pairs.wanted([target], scales.DEMO):
     keys = {p.key for p in runs.plans([target], scales.DEMO)}
     for network in (comparison.a, comparison.b):
       group = comparison.group(network)
@@ -198,7 +199,7 @@ def test_targets_share_runs(target):
 def test_demo_has_three_seeds_where_it_counts():
   wanted = ('table1', 'table3', 'table5')
   wanted += tuple(f'figure{n}' for n in (2, 3, 4, 5, 6, 7, 8, 12, 15, 17, 18))
-  repeats = contents.repeats(scales.DEMO, wanted)
+  repeats = figure_specs.repeats(scales.DEMO, wanted)
   assert set(repeats.values()) == {3}
 
 
@@ -225,10 +226,12 @@ def test_work_is_that_of_the_network(name):
   assert work / size**2 == pytest.approx(per_pixel, rel=0.1)
 
 
-@pytest.mark.parametrize('name', starts.STAGES)
+@pytest.mark.parametrize('name', initializations.STAGES)
 def test_stages_are_those_of_the_network(name):
   model = models.build(name, 5, (32, 32, 3))
-  assert (*starts.STAGES[name], 'head') == models.stages_of(model).names
+  assert (*initializations.STAGES[name], 'head') == models.stages_of(
+    model
+  ).names
 
 
 @pytest.mark.parametrize(
@@ -301,8 +304,8 @@ def test_list_leaves_out_what_is_finished(tmp_path):
   run_dir = tmp_path / 'retina/cbr_tiny/random/seed0'
   run_dir.mkdir(parents=True)
   (run_dir / 'result.json').write_text('{}')
-  assert runs.finished(str(tmp_path), 'retina/cbr_tiny/random/seed0')
-  assert not runs.finished(str(tmp_path), 'retina/cbr_tiny/random/seed1')
+  assert files.is_finished(str(tmp_path), 'retina/cbr_tiny/random/seed0')
+  assert not files.is_finished(str(tmp_path), 'retina/cbr_tiny/random/seed1')
 
 
 def test_every_recipe_of_a_scale_exists():

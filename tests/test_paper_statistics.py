@@ -6,8 +6,8 @@ from scipy import stats
 from sklearn import metrics
 
 from transfusion_tf.init import gabor
-from transfusion_tf.paper import gabor_likeness
-from transfusion_tf.paper import statistics
+from transfusion_tf.paper import gabor_energy
+from transfusion_tf.study import statistics
 
 
 @pytest.mark.parametrize('digits', [1, 6])  # With ties and without.
@@ -93,9 +93,7 @@ def test_gabor_likeness_knows_gabors_from_noise():
   bank = np.moveaxis(gabor.bank()[16:], 0, -1)[:, :, None]  # Not the blobs.
   bank = np.broadcast_to(bank, (7, 7, 3, 48))
   noise = rng.normal(size=(7, 7, 3, 48))
-  assert gabor_likeness.of_filters(bank).min() > 0.7
-  assert gabor_likeness.of_filters(noise).max() < 0.5
-  assert gabor_likeness.of_filters(np.ones((7, 7, 3, 1)))[0] < 0.01
-  assert gabor_likeness.mean(5 * bank) == pytest.approx(
-    gabor_likeness.mean(bank)
-  )
+  assert gabor_energy.of_filters(bank).min() > 0.7
+  assert gabor_energy.of_filters(noise).max() < 0.5
+  assert gabor_energy.of_filters(np.ones((7, 7, 3, 1)))[0] < 0.01
+  assert gabor_energy.mean(5 * bank) == pytest.approx(gabor_energy.mean(bank))

@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import metrics
 from transfusion_tf import output_names
-from transfusion_tf.train import metrics
 
 
 class Task(Protocol):

@@ -8,7 +8,7 @@ same network as `model.keras` to train on, `model_card.md` and, if asked for,
 `model.tflite`.
 """
 
-from transfusion_tf.export.folder import Exported
-from transfusion_tf.export.folder import export
+from transfusion_tf.export.exporting import Exported
+from transfusion_tf.export.exporting import export
 
 __all__ = ['Exported', 'export']

@@ -4,8 +4,8 @@ import keras
 
 from transfusion_tf import errors
 from transfusion_tf.models import cbr
+from transfusion_tf.models import custom
 from transfusion_tf.models import inception_v3
-from transfusion_tf.models import own
 from transfusion_tf.models import resnet
 from transfusion_tf.models import stages
 
@@ -41,7 +41,7 @@ def build(
     return resnet.build(
       num_classes, input_shape, bn_momentum, stride_in, slim_from
     )
-  if (name in NAMES or own.is_own(name)) and stride_in != 'last':
+  if (name in NAMES or custom.is_own(name)) and stride_in != 'last':
     raise errors.InputError(
       f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
     )
@@ -54,7 +54,7 @@ def build(
         f'{resnet.NAME} and the CBR networks have'
       )
     return inception_v3.build(num_classes, input_shape, bn_momentum)
-  if own.is_own(name):
+  if custom.is_own(name):
     return _own(name, num_classes, input_shape, bn_momentum, slim_from)
   raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
 
@@ -65,7 +65,7 @@ def stages_of(model: keras.Model) -> stages.Stages:
   Raises:
     InputError: Another model; `stages.Stages.of_patterns` makes stages for it.
   """
-  if found := own.stages_of(model):
+  if found := custom.stages_of(model):
     return found
   for module in (resnet, inception_v3):
     if model.name == module.NAME:
@@ -84,7 +84,7 @@ def _own(name, num_classes, input_shape, bn_momentum, slim_from):
       f'slim_from={slim_from}: {name} has no slim hybrid; build the narrower '
       'network in a function of its own'
     )
-  model = own.build(name, num_classes, input_shape, taken=NAMES)
+  model = custom.build(name, num_classes, input_shape, taken=NAMES)
   for layer in model._flatten_layers():
     if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
       layer.momentum = bn_momentum

@@ -5,13 +5,13 @@ import os
 
 import pandas as pd
 
-from transfusion_tf.paper import display
-from transfusion_tf.paper import provenance
-from transfusion_tf.paper import report
-from transfusion_tf.paper import results
 from transfusion_tf.paper import runs
-from transfusion_tf.paper.figures import convergence
 from transfusion_tf.paper.figures import filters
+from transfusion_tf.study import display
+from transfusion_tf.study import provenance
+from transfusion_tf.study import report
+from transfusion_tf.study import results
+from transfusion_tf.study.plots import convergence
 
 _NONE = '–'
 

@@ -6,12 +6,12 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import first_layer
-from transfusion_tf.paper import results
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study import display
+from transfusion_tf.study import first_layer
+from transfusion_tf.study import results
+from transfusion_tf.study.plots import layout
 
 _COLUMNS = 8
 _MOST_FILTERS = 32
@@ -35,7 +35,7 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
 
 def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
   """Rows as those of `plot`: each network from random, then pretrained."""
-  panels = contents.panels(name, study.scale)
+  panels = figure_specs.panels(name, study.scale)
   groups = [group for panel in panels for group in panel.groups]
   fig, grid = _grid(len(groups))
   for row, group in zip(grid, groups, strict=True):

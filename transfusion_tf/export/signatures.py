@@ -1,0 +1,171 @@
+"""The signatures of an exported network.
+
+serve (and serving_default)
+  image_bytes    string [N], JPEG or PNG files, raw or prepared
+  probabilities  float32 [N, K]; not a number where the status is not `ok`
+  class_names    string [N, K]
+  status         string [N], of `raw.guard.STATUSES`
+  referable      float32 [N], of graded data sets
+serve_images
+  images         uint8 [N, H, W, 3], decoded
+  ...            as serve, without a status
+activations
+  image_bytes    as serve
+  status         as serve
+  <layer>        float32 [N, ...], for each stage or layer
+
+N may be 0. K is the number of classes.
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from transfusion_tf import tasks
+from transfusion_tf.analysis import endpoints
+from transfusion_tf.export import preparation as preparation_lib
+from transfusion_tf.image_ops import validate
+from transfusion_tf.run import build as run_lib
+
+SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
+_DEFAULT = 'serving_default'
+_FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
+_IMAGES = [tf.TensorSpec([None, None, None, 3], tf.uint8, 'images')]
+
+
+def module(
+  run: run_lib.Run,
+  preparation: preparation_lib.Preparation,
+  layers: Sequence[str],
+) -> tf.Module:
+  """The network as functions of raw images, to be saved.
+
+  Args:
+    run: The run, with the weights to be exported.
+    preparation: What raw files go through.
+    layers: Stages or Keras layers for `activations`.
+
+  Raises:
+    InputError: There is no such layer.
+  """
+  # The Keras model stays out of the module: saved with it, the functions'
+  # variables are not found by loaders of TensorFlow 1, which `saved_model_cli
+  # run` is.
+  network = tf.Module(name='network')
+  network.weights = [variable.value for variable in run.model.variables]
+  network.class_names = tf.Variable(list(run.task.names), trainable=False)
+  read = _reader(run, preparation)
+  network.serve = _serve(run, read)
+  network.serve_images = _serve_images(run, preparation)
+  network.activations = _activations(run, read, layers)
+  return network
+
+
+def save(network: tf.Module, directory: str) -> None:
+  """Writes what `module` made, as a SavedModel."""
+  signatures = {
+    _DEFAULT: network.serve,
+    SERVE: network.serve,
+    SERVE_IMAGES: network.serve_images,
+    ACTIVATIONS: network.activations,
+  }
+  tf.saved_model.save(network, directory, signatures)
+
+
+def _reader(run, preparation):
+  """A function: files -> images as the run reads them, and statuses."""
+  size = run.experiment.data.image_size
+  shape = (size, size, 3)
+  load = validate.guarded(lambda file: preparation.load(file, size), shape)
+  specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.string))
+
+  @tf.function(input_signature=_FILES, autograph=False)
+  def read(files):
+    return _one_by_one(load, files, specs)
+
+  return read
+
+
+def _serve(run, read):
+  @tf.function(input_signature=_FILES, autograph=False)
+  def serve(image_bytes):
+    images, status = read(image_bytes)
+    found = _only_where(status == validate.OK, _classify(run, images))
+    return found | _named(run.task, image_bytes) | {'status': status}
+
+  return serve
+
+
+def _serve_images(run, preparation):
+  size = run.experiment.data.image_size
+  spec = tf.TensorSpec([size, size, 3], tf.uint8)
+
+  def load(image):
+    return preparation.load_picture(image, size)
+
+  @tf.function(input_signature=_IMAGES, autograph=False)
+  def serve_images(images):
+    loaded = _one_by_one(load, images, spec)
+    return _classify(run, loaded) | _named(run.task, images)
+
+  return serve_images
+
+
+def _activations(run, read, layers):
+  extractor = endpoints.extractor(run.model, layers)
+
+  def forward(images):
+    return extractor(run.prepare_evaluation(images), training=False)
+
+  @tf.function(input_signature=_FILES, autograph=False)
+  def activations(image_bytes):
+    images, status = read(image_bytes)
+    found = _of_any_number(forward, images)
+    return _only_where(status == validate.OK, found) | {'status': status}
+
+  return activations
+
+
+def _one_by_one(load, batch, specs):
+  """`load` of each; a batch of hostile files needs no more room than one."""
+  with tf.device('CPU'):  # Decoding is; what is between stays beside it.
+    return tf.map_fn(
+      load, batch, parallel_iterations=1, fn_output_signature=specs
+    )
+
+
+def _classify(run, images):
+  probabilities = _of_any_number(run.probabilities, images)
+  return {'probabilities': probabilities, **_scores(run.task, probabilities)}
+
+
+def _of_any_number(function, images):
+  """`function` of [N, ...], for which N may be 0; batch norm wants one."""
+  count = tf.shape(images)[0]
+  missing = tf.cast(count == 0, tf.int32)
+  padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+  outputs = function(tf.ensure_shape(padded, images.shape))
+  return tf.nest.map_structure(lambda output: output[:count], outputs)
+
+
+def _scores(task, probabilities):
+  """The score behind the headline, if it is none of the probabilities."""
+  if isinstance(task, tasks.Grades):
+    return {task.headline: task.scores(probabilities)}
+  return {}
+
+
+def _named(task, batch):
+  """The classes' names for each image, as servers that batch need them."""
+  shape = [tf.shape(batch)[0], len(task.names)]
+  return {'class_names': tf.broadcast_to(list(task.names), shape)}
+
+
+def _only_where(usable, outputs):
+  """The outputs as float32, not a number where an image is not usable."""
+
+  def masked(output):
+    mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
+    return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
+
+  return tf.nest.map_structure(masked, outputs)
