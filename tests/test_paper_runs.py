@@ -251,7 +251,7 @@ def test_refuses(call, hint):
 _PARSE = """
 import dataclasses, json, sys
 from absl import flags
-import train
+from transfusion_tf.cli import train
 for path in sys.argv[1:]:
   for name in flags.FLAGS:
     flags.FLAGS[name].unparse()
