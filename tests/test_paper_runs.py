@@ -238,7 +238,6 @@ def test_stages_are_those_of_the_network(name):
   ('call', 'hint'),
   [
     (lambda: runs.plans(['figur7'], scales.DEMO), 'figure7'),
-    (lambda: runs.plans(['table1', 'quickstart'], scales.DEMO), 'alone'),
     (lambda: scales.named('papier'), 'paper'),
     (lambda: scales.named('paper', quick=True), 'demo'),
   ],

@@ -22,6 +22,7 @@ from transfusion_tf.paper import tables
 from transfusion_tf.paper import write_study
 from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import results
+from transfusion_tf.study import runner
 from transfusion_tf.study import statistics
 
 BIN = pathlib.Path(__file__).parents[1] / 'bin'
@@ -51,7 +52,7 @@ def carried_out(data_dir, tmp_path_factory):
   )  # Its pretraining is not there.
   planned = {p.key: p.at(root, str(data_dir)) for p in (*plans, broken)}
   keep = run_study.keeper(SCALE, root, prune=True)
-  failures = run_study.train(planned, root, 2, keep)
+  failures = runner.train(planned, root, 2, keep)
   run_study.compare(PAIR, SCALE, root, str(data_dir), prune=False)
   return root, plans, failures
 
@@ -92,7 +93,7 @@ def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
       run_study._write(root, comparison, {'refused': 'not wanted here'})
   planned = {plan.key: plan.at(root, str(data_dir)) for plan in plans}
   keep = run_study.keeper(SCALE, root, prune=True)
-  assert run_study.train(planned, root, keep=keep) == []
+  assert runner.train(planned, root, keep=keep) == []
   assert not run_study._has_weights(root, plans[0].key)
   after = results.read(root, plans[0].key).conv1
   assert before.keys() == after.keys() == {'before', 'after'}

@@ -3,12 +3,12 @@ r"""Makes tables and figures: runs what they need and is missing, then draws.
   python bin/reproduce.py --target=table1,figure7 --scale=demo \
     --data_dir=DATA --output_dir=STUDY
 
-Targets: table1 ... table5, figure1 ... figure21, claims, all, quickstart. Run
-folders lie below --output_dir, beside the study's numbers as runs.csv,
-curves.csv and similarities.csv; finished runs are not run again, stopped ones
-go on. --list trains nothing: it prints one train.py line for each missing run,
-for a scheduler to run, and writes the flagfile of each. --draw_only trains
-nothing either, and draws what is there.
+Targets: table1 ... table5, figure1 ... figure21, claims, all. Run folders lie
+below --output_dir, beside the study's numbers as runs.csv, curves.csv and
+similarities.csv; finished runs are not run again, stopped ones go on. --list
+trains nothing: it prints one train.py line for each missing run, for a
+scheduler to run, and writes the flagfile of each. --draw_only trains nothing
+either, and draws what is there.
 """
 
 import os
@@ -67,25 +67,23 @@ def main(_) -> None:
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
     )
-  runs.claim(root, runs.QUICKSTART if _is_quickstart() else scale.name)
+  runs.claim(root, scale.name)
   if _LIST.value:
     _list(plans, scale, root)
     return
   startup.import_tensorflow()
+  from transfusion_tf.paper import study
+  from transfusion_tf.paper import write_study
+
   failures = [] if _DRAW_ONLY.value else _carry_out(scale, root)
-  print(f'\n{_publish(plans, scale, root)}\n')
+  texts = write_study.write(study.Study(root, scale), _TARGET.value)
+  print(f'\n{texts}\n')
   print(f'Report: {os.path.join(root, "report.html")}')
   if failures:
     raise errors.RunError(
       f'{len(failures)} of the runs and comparisons could not be made, the '
       f'rest stands: {failures[0]}'
     )
-
-
-def _is_quickstart():
-  from transfusion_tf.paper import runs
-
-  return _TARGET.value == [runs.QUICKSTART]
 
 
 def _list(plans, scale, root):
@@ -126,8 +124,7 @@ def _flagfile(plan, root):
 def _carry_out(scale, root):
   from transfusion_tf.paper import run_study
 
-  # The quickstart's four runs are small, the paper's dear: both stay whole.
-  whole = _is_quickstart() or _SCALE.value == 'paper'
+  whole = _SCALE.value == 'paper'  # Its runs are dear.
   prune = not whole if _PRUNE.value is None else _PRUNE.value
   usual = 1 if _SCALE.value == 'paper' else min(cores.available(), _MOST)
   return run_study.run(
@@ -138,16 +135,6 @@ def _carry_out(scale, root):
     prune,
     _NUM_PROCESSES.value or usual,
   )
-
-
-def _publish(plans, scale, root):
-  from transfusion_tf.paper import quickstart
-  from transfusion_tf.paper import study
-  from transfusion_tf.paper import write_study
-
-  if _is_quickstart():
-    return quickstart.write(plans, root)
-  return write_study.write(study.Study(root, scale), _TARGET.value)
 
 
 def run() -> None:

@@ -17,12 +17,27 @@ import re
 
 from absl import flags
 
+from transfusion_tf import config
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags as table_flags_lib
 
-_TABLE = flags.DEFINE_string('table', None, 'CSV: a row an image, with labels.')
+_TABLE = flags.DEFINE_string(
+  'table', None, 'CSV: a row an image, with labels; or give --dataset.'
+)
 _IMAGES = flags.DEFINE_string('images', None, 'Where its paths start from.')
+_DATASET = flags.DEFINE_string(
+  'dataset', '', 'A prepared data set of --data_dir, in place of a table.'
+)
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', '', 'Folder of prepared data sets, for --dataset.'
+)
+_RECIPE = flags.DEFINE_string(
+  'recipe',
+  '',
+  f'Settings to start from: {", ".join(config.RECIPES)} (default: the one '
+  'named like --dataset, else image_table).',
+)
 _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
 _MODELS = flags.DEFINE_list(
   'models',
@@ -46,6 +61,9 @@ _PRETRAIN_ON = flags.DEFINE_string(
   '',
   'A prepared data set, DATA_DIR/NAME, to pretrain the other models on first.',
 )
+_PRETRAIN_RECIPE = flags.DEFINE_string(
+  'pretrain_recipe', 'image_table', 'Settings of that pretraining.'
+)
 _MARGIN = flags.DEFINE_float(
   'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
 )
@@ -54,26 +72,42 @@ for _flag in table_flags_lib.ALL:
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
-_IMAGE_SIZE = flags.DEFINE_integer('image_size', 224, 'Side in pixels.', 8)
-_EPOCHS = flags.DEFINE_integer('epochs', 30, 'At most, of training.', 1)
-_PRETRAIN_EPOCHS = flags.DEFINE_integer('pretrain_epochs', 30, 'At most.', 1)
-_PATIENCE = flags.DEFINE_integer(
-  'patience', 5, 'Epochs without a better validation score; 0: all epochs.', 0
+_IMAGE_SIZE = flags.DEFINE_integer(
+  'image_size', None, "Side in pixels (default: the recipe's, 224).", 8
 )
-_BATCH_SIZE = flags.DEFINE_integer('batch_size', 32, 'Over all devices.', 1)
-_LEARNING_RATE = flags.DEFINE_float('learning_rate', 0.001, "Adam's.", 0)
+_EPOCHS = flags.DEFINE_integer(
+  'epochs', None, "At most, of training (default: the recipe's, 30).", 1
+)
+_PRETRAIN_EPOCHS = flags.DEFINE_integer(
+  'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1
+)
+_PATIENCE = flags.DEFINE_integer(
+  'patience',
+  None,
+  'Evaluations without a better validation score, one an epoch; 0: never stop '
+  "(default: the recipe's, 5).",
+  0,
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', None, "Over all devices (default: the recipe's, 32).", 1
+)
+_LEARNING_RATE = flags.DEFINE_float(
+  'learning_rate', None, "Peak (default: the recipe's, 0.001).", 0
+)
 _NORMALIZATION = flags.DEFINE_string(
-  'normalization', 'imagenet', 'Also inception, unit, bytes.'
+  'normalization', None, 'imagenet (default), inception, unit, bytes.'
 )
 _STRATEGY = flags.DEFINE_string('strategy', 'auto', 'As of train.py.')
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
 )
 _HEADINGS = {
-  'What is compared': 'models inits seeds pretrained pretrain_on margin',
+  'What is compared': 'models inits seeds pretrained pretrain_on '
+  'pretrain_recipe margin',
+  'The data': 'table images dataset data_dir',
   'The table': 'path_column label_columns label_kind classes '
   'patient_column split_column on_bad',
-  'Training': 'image_size epochs pretrain_epochs patience batch_size '
+  'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
   'learning_rate normalization strategy num_processes',
 }
 _GROUPS = {
@@ -82,7 +116,6 @@ _GROUPS = {
 
 
 def main(_) -> None:
-  app.import_data()
   startup.import_tensorflow()
   from transfusion_tf import errors
   from transfusion_tf.study import outcome
@@ -91,7 +124,7 @@ def main(_) -> None:
 
   root = _OUTPUT_DIR.value
   print(f'Study: {root}')
-  plan = _plan(root, _prepare(root))
+  plan = _plan(*_data(root))
   planned = {run.key: run.experiment for run in plan.runs(root)}
   print(f'{len(planned)} runs; the same command goes on if this one is stopped')
   failures = runner.train(planned, root, _NUM_PROCESSES.value)
@@ -122,8 +155,22 @@ def main(_) -> None:
     )
 
 
+def _data(root):
+  """The data set of the study: the folder that it is in, and its name."""
+  from transfusion_tf import errors
+
+  if _DATASET.value and _DATA_DIR.value:
+    return _DATA_DIR.value, _DATASET.value
+  if _TABLE.value and _IMAGES.value:
+    return os.path.join(root, 'data'), _prepare(root)
+  raise errors.InputError(
+    'give --table and --images, or --dataset and --data_dir of a prepared set'
+  )
+
+
 def _prepare(root):
   """Makes ROOT/data/NAME of the table; returns NAME."""
+  app.import_data()
   from data.image_table import image_table_dataset_builder
   from data.image_table import layout
 
@@ -132,7 +179,7 @@ def _prepare(root):
   builder = image_table_dataset_builder.Builder(
     name=name.strip('_'),
     table=layout.find(_TABLE.value, images, table_flags_lib.columns()),
-    image_size=_IMAGE_SIZE.value,
+    image_size=_IMAGE_SIZE.value or config.IMAGE_TABLE.data.image_size,
     data_dir=os.path.join(root, 'data'),
   )
   checked = builder.check(images)
@@ -143,16 +190,20 @@ def _prepare(root):
   return builder.name
 
 
-def _plan(root, dataset):
+def _plan(data_dir, dataset):
   from transfusion_tf.study import plan as plan_lib
 
   pretraining = None
   if _PRETRAIN_ON.value:
-    data_dir, name = os.path.split(os.path.normpath(_PRETRAIN_ON.value))
-    pretraining = _experiment(data_dir, name, _PRETRAIN_EPOCHS.value)
+    folder, name = os.path.split(os.path.normpath(_PRETRAIN_ON.value))
+    pretraining = _experiment(
+      folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
+    )
+  kind = dataset.split('/')[0]
+  recipe = _RECIPE.value or (kind if kind in config.RECIPES else 'image_table')
   published = {m: 'imagenet' for m in ('resnet50', 'inception_v3')}
   return plan_lib.Plan(
-    base=_experiment(os.path.join(root, 'data'), dataset, _EPOCHS.value),
+    base=_experiment(data_dir, dataset, recipe, _EPOCHS.value),
     models=tuple(_MODELS.value),
     starts=tuple(_INITS.value),
     num_seeds=_SEEDS.value,
@@ -173,29 +224,43 @@ def _sources():
   return {model: source for model, _, source in pairs}
 
 
-def _experiment(data_dir, dataset, epochs):
-  """A run of `epochs`, evaluated after each of them."""
-  from transfusion_tf import config
+def _experiment(data_dir, dataset, recipe, epochs):
+  """A run by a recipe and the flags that change it.
+
+  Where its length is in epochs, it is evaluated after each of them.
+  """
+  from transfusion_tf import errors
   from transfusion_tf.input_pipeline import tfds_folder
 
-  batch_size = _BATCH_SIZE.value
-  opened = tfds_folder.open_dataset(data_dir, dataset)
-  epoch = max(1, opened.num_examples(tfds_folder.TRAIN) // batch_size)
-  return config.override(
-    config.IMAGE_TABLE,
+  if recipe not in config.RECIPES:
+    raise errors.unknown('recipe', recipe, config.RECIPES)
+  given = {
+    'data.image_size': _IMAGE_SIZE.value,
+    'data.normalization': _NORMALIZATION.value,
+    'train.batch_size': _BATCH_SIZE.value,
+    'train.patience': _PATIENCE.value,
+    'optimizer.learning_rate': _LEARNING_RATE.value,
+  }
+  experiment = config.override(
+    config.RECIPES[recipe],
     {
       'data.dataset': dataset,
-      'data.image_size': _IMAGE_SIZE.value,
-      'data.normalization': _NORMALIZATION.value,
-      'train.batch_size': batch_size,
-      'train.train_steps': epochs * epoch,
-      'train.eval_every': epoch,
-      'train.patience': _PATIENCE.value,
-      'optimizer.learning_rate': _LEARNING_RATE.value,
       'runtime.data_dir': data_dir,
       'runtime.strategy': _STRATEGY.value,
       'runtime.keep_checkpoints': 1,
+      **{field: value for field, value in given.items() if value is not None},
     },
+  )
+  train = experiment.train
+  if train.train_steps and not epochs:
+    return experiment
+  opened = tfds_folder.open_dataset(data_dir, dataset)
+  num_examples = opened.num_examples(tfds_folder.TRAIN)
+  epoch = max(1, num_examples // train.batch_size)
+  epochs = epochs or train.train_epochs
+  return config.override(
+    experiment,
+    {'train.train_steps': round(epochs * epoch), 'train.eval_every': epoch},
   )
 
 
@@ -211,5 +276,5 @@ def _footprints(runs):
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flags_as_required(['table', 'images', 'output_dir'])
+  flags.mark_flag_as_required('output_dir')
   app.run(main, _GROUPS)

@@ -15,7 +15,7 @@ from transfusion_tf.study import results
 
 def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
   """Size, versions and time of a study."""
-  plans = [] if names == [runs.QUICKSTART] else runs.plans(names, study.scale)
+  plans = runs.plans(names, study.scale)
   found = [study.run(plan.key) for plan in plans]
   done = [run for run in found if isinstance(run, results.Result)]
   spent = sum(run.result.get('seconds', 0) for run in done)

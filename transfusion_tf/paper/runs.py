@@ -17,7 +17,7 @@ from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import initializations
 from transfusion_tf.paper import scales
 
-QUICKSTART, CLAIMS, ALL = 'quickstart', 'claims', 'all'
+CLAIMS, ALL = 'claims', 'all'
 _STUDY = 'study.json'
 
 
@@ -129,28 +129,13 @@ def claim(root: str, scale: str) -> None:
     )
 
 
-def quickstart() -> list[Plan]:
-  """The paper's question in four runs of CBR-Tiny, at 64 px."""
-  scale = dataclasses.replace(scales.DEMO, changes={}, of_model={})
-  order = (
-    initializations.RANDOM,
-    initializations.TRANSFER,
-    initializations.MEAN_VAR,
-  )
-  groups = figure_specs.panel(figure_specs.RETINA, 'cbr_tiny', order).groups
-  return [
-    pretrained(scale, 'cbr_tiny'),
-    *(plan(scale, group) for group in groups),
-  ]
-
-
 def expand(targets: Iterable[str]) -> list[str]:
   """`all` and `claims` as the tables and figures that they are made of.
 
   Raises:
     InputError: An unknown target.
   """
-  known = [*figure_specs.TARGETS, QUICKSTART, CLAIMS, ALL]
+  known = [*figure_specs.TARGETS, CLAIMS, ALL]
   found = []
   for target in targets:
     if target not in known:
@@ -169,12 +154,6 @@ def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
     InputError: An unknown target.
   """
   targets = expand(targets)
-  if targets == [QUICKSTART]:
-    return quickstart()
-  if QUICKSTART in targets:
-    raise errors.InputError(
-      f'{QUICKSTART} is a study of its own: ask for it alone'
-    )
   repeats = figure_specs.repeats(scale)
   groups = dict.fromkeys(
     g for target in targets for g in figure_specs.GROUPS[target](scale)

@@ -18,6 +18,7 @@ from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
 from transfusion_tf.study.plots import convergence
+from transfusion_tf.study.plots import filters
 
 TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
 _NONE = '–'
@@ -69,6 +70,7 @@ def write(
     ),
     *_verdicts(reached, footprints, margin),
     *_figures(finished, threshold),
+    *_filters(finished),
     *_similarities(similarity, not_compared),
     report.Section('How it was run', provenance.of_run(every[0])),
   ]
@@ -144,10 +146,17 @@ def _cost(footprint):
 
 
 def _speed(seeds, threshold):
+  minutes = np.mean([run.result['seconds'] for run in seeds]) / 60
+  spent = {'Minutes': f'{minutes:.1f}'}
   if np.isnan(threshold):
-    return {}
-  steps = [run.steps_to(threshold) for run in seeds]
-  return {f'Steps to {threshold:.2f}': f'{np.mean(steps):.0f}'}
+    return spent
+  best = np.mean([run.curve[run.headline].max() for run in seeds])
+  steps = np.mean([run.steps_to(threshold) for run in seeds])
+  return {
+    'Best validation': f'{best:.3f}',
+    f'Steps to {threshold:.2f}': f'{steps:.0f}',
+    **spent,
+  }
 
 
 def _effects(reached):
@@ -193,6 +202,21 @@ def _figures(runs, threshold):
       caption='Mean over seeds, and the range between them. The line is the '
       'highest validation score, in steps of 0.01, that all runs of the study '
       'reach.',
+    )
+
+
+def _filters(runs):
+  for model, starts in runs.items():
+    firsts = [seeds[0] for seeds in starts.values()]
+    try:
+      drawn = filters.plot(firsts)
+    except results.UNREADABLE:  # No convolution of images, or no checkpoint.
+      continue
+    yield report.Section(
+      f'First-layer filters of {recommendation_text.name(model)}',
+      figure=drawn,
+      caption='Each scaled to its own largest weight, of the first seeds; '
+      'compare Figures 5, 9 and 10 of the paper.',
     )
 
 

@@ -1,6 +1,6 @@
 """The paper's figures, each a function: study -> matplotlib Figure.
 
-A module figureN draws what is that figure's alone; panels, filters,
+A module figureN draws what is that figure's alone; panels, filter_panels,
 transfusion and fixed_features draw what several share, as `figure_specs`
 describes it. To add a figure: its line here, and its panels there.
 """
@@ -15,7 +15,7 @@ from transfusion_tf.paper.figures import figure4
 from transfusion_tf.paper.figures import figure11
 from transfusion_tf.paper.figures import figure14
 from transfusion_tf.paper.figures import figure21
-from transfusion_tf.paper.figures import filters
+from transfusion_tf.paper.figures import filter_panels
 from transfusion_tf.paper.figures import fixed_features
 from transfusion_tf.paper.figures import panels
 from transfusion_tf.paper.figures import transfusion
@@ -25,12 +25,12 @@ FIGURES = {
   'figure2': figure2.plot,
   'figure3': figure3.plot,
   'figure4': figure4.plot,
-  'figure5': functools.partial(filters.of_panels, name='figure5'),
+  'figure5': functools.partial(filter_panels.of_panels, name='figure5'),
   'figure6': functools.partial(panels.of_panels, name='figure6'),
   'figure7': functools.partial(transfusion.of_panels, name='figure7'),
   'figure8': functools.partial(panels.of_panels, name='figure8'),
-  'figure9': functools.partial(filters.of_panels, name='figure9'),
-  'figure10': functools.partial(filters.of_panels, name='figure10'),
+  'figure9': functools.partial(filter_panels.of_panels, name='figure9'),
+  'figure10': functools.partial(filter_panels.of_panels, name='figure10'),
   'figure11': figure11.plot,
   'figure12': functools.partial(
     fixed_features.of_models,

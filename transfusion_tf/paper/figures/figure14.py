@@ -5,9 +5,9 @@ import numpy as np
 
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import filters
 from transfusion_tf.study import display
 from transfusion_tf.study import first_layer
+from transfusion_tf.study.plots import filters
 from transfusion_tf.study.plots import layout
 
 
