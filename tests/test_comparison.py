@@ -11,6 +11,7 @@ import prepared_sets
 import pytest
 
 from transfusion_tf import errors
+from transfusion_tf import run_folder
 from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.run import build as run_lib
@@ -41,14 +42,27 @@ def _compare(pairs, layers=_LAYERS, **kwargs):
 
 
 def test_checkpoints_of_a_run_differ_and_equal_themselves(runs):
-  run = runs[0]
-  pairs = [(run, run), (f'{run}@init', run), (f'{run}@1', run)]
+  run, final = runs[0], f'{runs[0]}@final'
+  pairs = [(final, final), (f'{run}@init', final), (f'{run}@1', final)]
   result = _compare(pairs)
   for layer in _LAYERS:
     same, trained, by_step = (result[pair][layer].mean for pair in pairs)
     assert same == pytest.approx(1, abs=1e-5)
     assert by_step == pytest.approx(1, abs=1e-5)
     assert trained < same
+
+
+def test_a_run_alone_is_the_checkpoint_that_it_was_judged_by(runs):
+  for run in runs:
+    step = run_folder.result(run)['judged_step']
+    assert run_folder.split_checkpoint(run) == (run, '')
+    assert run_folder.checkpoint_step(run) == step
+    weights, judged = (
+      compare_runs.load(name).model.get_weights()
+      for name in (run, f'{run}@{step}')
+    )
+    for one, other in zip(weights, judged, strict=True):
+      np.testing.assert_array_equal(one, other)
 
 
 def test_runs_that_differ_in_weights_alone_are_built_once(runs, monkeypatch):
