@@ -1,18 +1,22 @@
 """The signatures of an exported network.
 
 serve (and serving_default)
-  image_bytes    string [N], JPEG or PNG files, raw or prepared
+  image_bytes    string [N], JPEG or PNG files as the camera wrote them
   probabilities  float32 [N, K]; not a number where the status is not `ok`
   class_names    string [N, K]
-  status         string [N], of `raw.guard.STATUSES`
+  status         string [N], of `validate.STATUSES`
   referable      float32 [N], of graded data sets
 serve_images
-  images         uint8 [N, H, W, 3], decoded
+  images         uint8 [N, H, W, 3], such files decoded
   ...            as serve, without a status
 activations
   image_bytes    as serve
   status         as serve
   <layer>        float32 [N, ...], for each stage or layer
+
+serve_prepared, serve_images_prepared and activations_prepared take files and
+images as a prepared data set stores them. Nobody guesses which is which: a
+prepared file given to `serve` is prepared a second time.
 
 N may be 0. K is the number of classes.
 """
@@ -28,6 +32,7 @@ from transfusion_tf.image_ops import validate
 from transfusion_tf.run import build as run_lib
 
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
+PREPARED = '_prepared'  # Ends the names of those that take prepared images.
 _DEFAULT = 'serving_default'
 _FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
 _IMAGES = [tf.TensorSpec([None, None, None, 3], tf.uint8, 'images')]
@@ -38,7 +43,7 @@ def module(
   preparation: preparation_lib.Preparation,
   layers: Sequence[str],
 ) -> tf.Module:
-  """The network as functions of raw images, to be saved.
+  """Return the network as functions of images, to be saved.
 
   Args:
     run: The run, with the weights to be exported.
@@ -54,29 +59,37 @@ def module(
   network = tf.Module(name='network')
   network.weights = [variable.value for variable in run.model.variables]
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
-  read = _reader(run, preparation)
-  network.serve = _serve(run, read)
-  network.serve_images = _serve_images(run, preparation)
-  network.activations = _activations(run, read, layers)
+  for suffix, load, load_picture in (
+    ('', preparation.load, preparation.load_picture),
+    (
+      PREPARED,
+      preparation_lib.load_prepared,
+      preparation_lib.load_prepared_picture,
+    ),
+  ):
+    read = _reader(run, load)
+    setattr(network, SERVE + suffix, _serve(run, read))
+    setattr(network, SERVE_IMAGES + suffix, _serve_images(run, load_picture))
+    setattr(network, ACTIVATIONS + suffix, _activations(run, read, layers))
   return network
 
 
 def save(network: tf.Module, directory: str) -> None:
-  """Writes what `module` made, as a SavedModel."""
+  """Write what `module` made, as a SavedModel."""
   signatures = {
-    _DEFAULT: network.serve,
-    SERVE: network.serve,
-    SERVE_IMAGES: network.serve_images,
-    ACTIVATIONS: network.activations,
+    name + suffix: getattr(network, name + suffix)
+    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
+    for suffix in ('', PREPARED)
   }
+  signatures[_DEFAULT] = network.serve
   tf.saved_model.save(network, directory, signatures)
 
 
-def _reader(run, preparation):
-  """A function: files -> images as the run reads them, and statuses."""
+def _reader(run, load_file):
+  """Return a function: files -> images as the run reads them, and statuses."""
   size = run.experiment.data.image_size
   shape = (size, size, 3)
-  load = validate.guarded(lambda file: preparation.load(file, size), shape)
+  load = validate.guarded(lambda file: load_file(file, size), shape)
   specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.string))
 
   @tf.function(input_signature=_FILES, autograph=False)
@@ -96,12 +109,12 @@ def _serve(run, read):
   return serve
 
 
-def _serve_images(run, preparation):
+def _serve_images(run, load_picture):
   size = run.experiment.data.image_size
   spec = tf.TensorSpec([size, size, 3], tf.uint8)
 
   def load(image):
-    return preparation.load_picture(image, size)
+    return load_picture(image, size)
 
   @tf.function(input_signature=_IMAGES, autograph=False)
   def serve_images(images):
