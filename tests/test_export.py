@@ -31,6 +31,7 @@ from transfusion_tf.export import exporting
 from transfusion_tf.export import model_card
 from transfusion_tf.export import preparation
 from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
 from transfusion_tf.models import stages
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
@@ -250,7 +251,7 @@ def test_no_signature_guesses_what_was_prepared(study, loaded):
   pictures = []
   for name, load in (
     ('serve', prepares),
-    ('serve_prepared', preparation.load_prepared),
+    ('serve_prepared', augment.decode),
   ):
     pictures.append(load(file, 32).numpy().astype(int))
     found = loaded.signatures[name](tf.constant([file]))['probabilities']

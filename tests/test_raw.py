@@ -287,7 +287,7 @@ def test_a_raw_file_becomes_what_is_stored(tmp_path, made, words):
   pixels = np.asarray(images.load(raw).convert('RGB'))
   difference = found.load_picture(pixels, 20).numpy() - expected
   assert np.abs(difference).max() <= 3
-  np.testing.assert_array_equal(preparation.load_prepared(stored, 20), expected)
+  np.testing.assert_array_equal(augment.decode(stored, 20), expected)
   pixels = tf.io.decode_image(stored, channels=3)
   np.testing.assert_array_equal(
     preparation.load_prepared_picture(pixels, 20), expected

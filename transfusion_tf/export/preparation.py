@@ -42,23 +42,18 @@ class Preparation:
     if self.encodes:
       image = decode.decode(encoded, self.at_least)
       return self.load_picture(image, image_size)
-    image = load_prepared(decode.eight_bits(encoded), image_size)
+    image = augment.decode(decode.eight_bits(encoded), image_size)
     return orientation.upright(image, orientation.of(encoded))
 
   def load_picture(self, image: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
     """Do the same with a decoded raw picture, uint8 [H, W, 3]."""
     encode = decode.encode if self.encodes else decode.without_loss
-    return load_prepared(encode(self.picture(image)), image_size)
-
-
-def load_prepared(encoded: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
-  """Read a stored file as a run does: uint8 [S, S, 3]."""
-  return augment.decode(encoded, image_size)
+    return augment.decode(encode(self.picture(image)), image_size)
 
 
 def load_prepared_picture(image: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
-  """Do the same with a decoded stored picture, uint8 [H, W, 3]."""
-  return load_prepared(decode.without_loss(image), image_size)
+  """Read a decoded stored picture, uint8 [H, W, 3], as a run reads its file."""
+  return augment.decode(decode.without_loss(image), image_size)
 
 
 def of(prepared: tfds_folder.Prepared) -> Preparation:

@@ -22,6 +22,7 @@ N may be 0. K is the number of classes.
 """
 
 from collections.abc import Sequence
+import functools
 
 import tensorflow as tf
 
@@ -29,6 +30,7 @@ from transfusion_tf import tasks
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
 from transfusion_tf.run import build as run_lib
 
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
@@ -59,18 +61,16 @@ def module(
   network = tf.Module(name='network')
   network.weights = [variable.value for variable in run.model.variables]
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
+  classify, activate = _networks(run, layers)
   for suffix, load, load_picture in (
     ('', preparation.load, preparation.load_picture),
-    (
-      PREPARED,
-      preparation_lib.load_prepared,
-      preparation_lib.load_prepared_picture,
-    ),
+    (PREPARED, augment.decode, preparation_lib.load_prepared_picture),
   ):
     read = _reader(run, load)
-    setattr(network, SERVE + suffix, _serve(run, read))
-    setattr(network, SERVE_IMAGES + suffix, _serve_images(run, load_picture))
-    setattr(network, ACTIVATIONS + suffix, _activations(run, read, layers))
+    setattr(network, SERVE + suffix, _serve(run, read, classify))
+    images = _serve_images(run, load_picture, classify)
+    setattr(network, SERVE_IMAGES + suffix, images)
+    setattr(network, ACTIVATIONS + suffix, _activations(read, activate))
   return network
 
 
@@ -99,17 +99,39 @@ def _reader(run, load_file):
   return read
 
 
-def _serve(run, read):
+def _networks(run, layers):
+  """Return images -> what `serve` and `activations` say, each traced once."""
+  size = run.experiment.data.image_size
+  spec = [tf.TensorSpec([None, size, size, 3], tf.uint8)]
+  extractor = endpoints.extractor(run.model, layers)
+
+  def classify(images):
+    probabilities = _of_any_number(run.probabilities, images)
+    return {'probabilities': probabilities, **_scores(run.task, probabilities)}
+
+  def forward(images):
+    return extractor(run.prepare_evaluation(images), training=False)
+
+  def activate(images):
+    return _of_any_number(forward, images)
+
+  function = functools.partial(
+    tf.function, input_signature=spec, autograph=False
+  )
+  return function(classify), function(activate)
+
+
+def _serve(run, read, classify):
   @tf.function(input_signature=_FILES, autograph=False)
   def serve(image_bytes):
     images, status = read(image_bytes)
-    found = _only_where(status == validate.OK, _classify(run, images))
+    found = _only_where(status == validate.OK, classify(images))
     return found | _named(run.task, image_bytes) | {'status': status}
 
   return serve
 
 
-def _serve_images(run, load_picture):
+def _serve_images(run, load_picture, classify):
   size = run.experiment.data.image_size
   spec = tf.TensorSpec([size, size, 3], tf.uint8)
 
@@ -119,22 +141,17 @@ def _serve_images(run, load_picture):
   @tf.function(input_signature=_IMAGES, autograph=False)
   def serve_images(images):
     loaded = _one_by_one(load, images, spec)
-    return _classify(run, loaded) | _named(run.task, images)
+    return classify(loaded) | _named(run.task, images)
 
   return serve_images
 
 
-def _activations(run, read, layers):
-  extractor = endpoints.extractor(run.model, layers)
-
-  def forward(images):
-    return extractor(run.prepare_evaluation(images), training=False)
-
+def _activations(read, activate):
   @tf.function(input_signature=_FILES, autograph=False)
   def activations(image_bytes):
     images, status = read(image_bytes)
-    found = _of_any_number(forward, images)
-    return _only_where(status == validate.OK, found) | {'status': status}
+    found = _only_where(status == validate.OK, activate(images))
+    return found | {'status': status}
 
   return activations
 
@@ -145,11 +162,6 @@ def _one_by_one(load, batch, specs):
     return tf.map_fn(
       load, batch, parallel_iterations=1, fn_output_signature=specs
     )
-
-
-def _classify(run, images):
-  probabilities = _of_any_number(run.probabilities, images)
-  return {'probabilities': probabilities, **_scores(run.task, probabilities)}
 
 
 def _of_any_number(function, images):
