@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pandas as pd
+from PIL import Image
 import prepared_sets
 import processes
 import pytest
@@ -18,6 +19,7 @@ from sklearn import metrics
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data import images
 from data.demo import retina as demo
 from data.retina import retina_dataset_builder
 from transfusion_tf import errors
@@ -27,7 +29,9 @@ from transfusion_tf import run_folder
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.export import exporting
 from transfusion_tf.export import model_card
+from transfusion_tf.export import preparation
 from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
 from transfusion_tf.models import stages
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
@@ -125,7 +129,7 @@ def bare(study, raw_files):
 
 
 def test_the_same_bytes_give_the_same_probabilities(study, loaded):
-  found = loaded.signatures['serve'](study.stored())
+  found = loaded.signatures['serve_prepared'](study.stored())
   run = study.run()
   expected = run.predictor()('test')
   np.testing.assert_allclose(found['probabilities'], expected, atol=1e-6)
@@ -135,7 +139,8 @@ def test_the_same_bytes_give_the_same_probabilities(study, loaded):
   for names in found['class_names'].numpy():
     assert names.tolist() == b'0 1 2 3 4'.split()
   assert sorted(loaded.signatures) == [
-    *('activations', 'serve', 'serve_images', 'serving_default')
+    *('activations', 'activations_prepared', 'serve', 'serve_images'),
+    *('serve_images_prepared', 'serve_prepared', 'serving_default'),
   ]
 
 
@@ -187,13 +192,14 @@ def test_saved_model_cli_agrees(study, raw_files, bare, tmp_path):
 
 
 def test_pixels_give_what_their_file_gives(study, loaded, raw_files):
-  serve, images = (loaded.signatures[n] for n in ('serve', 'serve_images'))
   stored = study.stored(4)
   pixels = tf.stack([tf.io.decode_jpeg(s) for s in stored])
-  found, expected = images(pixels), serve(stored)
+  found = loaded.signatures['serve_images_prepared'](pixels)
+  expected = loaded.signatures['serve_prepared'](stored)
   np.testing.assert_allclose(
     found['probabilities'], expected['probabilities'], atol=1e-6
   )
+  serve, images = (loaded.signatures[n] for n in ('serve', 'serve_images'))
   raw = tf.constant(list(np.load(raw_files, allow_pickle=True)[:4]))
   pixels = [tf.io.decode_jpeg(r, dct_method='INTEGER_ACCURATE') for r in raw]
   pixels = tf.stack(pixels)
@@ -205,7 +211,8 @@ def test_pixels_give_what_their_file_gives(study, loaded, raw_files):
 
 def test_activations_are_the_networks(study, loaded):
   run, encoded = study.run(), study.stored(3)
-  found = loaded.signatures['activations'](tf.concat([encoded, [b'']], 0))
+  activations = loaded.signatures['activations_prepared']
+  found = activations(tf.concat([encoded, [b'']], 0))
   images = tf.stack([tf.io.decode_jpeg(e) for e in encoded])
   expected = endpoints.extractor(run.model, run.stages.names)(
     run.prepare_evaluation(images)
@@ -215,6 +222,42 @@ def test_activations_are_the_networks(study, loaded):
     np.testing.assert_allclose(found[name][:3], values, atol=1e-5)
     assert np.isnan(found[name][3]).all()
   assert found['status'].numpy().tolist() == [b'ok'] * 3 + [b'empty']
+
+
+def test_activations_of_raw_files_are_those_of_their_pictures(
+  study, loaded, raw_files
+):
+  raw = tf.constant(list(np.load(raw_files, allow_pickle=True)[:3]))
+  prepared = preparation.of(study.run().source.prepared)
+  pictures = tf.stack([prepared.load(file, 32) for file in raw])
+  run = study.run()
+  expected = endpoints.extractor(run.model, run.stages.names)(
+    run.prepare_evaluation(pictures)
+  )
+  found = loaded.signatures['activations'](raw)
+  for name, values in expected.items():
+    np.testing.assert_allclose(found[name], values, atol=1e-5)
+
+
+def test_no_signature_guesses_what_was_prepared(study, loaded):
+  """A file with the size and the loss of stored ones is prepared all the same.
+
+  Its disc touches no side, so that preparing it changes it.
+  """
+  framed = Image.new('RGB', (32, 32))
+  framed.paste(raw_sets.photograph(0, 20, 20), (6, 6))
+  file, run = images.jpeg(framed), study.run()
+  prepares = preparation.of(run.source.prepared).load
+  pictures = []
+  for name, load in (
+    ('serve', prepares),
+    ('serve_prepared', augment.decode),
+  ):
+    pictures.append(load(file, 32).numpy().astype(int))
+    found = loaded.signatures[name](tf.constant([file]))['probabilities']
+    expected = run.probabilities(pictures[-1][None].astype(np.uint8))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+  assert np.abs(pictures[0] - pictures[1]).mean() > 20
 
 
 def test_weights_are_stored_once(study):
@@ -274,6 +317,8 @@ def test_the_card_tells_what_the_run_found(study):
     'retina/kaggle_32',
     'not the\nwhole published set',
     'the disc of the fundus is found and fills a square of 32 pixels',
+    '`serve_prepared`',
+    'No signature guesses',
     f'step {study.result["judged_step"]} ',
     tf.__version__,
   ):

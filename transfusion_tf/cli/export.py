@@ -2,8 +2,9 @@ r"""Makes a trained network a folder that needs nothing of this project.
 
   python bin/export.py --run_dir=RUN --checkpoint=best --export_dir=DIR
 
-DIR is a SavedModel that takes JPEG and PNG files as they are, raw or prepared;
-with model.keras, to train on, and model_card.md, which tells how to use it.
+DIR is a SavedModel that takes JPEG and PNG files, as the camera wrote them
+(`serve`) or as prepare_data.py stored them (`serve_prepared`); with
+model.keras, to train on, and model_card.md, which tells how to use it.
 """
 
 from absl import flags

@@ -174,5 +174,5 @@ def _difference(run, encoded, read):
 
 def _served(directory):
   loaded = tf.saved_model.load(directory)
-  serve = loaded.signatures[signatures.SERVE]
+  serve = loaded.signatures[signatures.SERVE + signatures.PREPARED]
   return lambda encoded: serve(tf.stack(encoded))['probabilities'].numpy()

@@ -12,7 +12,9 @@ import tensorflow as tf
 
 from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import fundus
+from transfusion_tf.image_ops import orientation
 from transfusion_tf.image_ops import resize
+from transfusion_tf.image_ops import rules
 from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import tfds_folder
 
@@ -25,55 +27,33 @@ class Preparation:
 
   Attributes:
     text: What it does, in words.
+    picture: uint8 [H, W, 3] -> uint8, the stored picture.
     at_least: JPEGs may be decoded smaller, but no smaller than this.
-    size: Height and width of a raw picture -> of the stored one.
-    picture: uint8 [H, W, 3] -> uint8 of that size.
     encodes: Whether the picture became a JPEG of its own.
   """
 
   text: str
-  at_least: int
-  size: Callable[['tf.Tensor'], 'tf.Tensor']
   picture: Callable[['tf.Tensor'], 'tf.Tensor']
+  at_least: int = 0
   encodes: bool = True
 
   def load(self, encoded: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
-    """A raw or a stored file as the run reads it: uint8 [S, S, 3].
-
-    A file of the size and the quality in which images are stored is taken for
-    a stored one: it is only decoded.
-
-    Args:
-      encoded: A JPEG or PNG.
-      image_size: S.
-    """
-    as_stored = decode.is_plain(encoded)
+    """Read a raw file, JPEG or PNG, as uint8 [S, S, 3] with S `image_size`."""
     if self.encodes:
-      as_stored &= self._is_stored_size(decode.shape(encoded))
-      as_stored &= decode.has_stored_quality(encoded)
-    return tf.cond(
-      as_stored,
-      lambda: augment.decode(encoded, image_size),
-      lambda: self._prepared(decode.decode(encoded, self.at_least), image_size),
-    )
+      image = decode.decode(encoded, self.at_least)
+      return self.load_picture(image, image_size)
+    image = augment.decode(decode.eight_bits(encoded), image_size)
+    return orientation.upright(image, orientation.of(encoded))
 
   def load_picture(self, image: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
-    """Like `load`, of a decoded picture: uint8 [H, W, 3].
-
-    One of the size in which images are stored is taken for a stored one.
-    """
-    return tf.cond(
-      self._is_stored_size(tf.shape(image)[:2]),
-      lambda: augment.decode(_without_loss(image), image_size),
-      lambda: self._prepared(image, image_size),
-    )
-
-  def _is_stored_size(self, shape):
-    return tf.reduce_all(shape == self.size(shape))
-
-  def _prepared(self, image, image_size):
-    encode = decode.encode if self.encodes else _without_loss
+    """Do the same with a decoded raw picture, uint8 [H, W, 3]."""
+    encode = decode.encode if self.encodes else decode.without_loss
     return augment.decode(encode(self.picture(image)), image_size)
+
+
+def load_prepared_picture(image: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
+  """Read a decoded stored picture, uint8 [H, W, 3], as a run reads its file."""
+  return augment.decode(decode.without_loss(image), image_size)
 
 
 def of(prepared: tfds_folder.Prepared) -> Preparation:
@@ -96,39 +76,28 @@ def of(prepared: tfds_folder.Prepared) -> Preparation:
 def _square(side, text, picture):
   return Preparation(
     text=text.format(side=side),
-    at_least=2 * side,
-    size=lambda shape: tf.constant([side, side]),
     picture=lambda image: picture(image, side),
+    at_least=rules.min_decoded_side(side),
   )
 
 
 def _scaled(side):
-  def size(shape):
+  def picture(image):
+    shape = tf.shape(image)[:2]
     factor = side / tf.reduce_min(shape)
-    sides = tf.round(factor * tf.cast(shape, tf.float64))
-    return tf.cast(sides, tf.int32)
+    size = tf.cast(tf.round(factor * tf.cast(shape, tf.float64)), tf.int32)
+    return resize.lanczos(image, *tf.unstack(size))
 
   return Preparation(
     text=f'scaled to a shorter side of {side} pixels',
-    at_least=2 * side,
-    size=size,
-    picture=lambda image: resize.lanczos(
-      image, *tf.unstack(size(tf.shape(image)[:2]))
-    ),
+    picture=picture,
+    at_least=rules.min_decoded_side(side),
   )
 
 
 # Of sets that others stored; ImageNet is stored as it comes.
-AS_IT_IS = Preparation(
-  text='left as it is',
-  at_least=0,
-  size=lambda shape: shape,
-  picture=lambda image: image,
-  encodes=False,
-)
-ENCODED = dataclasses.replace(
-  AS_IT_IS, text='encoded as a JPEG of high quality', encodes=True
-)
+AS_IT_IS = Preparation('left as it is', lambda image: image, encodes=False)
+ENCODED = Preparation('encoded as a JPEG of high quality', lambda image: image)
 _SQUARES = {
   'retina': (
     'the disc of the fundus is found and fills a square of {side} pixels',
@@ -139,10 +108,6 @@ _SQUARES = {
     lambda image, side: resize.lanczos(image, side, side),
   ),
 }
-
-
-def _without_loss(image):
-  return tf.io.encode_png(image, compression=0)  # Nor effort.
 
 
 def _stored_shapes(prepared):

@@ -1,23 +1,28 @@
 """The signatures of an exported network.
 
 serve (and serving_default)
-  image_bytes    string [N], JPEG or PNG files, raw or prepared
+  image_bytes    string [N], JPEG or PNG files as the camera wrote them
   probabilities  float32 [N, K]; not a number where the status is not `ok`
   class_names    string [N, K]
-  status         string [N], of `raw.guard.STATUSES`
+  status         string [N], of `validate.STATUSES`
   referable      float32 [N], of graded data sets
 serve_images
-  images         uint8 [N, H, W, 3], decoded
+  images         uint8 [N, H, W, 3], such files decoded
   ...            as serve, without a status
 activations
   image_bytes    as serve
   status         as serve
   <layer>        float32 [N, ...], for each stage or layer
 
+serve_prepared, serve_images_prepared and activations_prepared take files and
+images as a prepared data set stores them. Nobody guesses which is which: a
+prepared file given to `serve` is prepared a second time.
+
 N may be 0. K is the number of classes.
 """
 
 from collections.abc import Sequence
+import functools
 
 import tensorflow as tf
 
@@ -25,9 +30,11 @@ from transfusion_tf import tasks
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
 from transfusion_tf.run import build as run_lib
 
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
+PREPARED = '_prepared'  # Ends the names of those that take prepared images.
 _DEFAULT = 'serving_default'
 _FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
 _IMAGES = [tf.TensorSpec([None, None, None, 3], tf.uint8, 'images')]
@@ -38,7 +45,7 @@ def module(
   preparation: preparation_lib.Preparation,
   layers: Sequence[str],
 ) -> tf.Module:
-  """The network as functions of raw images, to be saved.
+  """Return the network as functions of images, to be saved.
 
   Args:
     run: The run, with the weights to be exported.
@@ -54,29 +61,35 @@ def module(
   network = tf.Module(name='network')
   network.weights = [variable.value for variable in run.model.variables]
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
-  read = _reader(run, preparation)
-  network.serve = _serve(run, read)
-  network.serve_images = _serve_images(run, preparation)
-  network.activations = _activations(run, read, layers)
+  classify, activate = _networks(run, layers)
+  for suffix, load, load_picture in (
+    ('', preparation.load, preparation.load_picture),
+    (PREPARED, augment.decode, preparation_lib.load_prepared_picture),
+  ):
+    read = _reader(run, load)
+    setattr(network, SERVE + suffix, _serve(run, read, classify))
+    images = _serve_images(run, load_picture, classify)
+    setattr(network, SERVE_IMAGES + suffix, images)
+    setattr(network, ACTIVATIONS + suffix, _activations(read, activate))
   return network
 
 
 def save(network: tf.Module, directory: str) -> None:
-  """Writes what `module` made, as a SavedModel."""
+  """Write what `module` made, as a SavedModel."""
   signatures = {
-    _DEFAULT: network.serve,
-    SERVE: network.serve,
-    SERVE_IMAGES: network.serve_images,
-    ACTIVATIONS: network.activations,
+    name + suffix: getattr(network, name + suffix)
+    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
+    for suffix in ('', PREPARED)
   }
+  signatures[_DEFAULT] = network.serve
   tf.saved_model.save(network, directory, signatures)
 
 
-def _reader(run, preparation):
-  """A function: files -> images as the run reads them, and statuses."""
+def _reader(run, load_file):
+  """Return a function: files -> images as the run reads them, and statuses."""
   size = run.experiment.data.image_size
   shape = (size, size, 3)
-  load = validate.guarded(lambda file: preparation.load(file, size), shape)
+  load = validate.guarded(lambda file: load_file(file, size), shape)
   specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.string))
 
   @tf.function(input_signature=_FILES, autograph=False)
@@ -86,42 +99,59 @@ def _reader(run, preparation):
   return read
 
 
-def _serve(run, read):
+def _networks(run, layers):
+  """Return images -> what `serve` and `activations` say, each traced once."""
+  size = run.experiment.data.image_size
+  spec = [tf.TensorSpec([None, size, size, 3], tf.uint8)]
+  extractor = endpoints.extractor(run.model, layers)
+
+  def classify(images):
+    probabilities = _of_any_number(run.probabilities, images)
+    return {'probabilities': probabilities, **_scores(run.task, probabilities)}
+
+  def forward(images):
+    return extractor(run.prepare_evaluation(images), training=False)
+
+  def activate(images):
+    return _of_any_number(forward, images)
+
+  function = functools.partial(
+    tf.function, input_signature=spec, autograph=False
+  )
+  return function(classify), function(activate)
+
+
+def _serve(run, read, classify):
   @tf.function(input_signature=_FILES, autograph=False)
   def serve(image_bytes):
     images, status = read(image_bytes)
-    found = _only_where(status == validate.OK, _classify(run, images))
+    found = _only_where(status == validate.OK, classify(images))
     return found | _named(run.task, image_bytes) | {'status': status}
 
   return serve
 
 
-def _serve_images(run, preparation):
+def _serve_images(run, load_picture, classify):
   size = run.experiment.data.image_size
   spec = tf.TensorSpec([size, size, 3], tf.uint8)
 
   def load(image):
-    return preparation.load_picture(image, size)
+    return load_picture(image, size)
 
   @tf.function(input_signature=_IMAGES, autograph=False)
   def serve_images(images):
     loaded = _one_by_one(load, images, spec)
-    return _classify(run, loaded) | _named(run.task, images)
+    return classify(loaded) | _named(run.task, images)
 
   return serve_images
 
 
-def _activations(run, read, layers):
-  extractor = endpoints.extractor(run.model, layers)
-
-  def forward(images):
-    return extractor(run.prepare_evaluation(images), training=False)
-
+def _activations(read, activate):
   @tf.function(input_signature=_FILES, autograph=False)
   def activations(image_bytes):
     images, status = read(image_bytes)
-    found = _of_any_number(forward, images)
-    return _only_where(status == validate.OK, found) | {'status': status}
+    found = _only_where(status == validate.OK, activate(images))
+    return found | {'status': status}
 
   return activations
 
@@ -132,11 +162,6 @@ def _one_by_one(load, batch, specs):
     return tf.map_fn(
       load, batch, parallel_iterations=1, fn_output_signature=specs
     )
-
-
-def _classify(run, images):
-  probabilities = _of_any_number(run.probabilities, images)
-  return {'probabilities': probabilities, **_scores(run.task, probabilities)}
 
 
 def _of_any_number(function, images):

@@ -5,15 +5,8 @@ import functools
 import tensorflow as tf
 
 from transfusion_tf.image_ops import orientation
+from transfusion_tf.image_ops import rules
 
-# Preparing data has the same limit: photographs have some 25 million pixels,
-# and a file that claims far more is broken or hostile.
-MAX_PIXELS = 200_000_000
-
-# Of stored images, whose colours have full resolution.
-_JPEG_QUALITY = 95
-# Where a plain JPEG has the table that its quality makes, and its length.
-_TABLE = (20, 69)
 _PNG = b'\x89PNG\r\n\x1a\n'
 _RATIOS = (1, 2, 4, 8)  # What a JPEG can be decoded at a fraction of.
 
@@ -37,30 +30,29 @@ def shape(encoded: 'tf.Tensor') -> 'tf.Tensor':
 def encode(image: 'tf.Tensor') -> 'tf.Tensor':
   """uint8 [H, W, 3] -> a JPEG as preparing data stores it."""
   return tf.io.encode_jpeg(
-    image, quality=_JPEG_QUALITY, chroma_downsampling=False
+    image, quality=rules.JPEG_QUALITY, chroma_downsampling=False
   )
 
 
-def has_stored_quality(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Whether it is a JPEG of just the loss of `encode`."""
-  like = tf.io.encode_jpeg(tf.zeros([8, 8, 1], tf.uint8), quality=_JPEG_QUALITY)
-  table = tf.strings.substr(like, *_TABLE)
-  return tf.io.is_jpeg(encoded) & (tf.strings.substr(encoded, *_TABLE) == table)
-
-
-def is_plain(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Whether the pixels are upright and 8 bits deep as they are stored."""
-  upright = orientation.of(encoded) == orientation.UPRIGHT
+def eight_bits(encoded: 'tf.Tensor') -> 'tf.Tensor':
+  """Return the file itself or, of a 16-bit grey PNG, an 8-bit one."""
   return tf.cond(
-    tf.io.is_jpeg(encoded), lambda: upright, lambda: ~_is_deep(encoded)
+    _is_png(encoded) & _is_deep(encoded),
+    lambda: without_loss(_decode_png(encoded)),
+    lambda: encoded,
   )
+
+
+def without_loss(image: 'tf.Tensor') -> 'tf.Tensor':
+  """Encode uint8 [H, W, 3] as a PNG."""
+  return tf.io.encode_png(image, compression=0)  # Nor effort.
 
 
 def decode(encoded: 'tf.Tensor', at_least: int = 0) -> 'tf.Tensor':
   """An encoded image, upright, as uint8 [H, W, 3].
 
   Args:
-    encoded: A JPEG or PNG, grey or colour; alpha is dropped. Grey of 16 bits
+    encoded: A JPEG or PNG, grey or color; alpha is dropped. Grey of 16 bits
       is stretched from its darkest and brightest value to 0..255.
     at_least: If given, a JPEG is decoded at a half, quarter or eighth of its
       size if both sides stay at or above this.
@@ -104,7 +96,9 @@ def _decode_png(encoded):
 def _stretch(values):
   values = tf.cast(values, tf.float32)
   low, high = tf.reduce_min(values), tf.reduce_max(values)
-  scaled = tf.round((values - low) * (255 / tf.maximum(high - low, 1e-6)))
+  scaled = tf.round(
+    (values - low) * (255 / tf.maximum(high - low, rules.MIN_RANGE))
+  )
   return tf.repeat(tf.cast(scaled, tf.uint8), 3, axis=-1)
 
 
@@ -114,5 +108,5 @@ def _is_png(encoded):
 
 
 def _is_deep(encoded):
-  """Whether a PNG is grey (colour type 0) of 16 bits."""
+  """Whether a PNG is grey (color type 0) of 16 bits."""
   return tf.strings.substr(encoded, 24, 2) == b'\x10\x00'

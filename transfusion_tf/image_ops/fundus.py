@@ -10,24 +10,18 @@ import tensorflow as tf
 
 from transfusion_tf.image_ops import connected_components
 from transfusion_tf.image_ops import resize
-
-_SIDE = 256  # Finding works on a small copy, with this as its longer side.
-_MIN_CONTRAST = 16
-_MIN_RIM = 20  # Pixels.
-_MIN_DIAMETER = 0.4  # As a share of the picture's shorter side.
-_MAX_DIAMETER = 1.5  # As a share of its longer side.
-_MAX_ERROR = 0.05  # In radii.
+from transfusion_tf.image_ops import rules
 
 
 class Disc(NamedTuple):
   """A circle, in pixels; float64.
 
   Attributes:
-    centre: [2], y and x.
+    center: [2], y and x.
     radius: [].
   """
 
-  centre: 'tf.Tensor'
+  center: 'tf.Tensor'
   radius: 'tf.Tensor'
 
 
@@ -35,13 +29,13 @@ def crop(image: 'tf.Tensor', side: int) -> 'tf.Tensor':
   """uint8 [H, W, 3] -> [side, side, 3], which the disc fills.
 
   Black where the photograph ends. If no disc is found, the photograph is kept
-  whole, scaled to fit and centred on black.
+  whole, scaled to fit and centered on black.
   """
   shape = tf.cast(tf.shape(image)[:2], tf.float64)
   whole = Disc(shape / 2, tf.reduce_max(shape) / 2)
   found, disc = find_disc(image)
-  centre, radius = tf.cond(found, lambda: disc, lambda: whole)
-  start = tf.cast(tf.round(centre - radius), tf.int32)
+  center, radius = tf.cond(found, lambda: disc, lambda: whole)
+  start = tf.cast(tf.round(center - radius), tf.int32)
   length = tf.cast(tf.round(2 * radius), tf.int32)
   return resize.lanczos(_square(image, start, length), side, side)
 
@@ -52,7 +46,7 @@ def find_disc(image: 'tf.Tensor') -> tuple['tf.Tensor', Disc]:
   Args:
     image: uint8 [H, W, 3].
   """
-  small = resize.thumbnail(image, _SIDE)
+  small = resize.thumbnail(image, rules.THUMBNAIL_SIDE)
   light = _median(tf.reduce_max(small, axis=-1))
   light = tf.pad(light, [[1, 1], [1, 1]], 'SYMMETRIC')
   bright = connected_components.largest(
@@ -61,35 +55,41 @@ def find_disc(image: 'tf.Tensor') -> tuple['tf.Tensor', Disc]:
   rim = _rim(connected_components.filled(bright))
   contrast = tf.reduce_max(light) - tf.reduce_min(light)
   found, disc = tf.cond(
-    (contrast >= _MIN_CONTRAST) & (tf.shape(rim)[0] >= _MIN_RIM),
+    (contrast >= rules.MIN_CONTRAST) & (tf.shape(rim)[0] >= rules.MIN_RIM),
     lambda: _fit(rim, tf.cast(tf.shape(light), tf.float64)),
     lambda: (False, _circle(rim)),
   )
   factor = tf.reduce_max(tf.shape(image)) / tf.reduce_max(tf.shape(small))
-  # Less the border of one, to centres.
-  return found, Disc((disc.centre - 0.5) * factor, disc.radius * factor)
+  # Less the border of one, to centers.
+  return found, Disc((disc.center - 0.5) * factor, disc.radius * factor)
 
 
 def _median(light):
-  """Over 5 x 5 pixels, of uint8 [H, W]; the border is mirrored."""
+  """Filter uint8 [H, W]; the border is mirrored."""
+  side = rules.MEDIAN_SIDE
   height, width = tf.unstack(tf.shape(light))
   around = tf.gather(light, _mirrored(height))
   around = tf.gather(around, _mirrored(width), axis=1)
   windows = tf.stack(
-    [around[y : y + height, x : x + width] for y in range(5) for x in range(5)]
+    [
+      around[y : y + height, x : x + width]
+      for y in range(side)
+      for x in range(side)
+    ]
   )
-  # The largest value that 13 of 25 reach, found bit by bit.
+  # The largest value that more than half reach, found bit by bit.
   median = tf.zeros_like(light)
   for bit in (128, 64, 32, 16, 8, 4, 2, 1):
     reach = tf.cast(windows >= median + bit, tf.uint8)
-    enough = tf.reduce_sum(reach, axis=0) >= 13
+    enough = tf.reduce_sum(reach, axis=0) > side**2 // 2
     median = tf.where(enough, median + bit, median)
   return median
 
 
 def _mirrored(length):
-  """Places of a line, with two more at either end that reflect it."""
-  places = tf.math.floormod(tf.range(-2, length + 2), 2 * length)
+  """Return places of a line, some more at either end reflecting it."""
+  more = rules.MEDIAN_SIDE // 2
+  places = tf.math.floormod(tf.range(-more, length + more), 2 * length)
   return tf.minimum(places, 2 * length - 1 - places)
 
 
@@ -104,7 +104,8 @@ def _threshold(light):
     tf.cumsum(moments)[:-1], below
   ) - tf.math.divide_no_nan(tf.cumsum(moments, reverse=True)[1:], above)
   otsu = tf.cast(tf.argmax(below * above * gap**2), tf.float64)
-  return tf.minimum(otsu, 0.3 * _quantile(tf.cast(light, tf.float64), 0.95))
+  bright = _quantile(tf.cast(light, tf.float64), rules.BRIGHT_QUANTILE)
+  return tf.minimum(otsu, rules.MIN_BRIGHTNESS * bright)
 
 
 def _quantile(values, share):
@@ -118,15 +119,16 @@ def _quantile(values, share):
 
 def _rim(disc):
   """float64 [N, 2], y and x where it ends, short of the picture's edge."""
-  rim = tf.pad(connected_components.edge(disc)[2:-2, 2:-2], [[2, 2], [2, 2]])
-  return tf.cast(tf.where(rim), tf.float64)
+  inside = (slice(rules.EDGE, -rules.EDGE),) * 2
+  rim = tf.where(connected_components.edge(disc)[inside])
+  return tf.cast(rim + rules.EDGE, tf.float64)
 
 
 def _fit(rim, shape):
   """Whether the rim is a circle that a fundus may have, and that circle."""
   disc = _circle(rim)
   # Notches and bright corners are off the circle: fit again without them.
-  near = tf.abs(_residuals(disc, rim)) < 2 * _MAX_ERROR * disc.radius
+  near = rules.is_near(_residuals(disc, rim), disc.radius)
   disc = _circle(tf.boolean_mask(rim, near))
   return _plausible(disc, rim, shape), disc
 
@@ -134,7 +136,7 @@ def _fit(rim, shape):
 def _circle(points):
   """The circle of the least algebraic error; not a number if there is none.
 
-  About the mean of the points p, its centre c solves
+  About the mean of the points p, its center c solves
   2 sum(p pT) c = sum(p |p|²).
   """
   origin = tf.reduce_mean(points, axis=0)
@@ -143,24 +145,21 @@ def _circle(points):
   yy, yx, xx = products[0, 0], products[0, 1], products[1, 1]
   determinant = 2 * (yy * xx - yx**2)
   b = tf.linalg.matvec(p, tf.reduce_sum(p**2, axis=1), transpose_a=True)
-  centre = tf.stack([xx * b[0] - yx * b[1], yy * b[1] - yx * b[0]])
-  centre /= determinant
-  radius = tf.sqrt(tf.reduce_mean(tf.reduce_sum((p - centre) ** 2, axis=1)))
-  return Disc(centre + origin, radius)
+  center = tf.stack([xx * b[0] - yx * b[1], yy * b[1] - yx * b[0]])
+  center /= determinant
+  radius = tf.sqrt(tf.reduce_mean(tf.reduce_sum((p - center) ** 2, axis=1)))
+  return Disc(center + origin, radius)
 
 
 def _residuals(disc, points):
-  return disc.radius - tf.norm(points - disc.centre, axis=1)
+  return disc.radius - tf.norm(points - disc.center, axis=1)
 
 
 def _plausible(disc, rim, shape):
-  """Whether the fit is good, and of the size and place of a fundus."""
+  """Tell whether the circle is one that a fundus may have."""
   error = _quantile(tf.abs(_residuals(disc, rim)), 0.5) / disc.radius
-  return (
-    (error < _MAX_ERROR)
-    & tf.reduce_all((disc.centre > 0) & (disc.centre < shape))
-    & (2 * disc.radius > _MIN_DIAMETER * tf.reduce_min(shape))
-    & (2 * disc.radius < _MAX_DIAMETER * tf.reduce_max(shape))
+  return rules.is_fundus(
+    error, *tf.unstack(disc.center), disc.radius, *tf.unstack(shape)
   )
 
 

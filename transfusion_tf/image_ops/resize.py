@@ -7,7 +7,8 @@ rounds again; that is done here, too.
 import tensorflow as tf
 
 _GAP = 2  # `thumbnail` lets the filter shrink by at least this factor.
-_FIXED_POINT = 2.0**22  # Pillow's weights are multiples of 1 / this.
+_FIXED_POINT = 2.0**22  # Pillow's weights are multiples of 1 / this,
+_REDUCE_FIXED_POINT = 2**24  # and those of `reduce` of 1 / this.
 
 
 def lanczos(
@@ -60,33 +61,43 @@ def _average(image, size):
 
 
 def _reduce(image, factor):
-  """Means of blocks of `factor` pixels; the last ones may be smaller."""
+  """Average blocks of `factor` pixels; the last ones may be smaller."""
+  shape = tf.shape(image)[:2]
   means = tf.raw_ops.ScaleAndTranslate(
     images=image[None],
-    size=-(-tf.shape(image)[:2] // factor),
+    size=-(-shape // factor),
     scale=1 / tf.cast(factor, tf.float32),
     translation=tf.zeros([2]),
     kernel_type='box',
     antialias=True,
   )[0]
-  # A half is rounded up, and a mean may come out just below one.
-  return tf.cast(tf.floor(means + 0.501), tf.uint8)
+  rows, columns = (
+    tf.minimum(f, length - tf.range(0, length, f))
+    for f, length in zip(tf.unstack(factor), tf.unstack(shape), strict=True)
+  )
+  count = rows[:, None, None] * columns[:, None]
+  sums = tf.cast(tf.round(means * tf.cast(count, tf.float32)), tf.int64)
+  # Pillow multiplies by the inverse as a number of 24 bits, rounded down: a
+  # sum that it would divide without a remainder comes out one lower.
+  inverse = tf.cast(_REDUCE_FIXED_POINT / tf.cast(count, tf.float32), tf.int64)
+  rounded = (sums + tf.cast(count // 2, tf.int64)) * inverse
+  return tf.cast(rounded // _REDUCE_FIXED_POINT, tf.uint8)
 
 
 def _weights(num_in, extent, num_out):
-  """[out, in]: equal weights of the pixels whose centres an output covers."""
+  """[out, in]: equal weights of the pixels whose centers an output covers."""
   scale = extent / tf.cast(num_out, tf.float64)
   reach = tf.maximum(scale, 1)
-  centres = (_counting(num_out)[:, None] + 0.5) * scale
+  centers = (_counting(num_out)[:, None] + 0.5) * scale
   index = _counting(num_in)
-  # Often a border falls on a pixel's centre, and rounding errors decide: the
+  # Often a border falls on a pixel's center, and rounding errors decide: the
   # operations and their order are Pillow's.
-  distance = (index - centres + 0.5) * (1 / reach)
+  distance = (index - centers + 0.5) * (1 / reach)
   covered = (
     (distance > -0.5)
     & (distance <= 0.5)
-    & (index >= tf.floor(centres - reach / 2 + 0.5))
-    & (index < tf.floor(centres + reach / 2 + 0.5))
+    & (index >= tf.floor(centers - reach / 2 + 0.5))
+    & (index < tf.floor(centers + reach / 2 + 0.5))
   )
   covered = tf.cast(covered, tf.float64)
   weights = covered / tf.reduce_sum(covered, axis=1, keepdims=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from transfusion_tf.image_ops import decode
+from transfusion_tf.image_ops import rules
 
 OK = 'ok'
 EMPTY = 'empty'
@@ -16,7 +17,7 @@ STATUSES = {
   OK: 'The image was classified.',
   EMPTY: 'No bytes.',
   NOT_JPEG_OR_PNG: 'Bytes of another format (GIF, TIFF, DICOM, HTML, ...).',
-  TOO_LARGE: f'The header claims over {decode.MAX_PIXELS:,} pixels.',
+  TOO_LARGE: f'The header claims over {rules.MAX_PIXELS:,} pixels.',
   DAMAGED: 'Truncated, or it does not decode.',
 }
 
@@ -55,7 +56,7 @@ def _status(encoded):
 
   def by_size():
     pixels = tf.reduce_prod(tf.cast(decode.shape(encoded), tf.int64))
-    return tf.where(pixels > decode.MAX_PIXELS, TOO_LARGE, OK)
+    return tf.where(pixels > rules.MAX_PIXELS, TOO_LARGE, OK)
 
   def by_format():
     readable = decode.is_readable(encoded)
