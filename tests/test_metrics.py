@@ -12,8 +12,9 @@ from transfusion_tf.study import paired_bootstrap
 from transfusion_tf.study import results
 
 
-def _interval(metric, patients, **arguments):
-  return metrics.intervals({'metric': metric}, patients, **arguments)['metric']
+def _interval(metric, patients, num_samples=1000):
+  weights = metrics.patient_weights(patients, num_samples)
+  return metrics.intervals({'metric': metric}, weights)['metric']
 
 
 def _scores(rng, count=200):
@@ -170,9 +171,10 @@ def test_shared_resamples_give_each_interval_to_the_last_digit(monkeypatch):
   patients = rng.integers(0, 120, 300).astype(str)
   found = _metrics(rng)
   expected = {k: _one_by_one(m, patients, 50) for k, m in found.items()}
-  assert metrics.intervals(found, patients, num_samples=50) == expected
-  monkeypatch.setattr(metrics, '_BLOCK', 300 * 7)  # 50 is no multiple of it.
-  assert metrics.intervals(found, patients, num_samples=50) == expected
+  for block in (metrics._BLOCK, 300 * 7):  # Rows of 50: all and 7 at a time.
+    monkeypatch.setattr(metrics, '_BLOCK', block)
+    weights = metrics.patient_weights(patients, 50)
+    assert metrics.intervals(found, weights) == expected
 
 
 def test_the_mean_computes_no_auc_again(monkeypatch):
@@ -231,7 +233,8 @@ def test_a_metric_of_ones_own_has_a_paired_interval(monkeypatch):
     guesses = np.where(rng.random(200) < hit, labels, 1 - labels)
     metric = Sensitivity(labels, guesses)
     auc = metrics.Auc(labels, guesses)
-    found = metrics.summaries({'own': metric, 'auc': auc}, np.arange(200))
+    weights = metrics.patient_weights(np.arange(200))
+    found = metrics.summaries({'own': metric, 'auc': auc}, weights)
     run = results.Result('key', 'dir', None, {'test': found}, None)
     ids = np.arange(200).astype(str)
     table = {'image_id': ids, 'patient_id': ids}

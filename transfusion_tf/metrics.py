@@ -2,14 +2,8 @@
 
 A metric holds the labels and scores of N examples and is asked for its value
 under S rows of example weights at once; resampling patients is then only a
-change of weights. What it holds are columns of a table of scores
-(`test_scores.csv`), from which `from_columns` makes it again.
-
-A new metric is a class of such columns, named where it is registered:
-
-    @metrics.register('label', 'score')
-    @dataclasses.dataclass(frozen=True, eq=False)
-    class Auc: ...
+change of weights. What it holds is written to columns of a table of scores
+(`test_scores.csv`), from which `from_columns` rebuilds it.
 """
 
 from collections.abc import Callable
@@ -23,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 MEAN = 'mean'  # Of all AUCs of a table.
-# Weights looked at together: what fits into a processor's cache.
+# Weights that are looked at together: what fits into a processor's cache.
 _BLOCK = 200_000
 
 
@@ -46,10 +40,10 @@ _KINDS: dict[tuple[str, ...], type] = {}  # Names of columns -> class.
 
 
 def register(*names: str) -> Callable[[type], type]:
-  """Name the columns, `METRIC:NAME`, that a class of metrics is made of.
+  """Let `from_columns` know a class by its columns, `METRIC:NAME`.
 
   Args:
-    *names: In the order of the class's arguments; no other class has the same.
+    *names: One for each argument of the class; no other has the same.
   """
 
   def add(kind):
@@ -60,7 +54,7 @@ def register(*names: str) -> Callable[[type], type]:
 
 
 def from_columns(table: Mapping[str, Sequence], name: str) -> Metric:
-  """Return the metric of which `columns(name)` are in a table of scores.
+  """Return the metric that wrote `columns(name)` to a table of scores.
 
   Args:
     table: Column -> [N], e.g. a data frame.
@@ -113,13 +107,13 @@ class Auc:
   def undefined(self) -> str:
     """Which of the two classes has no example."""
     positive, negative, _, _ = self._order
-    if not len(positive) + len(negative):
+    count = len(positive) + len(negative)
+    if not count:
       return f'none of {len(self.labels)} examples has a label'
-    for lacking, examples in (('negative', negative), ('positive', positive)):
-      if not len(examples):
-        number = len(positive) + len(negative)
-        return f'no {lacking} one among {number} examples'
-    return ''
+    if len(positive) and len(negative):
+      return ''
+    lacking = 'negative' if len(positive) else 'positive'
+    return f'no {lacking} one among {count} examples'
 
   @functools.cached_property
   def _order(self):
@@ -229,26 +223,21 @@ def resampled(
   """
   values = {name: np.empty(len(weights)) for name in metrics}
   for rows in _blocks(weights):
-    value_of = _remembered(weights[rows].astype(float))
+    block, known = weights[rows].astype(float), {}
     for name, metric in metrics.items():
-      values[name][rows] = value_of(metric)
+      values[name][rows] = _value(metric, block, known)
   return values
 
 
-def _remembered(weights):
-  """A function: metric -> its value under `weights`, each computed once."""
-  values = {}
-
-  def value_of(metric):
-    if id(metric) not in values:
-      values[id(metric)] = (
-        metric.of_values([value_of(part) for part in metric.parts])
-        if isinstance(metric, Average)
-        else metric.value(weights)
-      )
-    return values[id(metric)]
-
-  return value_of
+def _value(metric, weights, known):
+  """A metric's value under `weights`; `known` keeps it, by the metric's id."""
+  if id(metric) not in known:
+    known[id(metric)] = (
+      metric.of_values([_value(p, weights, known) for p in metric.parts])
+      if isinstance(metric, Average)
+      else metric.value(weights)
+    )
+  return known[id(metric)]
 
 
 def _blocks(weights):
@@ -258,31 +247,23 @@ def _blocks(weights):
 
 
 def intervals(
-  metrics: Mapping[str, Metric],
-  patients: Sequence,
-  level: float = 0.95,
-  num_samples: int = 1000,
-  seed: int = 0,
+  metrics: Mapping[str, Metric], weights: np.ndarray, level: float = 0.95
 ) -> dict[str, tuple[float, float]]:
   """Return percentile bootstrap intervals of metrics, on the same resamples.
 
   Args:
     metrics: Over N examples.
-    patients: [N] whose each example is; patients are drawn whole.
+    weights: [S, N], as of `patient_weights`.
     level: Probability that an interval is meant to cover.
-    num_samples: Bootstrap resamples; of each metric, those without a value are
-      left out.
-    seed: Of the resampling.
 
   Returns:
-    Lower and upper end of each; NaN twice where no resample has a value.
+    Lower and upper end of each, over the resamples in which it has a value;
+    NaN twice where there is none.
   """
-  weights = patient_weights(patients, num_samples, seed)
   tail = (1 - level) / 2
   ends = {}
   for name, values in resampled(metrics, weights).items():
     values = values[~np.isnan(values)]
-    # NaN is the quantile of itself.
     low, high = np.quantile(values if values.size else np.nan, [tail, 1 - tail])
     ends[name] = float(low), float(high)
   return ends
@@ -294,25 +275,18 @@ Summary = dict[str, float | str | None]
 
 
 def summaries(
-  metrics: Mapping[str, Metric], patients: Sequence, num_samples: int = 1000
+  metrics: Mapping[str, Metric], weights: np.ndarray
 ) -> dict[str, Summary]:
-  """Return metrics with their 95 % intervals.
-
-  Args:
-    metrics: Over N examples.
-    patients: [N] whose each example is.
-    num_samples: Bootstrap resamples.
-  """
-  none = {'value': None, 'low': None, 'high': None}
-  found = {k: none | {'undefined': m.undefined} for k, m in metrics.items()}
-  defined = {k: m for k, m in metrics.items() if not m.undefined}
-  if defined:
-    for name, (low, high) in intervals(
-      defined, patients, num_samples=num_samples
-    ).items():
-      value = defined[name].value()
-      found[name] = finite({'value': value, 'low': low, 'high': high})
-  return found
+  """Return metrics with their 95 % intervals, as `intervals` has them."""
+  defined = {name: m for name, m in metrics.items() if not m.undefined}
+  summaries_ = {
+    name: {'value': None, 'low': None, 'high': None, 'undefined': m.undefined}
+    for name, m in metrics.items()
+  }
+  for name, (low, high) in intervals(defined, weights).items():
+    value = defined[name].value()
+    summaries_[name] = finite({'value': value, 'low': low, 'high': high})
+  return summaries_
 
 
 UNDEFINED = 'not defined'

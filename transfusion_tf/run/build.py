@@ -277,8 +277,8 @@ def evaluate(
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
-  of_run = run.metrics(split, probabilities)
-  for name, metric in of_run.items():
+  scored = run.metrics(split, probabilities)
+  for name, metric in scored.items():
     scores |= metric.columns(name)
-  found = metrics.summaries(of_run, index.patient_ids, num_samples)
-  return pd.DataFrame(scores), found
+  weights = metrics.patient_weights(index.patient_ids, num_samples)
+  return pd.DataFrame(scores), metrics.summaries(scored, weights)

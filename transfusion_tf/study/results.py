@@ -74,7 +74,7 @@ class Result:
     return pd.read_csv(path, dtype=ids)
 
   def test_metric(self, metric: str | None = None) -> metrics.Metric:
-    """Return a test metric, made again from `scores`; the headline if None."""
+    """Return a test metric, rebuilt from `scores`; the headline by default."""
     return metrics.from_columns(self.scores, metric or self.headline)
 
   @property
