@@ -11,6 +11,7 @@ import pytest
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import metrics
 from transfusion_tf.study import decision
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import plan as plan_lib
@@ -188,7 +189,7 @@ class _Scored(results.Result):
         'auc:score': scores,
       }
     )
-    (auc,) = statistics.auc(labels.astype(float), scores, np.ones((1, 400)))
+    auc = metrics.Auc(labels, scores).value()
     super().__init__(
       'key',
       'dir',

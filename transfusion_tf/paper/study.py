@@ -89,7 +89,7 @@ class Study:
   ) -> statistics.Estimate:
     """A sum of groups' test AUCs, e.g. transfer minus random, paired.
 
-    As `paired.Resamples.difference`.
+    As `paired_bootstrap.Resamples.difference`.
     """
     seeds = [self.seeds(group) for group in groups]
     return self._resamples.difference(coefficients, seeds, metric)

@@ -270,15 +270,15 @@ def evaluate(
 
   Returns:
     One row an example (ids, K probabilities, what metrics are of), and
-    metric -> `metrics.summary`.
+    metric -> `metrics.Summary`.
   """
   with pipeline.naming_bad_images(run.source):
     probabilities = (predict or run.predictor())(split)
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
-  found = {}
-  for name, metric in run.metrics(split, probabilities).items():
+  scored = run.metrics(split, probabilities)
+  for name, metric in scored.items():
     scores |= metric.columns(name)
-    found[name] = metrics.summary(metric, index.patient_ids, num_samples)
-  return pd.DataFrame(scores), found
+  weights = metrics.patient_weights(index.patient_ids, num_samples)
+  return pd.DataFrame(scores), metrics.summaries(scored, weights)

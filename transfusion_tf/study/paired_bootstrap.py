@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 import functools
-import warnings
 
 import numpy as np
 
+from transfusion_tf import metrics
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
@@ -89,14 +89,9 @@ def _ids(run):
 
 def _resampled(run, metric):
   weights = _weights(tuple(run.scores['patient_id']))
-  if (values := run.averaged(metric)) is not None:
-    return weights @ values / weights.sum(axis=1)
-  aucs = [statistics.auc(*pair, weights) for pair in run.ranked(metric)]
-  with warnings.catch_warnings():  # Resamples without a value of any AUC.
-    warnings.simplefilter('ignore', RuntimeWarning)
-    return np.nanmean(aucs, axis=0)
+  return metrics.resampled({'': run.test_metric(metric)}, weights)['']
 
 
 @functools.lru_cache(maxsize=4)
 def _weights(patients):
-  return statistics.patient_weights(patients, NUM_RESAMPLES)
+  return metrics.patient_weights(patients, NUM_RESAMPLES)

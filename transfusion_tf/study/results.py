@@ -15,12 +15,10 @@ import pandas as pd
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import metrics
 from transfusion_tf import run_folder
 from transfusion_tf.study import first_layer
 from transfusion_tf.train import history
-
-MEAN = 'mean'  # Over findings.
-_LABEL, _SCORE, _VALUE = ':label', ':score', ':value'
 
 
 class Gap(Exception):  # noqa: N818
@@ -75,26 +73,9 @@ class Result:
     ids = {'image_id': str, 'patient_id': str}
     return pd.read_csv(path, dtype=ids)
 
-  def ranked(self, metric: str | None = None) -> list[tuple]:
-    """(labels, scores), [N] each, of each AUC that a metric averages."""
-    metric = metric or self.headline
-    names = [c.removesuffix(_LABEL) for c in self.scores if c.endswith(_LABEL)]
-    if metric != MEAN:
-      names = [name for name in names if name == metric]
-    if not names:
-      raise ValueError(f'{run_folder.TEST_SCORES} has no labels of {metric}')
-    return [
-      (
-        self.scores[name + _LABEL].to_numpy(float),
-        self.scores[name + _SCORE].to_numpy(float),
-      )
-      for name in names
-    ]
-
-  def averaged(self, metric: str | None = None) -> np.ndarray | None:
-    """[N] what a metric is the mean of; None for one that is no mean."""
-    name = (metric or self.headline) + _VALUE
-    return self.scores[name].to_numpy(float) if name in self.scores else None
+  def test_metric(self, metric: str | None = None) -> metrics.Metric:
+    """Return a test metric, rebuilt from `scores`; the headline by default."""
+    return metrics.from_columns(self.scores, metric or self.headline)
 
   @property
   def num_outputs(self) -> int:

@@ -1,4 +1,4 @@
-"""Spread over seeds and patients, and what follows for differences."""
+"""Spread over seeds, and what follows for differences."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -7,7 +7,6 @@ import numpy as np
 from scipy import stats
 
 _LEVEL = 0.95
-_CHUNK = 50  # Resamples at a time, to bound the memory.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,50 +72,6 @@ def contrast(
   effective = freedom * (total / seeds) ** 2 if seeds else np.inf
   half = stats.t.ppf((1 + _LEVEL) / 2, effective) * np.sqrt(total)
   return Estimate(value, float(value - half), float(value + half))
-
-
-def patient_weights(
-  patients: Sequence[str], num_samples: int = 1000, seed: int = 0
-) -> np.ndarray:
-  """Bootstrap of whole patients: [S, N] how often each example is drawn.
-
-  Two eyes of one patient are not two independent observations.
-  """
-  _, patient = np.unique(patients, return_inverse=True)
-  count = patient.max() + 1
-  rng = np.random.default_rng(seed)
-  drawn = rng.multinomial(count, np.full(count, 1 / count), num_samples)
-  return drawn.astype(np.uint8)[:, patient]
-
-
-def auc(
-  labels: np.ndarray, scores: np.ndarray, weights: np.ndarray
-) -> np.ndarray:
-  """Exact AUC under each row of weights, ties counted one half.
-
-  Args:
-    labels: [N], 1 or 0; NaN is left out.
-    scores: [N].
-    weights: [S, N] non-negative.
-
-  Returns:
-    [S]; NaN where only one class has weight.
-  """
-  known = ~np.isnan(labels)
-  order = np.argsort(scores[known], kind='stable')
-  positive = labels[known][order] > 0
-  _, rank = np.unique(scores[known][order], return_inverse=True)
-  starts = np.flatnonzero(np.diff(rank, prepend=-1))
-  found = []
-  for chunk in np.array_split(weights, -(-len(weights) // _CHUNK)):
-    drawn = chunk[:, known][:, order].astype(float)
-    wins = np.add.reduceat(drawn * positive, starts, axis=1)
-    losses = np.add.reduceat(drawn * ~positive, starts, axis=1)
-    below = np.cumsum(losses, axis=1) - losses / 2
-    pairs = wins.sum(axis=1) * losses.sum(axis=1)
-    with np.errstate(invalid='ignore'):
-      found.append(np.sum(wins * below, axis=1) / pairs)
-  return np.concatenate(found)
 
 
 def r_squared(x: Sequence[float], y: Sequence[float]) -> float:
