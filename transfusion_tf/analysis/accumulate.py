@@ -28,7 +28,7 @@ class Columns:
   repeat by repeat, whichever is less work.
 
   Attributes:
-    samples: [sample][network] channels to accumulate together.
+    samples: `[sample][network]` channels to accumulate together.
     repeats: [repeat] the sample that holds the repeat's channels and
       [network] their places in it.
   """
@@ -52,7 +52,7 @@ class Columns:
 
   @property
   def sizes(self) -> list[list[int]]:
-    """[sample][network] channels."""
+    """`[sample][network]` channels."""
     return [list(map(len, channels)) for channels in self.samples]
 
   def take(
@@ -69,7 +69,7 @@ def accumulate(
   columns: Sequence[Columns],
   strategy: tf.distribute.Strategy,
 ) -> list[list[moments.Statistics]]:
-  """Statistics [layer][repeat] of the plan's sample, as numpy arrays.
+  """Statistics `[layer][repeat]` of the plan's sample, as numpy arrays.
 
   Raises:
     InputError: The images end early.
@@ -91,7 +91,7 @@ def accumulate(
 
 
 def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
-  """Yields each fold and its statistics [layer][sample]."""
+  """Yields each fold and its statistics `[layer][sample]`."""
   step = _compiled(source.forward, columns, strategy)
   zeros = [[moments.Statistics.zeros(n) for n in c.sizes] for c in columns]
   state = zeros

@@ -19,10 +19,10 @@ class Source:
   Attributes:
     networks: Names, for messages and results.
     layers: Names, likewise.
-    shapes: [layer][network] shape (..., C) of one image's activations.
+    shapes: `[layer][network]` shape (..., C) of one image's activations.
     batches: Batches of images, to be read more than once: arrays, or nests of
       arrays with as many rows.
-    forward: A batch -> [layer][network] activations [B, ..., C], in a graph.
+    forward: A batch -> `[layer][network]` activations [B, ..., C], in a graph.
     num_images: How many there are, where that is known without counting.
   """
 
@@ -35,7 +35,7 @@ class Source:
 
   @property
   def widths(self) -> list[list[int]]:
-    """[layer][network] channels."""
+    """`[layer][network]` channels."""
     return [[shape[-1] for shape in shapes] for shapes in self.shapes]
 
   def positions(self) -> tuple[int, ...]:

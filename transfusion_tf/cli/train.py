@@ -8,7 +8,6 @@ paper's for RETINA, CheXpert and ImageNet; --recipe chooses another, single
 flags change it. The same command continues a run that was stopped.
 """
 
-import os
 import shlex
 import sys
 
@@ -64,7 +63,7 @@ def main(_) -> None:
 def _say_where(run_dir, flagfile):
   """Where the run is, and how to go on, watch it and score it."""
   program = shlex.quote(sys.argv[0])
-  evaluate = os.path.join(os.path.dirname(program), 'evaluate.py')
+  evaluate = 'evaluate'.join(program.rsplit('train', 1))  # Beside it.
   folder = shlex.quote(run_dir)
   print(f'Run folder: {run_dir}')
   print(f'  continue: python {program} --flagfile={folder}/{flagfile}')

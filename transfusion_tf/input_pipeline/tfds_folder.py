@@ -181,7 +181,7 @@ class Prepared:
 
 
 def open_dataset(data_dir: str, dataset: str) -> Prepared:
-  """Opens DATA_DIR/DATASET[/CONFIG][/VERSION], newest version first.
+  """Opens `DATA_DIR/DATASET[/CONFIG][/VERSION]`, newest version first.
 
   Raises:
     InputError: It was never prepared, or several configs are there.
