@@ -26,16 +26,6 @@ SCHEMES = {
   'shuffled': Style('Shuffled', '#E69F00', DASHES, 'v'),
 }
 
-MODELS = {
-  'resnet50': 'ResNet-50',
-  'inception_v3': 'Inception-v3',
-  'cbr_large_t': 'CBR-LargeT',
-  'cbr_large_w': 'CBR-LargeW',
-  'cbr_small': 'CBR-Small',
-  'cbr_tiny': 'CBR-Tiny',
-  'cbr_tiny_wide': 'CBR-Tiny (wide)',
-}
-
 METRICS = {
   'referable': 'AUC, referable DR',
   'mean': 'AUC, mean over findings',

@@ -1,5 +1,6 @@
 """A verdict in sentences."""
 
+from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
@@ -71,7 +72,7 @@ def _sentence(effect, margin):
 
 def name(model: str) -> str:
   """What texts call a model."""
-  return display.MODELS.get(model, model)
+  return registry.label(model)
 
 
 def _start(start):
