@@ -1,4 +1,4 @@
-"""A network that joins in one place: here, as beside its builder."""
+"""A network and a scheme that join in one place each: here, as beside ours."""
 
 import keras
 import numpy as np
@@ -6,14 +6,18 @@ import prepared_sets
 import pytest
 import tensorflow as tf
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import export
+from transfusion_tf import init
 from transfusion_tf import models
 from transfusion_tf.models import registry
 from transfusion_tf.paper import costs
 from transfusion_tf.paper import initializations
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import display
+from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import recommendation_text
 
 _WIDTH = 8
@@ -140,3 +144,64 @@ def test_networks_of_the_paper_come_first():
     'CBR-Tiny',
     'CBR-Tiny (wide)',
   ]
+
+
+@pytest.fixture
+def halved():
+  """The name of a registered scheme, which is forgotten afterwards."""
+
+  @init.schemes.register('halved')
+  def halved(source):
+    return lambda weight: init.types.Start(
+      source[weight.path] / 2, 'halved', source
+    )
+
+  yield 'halved'
+  del init.schemes.FROM_SOURCE['halved']
+
+
+def test_a_scheme_starts_a_run(halved, tmp_path):
+  data_dir = tmp_path / 'data'
+  prepared_sets.write_spots(data_dir)
+  first, second = str(tmp_path / 'first'), str(tmp_path / 'second')
+  train_and_evaluate.run(prepared_sets.experiment(data_dir), first)
+  train_and_evaluate.run(
+    prepared_sets.experiment(
+      data_dir, init__scheme=halved, init__pretrained=f'{first}@final'
+    ),
+    second,
+  )
+  before, after = (
+    run_lib.load_run(run_dir, which).model.get_layer('conv1').kernel.numpy()
+    for run_dir, which in ((first, 'final'), (second, 'init'))
+  )
+  np.testing.assert_array_equal(after, before / 2)
+
+
+def test_a_scheme_needs_weights_and_is_listed(halved, tmp_path):
+  stages = models.stages_of(models.build('cbr_tiny', 5, (32, 32, 3)))
+  experiment = prepared_sets.experiment(tmp_path, init__scheme=halved)
+  with pytest.raises(errors.InputError, match='init=halved needs weights'):
+    init.from_config(experiment.init, None, stages)
+  with pytest.raises(errors.InputError, match="did you mean 'halved'"):
+    init.from_config(
+      config.override(experiment, {'init.scheme': 'halve'}).init, None, stages
+    )
+  with pytest.raises(ValueError, match="scheme 'halved' already"):
+    init.schemes.register(halved)
+
+
+def test_a_scheme_joins_studies(halved, tmp_path):
+  plan = plan_lib.Plan(
+    base=prepared_sets.experiment(tmp_path),
+    models=('cbr_tiny',),
+    starts=('random', halved),
+    num_seeds=1,
+    sources={'cbr_tiny': 'RUN'},
+  )
+  keys = [run.key for run in plan.runs(str(tmp_path))]
+  assert keys == ['cbr_tiny/random/seed0', 'cbr_tiny/halved/seed0']
+  style = display.scheme(halved)
+  assert style.label == halved
+  looks = [(s.color, s.line) for s in display.SCHEMES.values()]
+  assert (style.color, style.line) not in looks

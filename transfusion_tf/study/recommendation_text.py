@@ -78,7 +78,7 @@ def name(model: str) -> str:
 def _start(start):
   if start == plan_lib.RANDOM:
     return 'random weights'
-  return f'{display.SCHEMES[start].label} weights'
+  return f'{display.scheme(start).label} weights'
 
 
 def interval(estimate: statistics.Estimate, signed: bool = False) -> str:
