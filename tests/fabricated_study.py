@@ -14,6 +14,7 @@ from sklearn import metrics as sklearn_metrics
 
 from transfusion_tf import config
 from transfusion_tf.init import gabor
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import initializations
@@ -44,7 +45,7 @@ def _speed(plan):
   if plan.experiment.model.slim_from:
     return 0.9 if init.scheme == 'transfer' else 0.15
   if init.upto:
-    order = initializations.STAGES[plan.experiment.model.name]
+    order = registry.stages(plan.experiment.model.name)
     return 0.6 + 0.3 * order.index(init.upto) / len(order)
   if init.conv1 == 'gabor':
     return 0.6
@@ -54,9 +55,7 @@ def _speed(plan):
 def _separation(plan):
   init = plan.experiment.init
   if init.freeze_upto:
-    depth = initializations.STAGES[plan.experiment.model.name].index(
-      init.freeze_upto
-    )
+    depth = registry.stages(plan.experiment.model.name).index(init.freeze_upto)
     cost = 0.5 if init.scheme == 'random' else 0.05
     return 3.0 - cost * (depth + 1)
   gain = 0.8 if plan.experiment.data.subset == 60 else 0.05
@@ -167,9 +166,9 @@ def _filters(plan, rng):
 
 
 def _write_similarity(path, comparison, world, rng):
-  stages = initializations.STAGES.get(
-    comparison.model, ('Mixed_5d', 'Mixed_6e', 'Mixed_7c')
-  )
+  stages = registry.stages(comparison.model)
+  if comparison.model == 'inception_v3':
+    stages = ('Mixed_5d', 'Mixed_6e', 'Mixed_7c')
   dots = np.random.default_rng(sum(map(ord, comparison.model))).normal(
     0, 0.05, (len(stages), 12)
   )

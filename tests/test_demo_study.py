@@ -9,13 +9,13 @@ import pytest
 
 from transfusion_tf import config
 from transfusion_tf import paper
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.paper.claims import verdicts
-from transfusion_tf.study import display
 
 FOLDER = pathlib.Path(paper.__file__).parent / 'demo_study'
 SETTINGS = (
@@ -76,7 +76,7 @@ def test_table_1_follows_from_the_runs(made):
     for start in figure_specs.BOTH:
       keys = [f'retina/{model}/{start.name}/seed{n}' for n in range(3)]
       aucs = 100 * made.loc[keys, 'test_referable'].astype(float)
-      cell = table.loc[(display.MODELS[model], start.label)]
+      cell = table.loc[(registry.label(model), start.label)]
       assert float(cell['mean']) == pytest.approx(aucs.mean(), abs=1e-3)
       assert float(cell['sd']) == pytest.approx(np.std(aucs, ddof=1), abs=1e-3)
       assert int(float(cell['seeds'])) == 3

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import csv_export
 from transfusion_tf.paper import figure_specs
@@ -144,7 +145,7 @@ def test_papers_tables_are_consistent():
   expected = (-0.10, 1.15, -1.10, 2.84, 0.81)
   assert list(gains.values()) == pytest.approx(expected, abs=0.005)
   for model in figure_specs.CCA_MODELS:
-    for stage in initializations.STAGES[model]:
+    for stage in registry.stages(model):
       both, random, gap = (
         published_values.table('table5', model, of, 0, stage).value
         for of in ('transfer', 'random', 'difference')

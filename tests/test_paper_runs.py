@@ -17,10 +17,10 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import models
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import costs
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.study import files
@@ -212,7 +212,7 @@ def test_demo_fits_its_time(scale, minutes):
   assert total < 0.9 * 60 * minutes
 
 
-@pytest.mark.parametrize('name', costs.WORK)
+@pytest.mark.parametrize('name', models.NAMES)
 def test_work_is_that_of_the_network(name):
   size = 320
   model = models.build(name, 5, (size, size, 3))
@@ -221,17 +221,16 @@ def test_work_is_that_of_the_network(name):
     int(np.prod(x.kernel.shape)) * int(np.prod(x.output.shape[1:3]))
     for x in convolutions
   )
-  per_pixel, count = costs.WORK[name]
-  assert len(convolutions) == count
-  assert work / size**2 == pytest.approx(per_pixel, rel=0.1)
+  network = registry.NETWORKS[name]
+  assert len(convolutions) == network.convolutions
+  assert work / size**2 == pytest.approx(network.multiply_adds, rel=0.1)
 
 
-@pytest.mark.parametrize('name', initializations.STAGES)
+@pytest.mark.parametrize('name', models.NAMES)
 def test_stages_are_those_of_the_network(name):
-  model = models.build(name, 5, (32, 32, 3))
-  assert (*initializations.STAGES[name], 'head') == models.stages_of(
-    model
-  ).names
+  model = models.build(name, 5, (75, 75, 3))
+  expected = (*registry.stages(name), 'head')
+  assert models.stages_of(model).names == expected
 
 
 @pytest.mark.parametrize(

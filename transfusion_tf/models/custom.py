@@ -18,6 +18,8 @@ images, with the stages if there are more than a body and a head:
 Modules are looked for in the present folder, too.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from collections.abc import Iterator
 import contextlib
@@ -27,11 +29,14 @@ import re
 import sys
 import weakref
 
-import keras
-from keras.src.backend.common import global_state
+from etils import epy
 
 from transfusion_tf import errors
 from transfusion_tf.models import stages as stages_lib
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
+  from keras.src.backend.common import global_state
 
 _NAME = re.compile(r'[\w.]+:\w+')
 _STAGES = weakref.WeakKeyDictionary()

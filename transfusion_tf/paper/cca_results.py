@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import initializations
 from transfusion_tf.paper import study as study_lib
@@ -79,7 +80,7 @@ def correlations(
 
 # A low and a high stage, the rows of Figure 4.
 def shown_stages(model: str) -> tuple[str, str]:
-  return initializations.STAGES[model][0], initializations.STAGES[model][-1]
+  return registry.stages(model)[0], registry.stages(model)[-1]
 
 
 def _repeats(found):

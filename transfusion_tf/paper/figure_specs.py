@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 
 from transfusion_tf import config
+from transfusion_tf.models import registry
 from transfusion_tf.paper import initializations
 from transfusion_tf.paper import scales
 
@@ -105,7 +106,7 @@ def fixed(dataset: str, model: str) -> dict[str, list[Group]]:
     'random': initializations.fixed_random,
   }
   return {
-    kind: [Group(dataset, model, of(s)) for s in initializations.STAGES[model]]
+    kind: [Group(dataset, model, of(s)) for s in registry.stages(model)]
     for kind, of in kinds.items()
   }
 

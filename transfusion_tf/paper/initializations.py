@@ -8,14 +8,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
-# Stages below the head, as the networks name them (`models.stages_of`).
-STAGES = {
-  'resnet50': ('conv1', 'block1', 'block2', 'block3', 'block4'),
-  'cbr_large_t': ('conv1', 'conv2', 'conv3', 'conv4', 'conv5'),
-  'cbr_large_w': ('conv1', 'conv2', 'conv3', 'conv4'),
-  'cbr_small': ('conv1', 'conv2', 'conv3', 'conv4'),
-  'cbr_tiny': ('conv1', 'conv2', 'conv3', 'conv4'),
-}
+from transfusion_tf.models import registry
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,7 +73,7 @@ MEAN_VAR_BN_TRANSFER = _start(
 
 def upto(model: str, stage: str) -> Start:
   """Weight transfusion: pretrained up to a stage, random above."""
-  if stage == STAGES[model][-1]:
+  if stage == registry.stages(model)[-1]:
     return TRANSFER  # Nothing random but the head, which always is.
   return _start(
     f'transfer_upto_{stage}',
@@ -92,7 +85,7 @@ def upto(model: str, stage: str) -> Start:
 
 def transfusions(model: str) -> list[Start]:
   """Random, then transfusion up to each stage, then all (Figure 7)."""
-  return [RANDOM, *(upto(model, stage) for stage in STAGES[model])]
+  return [RANDOM, *(upto(model, stage) for stage in registry.stages(model))]
 
 
 def fixed_imagenet(stage: str) -> Start:
@@ -107,7 +100,7 @@ def fixed_imagenet(stage: str) -> Start:
 
 def fixed_transfused(model: str, stage: str) -> Start:
   """Figure 12 (ii): pretrained and fixed up to a stage, random above."""
-  if stage == STAGES[model][-1]:
+  if stage == registry.stages(model)[-1]:
     return fixed_imagenet(stage)
   return _start(
     f'fixed_transfused_{stage}',

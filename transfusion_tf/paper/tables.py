@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import initializations
@@ -12,7 +13,6 @@ from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.table_format import Difference
 from transfusion_tf.paper.table_format import Score
 from transfusion_tf.paper.table_format import Table
-from transfusion_tf.study import display
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
@@ -29,7 +29,7 @@ def table1(study: study_lib.Study) -> Table:
     row = _both(study, 'table1', figure_specs.RETINA, model, 'referable')
     row['Parameters'] = _parameters(study, model)
     row['ImageNet top-5'] = _accuracy(study, model)
-    rows.append({'Model': display.MODELS[model]} | row)
+    rows.append({'Model': registry.label(model)} | row)
   return Table('table1', 'RETINA', rows)
 
 
@@ -40,11 +40,11 @@ def table2(study: study_lib.Study) -> Table:
     for start in figure_specs.BOTH:
       group = figure_specs.Group(figure_specs.CHEXPERT, model, start)
       rows.append(
-        {'Model': display.MODELS[model], 'Start': start.label}
+        {'Model': registry.label(model), 'Start': start.label}
         | {f: _score(study, 'table2', group, f) for f in figure_specs.FINDINGS}
       )
     rows.append(
-      {'Model': display.MODELS[model], 'Start': _DIFFERENCE}
+      {'Model': registry.label(model), 'Start': _DIFFERENCE}
       | {
         finding: _difference(study, figure_specs.CHEXPERT, model, finding)
         for finding in figure_specs.FINDINGS
@@ -56,7 +56,7 @@ def table2(study: study_lib.Study) -> Table:
 def table3(study: study_lib.Study) -> Table:
   """RETINA with 5000 images."""
   rows = [
-    {'Model': display.MODELS[model]}
+    {'Model': registry.label(model)}
     | _both(study, 'table3', figure_specs.RETINA, model, 'referable', 5_000)
     for model in figure_specs.SMALL_DATA_MODELS
   ]
@@ -67,7 +67,7 @@ def table4(study: study_lib.Study) -> Table:
   """RETINA by amount of data; the paper leaves cells empty."""
   rows = []
   for model, start, amounts in figure_specs.TABLE4:
-    row = {'Model': display.MODELS[model], 'Start': start.label}
+    row = {'Model': registry.label(model), 'Start': start.label}
     for images in study.scale.subsets:
       group = figure_specs.Group(figure_specs.RETINA, model, start, images)
       row[f'{images // 1000}k'] = (
@@ -86,10 +86,10 @@ def table5(study: study_lib.Study) -> Table:
     of = {
       s: cca_pairs.same_start(study.scale, model, s) for s in figure_specs.BOTH
     }
-    for layer in initializations.STAGES[model]:
+    for layer in registry.stages(model):
       rows.append(
         {
-          'Model': display.MODELS[model],
+          'Model': registry.label(model),
           'Stage': layer,
           'Pretrained, two seeds': _similar(
             study, model, initializations.TRANSFER, of, layer

@@ -25,16 +25,7 @@ SCHEMES = {
   'sampling': Style('Sampling', '#CC79A7', ':', 'D'),
   'shuffled': Style('Shuffled', '#E69F00', DASHES, 'v'),
 }
-
-MODELS = {
-  'resnet50': 'ResNet-50',
-  'inception_v3': 'Inception-v3',
-  'cbr_large_t': 'CBR-LargeT',
-  'cbr_large_w': 'CBR-LargeW',
-  'cbr_small': 'CBR-Small',
-  'cbr_tiny': 'CBR-Tiny',
-  'cbr_tiny_wide': 'CBR-Tiny (wide)',
-}
+_OTHER = Style('', '#56B4E9', (0, (3, 1, 1, 1)), 'P')
 
 METRICS = {
   'referable': 'AUC, referable DR',
@@ -43,6 +34,11 @@ METRICS = {
   'top1': 'top-1 accuracy',
   'top5': 'top-5 accuracy',
 }
+
+
+def scheme(name: str) -> Style:
+  """Return a scheme's look; one that has none here goes by its name."""
+  return SCHEMES.get(name, dataclasses.replace(_OTHER, label=name))
 
 
 def metric(name: str) -> str:

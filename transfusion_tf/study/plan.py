@@ -7,7 +7,7 @@ import re
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf.study import display
+from transfusion_tf.init import schemes
 
 RANDOM = 'random'
 _PRETRAINED = 'pretrained'
@@ -51,8 +51,8 @@ class Plan:
 
   def __post_init__(self):
     for start in self.starts:
-      if start not in display.SCHEMES:
-        raise errors.unknown('init', start, display.SCHEMES)
+      if start not in schemes.names():
+        raise errors.unknown('init', start, schemes.names())
     folders = [folder(model) for model in self.models]
     if len(set(folders)) < len(folders):
       raise errors.InputError(

@@ -1,5 +1,6 @@
 """A verdict in sentences."""
 
+from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
@@ -71,13 +72,13 @@ def _sentence(effect, margin):
 
 def name(model: str) -> str:
   """What texts call a model."""
-  return display.MODELS.get(model, model)
+  return registry.label(model)
 
 
 def _start(start):
   if start == plan_lib.RANDOM:
     return 'random weights'
-  return f'{display.SCHEMES[start].label} weights'
+  return f'{display.scheme(start).label} weights'
 
 
 def interval(estimate: statistics.Estimate, signed: bool = False) -> str:

@@ -114,7 +114,7 @@ def _table(outcome, footprints, threshold, resamples):
       rows.append(
         {
           'Model': recommendation_text.name(model),
-          'Start': display.SCHEMES[start].label,
+          'Start': display.scheme(start).label,
           **_score(seeds, scored, resamples),
           'Seeds': len(seeds),
           **_cost(footprints[model]),
@@ -164,7 +164,7 @@ def _effects(reached):
     [
       {
         'Model': recommendation_text.name(effect.model),
-        'Start': display.SCHEMES[effect.start].label,
+        'Start': display.scheme(effect.start).label,
         'Difference': f'{effect.difference.value:+.3f}',
         '95 % interval': f'{effect.difference.low:+.3f} to '
         f'{effect.difference.high:+.3f}',
@@ -180,7 +180,7 @@ def _candidates(reached, footprints):
     [
       {
         'Model': recommendation_text.name(c.model),
-        'Start': display.SCHEMES[c.start].label,
+        'Start': display.scheme(c.start).label,
         'Parameters': f'{footprints[c.model].parameters:,}',
         'Behind the best': _NONE
         if c.shortfall is None
@@ -227,7 +227,7 @@ def _similarities(table, not_compared):
   ]
   wide = table.assign(
     Model=table['model'].map(recommendation_text.name),
-    Start=[display.SCHEMES[s].label for s in table['start']],
+    Start=[display.scheme(s).label for s in table['start']],
     Stage=table['layer'],
     **{
       'Before and after': table['mean'].map('{:.3f}'.format),

@@ -3,9 +3,9 @@
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.study import display
 from transfusion_tf.study import first_layer
 from transfusion_tf.study.plots import filters
 from transfusion_tf.study.plots import layout
@@ -20,7 +20,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
       column[0], lambda c=column, g=group: _draw(c, study.seeds(g)[0])
     )
     column[1].set_axis_off()
-    name = display.MODELS[group.model]
+    name = registry.label(group.model)
     column[0].set_title(f'{name} conv1, {group.start.label}', fontsize=10)
   return fig
 

@@ -3,10 +3,10 @@
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_results
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.study import display
 from transfusion_tf.study.plots import layout
 
 # The paper's colours: blue for two random starts, orange across.
@@ -25,7 +25,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
       _draw(axes, place, cca_results.trained(study, model))
     except study_lib.Gap as gap:
       _note(axes, place, gap)
-  names = [display.MODELS[model] for model in figure_specs.ALL_MODELS]
+  names = [registry.label(model) for model in figure_specs.ALL_MODELS]
   axes.set_xticks(range(len(names)), names)
   axes.set_ylabel('CCA similarity after training')
   axes.set_ylim(bottom=0)

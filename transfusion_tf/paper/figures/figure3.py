@@ -3,11 +3,11 @@
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_results
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import styles
-from transfusion_tf.study import display
 from transfusion_tf.study.plots import layout
 
 
@@ -17,7 +17,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
   fig, (block,) = layout.blocks(1, len(models), size=(4.2, 3.2))
   for axes, model in zip(block, models, strict=True):
     layout.attempt(axes, lambda a=axes, m=model: _draw(a, study, m))
-    axes.set_title(display.MODELS[model], fontsize=10)
+    axes.set_title(registry.label(model), fontsize=10)
   return fig
 
 

@@ -3,10 +3,10 @@
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_results
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.study import display
 from transfusion_tf.study.plots import layout
 
 _MARKERS = 'os^Dv'
@@ -27,7 +27,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
         lambda a=axes, m=model, p=pair, s=stage: _draw(a, study, m, p, s),
       )
       axes.set_title(
-        f'{display.MODELS[model]} {stage}\n{pair}', fontsize=9, loc='left'
+        f'{registry.label(model)} {stage}\n{pair}', fontsize=9, loc='left'
       )
   return fig
 

@@ -2,9 +2,9 @@
 
 from matplotlib import figure
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.study import display
 from transfusion_tf.study.plots import filters
 from transfusion_tf.study.plots import layout
 
@@ -15,7 +15,7 @@ def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
   groups = [group for panel in panels for group in panel.groups]
   fig, rows = filters.grid(len(groups))
   for row, group in zip(rows, groups, strict=True):
-    label = f'{display.MODELS[group.model]}, {group.start.label}'
+    label = f'{registry.label(group.model)}, {group.start.label}'
     for axes in row:
       axes.set_axis_off()
     layout.attempt(

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from matplotlib import axes as axes_lib
 from matplotlib import figure
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import styles
 from transfusion_tf.study import display
@@ -28,14 +28,14 @@ def of_models(
         axes,
         lambda a=axes, m=model, x=metric: _draw(a, study, dataset, m, x),
       )
-      axes.set_title(display.MODELS[model], fontsize=10)
+      axes.set_title(registry.label(model), fontsize=10)
   return fig
 
 
 def _draw(
   axes: axes_lib.Axes, study: study_lib.Study, dataset, model, metric
 ) -> None:
-  stages, drawn, gap = initializations.STAGES[model], False, None
+  stages, drawn, gap = registry.stages(model), False, None
   for kind, groups in figure_specs.fixed(dataset, model).items():
     style, places, scores = styles.FIXED[kind], [], []
     for place, group in enumerate(groups):

@@ -3,10 +3,10 @@
 from matplotlib import axes as axes_lib
 from matplotlib import figure
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import styles
-from transfusion_tf.study import display
 from transfusion_tf.study.plots import convergence
 from transfusion_tf.study.plots import layout
 
@@ -42,4 +42,4 @@ def draw_panel(
 
 def title(panel: figure_specs.Panel) -> str:
   group = panel.groups[0]
-  return f'{styles.DATASETS[group.dataset]}, {display.MODELS[group.model]}'
+  return f'{styles.DATASETS[group.dataset]}, {registry.label(group.model)}'

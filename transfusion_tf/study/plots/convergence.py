@@ -26,7 +26,7 @@ def plot(
     threshold: A score to mark.
   """
   fig, (axes,) = layout.row(1, size=(7, 4.2))
-  draw(axes, {display.SCHEMES[s]: of for s, of in runs.items()})
+  draw(axes, {display.scheme(s): of for s, of in runs.items()})
   if threshold is not None:
     mark(axes, threshold)
   return fig

@@ -26,7 +26,7 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
   """
   fig, rows = grid(len(runs))
   for row, run in zip(rows, runs, strict=True):
-    label = display.SCHEMES[run.experiment.init.scheme].label
+    label = display.scheme(run.experiment.init.scheme).label
     draw_pair(row, run, label)
   return fig
 
