@@ -97,6 +97,11 @@ _LEARNING_RATE = flags.DEFINE_float(
 _NORMALIZATION = flags.DEFINE_string(
   'normalization', None, 'imagenet (default), inception, unit, bytes.'
 )
+_SHUFFLE_LABELS = flags.DEFINE_bool(
+  'shuffle_labels',
+  None,
+  'Control: networks learn from labels of others; no start should help.',
+)
 _STRATEGY = flags.DEFINE_string('strategy', 'auto', 'As of train.py.')
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
@@ -108,7 +113,8 @@ _HEADINGS = {
   'The table': 'path_column label_columns label_kind classes '
   'patient_column split_column on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
-  'learning_rate normalization strategy num_processes',
+  'learning_rate normalization shuffle_labels '
+  'strategy num_processes',
 }
 _GROUPS = {
   flag: heading for heading, of in _HEADINGS.items() for flag in of.split()
@@ -237,6 +243,7 @@ def _experiment(data_dir, dataset, recipe, epochs):
   given = {
     'data.image_size': _IMAGE_SIZE.value,
     'data.normalization': _NORMALIZATION.value,
+    'data.shuffle_labels': _SHUFFLE_LABELS.value,
     'train.batch_size': _BATCH_SIZE.value,
     'train.patience': _PATIENCE.value,
     'optimizer.learning_rate': _LEARNING_RATE.value,

@@ -1,4 +1,4 @@
-"""How long each binary takes to answer --help."""
+"""How long each command takes to answer --help."""
 
 from collections.abc import Iterator
 import pathlib
@@ -12,15 +12,16 @@ _REPEATS = 3
 
 def suite() -> Iterator[tuple[str, float, str]]:
   """Yields what was measured: (name, figure, unit)."""
-  for binary in sorted(pathlib.Path(__file__).parent.glob('*.py')):
-    if '\n  cli.run(main)' in binary.read_text():
-      times = [_seconds(binary) for _ in range(_REPEATS)]
-      yield f'{binary.name} --help', statistics.median(times), 's'
+  for path in sorted(pathlib.Path(__file__).parents[1].glob('*.py')):
+    if '\n  app.run(main' in path.read_text():
+      times = [_seconds(path.stem) for _ in range(_REPEATS)]
+      yield f'{path.stem} --help', statistics.median(times), 's'
 
 
-def _seconds(binary):
+def _seconds(command):
+  program = f'from transfusion_tf.cli import {command}; {command}.run()'
   began = time.monotonic()
   subprocess.run(
-    [sys.executable, binary, '--help'], capture_output=True, check=False
+    [sys.executable, '-c', program, '--help'], capture_output=True, check=True
   )
   return time.monotonic() - began
