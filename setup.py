@@ -16,7 +16,7 @@ _REQUIRED = [
   'pandas>=2.2',  # CSV label files and tables of results.
   'pillow>=10',  # Writes the demo images, reads odd ones.
   'scikit-image>=0.24',  # Gabor kernels; the demo's photographs.
-  'scikit-learn>=1.5',  # Exact rank AUC; the demo's photographs.
+  'scikit-learn>=1.5',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
   'tensorboard>=2.19',  # TensorFlow 2.21 no longer brings it along.
   'tensorflow>=2.19',  # The platform.
@@ -30,6 +30,11 @@ _EXTRAS = {
   'dicom': ['pydicom>=3.0'],  # DICOM files in image tables.
   'profile': ['tensorboard-plugin-profile>=2.19'],  # Shows train --profile.
 }
+_EXTRAS['docs'] = [
+  'mkdocs>=1.6',  # Builds the site of docs/.
+  'mkdocstrings[python]>=1.0',  # The API reference, from the docstrings.
+  'pymdown-extensions>=10',  # Includes data/README.md in a page.
+]
 _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
   'ipykernel>=6',  # Runs the cells of the tutorials.
@@ -42,7 +47,22 @@ _EXTRAS['test'] = [
   'tf-keras>=2.19',  # What tf-slim's layers are made of.
   'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
   *_EXTRAS['dicom'],
+  *_EXTRAS['docs'],  # The site builds without warnings.
 ]
+
+_COMMANDS = (
+  'benchmark',
+  'evaluate',
+  'export',
+  'extract_activations',
+  'import_slim',
+  'make_demo_data',
+  'prepare_data',
+  'reproduce',
+  'study',
+  'svcca',
+  'train',
+)
 
 setuptools.setup(
   name='transfusion_tf',
@@ -65,4 +85,10 @@ setuptools.setup(
   },
   install_requires=_REQUIRED,
   extras_require=_EXTRAS,
+  entry_points={
+    'console_scripts': [
+      f'transfusion-{name.replace("_", "-")} = transfusion_tf.cli.{name}:run'
+      for name in _COMMANDS
+    ]
+  },
 )

@@ -1,78 +1,12 @@
-"""Writes small raw data sets, in the layouts of the real ones.
-
-  python bin/make_demo_data.py --raw_dir=RAW
-
-RAW_DIR/retina          Kaggle's DR challenge: fundus photographs, grades
-RAW_DIR/chexpert        CheXpert-v1.0-small: chest x-rays, 14 observations
-RAW_DIR/natural         a folder of images and labels.csv: natural pictures
-
-The same flags give the same bytes. `prepare_data.py` takes it from there.
-"""
+"""Makes demo data: see transfusion_tf/cli/make_demo_data.py."""
 
 import pathlib
 import sys
 
-from absl import flags
+# In place of bin/, whose svcca.py is not the package of that name.
+sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
 
-import cli
-
-sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))  # For `data`.
-
-_ALL_SETS = ('retina', 'chexpert', 'natural')
-
-_RAW_DIR = flags.DEFINE_string(
-  'raw_dir', None, 'Where to write.', required=True
-)
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', 96, 'Height of the images in pixels.', lower_bound=16
-)
-_NUM_PATIENTS = flags.DEFINE_integer(
-  'num_patients',
-  450,
-  'Patients in each of the medical sets; a third of them are for testing.',
-  lower_bound=3,
-)
-_NUM_NATURAL = flags.DEFINE_integer(
-  'num_natural', 1600, 'Images in the natural set.', lower_bound=16
-)
-_LESION_SIZE = flags.DEFINE_float(
-  'lesion_size',
-  1.0,
-  'Of the lesions in fundus photographs, as a multiple: 3 shows them at 32 '
-  'pixels.',
-  lower_bound=0.1,
-)
-_SETS = flags.DEFINE_multi_enum(
-  'set', list(_ALL_SETS), list(_ALL_SETS), 'Which sets; may be repeated.'
-)
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything.', lower_bound=0)
-
-
-def main(_) -> None:
-  from data.demo import chexpert
-  from data.demo import natural
-  from data.demo import retina
-  from data.demo import writing
-
-  raw_dir = pathlib.Path(_RAW_DIR.value)
-  size, seed = _IMAGE_SIZE.value, _SEED.value
-  patients = dict(num_patients=_NUM_PATIENTS.value)
-  images = dict(num_images=_NUM_NATURAL.value)
-  jobs = {
-    'retina': (
-      'retina',
-      retina.write,
-      patients | dict(lesion_size=_LESION_SIZE.value),
-    ),
-    'chexpert': ('chexpert/CheXpert-v1.0-small', chexpert.write, patients),
-    'natural': ('natural', natural.write, images),
-  }
-  for name in dict.fromkeys(_SETS.value):
-    folder, write, amount = jobs[name]
-    folder = raw_dir / folder
-    new = writing.make(folder, write, image_size=size, seed=seed, **amount)
-    print(folder if new else f'{folder} (was there)')
-
+from transfusion_tf.cli import make_demo_data  # noqa: E402
 
 if __name__ == '__main__':
-  cli.run(main)
+  make_demo_data.run()

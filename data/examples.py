@@ -9,11 +9,11 @@ from typing import Any
 from PIL import Image
 
 from data import images
-from data import listing
+from data import raw_dataset
 
 
 def make(
-  record: listing.Record, picture: Callable[[bytes], Image.Image]
+  record: raw_dataset.Record, picture: Callable[[bytes], Image.Image]
 ) -> tuple[str, dict[str, Any]]:
   """The key and the features of one example."""
   return record.image_id, {

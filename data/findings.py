@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from collections.abc import Mapping
 
-from data import listing
+from data import raw_dataset
 
 # In the order of the prepared data sets' class labels.
 STATES = ('negative', 'positive', 'uncertain', 'unmentioned')
@@ -28,6 +28,6 @@ def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
   found = {}
   for name in names:
     if not is_code(row[name]):
-      raise listing.BadError('impossible label', f'{name} is {row[name]!r}')
+      raise raw_dataset.BadError('impossible label', f'{name} is {row[name]!r}')
     found[name] = _CODES[row[name].removesuffix('.0')]
   return found

@@ -9,12 +9,12 @@ from typing import Any
 import tensorflow_datasets as tfds
 
 from data import archives
-from data import building
+from data import base_builder
 from data import images
-from data import listing
-from data import pages
 from data import preflight
-from data import report
+from data import preflight_html
+from data import preflight_report
+from data import raw_dataset
 from transfusion_tf import errors
 
 _TRAIN, _VALIDATION = 'ILSVRC2012_img_train.tar', 'ILSVRC2012_img_val.tar'
@@ -34,7 +34,7 @@ class Builder:
 
   def check(
     self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
-  ) -> report.Report:
+  ) -> preflight_report.Report:
     """Lists the archives and decodes every image.
 
     The set is taken as it is: it is not split anew, and its known copies of
@@ -45,12 +45,14 @@ class Builder:
     self._manual_dir = manual_dir
     found = find(manual_dir)
     found = preflight.check_images(found, num_processes=self.num_processes)
-    shown = pages.pictures(found, self.picture, self.num_processes)
-    return report.Report(self._tfds.info.full_name, found, seed, shown)
+    shown = preflight_html.pictures(found, self.picture, self.num_processes)
+    return preflight_report.Report(
+      self._tfds.info.full_name, found, seed, shown
+    )
 
   def build(
     self,
-    checked: report.Report,
+    checked: preflight_report.Report,
     overwrite: bool = False,
     beam: Mapping[str, Any] | None = None,
   ) -> bool:
@@ -60,11 +62,11 @@ class Builder:
       raise errors.InputError('imagenet2012 is built without Beam')
     there = self._tfds.data_path.exists()
     if not there or overwrite:
-      building.run(self._tfds, overwrite, manual_dir=self._manual_dir)
+      base_builder.run(self._tfds, overwrite, manual_dir=self._manual_dir)
     return not there or overwrite
 
 
-def find(manual_dir: str | os.PathLike) -> listing.Listing:
+def find(manual_dir: str | os.PathLike) -> raw_dataset.Listing:
   """Lists the two archives.
 
   Raises:
@@ -72,25 +74,25 @@ def find(manual_dir: str | os.PathLike) -> listing.Listing:
   """
   root = pathlib.Path(manual_dir)
   records = [*_train(root / _TRAIN), *_validation(root / _VALIDATION)]
-  found = listing.Listing(records, published=_PUBLISHED)
+  found = raw_dataset.Listing(records, published=_PUBLISHED)
   count = len(found.splits().get('validation', []))
   if count != _PUBLISHED['validation']:
     # TFDS has the labels in the order of the names: one gap shifts them all.
     what = f'{count:,} images for {_PUBLISHED["validation"]:,} labels'
     found.problems.append(
-      listing.Problem('contradictory labels', _VALIDATION, what)
+      raw_dataset.Problem('contradictory labels', _VALIDATION, what)
     )
   return found
 
 
-def _train(path: pathlib.Path) -> Iterator[listing.Record]:
+def _train(path: pathlib.Path) -> Iterator[raw_dataset.Record]:
   for name, synset in archives.tar_members(path):
     for image, place in archives.tar_members(synset):
       label = name.removesuffix('.tar')
-      yield listing.Record(image, image, place, 'train', {'label': label})
+      yield raw_dataset.Record(image, image, place, 'train', {'label': label})
 
 
-def _validation(path: pathlib.Path) -> Iterator[listing.Record]:
+def _validation(path: pathlib.Path) -> Iterator[raw_dataset.Record]:
   labels = pathlib.Path(
     tfds.core.tfds_path('datasets/imagenet2012/validation_labels.txt')
   )
@@ -98,4 +100,6 @@ def _validation(path: pathlib.Path) -> Iterator[listing.Record]:
   for (image, place), label in zip(
     members, labels.read_text().split(), strict=False
   ):
-    yield listing.Record(image, image, place, 'validation', {'label': label})
+    yield raw_dataset.Record(
+      image, image, place, 'validation', {'label': label}
+    )

@@ -10,15 +10,12 @@ from PIL import Image
 from PIL import ImageOps
 
 from data import archives
-from data import listing
+from data import raw_dataset
+from transfusion_tf.image_ops import rules
 
-# Photographs have some 25 million pixels. A file that claims far more is
-# broken or hostile: decoding it would fill the memory.
-MAX_PIXELS = 200_000_000
 EXTENSIONS = ('.jpeg', '.jpg', '.png', '.tif', '.tiff', '.bmp', '.dcm')
 
 _FORMATS = ('JPEG', 'PNG', 'TIFF', 'BMP')
-_JPEG_QUALITY = 95
 
 Image.MAX_IMAGE_PIXELS = None  # `load` has the check, with our own limit.
 
@@ -31,7 +28,7 @@ def read(path: str) -> bytes:
     return epath.Path(path).read_bytes()
   except OSError as error:
     what = error.strerror or str(error)
-    raise listing.BadError('no such image', what) from None
+    raise raw_dataset.BadError('no such image', what) from None
 
 
 def under(folder: str | os.PathLike) -> Iterator[str]:
@@ -63,14 +60,14 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
 
     return dicom.load(data)
   if not data:
-    raise listing.BadError('not an image', 'the file is empty')
+    raise raw_dataset.BadError('not an image', 'the file is empty')
   try:
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
   except Image.UnidentifiedImageError:
     what = f'it starts with {data[:12]!r}'
-    raise listing.BadError('not an image', what) from None
+    raise raw_dataset.BadError('not an image', what) from None
   except Exception as error:  # Parsers raise what they like on odd bytes.
-    raise listing.BadError('not an image', repr(error)) from None
+    raise raw_dataset.BadError('not an image', repr(error)) from None
   check_size(*image.size)
   try:
     if at_least:
@@ -78,15 +75,15 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
     return _eight_bits(ImageOps.exif_transpose(image))
   except Exception as error:
     kind = 'truncated image' if 'truncated' in str(error) else 'not an image'
-    raise listing.BadError(kind, str(error)) from None
+    raise raw_dataset.BadError(kind, str(error)) from None
 
 
 def check_size(width: int, height: int) -> None:
   """Refuses what is too large to decode."""
-  if width * height > MAX_PIXELS:
-    raise listing.BadError(
+  if width * height > rules.MAX_PIXELS:
+    raise raw_dataset.BadError(
       'image too large',
-      f'{width} x {height} pixels; the limit is {MAX_PIXELS:,}',
+      f'{width} x {height} pixels; the limit is {rules.MAX_PIXELS:,}',
     )
 
 
@@ -94,7 +91,7 @@ def stretch(values: np.ndarray) -> Image.Image:
   """Grey values of any range as an 8-bit picture."""
   values = values.astype(np.float32)
   low, high = values.min(), values.max()
-  scaled = (values - low) * (255 / max(high - low, 1e-6))
+  scaled = (values - low) * (255 / max(high - low, rules.MIN_RANGE))
   return Image.fromarray(scaled.round().astype(np.uint8))
 
 
@@ -105,24 +102,24 @@ def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 def squeezed(data: bytes, side: int) -> Image.Image:
   """A file as a square picture, whatever its aspect was."""
-  return scale(load(data, at_least=2 * side), (side, side))
+  return scale(load(data, rules.min_decoded_side(side)), (side, side))
 
 
 def scaled(data: bytes, shorter_side: int) -> Image.Image:
   """A file as a picture of that shorter side, with its aspect kept."""
-  image = load(data, at_least=2 * shorter_side)
+  image = load(data, rules.min_decoded_side(shorter_side))
   factor = shorter_side / min(image.size)
   return scale(image, tuple(round(factor * side) for side in image.size))
 
 
 def jpeg(image: Image.Image) -> bytes:
-  """Encodes at quality 95 with full colour resolution.
+  """Encode with full color resolution.
 
-  Lesions are a few pixels wide: the usual halving of the colour channels
+  Lesions are a few pixels wide: the usual halving of the color channels
   would smear them.
   """
   buffer = io.BytesIO()
-  image.save(buffer, 'JPEG', quality=_JPEG_QUALITY, subsampling=0)
+  image.save(buffer, 'JPEG', quality=rules.JPEG_QUALITY, subsampling=0)
   return buffer.getvalue()
 
 

@@ -16,25 +16,25 @@ from PIL import Image
 import tqdm
 
 from data import images
-from data import listing
 from data import parallel
+from data import raw_dataset
 from data import splits
 
 # The label features; the others describe an image but are not learned.
 _TARGETS = ('grade', 'label', 'findings')
 _LOOK_SIDE = 256  # Pixels; enough to find a fundus disc.
 
-Records = list[listing.Record]
-Problems = list[listing.Problem]
+Records = list[raw_dataset.Record]
+Problems = list[raw_dataset.Problem]
 
 
 def check(
-  found: listing.Listing,
+  found: raw_dataset.Listing,
   look: Callable[[Image.Image], str] | None = None,
   seed: int = 0,
   split_file: str | os.PathLike = '',
   num_processes: int = 0,
-) -> listing.Listing:
+) -> raw_dataset.Listing:
   """Reads every image once, divides the records into splits and cross-checks.
 
   Args:
@@ -59,8 +59,8 @@ def check(
 
 
 def check_images(
-  found: listing.Listing, num_processes: int = 0
-) -> listing.Listing:
+  found: raw_dataset.Listing, num_processes: int = 0
+) -> raw_dataset.Listing:
   """Of `check`, what does not touch the splits that the source has."""
   return _through(
     found,
@@ -82,7 +82,7 @@ def _unlike_published(published):
   def step(records):
     counts = collections.Counter(record.split for record in records)
     return records, [
-      listing.Problem(
+      raw_dataset.Problem(
         'not the published number',
         split or 'all',
         f'{counts[split]:,} usable rows, {number:,} published',
@@ -103,7 +103,7 @@ def _one_row_an_image(records: Records) -> tuple[Records, Problems]:
       kept.append(rows[0])
       problem = ('repeated row', f'{len(rows)} times')
     if len(rows) > 1:
-      problems.append(listing.Problem(problem[0], image_id, problem[1]))
+      problems.append(raw_dataset.Problem(problem[0], image_id, problem[1]))
   return kept, problems
 
 
@@ -117,8 +117,8 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   )
   for record, (sha256, kind, what) in zip(records, progress, strict=True):
     if kind:
-      problems.append(listing.Problem(kind, record.image_id, what))
-    if kind not in listing.BAD:
+      problems.append(raw_dataset.Problem(kind, record.image_id, what))
+    if kind not in raw_dataset.BAD:
       kept.append(dataclasses.replace(record, sha256=sha256))
   return kept, problems
 
@@ -128,7 +128,7 @@ def _inspect(record, look):
   try:
     data = images.read(record.path)
     image = images.load(data, at_least=_LOOK_SIDE)
-  except listing.BadError as error:
+  except raw_dataset.BadError as error:
     return '', error.kind, str(error)
   return hashlib.sha256(data).hexdigest(), look(image) if look else '', ''
 
@@ -140,7 +140,7 @@ def _divide(records, seed, split_file) -> tuple[Records, Problems]:
     records, problems = splits.by_patient(records, seed), []
   there = {record.split for record in records}
   return records, problems + [
-    listing.Problem('empty split', split, 'too few patients')
+    raw_dataset.Problem('empty split', split, 'too few patients')
     for split in splits.SPLITS
     if split not in there
   ]
@@ -153,7 +153,9 @@ def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:
     kept += held_out
     if len(among) > 1:
       what = f'{" and ".join(among)}; {among[0]} keeps it'
-      problems.append(listing.Problem('patient in two splits', patient, what))
+      problems.append(
+        raw_dataset.Problem('patient in two splits', patient, what)
+      )
   return kept, problems
 
 
@@ -164,18 +166,18 @@ def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
     held_out, among = _held_out(copies)
     names = ' = '.join(record.image_id for record in copies)
     if any(_target(copy) != _target(copies[0]) for copy in copies):
-      problems.append(listing.Problem('contradictory labels', names))
+      problems.append(raw_dataset.Problem('contradictory labels', names))
       continue
     kept += held_out
     if len(among) > 1:
       what = f'{" and ".join(among)}; {among[0]} keeps it'
-      problems.append(listing.Problem('image in two splits', names, what))
+      problems.append(raw_dataset.Problem('image in two splits', names, what))
     elif len(copies) > 1:
-      problems.append(listing.Problem('same image twice', names))
+      problems.append(raw_dataset.Problem('same image twice', names))
   return kept, problems
 
 
-def _held_out(records: Sequence[listing.Record]):
+def _held_out(records: Sequence[raw_dataset.Record]):
   """Those in the split farthest from training, and the splits there are."""
   among = [
     split

@@ -13,7 +13,7 @@ import io
 import os
 import pathlib
 
-from data import listing
+from data import raw_dataset
 from data import tables
 from transfusion_tf import errors
 
@@ -31,8 +31,8 @@ def draw(patient_id: str, seed: int, purpose: str) -> float:
 
 
 def by_patient(
-  records: Iterable[listing.Record], seed: int
-) -> list[listing.Record]:
+  records: Iterable[raw_dataset.Record], seed: int
+) -> list[raw_dataset.Record]:
   """Cuts `test`, where there is none, and `validation` out of the rest.
 
   Splits that a record comes with stay; only training patients move, and if
@@ -56,7 +56,7 @@ def by_patient(
   ]
 
 
-def to_csv(records: Iterable[listing.Record]) -> str:
+def to_csv(records: Iterable[raw_dataset.Record]) -> str:
   """The split file: the same text wherever the same split was made."""
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
@@ -65,14 +65,14 @@ def to_csv(records: Iterable[listing.Record]) -> str:
   return text.getvalue()
 
 
-def sha256(records: Iterable[listing.Record]) -> str:
+def sha256(records: Iterable[raw_dataset.Record]) -> str:
   """The hash of the split file."""
   return hashlib.sha256(to_csv(records).encode()).hexdigest()
 
 
 def from_csv(
-  records: Sequence[listing.Record], path: str | os.PathLike
-) -> tuple[list[listing.Record], list[listing.Problem]]:
+  records: Sequence[raw_dataset.Record], path: str | os.PathLike
+) -> tuple[list[raw_dataset.Record], list[raw_dataset.Problem]]:
   """Splits as a split file has them.
 
   Returns:
@@ -104,7 +104,7 @@ def from_csv(
     raise errors.InputError(f'{path} names no image of this data set')
   name = pathlib.Path(path).name
   return kept, [
-    listing.Problem('not in the split file', record.image_id, name)
+    raw_dataset.Problem('not in the split file', record.image_id, name)
     for record in records
     if record.image_id not in split_of
   ]

@@ -15,10 +15,10 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout
-from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import export
-from transfusion_tf import launch
 from transfusion_tf import run_folder
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 
 NAME = 'squares'
 
@@ -57,8 +57,8 @@ def experiment(data_dir, **changes):
 def facts(data_dir, run_dir, export_dir):
   """What must not depend on the process."""
   folder = pathlib.Path(data_dir, NAME, '1.0.0')
-  run = experiment_lib.load_run(str(run_dir), 'best', strategy='one_device')
-  scores, found = experiment_lib.evaluate(run, 'test')
+  run = run_lib.load_run(str(run_dir), 'best', strategy='one_device')
+  scores, found = run_lib.evaluate(run, 'test')
   return {
     'records': {
       path.name: _sha256(path.read_bytes())
@@ -102,8 +102,8 @@ def main(raw, out):
   data_dir, run_dir, export_dir = out / 'data', out / 'run', out / 'export'
   prepare(raw, data_dir, labels=raw_sets.FINDINGS)
   same_bits = experiment(data_dir, train__deterministic=True)
-  launch.run(same_bits, str(run_dir))
-  run = experiment_lib.load_run(str(run_dir), 'best', strategy='one_device')
+  train_and_evaluate.run(same_bits, str(run_dir))
+  run = run_lib.load_run(str(run_dir), 'best', strategy='one_device')
   export.export(run, export_dir, run_dir=str(run_dir))
   made = facts(data_dir, run_dir, export_dir)
   (out / 'facts.json').write_text(json.dumps(made, indent=1))

@@ -1,14 +1,5 @@
 """Fixtures that several test files share."""
 
-import pathlib
-import sys
-
-# Before bin/ is on the path: a binary there has the package's name.
-import svcca  # noqa: F401
-
-sys.path.append(str(pathlib.Path(__file__).parents[1] / 'bin'))
-
-
 import contextlib
 
 import prepared_sets

@@ -14,12 +14,13 @@ from sklearn import metrics as sklearn_metrics
 
 from transfusion_tf import config
 from transfusion_tf.init import gabor
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import results
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_pairs
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import starts
+from transfusion_tf.study import results
 
 NUM_PATIENTS, STEPS = 150, (0, 20, 40, 60, 80, 100)
 
@@ -36,7 +37,7 @@ class World:
 
   separation: Callable[[runs.Plan], float]
   speed: Callable[[runs.Plan], float]
-  similarity: Callable[[comparisons.Comparison, int, int], float]
+  similarity: Callable[[cca_pairs.Comparison, int, int], float]
 
 
 def _speed(plan):
@@ -44,7 +45,7 @@ def _speed(plan):
   if plan.experiment.model.slim_from:
     return 0.9 if init.scheme == 'transfer' else 0.15
   if init.upto:
-    order = starts.STAGES[plan.experiment.model.name]
+    order = registry.stages(plan.experiment.model.name)
     return 0.6 + 0.3 * order.index(init.upto) / len(order)
   if init.conv1 == 'gabor':
     return 0.6
@@ -54,7 +55,7 @@ def _speed(plan):
 def _separation(plan):
   init = plan.experiment.init
   if init.freeze_upto:
-    depth = starts.STAGES[plan.experiment.model.name].index(init.freeze_upto)
+    depth = registry.stages(plan.experiment.model.name).index(init.freeze_upto)
     cost = 0.5 if init.scheme == 'random' else 0.05
     return 3.0 - cost * (depth + 1)
   gain = 0.8 if plan.experiment.data.subset == 60 else 0.05
@@ -68,7 +69,7 @@ def _similarity(comparison, stage, count):
   large = comparison.model in ('resnet50', 'inception_v3')
   if a.checkpoint != b.checkpoint:
     return (0.9 if large else 0.6) - 0.3 * depth
-  if a.start == b.start == starts.TRANSFER:
+  if a.start == b.start == initializations.TRANSFER:
     return 0.9 - 0.5 * depth
   return 0.6 - 0.3 * depth - (0.1 if large and a.start != b.start else 0)
 
@@ -81,7 +82,7 @@ def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
   """A whole study below `root`."""
   for number, plan in enumerate(runs.plans(['all'], scale)):
     _write_run(root / plan.key, plan, world, [seed, number])
-  wanted = comparisons.wanted(contents.TARGETS, scale)
+  wanted = cca_pairs.wanted(figure_specs.TARGETS, scale)
   for number, comparison in enumerate(wanted):
     rng = np.random.default_rng([seed, 10_000 + number])
     path = results.similarity_path(str(root), comparison.key)
@@ -124,7 +125,7 @@ def _scores(plan, separation, rng):
     top5 = {'resnet50': 0.92, 'inception_v3': 0.94, 'cbr_small': 0.68}
     value = top5.get(plan.experiment.model.name, 0.75)
     return pd.DataFrame(columns), {'top1': 0.5, 'top5': value}
-  names = ('referable',) if dataset == 'retina' else contents.FINDINGS
+  names = ('referable',) if dataset == 'retina' else figure_specs.FINDINGS
   found = {}
   # What makes an image hard is the same for all networks.
   shared = labels.normal(size=len(patients))
@@ -165,9 +166,9 @@ def _filters(plan, rng):
 
 
 def _write_similarity(path, comparison, world, rng):
-  stages = starts.STAGES.get(
-    comparison.model, ('Mixed_5d', 'Mixed_6e', 'Mixed_7c')
-  )
+  stages = registry.stages(comparison.model)
+  if comparison.model == 'inception_v3':
+    stages = ('Mixed_5d', 'Mixed_6e', 'Mixed_7c')
   dots = np.random.default_rng(sum(map(ord, comparison.model))).normal(
     0, 0.05, (len(stages), 12)
   )

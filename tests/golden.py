@@ -8,6 +8,7 @@ The flags and the files are those of the first release, which made the figures
 in vectors/golden_NETWORK.json.
 """
 
+import atexit
 import glob
 import hashlib
 import json
@@ -78,6 +79,7 @@ class Chain:
     except SystemExit as end:
       code = end.code or 0
     finally:
+      atexit._run_exitfuncs()  # Ends the processes that the binary started.
       sys.stdout.flush()
       os._exit(code if isinstance(code, int) else 1)
 

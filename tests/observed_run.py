@@ -11,8 +11,8 @@ import sys
 import numpy as np
 
 from transfusion_tf import config
-from transfusion_tf import launch
-from transfusion_tf import trainer
+from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.run import trainer
 
 
 class Observed(trainer.Trainer):
@@ -31,4 +31,4 @@ class Observed(trainer.Trainer):
 
 if __name__ == '__main__':
   trainer.Trainer = Observed
-  launch.run(config.load(sys.argv[1]), sys.argv[2])
+  train_and_evaluate.run(config.load(sys.argv[1]), sys.argv[2])

@@ -5,8 +5,8 @@ import tensorflow_datasets as tfds
 
 from transfusion_tf import config
 from transfusion_tf import tasks
-from transfusion_tf.input import order
-from transfusion_tf.input import prepared
+from transfusion_tf.input_pipeline import example_order
+from transfusion_tf.input_pipeline import tfds_folder
 
 GRADES = tfds.features.ClassLabel(names=list('01234'))
 SIZE = 32
@@ -96,6 +96,6 @@ def experiment(data_dir, run=None, **changes):
 def source(data_dir, name='retina', seed=0, **changes):
   """The input of `experiment`."""
   data = experiment(data_dir, **changes).data
-  opened = prepared.open_dataset(str(data_dir), name)
+  opened = tfds_folder.open_dataset(str(data_dir), name)
   task = tasks.make(opened.label_kind, opened.label_names, data)
-  return order.Source(opened, task, data, seed)
+  return example_order.Source(opened, task, data, seed)

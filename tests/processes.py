@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 
-import train_flags
+from transfusion_tf import flagfile
 
 ROOT = pathlib.Path(__file__).parents[1]
 TRAIN = ROOT / 'bin' / 'train.py'
@@ -90,7 +90,7 @@ class Process:
 
 def train(server, experiment, run_dir, env=None, name='train') -> Process:
   """`python train.py` with the flags that make `experiment`."""
-  lines = train_flags.lines(experiment, 'demo_retina', str(run_dir))
+  lines = flagfile.lines(experiment, 'demo_retina', str(run_dir))
   log = f'{run_dir}.{name}.log'
   return Process(server, TRAIN, lines.splitlines(), log, env)
 
@@ -105,7 +105,7 @@ def train_pair(server, experiment, run_dir) -> list[Process]:
 
 def fresh(experiment, run_dir, env=None) -> subprocess.Popen:
   """The same in a new interpreter, which shares nothing with this one."""
-  lines = train_flags.lines(experiment, 'demo_retina', str(run_dir))
+  lines = flagfile.lines(experiment, 'demo_retina', str(run_dir))
   paths = {'PYTHONPATH': os.pathsep.join(sys.path)}
   return subprocess.Popen(
     [sys.executable, TRAIN, *lines.splitlines()],
@@ -185,7 +185,7 @@ def _become(script, arguments, log, env):
 
 if __name__ == '__main__':
   # All that train.py imports, but nothing of it is run.
-  import transfusion_tf.launch  # noqa: F401
+  import transfusion_tf.run.train_and_evaluate  # noqa: F401
 
   found = _serve()
   if found:

@@ -11,11 +11,11 @@ import pytest
 
 from transfusion_tf import errors
 from transfusion_tf.analysis import activations
-from transfusion_tf.analysis import filters
+from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import manifest as manifest_lib
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
-from transfusion_tf.analysis import taps
+from transfusion_tf.models import filters
 
 _LAYERS = ['low', 'block/high']
 
@@ -39,7 +39,7 @@ def net():
 
 
 def _forward(net):
-  tapped = taps.extractor(net, ['low', 'high'])
+  tapped = endpoints.extractor(net, ['low', 'high'])
 
   def forward(batch):
     acts = tapped(batch)

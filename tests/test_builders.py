@@ -16,7 +16,7 @@ from PIL import Image
 import pytest
 import raw_sets
 
-from data import building
+from data import base_builder
 from data import examples
 from data.chexpert import chexpert_dataset_builder
 from data.image_table import image_table_dataset_builder
@@ -24,7 +24,7 @@ from data.image_table import layout as image_table
 from data.retina import retina_dataset_builder
 from transfusion_tf import cores
 from transfusion_tf import errors
-from transfusion_tf.input import prepared
+from transfusion_tf.input_pipeline import tfds_folder
 
 _ROOT = pathlib.Path(__file__).parents[1]
 _SIZE = 32
@@ -105,7 +105,7 @@ def _build(name, folder, **options):
 
 def _examples(data_dir, dataset):
   """{split: [example, ...] in stored order}, by the reader's own code."""
-  opened = prepared.open_dataset(str(data_dir), dataset)
+  opened = tfds_folder.open_dataset(str(data_dir), dataset)
   return opened, {
     split: [opened.parse(record) for record in opened.records(split)]
     for split in opened.splits
@@ -170,7 +170,7 @@ def test_through_beam_or_many_processes_every_example_is_the_same(
   _, expected = _examples(data_dir, dataset)
   builder = builder_of(folder / 'raw', tmp_path)
   builder.num_processes = 2
-  builder.build(plain, beam=runner and building.beam_config(runner, []))
+  builder.build(plain, beam=runner and base_builder.beam_config(runner, []))
   _, found = _examples(tmp_path, dataset)
   assert found.keys() == expected.keys()
   for split in expected:
@@ -192,7 +192,7 @@ def test_the_split_and_the_report_lie_beside_the_records(built):
   folder = data_dir / 'retina' / f'kaggle_{_SIZE}' / '1.0.0'
   names = {path.name for path in folder.iterdir()}
   assert names >= {'splits.csv', 'preflight.json', 'preflight.html'}
-  opened = prepared.open_dataset(str(data_dir), 'retina')
+  opened = tfds_folder.open_dataset(str(data_dir), 'retina')
   metadata = opened._builder.info.metadata
   assert metadata['splits_sha256'] == checked.summary['splits_sha256']
 
@@ -239,7 +239,7 @@ def test_a_build_that_fails_leaves_nothing_under_the_final_name(
   config = tmp_path / 'data/retina' / f'kaggle_{_SIZE}'
   assert not list(config.iterdir())
   with pytest.raises(errors.InputError, match='no prepared data set'):
-    prepared.open_dataset(str(tmp_path / 'data'), 'retina')
+    tfds_folder.open_dataset(str(tmp_path / 'data'), 'retina')
   monkeypatch.undo()
   _build('kaggle', tmp_path)
 
@@ -253,7 +253,7 @@ def test_tfds_alone_can_build_and_refuses_bad_data(tmp_path):
   _retina(raw, tmp_path / 'data', 'kaggle').download_and_prepare(
     download_config=config
   )
-  assert prepared.open_dataset(str(tmp_path / 'data'), 'retina').splits
+  assert tfds_folder.open_dataset(str(tmp_path / 'data'), 'retina').splits
   (raw / 'train/10_left.jpeg').write_bytes(b'')
   with pytest.raises(errors.InputError, match='10_left'):
     _retina(raw, tmp_path / 'other', 'kaggle').download_and_prepare(

@@ -8,8 +8,8 @@ import sys
 import prepared_sets
 import pytest
 
-import train_flags
 from transfusion_tf import config
+from transfusion_tf import flagfile
 
 _BIN = pathlib.Path(__file__).parents[1] / 'bin'
 
@@ -63,13 +63,13 @@ def test_the_flagfile_of_a_run_is_the_shortest(recipe):
   experiment = config.override(
     config.RECIPES[recipe], {'seed': 3, 'runtime.data_dir': 'DATA'}
   )
-  lines = train_flags.file(experiment, 'RUN')['train.flags'].splitlines()
+  lines = flagfile.file(experiment, 'RUN')['train.flags'].splitlines()
   assert len(lines) == 5  # recipe, run_dir, dataset, seed and data_dir.
 
 
 def test_a_run_that_no_flags_make_has_no_flagfile():
   experiment = prepared_sets.experiment('DATA', data__referable_from=1)
-  assert train_flags.file(experiment, 'RUN') == {}
+  assert flagfile.file(experiment, 'RUN') == {}
 
 
 def test_v_tells_where_an_error_comes_from():

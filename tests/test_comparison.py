@@ -10,12 +10,12 @@ import numpy as np
 import prepared_sets
 import pytest
 
-from transfusion_tf import comparison
 from transfusion_tf import errors
-from transfusion_tf import experiment
-from transfusion_tf import launch
-from transfusion_tf import representations
+from transfusion_tf import run_folder
+from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling as sampling_lib
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 
 _BIN = pathlib.Path(__file__).parents[1] / 'bin'
 _SAMPLING = sampling_lib.Sampling(num_patches=500, num_channels=16, repeats=3)
@@ -28,7 +28,7 @@ def runs(data_dir, tmp_path_factory):
   """Two short runs, from two seeds."""
   folder = tmp_path_factory.mktemp('runs')
   for seed in range(2):
-    launch.run(
+    train_and_evaluate.run(
       prepared_sets.experiment(
         data_dir, model__name='cbr_tiny', seed=seed, train__train_steps=1
       ),
@@ -38,12 +38,12 @@ def runs(data_dir, tmp_path_factory):
 
 
 def _compare(pairs, layers=_LAYERS, **kwargs):
-  return comparison.compare(pairs, layers, sampling=_SAMPLING, **kwargs)
+  return compare_runs.compare(pairs, layers, sampling=_SAMPLING, **kwargs)
 
 
 def test_checkpoints_of_a_run_differ_and_equal_themselves(runs):
-  run = runs[0]
-  pairs = [(run, run), (f'{run}@init', run), (f'{run}@1', run)]
+  run, final = runs[0], f'{runs[0]}@final'
+  pairs = [(final, final), (f'{run}@init', final), (f'{run}@1', final)]
   result = _compare(pairs)
   for layer in _LAYERS:
     same, trained, by_step = (result[pair][layer].mean for pair in pairs)
@@ -52,10 +52,23 @@ def test_checkpoints_of_a_run_differ_and_equal_themselves(runs):
     assert trained < same
 
 
+def test_a_run_alone_is_the_checkpoint_that_it_was_judged_by(runs):
+  for run in runs:
+    step = run_folder.result(run)['judged_step']
+    assert run_folder.split_checkpoint(run) == (run, '')
+    assert run_folder.checkpoint_step(run) == step
+    weights, judged = (
+      compare_runs.load(name).model.get_weights()
+      for name in (run, f'{run}@{step}')
+    )
+    for one, other in zip(weights, judged, strict=True):
+      np.testing.assert_array_equal(one, other)
+
+
 def test_runs_that_differ_in_weights_alone_are_built_once(runs, monkeypatch):
-  built, build = [], experiment.build
+  built, build = [], run_lib.build
   monkeypatch.setattr(
-    experiment, 'build', lambda *parts: built.append(1) or build(*parts)
+    run_lib, 'build', lambda *parts: built.append(1) or build(*parts)
   )
   _compare([(f'{run}@init', run) for run in runs], layers=['conv1'])
   assert len(built) == 1
@@ -70,10 +83,10 @@ def test_layers_default_to_the_stages_below_the_head(runs):
 def test_stored_activations_give_the_same_figures(runs, tmp_path):
   folders = [str(tmp_path / name) for name in ('a', 'b')]
   for run, folder in zip(runs, folders, strict=False):
-    manifest = comparison.extract(run, folder, _LAYERS)
+    manifest = compare_runs.extract(run, folder, _LAYERS)
   assert manifest.layers['conv1'].shape == (35, 16, 16, 32)
   assert len(manifest.example_ids) == 35
-  stored = comparison.compare_folders(*folders, sampling=_SAMPLING)
+  stored = compare_runs.compare_folders(*folders, sampling=_SAMPLING)
   direct = _compare([tuple(runs[:2])])[tuple(runs[:2])]
   for layer in _LAYERS:
     for a, b in zip(stored[layer].repeats, direct[layer].repeats, strict=True):
@@ -81,60 +94,20 @@ def test_stored_activations_give_the_same_figures(runs, tmp_path):
 
 
 def test_figure_3(runs):
-  table = representations.before_and_after(
+  table = compare_runs.before_and_after(
     runs, layers=_LAYERS, sampling=_SAMPLING
   )
   assert len(table) == 2 * len(_LAYERS) * 3
-  assert list(table['b'].unique()) == runs
+  assert list(table['b'].unique()) == [f'{run}@final' for run in runs]
   assert list(table['a'].unique()) == [f'{run}@init' for run in runs]
   assert table['mean'].between(table['noise_floor'], 1).all()
-
-
-def test_figure_2(runs):
-  table = representations.pretrained_and_random(
-    runs[:1], runs, sampling=_SAMPLING
-  )
-  assert list(table['layer'].unique()) == ['conv3', 'conv4']
-  pairs = table.groupby('kind')[['a', 'b']].apply(
-    lambda rows: set(rows.itertuples(index=False, name=None))
-  )
-  assert pairs['random_random'] == {(runs[0], runs[1])}
-  assert pairs['pretrained_random'] == {(runs[0], run) for run in runs}
-
-
-def test_figure_4(runs):
-  pair = (runs[0], runs[1])
-  dots, r2 = representations.start_and_end(
-    [pair], layers=['conv1'], sampling=_SAMPLING
-  )
-  ends = _compare([pair], layers=['conv1'])[pair]['conv1']
-  np.testing.assert_allclose(
-    dots['end'], [m.mean for m in ends.repeats], 0, 1e-9
-  )
-  assert np.all(dots['start'] != dots['end'])
-  assert r2['conv1'] == pytest.approx(
-    np.corrcoef(dots['start'], dots['end'])[0, 1] ** 2
-  )
-
-
-def test_table_5(runs):
-  groups = {'end': runs, 'all': [f'{runs[0]}@init', *runs]}
-  table = representations.seeds(groups, layers=['conv1'], sampling=_SAMPLING)
-  assert table.groupby('group').size().to_dict() == {'end': 3, 'all': 9}
-
-
-def test_figure_5(runs):
-  before, after = representations.conv1_grids(runs[0], zoom=2)
-  # 32 filters of 5x5, six in a row.
-  assert before.shape == after.shape == (6 * 11 + 1, 6 * 11 + 1, 3)
-  assert np.any(before != after)
 
 
 def test_refuses_runs_on_different_data(runs, tmp_path_factory, tmp_path):
   data_dir = tmp_path_factory.mktemp('other')
   prepared_sets.write_spots(data_dir, test=20)
   other = str(tmp_path / 'other')
-  launch.run(
+  train_and_evaluate.run(
     prepared_sets.experiment(
       data_dir, model__name='cbr_tiny', train__train_steps=1
     ),
@@ -155,7 +128,7 @@ def test_refuses_runs_on_different_data(runs, tmp_path_factory, tmp_path):
 def test_refuses(runs, kwargs, message):
   kwargs = {'layers': _LAYERS, 'sampling': _SAMPLING} | kwargs
   with pytest.raises(errors.InputError, match=message):
-    comparison.compare([tuple(runs[:2])], **kwargs)
+    compare_runs.compare([tuple(runs[:2])], **kwargs)
 
 
 def _call(binary, *args):

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import experiment as experiment_lib
-from transfusion_tf import launch
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import compute
 from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import strategy as strategy_lib
@@ -22,7 +22,7 @@ _HOST_CALLS = r'\b(outfeed|infeed|send|recv|custom-call)\('
 
 
 def _stepper(data_dir, **changes):
-  built = experiment_lib.build(prepared_sets.experiment(data_dir, **changes))
+  built = run_lib.build(prepared_sets.experiment(data_dir, **changes))
   optimizer = keras.optimizers.Adam(0.001)
   optimizer.build(built.model.trainable_variables)
   stepper = step_lib.Stepper(
@@ -99,7 +99,7 @@ def test_evaluation_compiles_and_never_calls_the_host(data_dir):
   ids=lambda changes: '-'.join(changes.values()),
 )
 def test_a_short_run(data_dir, tmp_path, changes):
-  launch.run(
+  train_and_evaluate.run(
     prepared_sets.experiment(
       data_dir, train__train_steps=2, train__eval_every=2, **changes
     ),

@@ -9,13 +9,13 @@ import pytest
 
 from transfusion_tf import config
 from transfusion_tf import paper
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import claims
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.paper.claims import judging
+from transfusion_tf.paper.claims import verdicts
 
 FOLDER = pathlib.Path(paper.__file__).parent / 'demo_study'
 SETTINGS = (
@@ -64,7 +64,7 @@ def test_each_run_has_its_curve(made):
 
 
 def test_all_networks_are_compared():
-  wanted = comparisons.wanted(contents.TARGETS, scales.DEMO)
+  wanted = cca_pairs.wanted(figure_specs.TARGETS, scales.DEMO)
   found = _read('similarities')
   assert set(found['similarity']) == {c.key for c in wanted}
   assert found['mean'].between(0, 1).all()
@@ -72,11 +72,11 @@ def test_all_networks_are_compared():
 
 def test_table_1_follows_from_the_runs(made):
   table = _read('table1').set_index(['Model', 'column'])
-  for model in contents.ALL_MODELS:
-    for start in contents.BOTH:
+  for model in figure_specs.ALL_MODELS:
+    for start in figure_specs.BOTH:
       keys = [f'retina/{model}/{start.name}/seed{n}' for n in range(3)]
       aucs = 100 * made.loc[keys, 'test_referable'].astype(float)
-      cell = table.loc[(display.MODELS[model], start.label)]
+      cell = table.loc[(registry.label(model), start.label)]
       assert float(cell['mean']) == pytest.approx(aucs.mean(), abs=1e-3)
       assert float(cell['sd']) == pytest.approx(np.std(aucs, ddof=1), abs=1e-3)
       assert int(float(cell['seeds'])) == 3
@@ -85,4 +85,4 @@ def test_table_1_follows_from_the_runs(made):
 def test_the_claims_are_the_papers():
   found = _read('claims')
   assert found['The paper says'].tolist() == [c.says for c in claims.CLAIMS]
-  assert set(found['Verdict']) <= set(judging.VERDICTS)
+  assert set(found['Verdict']) <= set(verdicts.VERDICTS)

@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pandas as pd
+from PIL import Image
 import prepared_sets
 import processes
 import pytest
@@ -18,19 +19,22 @@ from sklearn import metrics
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from data import images
 from data.demo import retina as demo
 from data.retina import retina_dataset_builder
 from transfusion_tf import errors
-from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import export
 from transfusion_tf import init
-from transfusion_tf import launch
 from transfusion_tf import run_folder
-from transfusion_tf.analysis import taps
-from transfusion_tf.export import card
-from transfusion_tf.export import folder
+from transfusion_tf.analysis import endpoints
+from transfusion_tf.export import exporting
+from transfusion_tf.export import model_card
+from transfusion_tf.export import preparation
+from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
 from transfusion_tf.models import stages
-from transfusion_tf.raw import guard
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
 
 _TESTS = pathlib.Path(__file__).parent
@@ -58,7 +62,7 @@ class _Study:
     return str(self.root / 'export')
 
   def run(self, which='best'):
-    return experiment_lib.load_run(self.run_dir, which, strategy='one_device')
+    return run_lib.load_run(self.run_dir, which, strategy='one_device')
 
   @property
   def result(self):
@@ -78,7 +82,7 @@ def study(tmp_path_factory):
   builder = retina_dataset_builder.Builder.of(study.root / 'data', 'kaggle', 32)
   builder.num_processes = 1
   builder.build(builder.check(study.root / 'raw'))
-  launch.run(
+  train_and_evaluate.run(
     prepared_sets.experiment(
       study.root / 'data', train__train_steps=40, train__eval_every=20
     ),
@@ -125,7 +129,7 @@ def bare(study, raw_files):
 
 
 def test_the_same_bytes_give_the_same_probabilities(study, loaded):
-  found = loaded.signatures['serve'](study.stored())
+  found = loaded.signatures['serve_prepared'](study.stored())
   run = study.run()
   expected = run.predictor()('test')
   np.testing.assert_allclose(found['probabilities'], expected, atol=1e-6)
@@ -135,7 +139,8 @@ def test_the_same_bytes_give_the_same_probabilities(study, loaded):
   for names in found['class_names'].numpy():
     assert names.tolist() == b'0 1 2 3 4'.split()
   assert sorted(loaded.signatures) == [
-    *('activations', 'serve', 'serve_images', 'serving_default')
+    *('activations', 'activations_prepared', 'serve', 'serve_images'),
+    *('serve_images_prepared', 'serve_prepared', 'serving_default'),
   ]
 
 
@@ -187,13 +192,14 @@ def test_saved_model_cli_agrees(study, raw_files, bare, tmp_path):
 
 
 def test_pixels_give_what_their_file_gives(study, loaded, raw_files):
-  serve, images = (loaded.signatures[n] for n in ('serve', 'serve_images'))
   stored = study.stored(4)
   pixels = tf.stack([tf.io.decode_jpeg(s) for s in stored])
-  found, expected = images(pixels), serve(stored)
+  found = loaded.signatures['serve_images_prepared'](pixels)
+  expected = loaded.signatures['serve_prepared'](stored)
   np.testing.assert_allclose(
     found['probabilities'], expected['probabilities'], atol=1e-6
   )
+  serve, images = (loaded.signatures[n] for n in ('serve', 'serve_images'))
   raw = tf.constant(list(np.load(raw_files, allow_pickle=True)[:4]))
   pixels = [tf.io.decode_jpeg(r, dct_method='INTEGER_ACCURATE') for r in raw]
   pixels = tf.stack(pixels)
@@ -205,9 +211,10 @@ def test_pixels_give_what_their_file_gives(study, loaded, raw_files):
 
 def test_activations_are_the_networks(study, loaded):
   run, encoded = study.run(), study.stored(3)
-  found = loaded.signatures['activations'](tf.concat([encoded, [b'']], 0))
+  activations = loaded.signatures['activations_prepared']
+  found = activations(tf.concat([encoded, [b'']], 0))
   images = tf.stack([tf.io.decode_jpeg(e) for e in encoded])
-  expected = taps.extractor(run.model, run.stages.names)(
+  expected = endpoints.extractor(run.model, run.stages.names)(
     run.prepare_evaluation(images)
   )
   assert set(found) == {*run.stages.names, 'status'}
@@ -215,6 +222,42 @@ def test_activations_are_the_networks(study, loaded):
     np.testing.assert_allclose(found[name][:3], values, atol=1e-5)
     assert np.isnan(found[name][3]).all()
   assert found['status'].numpy().tolist() == [b'ok'] * 3 + [b'empty']
+
+
+def test_activations_of_raw_files_are_those_of_their_pictures(
+  study, loaded, raw_files
+):
+  raw = tf.constant(list(np.load(raw_files, allow_pickle=True)[:3]))
+  prepared = preparation.of(study.run().source.prepared)
+  pictures = tf.stack([prepared.load(file, 32) for file in raw])
+  run = study.run()
+  expected = endpoints.extractor(run.model, run.stages.names)(
+    run.prepare_evaluation(pictures)
+  )
+  found = loaded.signatures['activations'](raw)
+  for name, values in expected.items():
+    np.testing.assert_allclose(found[name], values, atol=1e-5)
+
+
+def test_no_signature_guesses_what_was_prepared(study, loaded):
+  """A file with the size and the loss of stored ones is prepared all the same.
+
+  Its disc touches no side, so that preparing it changes it.
+  """
+  framed = Image.new('RGB', (32, 32))
+  framed.paste(raw_sets.photograph(0, 20, 20), (6, 6))
+  file, run = images.jpeg(framed), study.run()
+  prepares = preparation.of(run.source.prepared).load
+  pictures = []
+  for name, load in (
+    ('serve', prepares),
+    ('serve_prepared', augment.decode),
+  ):
+    pictures.append(load(file, 32).numpy().astype(int))
+    found = loaded.signatures[name](tf.constant([file]))['probabilities']
+    expected = run.probabilities(pictures[-1][None].astype(np.uint8))
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+  assert np.abs(pictures[0] - pictures[1]).mean() > 20
 
 
 def test_weights_are_stored_once(study):
@@ -226,7 +269,7 @@ def test_weights_are_stored_once(study):
 
 
 def test_training_goes_on_from_equal_weights(study, tmp_path):
-  path = os.path.join(study.export_dir, folder.KERAS)
+  path = os.path.join(study.export_dir, exporting.KERAS)
   exported, trained = keras.models.load_model(path), study.run().model
   for found, expected in zip(exported.weights, trained.weights, strict=True):
     np.testing.assert_array_equal(found, expected)
@@ -237,7 +280,7 @@ def test_training_goes_on_from_equal_weights(study, tmp_path):
     train__train_steps=2,
     train__eval_every=2,
   )
-  launch.run(settings, str(tmp_path / 'run'))
+  train_and_evaluate.run(settings, str(tmp_path / 'run'))
   start = checkpoint.read(str(tmp_path / 'run' / run_folder.CHECKPOINTS), 0)
   below_the_head = [
     v for v in trained.weights if not v.path.startswith(stages.HEAD)
@@ -249,29 +292,33 @@ def test_training_goes_on_from_equal_weights(study, tmp_path):
 
 def test_tf_lite_agrees_and_says_how_well(study):
   run, (encoded, *_) = study.run(), study.stored(1)
-  interpreter = tf.lite.Interpreter(os.path.join(study.export_dir, folder.LITE))
+  interpreter = tf.lite.Interpreter(
+    os.path.join(study.export_dir, exporting.LITE)
+  )
   pixels = tf.io.decode_jpeg(encoded)[None]
   found = interpreter.get_signature_runner()(image=np.float32(pixels))
   np.testing.assert_allclose(
     found['probabilities'], run.probabilities(pixels), atol=1e-5
   )
-  text = pathlib.Path(study.export_dir, folder.CARD).read_text()
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
   (told,) = re.findall(r'\| model.tflite \| (\S+) \|', text)
   assert float(told) < 1e-5
 
 
 def test_the_card_tells_what_the_run_found(study):
-  text = pathlib.Path(study.export_dir, folder.CARD).read_text()
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
   metric = study.result['test']['referable']
   values = ' to '.join(f'{metric[k]:.4f}' for k in ('low', 'high'))
   assert f'| {metric["value"]:.4f} | {values} |' in text
-  for status in guard.STATUSES:
+  for status in validate.STATUSES:
     assert f'| `{status}` |' in text
   for words in (
     'Not a medical device',
     'retina/kaggle_32',
     'not the\nwhole published set',
     'the disc of the fundus is found and fills a square of 32 pixels',
+    '`serve_prepared`',
+    'No signature guesses',
     f'step {study.result["judged_step"]} ',
     tf.__version__,
   ):
@@ -280,7 +327,7 @@ def test_the_card_tells_what_the_run_found(study):
 
 
 def test_the_cards_example_runs(study, capsys):
-  text = pathlib.Path(study.export_dir, folder.CARD).read_text()
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
   example = re.search(r'```python\n(.*?)```', text, re.DOTALL)[1]
   one, two, *_ = (study.root / 'raw' / 'test').iterdir()
   for name, place in (
@@ -331,7 +378,7 @@ def _run_of_mine(tmp_path, monkeypatch, label, value):
   settings = prepared_sets.experiment(
     tmp_path / 'data', data__dataset='mine', model__name='net_of_mine:net'
   )
-  return experiment_lib.build(settings)
+  return run_lib.build(settings)
 
 
 @pytest.mark.parametrize(
@@ -348,17 +395,17 @@ def test_any_task_and_model_can_be_exported(
   made = export.export(run, tmp_path / 'made', layers=['first'], tflite=True)
   assert made.num_checked == 5
   assert made.differences['SavedModel'] <= 1e-6
-  assert made.differences[folder.LITE] <= 1e-5
+  assert made.differences[exporting.LITE] <= 1e-5
   loaded = tf.saved_model.load(tmp_path / 'made')
   found = loaded.signatures['serve'](tf.constant([b'']))
   assert set(found) == {'probabilities', 'class_names', 'status'}
   named = [name.decode() for name in loaded.class_names.numpy()]
   assert named == list(run.task.names)
-  source = init.weights.load(tmp_path / 'made' / folder.KERAS, run.model)
+  source = init.weights.load(tmp_path / 'made' / exporting.KERAS, run.model)
   for variable in run.model.weights:
     path = stages.path_of(variable, run.model)
     np.testing.assert_array_equal(source.arrays[path], variable)
-  text = (tmp_path / 'made' / folder.CARD).read_text()
+  text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert 'the run has not been judged' in text
   assert 'as they were in memory' in text
 
@@ -384,18 +431,18 @@ def test_only_an_earlier_export_is_replaced_and_by_a_whole_one(
   made.mkdir()  # An empty folder is as good as none.
   # Another checkpoint than the one that the folder's result is of.
   export.export(run, made, run_dir=study.run_dir, step=1)
-  before = (made / folder.CARD).read_text()
+  before = (made / exporting.CARD).read_text()
   assert '95 % interval |' not in before
   assert 'bin/evaluate.py --checkpoint=1' in before
   with pytest.raises(errors.InputError, match='--overwrite'):
     export.export(run, made)
   with monkeypatch.context() as patched:
-    patched.setattr(card, 'render', lambda *_: 1 / 0)
+    patched.setattr(model_card, 'render', lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
       export.export(run, made, overwrite=True)
-  assert (made / folder.CARD).read_text() == before
+  assert (made / exporting.CARD).read_text() == before
   export.export(run, made, layers=['first'], overwrite=True)
-  assert (made / folder.CARD).read_text() != before
+  assert (made / exporting.CARD).read_text() != before
   assert sorted(os.listdir(places)) == ['made', 'other']
 
 
@@ -407,6 +454,6 @@ def test_the_binary_exports_the_checkpoint_that_was_judged(
   done = processes.Process(server, _EXPORT, flags, tmp_path / 'log')
   done.succeed()
   assert done.log.endswith(f'\nWritten: {tmp_path}/made\n')
-  text = (tmp_path / 'made' / folder.CARD).read_text()
+  text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert f'step {study.result["judged_step"]} ' in text
   assert 'referable (headline)' in text

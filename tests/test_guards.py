@@ -11,8 +11,8 @@ import pytest
 import runs
 
 from transfusion_tf import errors
-from transfusion_tf import launch
 from transfusion_tf import run_folder
+from transfusion_tf.run import train_and_evaluate
 
 
 @contextlib.contextmanager
@@ -36,7 +36,7 @@ def _remount(path, options):
 
 
 def _run(data_dir, run_dir, **changes):
-  return launch.run(_experiment(data_dir, **changes), str(run_dir))
+  return train_and_evaluate.run(_experiment(data_dir, **changes), str(run_dir))
 
 
 def _experiment(data_dir, **changes):

@@ -8,7 +8,7 @@ from data import imagenet2012
 from data import images
 from data import preflight
 from transfusion_tf import errors
-from transfusion_tf.input import prepared
+from transfusion_tf.input_pipeline import tfds_folder
 
 
 def test_members_of_tars_in_a_tar_are_found_at_their_place(tmp_path):
@@ -79,7 +79,7 @@ def test_tfds_builds_what_was_checked(tmp_path):
   checked = builder.check(raw)
   assert not checked.bad
   assert builder.build(checked) and not builder.build(checked)
-  opened = prepared.open_dataset(str(tmp_path / 'data'), 'imagenet2012')
+  opened = tfds_folder.open_dataset(str(tmp_path / 'data'), 'imagenet2012')
   assert opened.num_examples('train') == 6
   index = opened.index('validation')
   assert len(index) == 50_000

@@ -401,7 +401,7 @@ def test_freezing_all_is_refused(tiny):
 
 def test_config_names_what_compose_knows():
   defaults = {f.name: f.default for f in dataclasses.fields(config.Init)}
-  assert defaults['scheme'] in compose.SCHEMES
+  assert defaults['scheme'] in init.schemes.names()
   assert defaults['bn_init'] in compose.BN_INITS
   assert defaults['conv1'] in compose.CONV1S
 

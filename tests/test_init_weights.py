@@ -13,8 +13,8 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
-from transfusion_tf.init import files
 from transfusion_tf.init import weights
+from transfusion_tf.init.sources import files
 from transfusion_tf.train import checkpoint
 
 

@@ -17,9 +17,9 @@ import tensorflow_datasets as tfds
 import transfusion_tf
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import experiment
-from transfusion_tf import launch
 from transfusion_tf import run_folder
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
 
 _BIN = pathlib.Path(__file__).parents[1] / 'bin'
@@ -29,7 +29,7 @@ _BIN = pathlib.Path(__file__).parents[1] / 'bin'
 def run_dir(data_dir, tmp_path_factory):
   """A finished run on the small set."""
   run_dir = str(tmp_path_factory.mktemp('runs') / 'random')
-  launch.run(
+  train_and_evaluate.run(
     prepared_sets.experiment(
       data_dir, train__train_steps=40, train__eval_every=10
     ),
@@ -39,7 +39,9 @@ def run_dir(data_dir, tmp_path_factory):
 
 
 def _run(data_dir, run_dir, **changes):
-  return launch.run(prepared_sets.experiment(data_dir, **changes), str(run_dir))
+  return train_and_evaluate.run(
+    prepared_sets.experiment(data_dir, **changes), str(run_dir)
+  )
 
 
 def test_a_run_leaves_what_it_promises(run_dir):
@@ -93,15 +95,15 @@ def test_the_step_0_weights_are_those_that_init_reports(run_dir):
 
 
 def test_a_loaded_run_scores_as_it_did(run_dir):
-  run = experiment.load_run(run_dir, 'best')
-  _, found = experiment.evaluate(run, 'test', num_samples=10)
+  run = run_lib.load_run(run_dir, 'best')
+  _, found = run_lib.evaluate(run, 'test', num_samples=10)
   result = run_folder.result(run_dir)['test']['referable']
   assert found['referable']['value'] == result['value']
 
 
 def test_checkpoints_by_name(run_dir):
   def step(which):
-    return run_folder.checkpoint_step(run_dir, which, 'referable')
+    return run_folder.checkpoint_step(run_dir, which)
 
   assert (step('init'), step('final')) == (0, 40)
   assert step('best') == run_folder.result(run_dir)['judged_step']
@@ -290,7 +292,7 @@ def test_versions_name_the_commit_of_a_clone(tmp_path, monkeypatch):
 
   def commit(path):
     monkeypatch.setattr(transfusion_tf, '__file__', str(path))
-    return launch.versions().get('commit')
+    return train_and_evaluate.versions().get('commit')
 
   assert head and commit(cloned) == head
   assert commit(installed / 'deeper' / '__init__.py') is None

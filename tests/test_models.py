@@ -9,7 +9,7 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import models
-from transfusion_tf.init import applications
+from transfusion_tf.init.sources import keras_applications
 
 # Table 1, "Parameters", and the kernel of conv1, which its rule leaves out.
 TABLE1 = {
@@ -261,7 +261,7 @@ def test_logits_equal_keras_applications(name, oracle, kwargs, size):
   )
   randomize(theirs, seed=1)
   ours = models.build(name, 7, (size, size, 3), **kwargs)
-  arrays = applications.renamed(theirs, ours)
+  arrays = keras_applications.renamed(theirs, ours)
   assert set(arrays) == {w.path for w in ours.weights}
   for weight in ours.weights:
     weight.assign(arrays[weight.path])
@@ -337,10 +337,10 @@ def test_keras_weights_fit_our_normalised_images(
   images = np.random.default_rng(2).uniform(size=(2, 107, 107, 3))
   expected = np.asarray(theirs(preprocess(255 * images)))
   ours = models.build(name, 7, (107, 107, 3), **kwargs)
-  plain = applications.renamed(theirs, ours)
+  plain = keras_applications.renamed(theirs, ours)
   normalised = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
   differences = []
-  for arrays in (plain, applications.for_normalized(plain)):
+  for arrays in (plain, keras_applications.for_normalized(plain)):
     for weight in ours.weights:
       weight.assign(arrays[weight.path])
     actual = np.asarray(ours(normalised))

@@ -15,15 +15,15 @@ import pytest
 import raw_sets
 
 from transfusion_tf import errors
-from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import export
 from transfusion_tf import label_map
-from transfusion_tf import launch
 from transfusion_tf import output_names
 from transfusion_tf import run_folder
-from transfusion_tf import score_files
 from transfusion_tf import tasks
-from transfusion_tf.input import prepared
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import scores as scores_lib
+from transfusion_tf.run import train_and_evaluate
 
 _TESTS = pathlib.Path(__file__).parent
 _OLD_RUN = _TESTS / 'old_run'
@@ -42,17 +42,17 @@ def sites(raw, tmp_path_factory):
   chain.prepare(raw, root / 'elsewhere', 'elsewhere')
   chain.prepare(raw, root / 'turned', 'here', classes=('malignant', 'benign'))
   chain.prepare(raw, root / 'findings', labels=raw_sets.FINDINGS)
-  launch.run(chain.experiment(root / 'here'), str(root / 'run'))
+  train_and_evaluate.run(chain.experiment(root / 'here'), str(root / 'run'))
   return root
 
 
 def _score(root, site, class_map=(), which='best'):
   run_dir = str(root / 'run')
-  run = experiment_lib.load_run(
+  run = run_lib.load_run(
     run_dir, which, class_map=class_map, data_dir=str(root / site)
   )
-  scores, found = experiment_lib.evaluate(run, 'test', num_samples=10)
-  path = score_files.write(run, run_dir, 'test', which, scores, found)
+  scores, found = run_lib.evaluate(run, 'test', num_samples=10)
+  path = scores_lib.write(run, run_dir, 'test', which, scores, found)
   return pathlib.Path(path), found
 
 
@@ -97,7 +97,7 @@ def test_other_names_are_refused_with_both_lists(sites):
 
 def test_an_export_has_the_names_of_the_run(sites):
   run_dir = str(sites / 'run')
-  run = experiment_lib.load_run(
+  run = run_lib.load_run(
     run_dir, strategy='one_device', data_dir=str(sites / 'elsewhere')
   )
   made = export.export(run, sites / 'export', run_dir=run_dir)
@@ -113,8 +113,10 @@ def test_a_run_goes_on_with_its_own_data_alone(sites, tmp_path):
   shutil.copytree(sites / 'run', run_dir)
   (run_dir / run_folder.RESULT).unlink()
   with pytest.raises(errors.InputError, match='begun on other data'):
-    launch.run(chain.experiment(sites / 'elsewhere'), str(run_dir))
-  result = launch.run(chain.experiment(sites / 'turned'), str(run_dir))
+    train_and_evaluate.run(chain.experiment(sites / 'elsewhere'), str(run_dir))
+  result = train_and_evaluate.run(
+    chain.experiment(sites / 'turned'), str(run_dir)
+  )
   assert result['test'] == run_folder.result(str(sites / 'run'))['test']
 
 
@@ -237,11 +239,9 @@ def test_an_old_run_says_its_names_by_its_scores(raw, tmp_path):
   chain.prepare(raw, tmp_path / 'data', labels=raw_sets.FINDINGS)
   run_dir = tmp_path / 'run'
   shutil.copytree(_OLD_RUN, run_dir)
-  run = experiment_lib.load_run(
-    str(run_dir), 'best', data_dir=str(tmp_path / 'data')
-  )
+  run = run_lib.load_run(str(run_dir), 'best', data_dir=str(tmp_path / 'data'))
   assert run.task.names == ('left', 'any', 'bleed', 'edge', 'severe')
-  scores, found = experiment_lib.evaluate(run, 'test', num_samples=10)
+  scores, found = run_lib.evaluate(run, 'test', num_samples=10)
   for name, metric in run_folder.result(str(run_dir))['test'].items():
     assert found[name]['value'] == metric['value'], name
   old = pd.read_csv(run_dir / run_folder.TEST_SCORES)
@@ -253,7 +253,7 @@ def test_an_old_run_that_does_not_say_its_names_is_refused(tmp_path):
   for name in (run_folder.TEST_SCORES, run_folder.RESULT):
     (tmp_path / 'run' / name).unlink()
   with pytest.raises(errors.InputError, match='cannot be known'):
-    experiment_lib.load_run(str(tmp_path / 'run'))
+    run_lib.load_run(str(tmp_path / 'run'))
 
 
 def test_an_old_run_that_was_continued_in_another_order_is_refused(tmp_path):
@@ -263,15 +263,15 @@ def test_an_old_run_that_was_continued_in_another_order_is_refused(tmp_path):
   rows[-1]['validation'] = dict(reversed(rows[-1]['validation'].items()))
   path.write_text(''.join(json.dumps(row) + '\n' for row in rows))
   with pytest.raises(errors.InputError, match='mixed up'):
-    experiment_lib.load_run(str(tmp_path / 'run'))
+    run_lib.load_run(str(tmp_path / 'run'))
 
 
 def test_old_sets_have_findings_in_the_order_of_the_alphabet(raw, tmp_path):
   chain.prepare(raw, tmp_path, labels=raw_sets.FINDINGS)
-  opened = prepared.open_dataset(str(tmp_path), chain.NAME)
+  opened = tfds_folder.open_dataset(str(tmp_path), chain.NAME)
   assert opened.label_names == raw_sets.FINDINGS
   (tmp_path / chain.NAME / '1.0.0' / 'metadata.json').unlink()
-  opened = prepared.open_dataset(str(tmp_path), chain.NAME)
+  opened = tfds_folder.open_dataset(str(tmp_path), chain.NAME)
   assert opened.label_names == tuple(sorted(raw_sets.FINDINGS))
 
 

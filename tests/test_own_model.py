@@ -9,12 +9,12 @@ import prepared_sets
 import pytest
 import runs
 
-from transfusion_tf import comparison
 from transfusion_tf import errors
-from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import init
-from transfusion_tf import launch
 from transfusion_tf import models
+from transfusion_tf.analysis import compare_runs
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
 
 _MODULE = """
   import keras
@@ -126,7 +126,7 @@ def test_all_of_training_works(data_dir, tmp_path):
   """Train, transfer up to a stage, load again, compare."""
   first, second = str(tmp_path / 'a'), str(tmp_path / 'b')
   own = {'model__name': 'own_nets:staged', 'model__bn_momentum': 0.8}
-  launch.run(prepared_sets.experiment(data_dir, **own), first)
+  train_and_evaluate.run(prepared_sets.experiment(data_dir, **own), first)
   transferred = prepared_sets.experiment(
     data_dir,
     **own,
@@ -135,7 +135,7 @@ def test_all_of_training_works(data_dir, tmp_path):
     init__pretrained=f'{first}@final',
     init__upto='conv1',
   )
-  launch.run(transferred, second)
+  train_and_evaluate.run(transferred, second)
   last, start = runs.state(tmp_path / 'a'), runs.state(tmp_path / 'b', 0)
   same = {
     n: (last[n] == start[n]).all()
@@ -143,9 +143,9 @@ def test_all_of_training_works(data_dir, tmp_path):
     if n.endswith('kernel/.ATTRIBUTES/VARIABLE_VALUE') and n.startswith('model')
   }
   assert [same[n] for n in sorted(same)] == [True, False, False]
-  loaded = experiment_lib.load_run(second, 'best')
+  loaded = run_lib.load_run(second, 'best')
   assert loaded.model.get_layer('first_norm').momentum == 0.8
-  found = comparison.compare([(f'{second}@init', second)])
+  found = compare_runs.compare([(f'{second}@init', second)])
   (layers,) = found.values()
   assert list(layers) == ['conv1', 'conv2']
 
@@ -154,9 +154,9 @@ def test_layers_without_names_are_found_again(data_dir, tmp_path):
   """In a process that has built other models before."""
   run_dir = str(tmp_path / 'run')
   own = {'model__name': 'own_nets:nameless', 'train__train_steps': 3}
-  launch.run(prepared_sets.experiment(data_dir, **own), run_dir)
-  first = experiment_lib.load_run(run_dir)
-  second = experiment_lib.load_run(run_dir)
+  train_and_evaluate.run(prepared_sets.experiment(data_dir, **own), run_dir)
+  first = run_lib.load_run(run_dir)
+  second = run_lib.load_run(run_dir)
   assert [w.path for w in first.model.weights] == [
     w.path for w in second.model.weights
   ]

@@ -11,22 +11,23 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from transfusion_tf.models import registry
 from transfusion_tf.paper import claims
-from transfusion_tf.paper import contents
+from transfusion_tf.paper import csv_export
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import figures
-from transfusion_tf.paper import frames
-from transfusion_tf.paper import paper_values
-from transfusion_tf.paper import publish
-from transfusion_tf.paper import results
+from transfusion_tf.paper import initializations
+from transfusion_tf.paper import published_values
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import starts
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import tables
-from transfusion_tf.paper.claims import judging
+from transfusion_tf.paper import write_study
+from transfusion_tf.paper.claims import verdicts as verdicts_lib
+from transfusion_tf.study import results
 
 KEY = 'retina/cbr_small/transfer/seed1'
-GROUP = contents.Group('retina', 'cbr_small', starts.TRANSFER)
+GROUP = figure_specs.Group('retina', 'cbr_small', initializations.TRANSFER)
 
 
 @pytest.fixture(scope='module')
@@ -76,7 +77,7 @@ def test_amounts_of_data_that_a_scale_leaves_out(root):
   columns = tables.table4(study).frame().columns
   assert [c for c in columns if c.endswith('k')] == ['5k']
   (gap,) = (j for j in claims.judge_all(study) if j.claim.number == 5)
-  assert gap.verdict == judging.UNTOLD
+  assert gap.verdict == verdicts_lib.UNTOLD
   assert gap.finding == 'missing: 50000 images are no part of demo'
 
 
@@ -134,27 +135,27 @@ def test_papers_tables_are_consistent():
   gains = {
     finding: np.mean(
       [
-        paper_values.table('table2', m, 'transfer', 0, finding).value
-        - paper_values.table('table2', m, 'random', 0, finding).value
-        for m in contents.TABLE2_MODELS
+        published_values.table('table2', m, 'transfer', 0, finding).value
+        - published_values.table('table2', m, 'random', 0, finding).value
+        for m in figure_specs.TABLE2_MODELS
       ]
     )
-    for finding in contents.FINDINGS
+    for finding in figure_specs.FINDINGS
   }
   expected = (-0.10, 1.15, -1.10, 2.84, 0.81)
   assert list(gains.values()) == pytest.approx(expected, abs=0.005)
-  for model in contents.CCA_MODELS:
-    for stage in starts.STAGES[model]:
+  for model in figure_specs.CCA_MODELS:
+    for stage in registry.stages(model):
       both, random, gap = (
-        paper_values.table('table5', model, of, 0, stage).value
+        published_values.table('table5', model, of, 0, stage).value
         for of in ('transfer', 'random', 'difference')
       )
       assert both - random == pytest.approx(gap, abs=0.0011)
 
 
 def test_everything_has_a_caption():
-  assert set(paper_values.captions()) == set(contents.TARGETS)
-  ids = [c['id'] for c in paper_values.contradictions()]
+  assert set(published_values.captions()) == set(figure_specs.TARGETS)
+  ids = [c['id'] for c in published_values.contradictions()]
   assert ids == [f'K{n}' for n in range(1, 20)]
 
 
@@ -168,23 +169,25 @@ def test_tables_print(study, name):
   assert '±' not in latex and latex.isascii()
 
 
-@pytest.mark.parametrize('name', figures.NAMES[1:])
+@pytest.mark.parametrize('name', list(figures.FIGURES)[1:])
 def test_figures_show_no_gap(study, name):
-  drawn = figures.plotter(name)(study)
+  drawn = figures.FIGURES[name](study)
   assert drawn.axes
   assert not [t for a in drawn.axes for t in a.texts if 'missing' in str(t)]
 
 
-@pytest.mark.parametrize('name', figures.NAMES)
+@pytest.mark.parametrize('name', list(figures.FIGURES))
 def test_figures_say_what_is_missing(tmp_path, name):
-  drawn = publish.draw(opened(tmp_path), name)
+  drawn = write_study.draw(opened(tmp_path), name)
   texts = ' '.join(t.get_text() for a in drawn.axes for t in a.texts)
   assert 'missing' in texts or name in ('figure11', 'figure21')
 
 
 def test_curves_show_mean_and_range(study):
-  axes = figures.plotter('figure15')(study).axes[1]
-  runs_ = study.seeds(contents.Group('retina', 'cbr_small', starts.RANDOM))
+  axes = figures.FIGURES['figure15'](study).axes[1]
+  runs_ = study.seeds(
+    figure_specs.Group('retina', 'cbr_small', initializations.RANDOM)
+  )
   scores = np.array([run.curve['referable'] for run in runs_])
   (line,) = [x for x in axes.lines if x.get_label() == 'Random']
   np.testing.assert_allclose(line.get_ydata(), scores.mean(axis=0))
@@ -315,8 +318,8 @@ def test_damaged_similarities_are_missing(copy, content):
 def test_claims_hold_where_the_paper_is_right(study):
   verdicts = {j.claim.number: j.verdict for j in claims.judge_all(study)}
   assert set(verdicts) == set(range(1, 20))
-  assert judging.FAILS not in verdicts.values()
-  held = {n for n, v in verdicts.items() if v == judging.HOLDS}
+  assert verdicts_lib.FAILS not in verdicts.values()
+  held = {n for n, v in verdicts.items() if v == verdicts_lib.HOLDS}
   assert held >= {6, 7, 8, 9, 10, 11, 12, 19}
 
 
@@ -324,27 +327,27 @@ def test_no_claim_holds_of_networks_that_learned_nothing(tmp_path):
   """Shuffled labels: every test AUC is one half, and its spread is chance."""
   fabricated_study.write(tmp_path, world=fabricated_study.NULL, seed=1)
   for judged in claims.judge_all(opened(tmp_path)):
-    assert judged.verdict != judging.HOLDS, judged
+    assert judged.verdict != verdicts_lib.HOLDS, judged
 
 
 def test_claims_of_an_empty_study_cannot_be_told(tmp_path):
   for judged in claims.judge_all(opened(tmp_path)):
-    assert judged.verdict == judging.UNTOLD and 'missing' in judged.reason
+    assert judged.verdict == verdicts_lib.UNTOLD and 'missing' in judged.reason
 
 
 @pytest.mark.parametrize(
   ('low', 'high', 'verdict'),
   [
-    (0.001, 0.009, judging.HOLDS),
-    (0.011, 0.02, judging.FAILS),
-    (-0.02, -0.01, judging.FAILS),
-    (0.005, 0.02, judging.UNTOLD),
-    (np.nan, np.nan, judging.UNTOLD),
+    (0.001, 0.009, verdicts_lib.HOLDS),
+    (0.011, 0.02, verdicts_lib.FAILS),
+    (-0.02, -0.01, verdicts_lib.FAILS),
+    (0.005, 0.02, verdicts_lib.UNTOLD),
+    (np.nan, np.nan, verdicts_lib.UNTOLD),
   ],
 )
 def test_verdict_of_an_interval(low, high, verdict):
-  estimate = judging.statistics.Estimate((low + high) / 2, low, high)
-  assert judging.Test('', estimate, -0.01, 0.01).verdict == verdict
+  estimate = verdicts_lib.statistics.Estimate((low + high) / 2, low, high)
+  assert verdicts_lib.Test('', estimate, -0.01, 0.01).verdict == verdict
 
 
 def test_plain_tables_hold_each_number_once(copy):
@@ -352,7 +355,7 @@ def test_plain_tables_hold_each_number_once(copy):
   gone = copy / 'similarity/retina/cbr_small/layers'
   shutil.rmtree(gone)
   found = opened(copy)
-  tables_ = frames.of(found, runs.expand(['table1', 'table5', 'figure17']))
+  tables_ = csv_export.of(found, runs.expand(['table1', 'table5', 'figure17']))
   of_runs = tables_['runs'].set_index('run')
   assert of_runs.index.is_unique
   assert of_runs.loc[KEY, 'missing'] == 'not run'
@@ -384,7 +387,7 @@ def test_report_is_one_page_with_everything(root, tmp_path):
   shutil.copytree(root, tmp_path / 'study')
   found = opened(tmp_path / 'study')
   shutil.rmtree(tmp_path / 'study' / KEY)
-  text = publish.write(found, ['table1', 'figure21'])
+  text = write_study.write(found, ['table1', 'figure21'])
   assert '96.4 ± 0.05' in text
   page = (tmp_path / 'study/report.html').read_text()
   assert 'src="data:image/png;base64' in page

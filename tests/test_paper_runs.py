@@ -17,12 +17,13 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import models
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import costs
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import starts
+from transfusion_tf.study import files
 
 BIN = pathlib.Path(__file__).parents[1] / 'bin'
 ALL_SCALES = (scales.PAPER, scales.DEMO, scales.QUICK)
@@ -184,11 +185,11 @@ def test_plans_are_sound(scale):
   assert len(set(settings)) == len(settings)
 
 
-@pytest.mark.parametrize('target', contents.TARGETS)
+@pytest.mark.parametrize('target', figure_specs.TARGETS)
 def test_targets_share_runs(target):
   everything = set(runs.plans(['all'], scales.DEMO))
   assert set(runs.plans([target], scales.DEMO)) <= everything
-  for comparison in comparisons.wanted([target], scales.DEMO):
+  for comparison in cca_pairs.wanted([target], scales.DEMO):
     keys = {p.key for p in runs.plans([target], scales.DEMO)}
     for network in (comparison.a, comparison.b):
       group = comparison.group(network)
@@ -198,7 +199,7 @@ def test_targets_share_runs(target):
 def test_demo_has_three_seeds_where_it_counts():
   wanted = ('table1', 'table3', 'table5')
   wanted += tuple(f'figure{n}' for n in (2, 3, 4, 5, 6, 7, 8, 12, 15, 17, 18))
-  repeats = contents.repeats(scales.DEMO, wanted)
+  repeats = figure_specs.repeats(scales.DEMO, wanted)
   assert set(repeats.values()) == {3}
 
 
@@ -211,7 +212,7 @@ def test_demo_fits_its_time(scale, minutes):
   assert total < 0.9 * 60 * minutes
 
 
-@pytest.mark.parametrize('name', costs.WORK)
+@pytest.mark.parametrize('name', models.NAMES)
 def test_work_is_that_of_the_network(name):
   size = 320
   model = models.build(name, 5, (size, size, 3))
@@ -220,22 +221,22 @@ def test_work_is_that_of_the_network(name):
     int(np.prod(x.kernel.shape)) * int(np.prod(x.output.shape[1:3]))
     for x in convolutions
   )
-  per_pixel, count = costs.WORK[name]
-  assert len(convolutions) == count
-  assert work / size**2 == pytest.approx(per_pixel, rel=0.1)
+  network = registry.NETWORKS[name]
+  assert len(convolutions) == network.convolutions
+  assert work / size**2 == pytest.approx(network.multiply_adds, rel=0.1)
 
 
-@pytest.mark.parametrize('name', starts.STAGES)
+@pytest.mark.parametrize('name', models.NAMES)
 def test_stages_are_those_of_the_network(name):
-  model = models.build(name, 5, (32, 32, 3))
-  assert (*starts.STAGES[name], 'head') == models.stages_of(model).names
+  model = models.build(name, 5, (75, 75, 3))
+  expected = (*registry.stages(name), 'head')
+  assert models.stages_of(model).names == expected
 
 
 @pytest.mark.parametrize(
   ('call', 'hint'),
   [
     (lambda: runs.plans(['figur7'], scales.DEMO), 'figure7'),
-    (lambda: runs.plans(['table1', 'quickstart'], scales.DEMO), 'alone'),
     (lambda: scales.named('papier'), 'paper'),
     (lambda: scales.named('paper', quick=True), 'demo'),
   ],
@@ -248,7 +249,7 @@ def test_refuses(call, hint):
 _PARSE = """
 import dataclasses, json, sys
 from absl import flags
-import train
+from transfusion_tf.cli import train
 for path in sys.argv[1:]:
   for name in flags.FLAGS:
     flags.FLAGS[name].unparse()
@@ -301,8 +302,8 @@ def test_list_leaves_out_what_is_finished(tmp_path):
   run_dir = tmp_path / 'retina/cbr_tiny/random/seed0'
   run_dir.mkdir(parents=True)
   (run_dir / 'result.json').write_text('{}')
-  assert runs.finished(str(tmp_path), 'retina/cbr_tiny/random/seed0')
-  assert not runs.finished(str(tmp_path), 'retina/cbr_tiny/random/seed1')
+  assert files.is_finished(str(tmp_path), 'retina/cbr_tiny/random/seed0')
+  assert not files.is_finished(str(tmp_path), 'retina/cbr_tiny/random/seed1')
 
 
 def test_every_recipe_of_a_scale_exists():

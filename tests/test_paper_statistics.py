@@ -1,43 +1,12 @@
-"""Intervals and AUCs of the study, against scikit-learn, scipy and chance."""
+"""Intervals of the study, against scipy and chance."""
 
 import numpy as np
 import pytest
 from scipy import stats
-from sklearn import metrics
 
 from transfusion_tf.init import gabor
-from transfusion_tf.paper import gabor_likeness
-from transfusion_tf.paper import statistics
-
-
-@pytest.mark.parametrize('digits', [1, 6])  # With ties and without.
-def test_auc_is_scikit_learns(digits):
-  rng = np.random.default_rng(0)
-  labels = (rng.random(90) < 0.4).astype(float)
-  scores = np.round(rng.random(90) + 0.3 * labels, digits)
-  labels[::7] = np.nan
-  weights = statistics.patient_weights([f'p{n // 2}' for n in range(90)], 60)
-  known = ~np.isnan(labels)
-  np.testing.assert_allclose(
-    statistics.auc(labels, scores, weights),
-    [
-      metrics.roc_auc_score(labels[known], scores[known], sample_weight=w)
-      for w in weights[:, known]
-    ],
-  )
-
-
-def test_auc_of_one_class_is_unknown():
-  weights = np.array([[1, 1, 0], [1, 0, 1]])
-  found = statistics.auc(np.array([1.0, 1, 0]), np.arange(3.0), weights)
-  assert np.isnan(found[0]) and found[1] == 1 - 1
-
-
-def test_patients_are_drawn_whole():
-  weights = statistics.patient_weights(['a', 'b', 'a', 'c', 'b'], 50)
-  np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
-  np.testing.assert_array_equal(weights[:, 1], weights[:, 4])
-  assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
+from transfusion_tf.paper import gabor_energy
+from transfusion_tf.study import statistics
 
 
 def test_contrast_of_two_is_the_pooled_t_test():
@@ -93,9 +62,7 @@ def test_gabor_likeness_knows_gabors_from_noise():
   bank = np.moveaxis(gabor.bank()[16:], 0, -1)[:, :, None]  # Not the blobs.
   bank = np.broadcast_to(bank, (7, 7, 3, 48))
   noise = rng.normal(size=(7, 7, 3, 48))
-  assert gabor_likeness.of_filters(bank).min() > 0.7
-  assert gabor_likeness.of_filters(noise).max() < 0.5
-  assert gabor_likeness.of_filters(np.ones((7, 7, 3, 1)))[0] < 0.01
-  assert gabor_likeness.mean(5 * bank) == pytest.approx(
-    gabor_likeness.mean(bank)
-  )
+  assert gabor_energy.of_filters(bank).min() > 0.7
+  assert gabor_energy.of_filters(noise).max() < 0.5
+  assert gabor_energy.of_filters(np.ones((7, 7, 3, 1)))[0] < 0.01
+  assert gabor_energy.mean(5 * bank) == pytest.approx(gabor_energy.mean(bank))

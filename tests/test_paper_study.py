@@ -6,24 +6,23 @@ import pathlib
 import subprocess
 import sys
 
-import numpy as np
 import pytest
 
-import carry_out
-import sample_images
+from transfusion_tf import metrics
+from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import claims
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import publish
-from transfusion_tf.paper import results
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
+from transfusion_tf.paper import run_study
 from transfusion_tf.paper import runs
-from transfusion_tf.paper import samples
+from transfusion_tf.paper import sample_images
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import starts
-from transfusion_tf.paper import statistics
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import tables
-from transfusion_tf.paper.claims import judging
+from transfusion_tf.paper import write_study
+from transfusion_tf.paper.claims import verdicts
+from transfusion_tf.study import results
+from transfusion_tf.study import runner
 
 BIN = pathlib.Path(__file__).parents[1] / 'bin'
 SCALE = dataclasses.replace(
@@ -38,8 +37,8 @@ SCALE = dataclasses.replace(
   },
   of_model={},
 )
-GROUP = contents.Group('retina', 'cbr_small', starts.RANDOM)
-PAIR = comparisons.same_start(SCALE, 'cbr_small', starts.RANDOM)[:1]
+GROUP = figure_specs.Group('retina', 'cbr_small', initializations.RANDOM)
+PAIR = cca_pairs.same_start(SCALE, 'cbr_small', initializations.RANDOM)[:1]
 
 
 @pytest.fixture(scope='module')
@@ -48,12 +47,12 @@ def carried_out(data_dir, tmp_path_factory):
   root = str(tmp_path_factory.mktemp('study'))
   plans = [runs.plan(SCALE, GROUP, seed) for seed in range(2)]
   broken = runs.plan(
-    SCALE, dataclasses.replace(GROUP, start=starts.TRANSFER)
+    SCALE, dataclasses.replace(GROUP, start=initializations.TRANSFER)
   )  # Its pretraining is not there.
   planned = {p.key: p.at(root, str(data_dir)) for p in (*plans, broken)}
-  keep = carry_out.keeper(SCALE, root, prune=True)
-  failures = carry_out.train(planned, root, 2, keep)
-  carry_out.compare(PAIR, SCALE, root, str(data_dir), prune=False)
+  keep = run_study.keeper(SCALE, root, prune=True)
+  failures = runner.train(planned, root, 2, keep)
+  run_study.compare(PAIR, SCALE, root, str(data_dir), prune=False)
   return root, plans, failures
 
 
@@ -67,9 +66,9 @@ def test_one_failure_leaves_the_rest(carried_out):
 def test_scores_give_the_result_again(carried_out):
   root, plans, _ = carried_out
   run = results.read(root, plans[0].key)
-  ((labels, scores),) = run.ranked()
-  (auc,) = statistics.auc(labels, scores, np.ones((1, len(labels))))
-  assert auc == pytest.approx(run.test()['value'])
+  auc = run.test_metric()
+  assert isinstance(auc, metrics.Auc)
+  assert auc.value() == pytest.approx(run.test()['value'])
 
 
 def test_similarity_reaches_the_table(carried_out):
@@ -87,14 +86,14 @@ def test_similarity_reaches_the_table(carried_out):
 def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
   root, plans, _ = carried_out
   before = results.read(root, plans[0].key).conv1
-  for comparison in comparisons.wanted(contents.TARGETS, SCALE):
+  for comparison in cca_pairs.wanted(figure_specs.TARGETS, SCALE):
     path = results.similarity_path(root, comparison.key)
     if not results.os.path.exists(path):
-      carry_out._write(root, comparison, {'refused': 'not wanted here'})
+      run_study._write(root, comparison, {'refused': 'not wanted here'})
   planned = {plan.key: plan.at(root, str(data_dir)) for plan in plans}
-  keep = carry_out.keeper(SCALE, root, prune=True)
-  assert carry_out.train(planned, root, keep=keep) == []
-  assert not carry_out._has_weights(root, plans[0].key)
+  keep = run_study.keeper(SCALE, root, prune=True)
+  assert runner.train(planned, root, keep=keep) == []
+  assert not run_study._has_weights(root, plans[0].key)
   after = results.read(root, plans[0].key).conv1
   assert before.keys() == after.keys() == {'before', 'after'}
   assert all((before[k] == after[k]).all() for k in before)
@@ -115,13 +114,13 @@ def test_shuffled_labels_support_no_claim(tmp_path):
   _prepare('retina', raw / 'retina', data, 'image_size=40')
   _prepare('image_table', raw / 'natural', data, 'name=natural')
   control, root = scales.control(scales.DEMO), str(tmp_path / 'study')
-  failures = carry_out.run(SMALL_TARGETS, control, root, str(data), True, 2)
+  failures = run_study.run(SMALL_TARGETS, control, root, str(data), True, 2)
   assert not failures
   judged = claims.judge_all(study_lib.Study(root, control))
   made = [j.claim.number for j in judged if j.tests]
   assert made == [10, 15, 16]
   for judgement in judged:
-    assert judgement.verdict != judging.HOLDS, judgement.finding
+    assert judgement.verdict != verdicts.HOLDS, judgement.finding
 
 
 def _prepare(dataset, raw, data, flag):
@@ -141,10 +140,12 @@ def _call(binary, *values):
 
 def test_samples_are_of_all_grades(data_dir, tmp_path):
   sample_images.take(SCALE, str(tmp_path), str(data_dir))
-  labels, images = zip(*samples.read(str(tmp_path), 'retina'), strict=True)
+  labels, images = zip(
+    *sample_images.read(str(tmp_path), 'retina'), strict=True
+  )
   assert labels == tuple(f'grade {n}' for n in range(5))
   assert all(image.shape == (128, 128, 3) for image in images)
-  assert samples.read(str(tmp_path), 'chexpert') == []
-  drawn = publish.draw(study_lib.Study(str(tmp_path), SCALE), 'figure1')
+  assert sample_images.read(str(tmp_path), 'chexpert') == []
+  drawn = write_study.draw(study_lib.Study(str(tmp_path), SCALE), 'figure1')
   shown = [a.get_title() for a in drawn.axes if a.images]
   assert shown == list(labels)

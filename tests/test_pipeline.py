@@ -10,10 +10,10 @@ import tensorflow as tf
 from tensorflow.python.eager import context
 
 from transfusion_tf import errors
-from transfusion_tf import experiment
-from transfusion_tf.input import order
-from transfusion_tf.input import pipeline
-from transfusion_tf.input import prepared
+from transfusion_tf.input_pipeline import example_order
+from transfusion_tf.input_pipeline import pipeline
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.run import build as run_lib
 from transfusion_tf.train import evaluation
 
 
@@ -77,7 +77,8 @@ def test_workers_share_each_epoch_and_each_batch(data_dir, num_workers, subset):
     [
       list(pipeline.train(source, 8, 5, share).take(12).as_numpy_iterator())
       for share in (
-        order.Share.of_worker(w, workers, total_lanes=4) for w in range(workers)
+        example_order.Share.of_worker(w, workers, total_lanes=4)
+        for w in range(workers)
       )
     ]
     for workers in (1, num_workers)
@@ -95,7 +96,9 @@ def test_lanes_of_files_cover_an_epoch_once(data_dir):
       name
       for lane in range(total)
       for name in _names(
-        pipeline.train(_plain(data_dir), 6, 0, order.Share((lane,), total))
+        pipeline.train(
+          _plain(data_dir), 6, 0, example_order.Share((lane,), total)
+        )
         .take(16)
         .as_numpy_iterator()
       )
@@ -106,7 +109,7 @@ def test_lanes_of_files_cover_an_epoch_once(data_dir):
 
 def test_a_batch_that_does_not_divide_is_refused(data_dir):
   with pytest.raises(errors.InputError, match='batch of 9'):
-    pipeline.train(_plain(data_dir), 9, 0, order.Share.of_worker(0, 2))
+    pipeline.train(_plain(data_dir), 9, 0, example_order.Share.of_worker(0, 2))
 
 
 @pytest.mark.parametrize('batch_size', [1, 8, 33, 50])
@@ -136,7 +139,7 @@ def test_each_pass_is_the_whole_split(num_examples):
 
 
 def test_nothing_waits_for_a_tuner_to_end(data_dir):
-  run = experiment.build(prepared_sets.experiment(data_dir))
+  run = run_lib.build(prepared_sets.experiment(data_dir))
   batches = run.training_batches(0)
   assert isinstance(batches, tf.data.Dataset)  # Not a distributed one.
   evaluated = pipeline.evaluation(run.source, 'validation', 8)
@@ -154,10 +157,10 @@ def test_targets_belong_to_their_images(data_dir):
 
 def test_subsets_nest_and_have_their_size(data_dir):
   index = prepared_sets.source(data_dir).prepared.index('train')
-  small, large = (order.subset_rows(index, n, seed=0) for n in (21, 60))
+  small, large = (example_order.subset_rows(index, n, seed=0) for n in (21, 60))
   assert (small.sum(), large.sum()) == (21, 60)
   assert large[small].all()
-  other = order.subset_rows(index, 21, seed=1)
+  other = example_order.subset_rows(index, 21, seed=1)
   assert (other != small).any()
   # Whole patients: at most one is cut.
   patients = collections.Counter(index.patient_ids[small])
@@ -191,7 +194,7 @@ def test_a_subset_larger_than_the_set_is_refused(data_dir):
 
 def test_a_set_that_was_never_prepared_names_the_command(tmp_path):
   with pytest.raises(errors.InputError, match='image_table --name=x'):
-    prepared.open_dataset(str(tmp_path), 'x')
+    tfds_folder.open_dataset(str(tmp_path), 'x')
 
 
 def test_an_image_that_does_not_decode_is_named(tmp_path):

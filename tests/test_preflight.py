@@ -12,10 +12,10 @@ import pytest
 import raw_sets
 
 from data import images
-from data import listing
-from data import pages
 from data import preflight
-from data import report
+from data import preflight_html
+from data import preflight_report
+from data import raw_dataset
 from data import splits
 from data.chexpert import layout as chexpert
 from data.image_table import layout as image_table
@@ -433,7 +433,7 @@ def test_tables_that_make_no_sense(header, columns, what, tmp_path):
   (tmp_path / 'labels.csv').write_text(f'{header}\n{row}\n')
   with pytest.raises(errors.InputError, match=what):
     found = _table(tmp_path, **columns)
-    report.Report('mine', found).refuse(bad=False)
+    preflight_report.Report('mine', found).refuse(bad=False)
 
 
 def test_a_new_class_order_and_a_class_that_is_not_in_it(tmp_path):
@@ -463,8 +463,8 @@ def _report(tmp_path):
     return '' if np.asarray(image).any() else 'no fundus disc'
 
   found = _check(find, folder, look=look)
-  shown = pages.pictures(found, images.load, num_processes=1)
-  return report.Report('retina/kaggle_48', found, shown=shown)
+  shown = preflight_html.pictures(found, images.load, num_processes=1)
+  return preflight_report.Report('retina/kaggle_48', found, shown=shown)
 
 
 def test_the_report_says_everything(tmp_path):
@@ -490,15 +490,19 @@ def test_the_report_says_everything(tmp_path):
 
 
 def test_twenty_bad_images_are_named_and_all_are_counted():
-  problems = [listing.Problem('not an image', f'{n}.png') for n in range(57)]
-  lines = str(report.Report('mine', listing.Listing([], problems))).splitlines()
+  problems = [
+    raw_dataset.Problem('not an image', f'{n}.png') for n in range(57)
+  ]
+  lines = str(
+    preflight_report.Report('mine', raw_dataset.Listing([], problems))
+  ).splitlines()
   assert sum('.png' in line for line in lines) == 20
   assert 'BAD: not an image: 57' in lines and '  ... and 37 more' in lines
 
 
 def test_the_page_escapes_what_it_shows():
-  problem = listing.Problem('not an image', '<script>alert(1)</script>')
-  found = listing.Listing([], [problem])
-  table = report.Report('mine', found).table()
-  page = pages.render('mine', table, found, {})
+  problem = raw_dataset.Problem('not an image', '<script>alert(1)</script>')
+  found = raw_dataset.Listing([], [problem])
+  table = preflight_report.Report('mine', found).table()
+  page = preflight_html.render('mine', table, found, {})
   assert '<script>' not in page and '&lt;script&gt;' in page

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf.input import preprocess
+from transfusion_tf.input_pipeline import augment
 
 _SIZE = 40
 
@@ -17,7 +17,7 @@ def _images(count=6, size=_SIZE):
 
 
 def _draws(count):
-  return tf.stack([preprocess.draws(0, np.int64(n)) for n in range(count)])
+  return tf.stack([augment.draws(0, np.int64(n)) for n in range(count)])
 
 
 def _only(**strengths):
@@ -26,14 +26,14 @@ def _only(**strengths):
 
 def _augment(images, draws, strengths):
   size = images.shape[1]
-  return preprocess.augment(images, draws, size, strengths).numpy()
+  return augment.augment(images, draws, size, strengths).numpy()
 
 
 def test_hue_agrees_with_tf_image():
   images = tf.constant(_images()) / 255
   images = tf.cast(images, tf.float32)
   turns = np.linspace(-0.5, 0.5, len(images), dtype=np.float32)
-  ours = preprocess.turn_hue(images, turns[:, None, None, None])
+  ours = augment.turn_hue(images, turns[:, None, None, None])
   for image, turn, turned in zip(images, turns, ours, strict=True):
     np.testing.assert_allclose(
       turned, tf.image.adjust_hue(image, turn), atol=2e-6
@@ -43,7 +43,7 @@ def test_hue_agrees_with_tf_image():
 def test_contrast_agrees_with_tf_image():
   images = tf.cast(_images(), tf.float32) / 255
   factors = np.linspace(0.5, 2, len(images), dtype=np.float32)
-  ours = preprocess.scale_contrast(images, factors[:, None, None, None])
+  ours = augment.scale_contrast(images, factors[:, None, None, None])
   for image, factor, scaled in zip(images, factors, ours, strict=True):
     np.testing.assert_allclose(
       scaled, tf.image.adjust_contrast(image, factor), atol=2e-6
@@ -70,12 +70,12 @@ def test_flips_flip_half_the_time(strength, axis):
 
 def test_the_draws_cover_their_range_and_depend_on_seed_and_place():
   draws = np.array(_draws(2000))
-  assert draws.shape == (2000, preprocess.NUM_DRAWS)
+  assert draws.shape == (2000, augment.NUM_DRAWS)
   np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.03)
   assert np.abs(np.corrcoef(draws.T) - np.eye(draws.shape[1])).max() < 0.1
-  other = preprocess.draws(1, np.int64(0))
+  other = augment.draws(1, np.int64(0))
   assert not np.isclose(draws[0], other).any()
-  np.testing.assert_array_equal(draws[7], preprocess.draws(0, np.int64(7)))
+  np.testing.assert_array_equal(draws[7], augment.draws(0, np.int64(7)))
 
 
 @pytest.mark.parametrize('encode', [tf.io.encode_jpeg, tf.io.encode_png])
@@ -85,7 +85,7 @@ def test_the_crop_is_a_window_of_the_image_and_lands_everywhere(encode):
   corners = [(y, x) for y in range(5) for x in range(5)]
   found = set()
   for draw in _draws(200):
-    crop = preprocess.decode(encoded, _SIZE, 0.9, draw).numpy()
+    crop = augment.decode(encoded, _SIZE, 0.9, draw).numpy()
     assert crop.shape == (36, 36, 3)
     # The edge of a JPEG window interpolates its colour from fewer samples.
     found |= {
@@ -98,29 +98,29 @@ def test_the_crop_is_a_window_of_the_image_and_lands_everywhere(encode):
 
 def test_an_image_of_another_size_is_resized():
   encoded = tf.io.encode_jpeg(_images(1, 64)[0, :48])
-  assert preprocess.decode(encoded, _SIZE).shape == (_SIZE, _SIZE, 3)
+  assert augment.decode(encoded, _SIZE).shape == (_SIZE, _SIZE, 3)
   grey = tf.io.encode_png(_images(1)[0, ..., :1])
-  decoded = preprocess.decode(grey, _SIZE).numpy()
+  decoded = augment.decode(grey, _SIZE).numpy()
   assert (decoded == decoded[..., :1]).all()
 
 
 def test_normalization_by_the_imagenet_statistics():
   images = tf.ones([1, 2, 2, 3]) * config.IMAGENET_MEAN
-  assert np.abs(preprocess.normalize(images, 'imagenet')).max() < 1e-6
-  ends = preprocess.normalize(tf.constant([[[[0.0, 0.5, 1.0]]]]), 'inception')
+  assert np.abs(augment.normalize(images, 'imagenet')).max() < 1e-6
+  ends = augment.normalize(tf.constant([[[[0.0, 0.5, 1.0]]]]), 'inception')
   np.testing.assert_allclose(ends, [[[[-1, 0, 1]]]])
   with pytest.raises(errors.InputError, match='imagenet'):
-    preprocess.normalize(images, 'imagnet')
+    augment.normalize(images, 'imagnet')
 
 
 def test_augmentation_compiles_and_agrees_compiled():
   images, draws = _images(), _draws(6)
   compiled = tf.function(
-    lambda i, d: preprocess.augment(i, d, 44, config.Augment()),
+    lambda i, d: augment.augment(i, d, 44, config.Augment()),
     jit_compile=True,
   )
   np.testing.assert_allclose(
     compiled(images, draws),
-    preprocess.augment(images, draws, 44, config.Augment()),
+    augment.augment(images, draws, 44, config.Augment()),
     atol=1e-5,
   )

@@ -18,14 +18,14 @@ from data.image_table import image_table_dataset_builder
 from data.image_table import layout
 from data.retina import fundus as prepared_fundus
 from data.retina import retina_dataset_builder
-from transfusion_tf.input import prepared as prepared_lib
-from transfusion_tf.input import preprocess
-from transfusion_tf.raw import decoding
-from transfusion_tf.raw import fundus
-from transfusion_tf.raw import guard
-from transfusion_tf.raw import preparation
-from transfusion_tf.raw import regions
-from transfusion_tf.raw import resampling
+from transfusion_tf.export import preparation
+from transfusion_tf.image_ops import connected_components
+from transfusion_tf.image_ops import decode as decode_lib
+from transfusion_tf.image_ops import fundus
+from transfusion_tf.image_ops import resize
+from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import tfds_folder
 
 _ORIENTATION = 0x0112
 
@@ -83,7 +83,7 @@ _FILES = {
 
 @pytest.mark.parametrize('kind', _FILES)
 def test_files_decode_as_with_pillow(kind):
-  found = _of_file(decoding.decode, _FILES[kind]).numpy()
+  found = _of_file(decode_lib.decode, _FILES[kind]).numpy()
   expected = np.asarray(images.load(_FILES[kind]).convert('RGB'))
   # The two round the product of ink and black differently.
   tolerance = 1 if kind == 'cmyk_jpeg' else 0
@@ -93,7 +93,7 @@ def test_files_decode_as_with_pillow(kind):
 @pytest.mark.parametrize('size', [(199, 150), (200, 400), (401, 900)])
 def test_jpegs_decode_at_a_fraction_as_with_pillow(size):
   encoded = _file(_noise(size=size), 'JPEG')
-  decode = functools.partial(decoding.decode, at_least=50)
+  decode = functools.partial(decode_lib.decode, at_least=50)
   expected = np.asarray(images.load(encoded, at_least=50))
   assert min(expected.shape[:2]) < min(size)
   np.testing.assert_array_equal(decode(encoded), expected)
@@ -107,11 +107,8 @@ def test_photographs_are_turned_upright_as_with_pillow(orientation):
     exif[0x010F], exif[_ORIENTATION] = 'A camera', orientation
     encoded = _file(_noise(), 'JPEG', exif=exif)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
-    found = _of_file(decoding.decode, encoded)
+    found = _of_file(decode_lib.decode, encoded)
     np.testing.assert_array_equal(found, np.asarray(expected))
-    assert bool(_of_file(decoding.is_plain, encoded)) == (
-      orientation not in range(2, 9)
-    )
 
 
 def test_a_broken_exif_leads_nowhere():
@@ -124,28 +121,39 @@ def test_a_broken_exif_leads_nowhere():
     broken = bytearray(encoded)
     for _ in range(4):
       broken[start + 6 + rng.randrange(24)] = rng.randrange(256)
-    assert _of_file(decoding.decode, bytes(broken)).shape[-1] == 3
+    assert _of_file(decode_lib.decode, bytes(broken)).shape[-1] == 3
 
 
 def test_thumbnails_are_pillows():
   rng = np.random.default_rng(0)
-  for _ in range(25):
-    pixels = rng.integers(0, 256, (*rng.integers(20, 1200, 2), 3), np.uint8)
+  sizes = [*rng.integers(20, 1200, (25, 2)), *rng.integers(1000, 4500, (6, 2))]
+  for size in [*sizes, (1296, 1944), (2592, 3888)]:
+    pixels = rng.integers(0, 256, (*size, 3), np.uint8)
     expected = Image.fromarray(pixels)
     expected.thumbnail((256, 256), Image.Resampling.BOX)
     found = _of_image(_thumbnail, pixels)
     np.testing.assert_array_equal(found, np.asarray(expected))
 
 
+@pytest.mark.parametrize('size', [(1944, 1296), (1300, 1740)])
+def test_the_disc_of_a_cameras_photograph_is_found_exactly(size):
+  pixels = np.asarray(raw_sets.photograph(0, size[1], size[0]))
+  expected = prepared_fundus.find_disc(Image.fromarray(pixels))
+  found, disc = _of_image(fundus.find_disc, pixels)
+  assert found
+  np.testing.assert_allclose(disc.center, [expected.y, expected.x])
+  np.testing.assert_allclose(disc.radius, expected.radius)
+
+
 def _thumbnail(image):
-  return resampling.thumbnail(image, 256)
+  return resize.thumbnail(image, 256)
 
 
 @pytest.mark.parametrize('size', [(40, 30), (61, 47), (90, 90), (10, 200)])
 def test_scaling_is_pillows(size):
   image = _noise()
   expected = np.asarray(images.scale(image, size)).astype(int)
-  found = resampling.lanczos(np.asarray(image), size[1], size[0]).numpy()
+  found = resize.lanczos(np.asarray(image), size[1], size[0]).numpy()
   # Pillow's weights are fixed-point numbers: a half may fall either way.
   assert np.abs(found - expected).max() <= 1
   assert np.mean(found != expected) < 1e-3
@@ -170,12 +178,12 @@ def test_regions_are_those_of_scipy(mask):
   labels, count = ndimage.label(mask)
   sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
   expected = mask & (labels == 1 + sizes.argmax() if count else False)
-  np.testing.assert_array_equal(regions.largest(mask), expected)
+  np.testing.assert_array_equal(connected_components.largest(mask), expected)
   np.testing.assert_array_equal(
-    regions.filled(mask), ndimage.binary_fill_holes(mask)
+    connected_components.filled(mask), ndimage.binary_fill_holes(mask)
   )
   inner = ndimage.binary_erosion(mask, border_value=1)
-  np.testing.assert_array_equal(regions.edge(mask), mask & ~inner)
+  np.testing.assert_array_equal(connected_components.edge(mask), mask & ~inner)
 
 
 def _photograph(rng, height, width):
@@ -200,7 +208,7 @@ def test_discs_are_found_where_preparing_finds_them():
     assert bool(found) == (expected is not None)
     if expected:
       num_found += 1
-      np.testing.assert_allclose(disc.centre, [expected.y, expected.x])
+      np.testing.assert_allclose(disc.center, [expected.y, expected.x])
       np.testing.assert_allclose(disc.radius, expected.radius)
     square = prepared_fundus.crop(Image.fromarray(pixels), 64)
     difference = _of_image(_crop, pixels) - np.asarray(square).astype(int)
@@ -269,18 +277,21 @@ def test_a_raw_file_becomes_what_is_stored(tmp_path, made, words):
   builder, path, name = made(tmp_path / 'raw', tmp_path / 'data')
   builder.num_processes = 1
   builder.build(builder.check(tmp_path / 'raw'))
-  prepared = prepared_lib.Prepared(builder.data_dir)
+  prepared = tfds_folder.Prepared(builder.data_dir)
   found = preparation.of(prepared)
   assert words in found.text
   stored = _stored(prepared, name)
-  expected = preprocess.decode(stored, 20).numpy().astype(int)
+  expected = augment.decode(stored, 20).numpy().astype(int)
   raw = path.read_bytes()
   assert np.abs(found.load(raw, 20).numpy() - expected).max() <= 3
   pixels = np.asarray(images.load(raw).convert('RGB'))
-  # Of the stored size they are taken for stored: no JPEG has blurred them.
   difference = found.load_picture(pixels, 20).numpy() - expected
-  assert np.abs(difference).mean() <= 3
-  np.testing.assert_array_equal(found.load(stored, 20), expected)
+  assert np.abs(difference).max() <= 3
+  np.testing.assert_array_equal(augment.decode(stored, 20), expected)
+  pixels = tf.io.decode_image(stored, channels=3)
+  np.testing.assert_array_equal(
+    preparation.load_prepared_picture(pixels, 20), expected
+  )
 
 
 def _stored(prepared, name):
@@ -293,41 +304,47 @@ def _stored(prepared, name):
 
 
 def test_sets_that_others_stored_are_read_as_they_are(data_dir):
-  prepared = prepared_lib.open_dataset(str(data_dir), 'retina')
+  prepared = tfds_folder.open_dataset(str(data_dir), 'retina')
   assert preparation.of(prepared) is preparation.AS_IT_IS
   upright = _file(_noise(), 'JPEG')
   exif = Image.Exif()
   exif[_ORIENTATION] = 3
   turned = _file(_noise(), 'JPEG', exif=exif)
   load = functools.partial(preparation.AS_IT_IS.load, image_size=32)
-  expected = preprocess.decode(upright, 32).numpy().astype(int)
+  expected = augment.decode(upright, 32).numpy().astype(int)
   np.testing.assert_array_equal(load(upright), expected)
   difference = load(turned).numpy() - expected[::-1, ::-1]
-  # An upright one is decoded by TensorFlow's own method, the faster one.
   assert np.abs(difference).mean() < 2
+
+
+def test_deep_grey_files_of_such_sets_are_stretched():
+  found = preparation.AS_IT_IS.load(_FILES['grey16'], 30)
+  pixels = images.load(_FILES['grey16']).convert('RGB')
+  expected = preparation.load_prepared_picture(np.asarray(pixels), 30)
+  np.testing.assert_array_equal(found, expected)
 
 
 def _guarded(encoded):
   load = functools.partial(preparation.AS_IT_IS.load, image_size=16)
-  return guard.guarded(load, (16, 16, 3))(encoded)
+  return validate.guarded(load, (16, 16, 3))(encoded)
 
 
 _BAD = {
-  'empty': (b'', guard.EMPTY),
-  'text': (b'<html>Not found</html>', guard.NOT_JPEG_OR_PNG),
-  'one_byte': (b'\xff', guard.NOT_JPEG_OR_PNG),
-  'gif': (_file(_noise(), 'GIF'), guard.NOT_JPEG_OR_PNG),
+  'empty': (b'', validate.EMPTY),
+  'text': (b'<html>Not found</html>', validate.NOT_JPEG_OR_PNG),
+  'one_byte': (b'\xff', validate.NOT_JPEG_OR_PNG),
+  'gif': (_file(_noise(), 'GIF'), validate.NOT_JPEG_OR_PNG),
   'animated_gif': (
     _file(_noise(), 'GIF', save_all=True, append_images=[_noise(seed=1)]),
-    guard.NOT_JPEG_OR_PNG,
+    validate.NOT_JPEG_OR_PNG,
   ),
-  'tiff': (_file(_noise(), 'TIFF'), guard.NOT_JPEG_OR_PNG),
-  'start_of_jpeg': (b'\xff\xd8\xff', guard.DAMAGED),
-  'start_of_png': (b'\x89PNG\r\n\x1a\n', guard.DAMAGED),
-  'half_a_jpeg': (_FILES['jpeg'][:900], guard.DAMAGED),
-  'half_a_png': (_FILES['png'][:900], guard.DAMAGED),
-  'jpeg_without_end': (_FILES['jpeg'][:-30], guard.DAMAGED),
-  'bomb': (raw_sets.bomb(15_000), guard.TOO_LARGE),
+  'tiff': (_file(_noise(), 'TIFF'), validate.NOT_JPEG_OR_PNG),
+  'start_of_jpeg': (b'\xff\xd8\xff', validate.DAMAGED),
+  'start_of_png': (b'\x89PNG\r\n\x1a\n', validate.DAMAGED),
+  'half_a_jpeg': (_FILES['jpeg'][:900], validate.DAMAGED),
+  'half_a_png': (_FILES['png'][:900], validate.DAMAGED),
+  'jpeg_without_end': (_FILES['jpeg'][:-30], validate.DAMAGED),
+  'bomb': (raw_sets.bomb(15_000), validate.TOO_LARGE),
 }
 
 
@@ -343,7 +360,7 @@ def test_a_good_file_has_the_status_ok():
   animated = _file(_noise(), save_all=True, append_images=[_noise(seed=1)])
   for encoded in (*_FILES.values(), animated):
     image, status = _of_file(_guarded, encoded)
-    assert status == guard.OK
+    assert status == validate.OK
     np.testing.assert_array_equal(image, preparation.AS_IT_IS.load(encoded, 16))
 
 
@@ -357,5 +374,5 @@ def test_no_file_ends_the_process():
       broken[rng.randrange(min(len(broken), 700))] = rng.randrange(256)
     broken = broken[: rng.choice([len(broken), rng.randrange(len(broken))])]
     seen.add(_of_file(_guarded, bytes(broken))[1].numpy().decode())
-  assert seen <= set(guard.STATUSES)
-  assert {guard.OK, guard.DAMAGED, guard.NOT_JPEG_OR_PNG} <= seen
+  assert seen <= set(validate.STATUSES)
+  assert {validate.OK, validate.DAMAGED, validate.NOT_JPEG_OR_PNG} <= seen

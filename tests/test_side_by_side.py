@@ -1,6 +1,5 @@
 """Runs in processes of their own: how they start, and how they end."""
 
-import pathlib
 import subprocess
 import sys
 import time
@@ -12,22 +11,21 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
 
-_BIN = pathlib.Path(__file__).parents[1] / 'bin'
-_START = f"""
+_START = """
 import sys
-sys.path.insert(0, {str(_BIN)!r})
-import side_by_side
+from transfusion_tf.study import process_pool
 """
 _LOOK = """
-with side_by_side._context().Pool(1) as pool:
+with process_pool._context().Pool(1) as pool:
   print(pool.apply(eval, ("'tensorflow' in __import__('sys').modules",)))
 """
 _TRAIN = """
 import functools
 from transfusion_tf import config
-from transfusion_tf import launch
-job = functools.partial(launch.run, config.load(sys.argv[1]), sys.argv[2])
-print(list(side_by_side.each({'run': job}, 2)))
+from transfusion_tf.run import train_and_evaluate
+experiment = config.load(sys.argv[1])
+job = functools.partial(train_and_evaluate.run, experiment, sys.argv[2])
+print(list(process_pool.each({'run': job}, 2)))
 """
 
 

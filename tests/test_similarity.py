@@ -12,14 +12,14 @@ import tensorflow as tf
 from svcca import cca_core
 from transfusion_tf import errors
 from transfusion_tf import models
-from transfusion_tf.analysis import measures
+from transfusion_tf.analysis import accumulate
+from transfusion_tf.analysis import cca
+from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import results
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
-from transfusion_tf.analysis import stream
-from transfusion_tf.analysis import taps
 
-_EPSILON = measures.Options().epsilon
+_EPSILON = cca.Options().epsilon
 _LAYERS = ['low', 'high']  # Of `_net`: 12x12x24 and 6x6x40.
 
 
@@ -67,7 +67,7 @@ def test_agrees_with_svcca_on_the_same_sample(
 ):
   sampling = sampling_lib.Sampling(1_500, num_channels, 3, seed=1)
   networks = {'a': _net(1, offset), 'b': _net(2, offset)}
-  columns = stream.Columns.of(sampling, [40, 40])
+  columns = accumulate.Columns.of(sampling, [40, 40])
   assert len(columns.samples) == samples
   result = similarity.compare_all(networks, images, _LAYERS, sampling=sampling)
   plan = sampling.plan((144, 36), len(images))
@@ -208,7 +208,7 @@ def test_the_floor_is_that_of_gaussian_noise(images, nets):
 def test_svd_step_keeps_the_variance_asked_for(noise):
   # Three strong directions, alike; nine weak ones, unlike.
   strong = np.diag([10.0] * 3 + [0.1] * 9)
-  options = measures.Options(svd_variance=0.99)
+  options = cca.Options(svd_variance=0.99)
   kernels = np.zeros((2, 24, 12))
   kernels[0, :12] = strong
   kernels[1, :3], kernels[1, 15:] = strong[:3], strong[3:]
@@ -254,10 +254,12 @@ def test_networks_of_one_model_are_like_models_of_their_own(images, nets):
     return batch
 
   networks = {
-    name: taps.Network(shared, prepare, list(map(tf.constant, net.weights)))
+    name: endpoints.Network(
+      shared, prepare, list(map(tf.constant, net.weights))
+    )
     for name, net in nets.items()
   }
-  source = taps.source(networks, taps.Images(images), _LAYERS)
+  source = endpoints.source(networks, endpoints.Images(images), _LAYERS)
   sampling = sampling_lib.Sampling(1_000, 12, 3)
   found = similarity.of_source(source, None, sampling)
   want = similarity.compare_all(nets, images, _LAYERS, sampling=sampling)
@@ -373,7 +375,7 @@ def test_refuses_a_model_without_reachable_layers(images):
       return x
 
   with pytest.raises(errors.InputError, match='cannot be read'):
-    taps.extractor(Opaque(), ['low'])
+    endpoints.extractor(Opaque(), ['low'])
 
 
 @pytest.mark.parametrize('repeats', [1, 2, 4, 5])

@@ -14,7 +14,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
-from transfusion_tf.init import slim
+from transfusion_tf.init.sources import tf_slim
 
 tf1 = tf.compat.v1
 ROOT = pathlib.Path(__file__).parents[1]
@@ -133,7 +133,7 @@ def test_logits_equal_tf_slim(saved, name, size):
     tf1.train.Saver(tf1.global_variables()).restore(session, checkpoint)
     expected = session.run(logits)
   model = models.build(name, NUM_CLASSES[name], (size, size, 3))
-  source = slim.read(checkpoint, name)
+  source = tf_slim.read(checkpoint, name)
   report = init.apply(
     model, init.schemes.transfer(source), models.stages_of(model), seed=0
   )
@@ -157,11 +157,14 @@ def test_reads_the_single_file_format_of_the_published_checkpoints(
 ):
   old = rewrite(tmp_path, resnet, single_file=True)
   assert [p.name for p in tmp_path.iterdir()] == ['changed.ckpt']
-  arrays, expected = slim.read(old, 'resnet50'), slim.read(resnet, 'resnet50')
+  arrays, expected = (
+    tf_slim.read(old, 'resnet50'),
+    tf_slim.read(resnet, 'resnet50'),
+  )
   assert arrays.keys() == expected.keys()
   assert all((arrays[path] == expected[path]).all() for path in expected)
   digest = hashlib.sha256(pathlib.Path(old).read_bytes()).hexdigest()
-  assert slim.origin(old) == f'changed.ckpt SHA-256 {digest}'
+  assert tf_slim.origin(old) == f'changed.ckpt SHA-256 {digest}'
 
 
 @pytest.mark.parametrize('name', SIZES)
@@ -172,7 +175,7 @@ def test_weights_fit_normalised_images(saved, name):
   else:
     published = 255 * images - (123.68, 116.779, 103.939)
   normalised = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
-  arrays = slim.read(saved[name], name)
+  arrays = tf_slim.read(saved[name], name)
   model = models.build(name, NUM_CLASSES[name], (107, 107, 3))
 
   def logits(source, x):
@@ -181,7 +184,7 @@ def test_weights_fit_normalised_images(saved, name):
     return np.asarray(model(x))
 
   expected = logits(arrays, published)
-  fitted = logits(slim.for_normalized(arrays, name), normalised)
+  fitted = logits(tf_slim.for_normalized(arrays, name), normalised)
   unfitted = logits(arrays, normalised)
   # A border of another colour is all that may differ.
   tolerance = 5e-3 * expected.std()
@@ -204,7 +207,7 @@ def test_binary_writes_what_pretrained_takes(resnet, tmp_path):
   assert done.returncode == 0, done.stderr
   assert str(output) in done.stdout
   loaded = init.weights.load(output)
-  read = slim.read(resnet, 'resnet50')
+  read = tf_slim.read(resnet, 'resnet50')
   assert loaded.keys() == read.keys()
   assert all((loaded[path] == read[path]).all() for path in read)
   data = pathlib.Path(f'{resnet}.data-00000-of-00001').read_bytes()
@@ -242,13 +245,13 @@ def nan(arrays):
 def test_strict_both_ways(tmp_path, resnet, change, words):
   checkpoint = rewrite(tmp_path, resnet, change)
   with pytest.raises(errors.InputError, match=words) as caught:
-    slim.read(checkpoint, 'resnet50')
+    tf_slim.read(checkpoint, 'resnet50')
   assert '\n' not in str(caught.value)
 
 
 def test_refuses_another_architecture(resnet):
   with pytest.raises(errors.InputError, match='it is of resnet50'):
-    slim.read(resnet, 'inception_v3')
+    tf_slim.read(resnet, 'inception_v3')
 
 
 def test_refuses_files_that_are_cut(resnet, tmp_path):
@@ -257,7 +260,7 @@ def test_refuses_files_that_are_cut(resnet, tmp_path):
     path = pathlib.Path(f'{prefix}{suffix}')
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     with pytest.raises(errors.InputError, match='damaged'):
-      slim.read(prefix, 'resnet50')
+      tf_slim.read(prefix, 'resnet50')
 
 
 def test_binary_refuses_in_one_line(tmp_path):

@@ -5,14 +5,14 @@ import random
 
 import pytest
 
-from data import listing
+from data import raw_dataset
 from data import splits
 from transfusion_tf import errors
 
 
 def _records(count=2000, split='train', images=2):
   return [
-    listing.Record(f'{split}/{patient}_{eye}', f'p{patient}', '', split, {})
+    raw_dataset.Record(f'{split}/{patient}_{eye}', f'p{patient}', '', split, {})
     for patient in range(count)
     for eye in range(images)
   ]

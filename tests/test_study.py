@@ -11,12 +11,13 @@ import pytest
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf.advice import footprint
-from transfusion_tf.advice import plan as plan_lib
-from transfusion_tf.advice import verdict
-from transfusion_tf.advice import words
-from transfusion_tf.paper import results
-from transfusion_tf.paper import statistics
+from transfusion_tf import metrics
+from transfusion_tf.study import decision
+from transfusion_tf.study import model_cost
+from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import recommendation_text
+from transfusion_tf.study import results
+from transfusion_tf.study import statistics
 
 _NETS = """
 import keras
@@ -159,18 +160,18 @@ def test_nothing_to_run_is_refused():
 @pytest.mark.parametrize(
   ('low', 'high', 'word'),
   [
-    (-0.005, 0.008, verdict.SAME),
-    (0.001, 0.008, verdict.SAME),
-    (0.002, 0.05, verdict.HELPS),
-    (-0.05, -0.002, verdict.HURTS),
-    (-0.02, 0.03, verdict.OPEN),
-    (-0.005, 0.02, verdict.OPEN),
-    (np.nan, np.nan, verdict.OPEN),
+    (-0.005, 0.008, decision.SAME),
+    (0.001, 0.008, decision.SAME),
+    (0.002, 0.05, decision.HELPS),
+    (-0.05, -0.002, decision.HURTS),
+    (-0.02, 0.03, decision.OPEN),
+    (-0.005, 0.02, decision.OPEN),
+    (np.nan, np.nan, decision.OPEN),
   ],
 )
 def test_the_rule(low, high, word):
   estimate = statistics.Estimate((low + high) / 2, low, high)
-  assert verdict.judge(estimate, margin=0.01) == word
+  assert decision.judge(estimate, margin=0.01) == word
 
 
 class _Scored(results.Result):
@@ -188,7 +189,7 @@ class _Scored(results.Result):
         'auc:score': scores,
       }
     )
-    (auc,) = statistics.auc(labels.astype(float), scores, np.ones((1, 400)))
+    auc = metrics.Auc(labels, scores).value()
     super().__init__(
       'key',
       'dir',
@@ -217,14 +218,14 @@ def test_the_smallest_model_that_is_as_good_is_recommended():
     large={'random': 2.0, 'transfer': 3.0},
   )
   parameters = {'small': 10, 'middle': 20, 'large': 30}
-  found = verdict.reach(runs, 0.02, parameters)
+  found = decision.reach(runs, 0.02, parameters)
   assert [c.model for c in found.candidates] == ['small', 'middle', 'large']
   assert [c.good_enough for c in found.candidates] == [False, True, True]
   assert found.recommended.model == 'middle'
   assert found.yardstick.model == 'large'
   assert found.yardstick.start == 'transfer'
-  assert found.effect('large', 'transfer').word == verdict.HELPS
-  said = words.recommendation(found, runs, 0.02)
+  assert found.effect('large', 'transfer').word == decision.HELPS
+  said = recommendation_text.recommendation(found, runs, 0.02)
   assert said[0] == 'Take middle from random weights.'
   assert said[1].startswith('It is not worse than large,')
   assert len(said) == 2  # Nothing of the small one, of one seed, of transfer.
@@ -232,8 +233,8 @@ def test_the_smallest_model_that_is_as_good_is_recommended():
 
 def test_words_for_a_start_that_helps():
   runs = _runs(large={'random': 2.0, 'transfer': 3.0})
-  found = verdict.reach(runs, 0.02, {'large': 30})
-  said = words.recommendation(found, runs, 0.02)
+  found = decision.reach(runs, 0.02, {'large': 30})
+  said = recommendation_text.recommendation(found, runs, 0.02)
   assert said[0] == 'Take large from Transfer weights.'
   assert said[-1].endswith('this start helps.')
 
@@ -241,7 +242,7 @@ def test_words_for_a_start_that_helps():
 def test_footprint_of_a_known_network():
   """ResNet-50 at 224: 4.1 billion multiply-adds, 25.6 million weights."""
   experiment = config.override(config.IMAGE_TABLE, {'model.stride_in': 'first'})
-  found = footprint.of(experiment, 1000)
+  found = model_cost.of(experiment, 1000)
   assert found.parameters == pytest.approx(25.6e6, rel=0.005)
   assert found.flops == pytest.approx(2 * 4.1e9, rel=0.1)
   assert found.milliseconds > 0

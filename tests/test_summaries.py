@@ -24,15 +24,15 @@ import tensorflow as tf
 from tensorflow.tsl.profiler.protobuf import xplane_pb2
 import tiny_training
 
-from transfusion_tf import board
-from transfusion_tf import launch
-from transfusion_tf import pictures
 from transfusion_tf import run_folder
 from transfusion_tf import tasks
-from transfusion_tf.analysis import filters
+from transfusion_tf.models import filters
+from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.run.tensorboard import event_files
+from transfusion_tf.run.tensorboard import plots
+from transfusion_tf.run.tensorboard import run_summaries
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import progress
-from transfusion_tf.train import summaries
 
 _STEPS, _EVAL_EVERY = 18, 6
 _PROFILED = 3
@@ -59,7 +59,7 @@ def study(data_dir, tmp_path_factory):
   """A folder with two finished runs."""
   study = tmp_path_factory.mktemp('study')
   for name, changes in _EXPERIMENTS.items():
-    launch.run(_experiment(data_dir, **changes), str(study / name))
+    train_and_evaluate.run(_experiment(data_dir, **changes), str(study / name))
   return study
 
 
@@ -280,7 +280,9 @@ def test_a_resumed_run_writes_each_event_once(study, data_dir, tmp_path):
   (path,) = (run_dir / run_folder.TENSORBOARD).glob('*.v2')
   with path.open('ab') as file:
     file.write(b'the beginning of a record')
-  launch.run(_experiment(data_dir, runtime__pictures=True), str(run_dir))
+  train_and_evaluate.run(
+    _experiment(data_dir, runtime__pictures=True), str(run_dir)
+  )
   one, other = _events(study / _SHOWN), _events(run_dir)
   assert all(len(values) == 1 for values in other.values())
   assert one == other
@@ -292,7 +294,7 @@ def test_a_run_that_begins_anew_leaves_nothing_of_the_first_try(
   tensorboard = tmp_path / run_folder.TENSORBOARD
   shutil.copytree(study / _SHOWN / run_folder.TENSORBOARD, tensorboard)
   assert _events(tmp_path)
-  summaries.Summaries(str(tensorboard)).begin(None)
+  event_files.Summaries(str(tensorboard)).begin(None)
   assert not _events(tmp_path)
 
 
@@ -358,7 +360,7 @@ def test_without_a_clock_there_is_no_share(tmp_path):
   waited = parts.stepper.seconds_waited
   assert np.isnan(waited)
   board_dir = tmp_path / run_folder.TENSORBOARD
-  written = summaries.Summaries(str(board_dir))
+  written = event_files.Summaries(str(board_dir))
   written.begin(None)
   row = {'step': 2, 'loss': 1.0, 'learning_rate': 0.1, 'validation': {}}
   written.row(row, progress.Pace(100.0, waited))
@@ -372,7 +374,7 @@ def test_without_a_clock_there_is_no_share(tmp_path):
 @pytest.mark.parametrize('total', [1, 5, 9, 10, 55, 100, 101, 2_500])
 @pytest.mark.parametrize('eval_every', [1, 5, 40])
 def test_pictures_are_few_and_evenly_spread(total, eval_every):
-  steps = sorted(board.picture_steps(total, eval_every))
+  steps = sorted(run_summaries.picture_steps(total, eval_every))
   assert len(steps) <= 10
   assert {0, total} <= set(steps)
   assert all(s % eval_every == 0 or s == total for s in steps)
@@ -385,20 +387,20 @@ def test_pictures_are_few_and_evenly_spread(total, eval_every):
 def test_confusions():
   """Three examples; what is called what, by hand."""
   sure = np.eye(3)[[0, 2, 2]]
-  grades = pictures.confusions(
+  grades = plots.confusions(
     tasks.Grades(tuple('abc'), 1), sure, {'grade': np.array([0, 1, 2])}
   )
   expected = [[1, 0, 0], [0, 0, 1], [0, 0, 1]]
   np.testing.assert_array_equal(grades['3 images'][1], expected)
   at_least = np.array([[1, 0.1, 0.1], [1, 0.9, 0.8], [1, 0.6, 0.2]])
-  grades = pictures.confusions(
+  grades = plots.confusions(
     tasks.Grades(tuple('abc'), 1, cumulative=True),
     at_least,
     {'grade': np.array([0, 1, 2])},
   )
   expected = [[1, 0, 0], [0, 0, 1], [0, 1, 0]]
   np.testing.assert_array_equal(grades['3 images'][1], expected)
-  findings = pictures.confusions(
+  findings = plots.confusions(
     tasks.Findings(('Edema', 'Mass'), 'ignore'),
     np.array([[0.9, 0.1], [0.2, 0.7], [0.8, 0.7]]),
     {
@@ -411,4 +413,4 @@ def test_confusions():
   np.testing.assert_array_equal(findings['Edema'][1], [[0, 0], [1, 1]])
   np.testing.assert_array_equal(findings['Mass'][1], [[1, 1], [0, 1]])
   many = tasks.Classes(tuple(map(str, range(1000))))
-  assert not pictures.confusions(many, np.eye(1000), {'label': range(1000)})
+  assert not plots.confusions(many, np.eye(1000), {'label': range(1000)})

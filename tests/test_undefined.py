@@ -7,15 +7,15 @@ import pandas as pd
 import pytest
 import raw_sets
 
-from transfusion_tf import experiment as experiment_lib
 from transfusion_tf import export
-from transfusion_tf import launch
+from transfusion_tf import metrics
 from transfusion_tf import run_folder
-from transfusion_tf.advice import footprint
-from transfusion_tf.advice import outcome
-from transfusion_tf.advice import page
-from transfusion_tf.advice import plan as plan_lib
-from transfusion_tf.train import metrics
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import model_cost
+from transfusion_tf.study import outcome
+from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import study_page
 
 _SIZES = {'train': 60, 'validation': 30, 'test': 30}
 
@@ -46,8 +46,8 @@ def _prepare(raw, root, table, **columns):
 def test_a_finding_without_positives(raw, tmp_path):
   experiment = _prepare(raw, tmp_path, 'lefts', labels=raw_sets.FINDINGS)
   run_dir = str(tmp_path / 'run')
-  result = launch.run(experiment, run_dir)
-  assert launch.run(experiment, run_dir) == result
+  result = train_and_evaluate.run(experiment, run_dir)
+  assert train_and_evaluate.run(experiment, run_dir) == result
   left = result['test']['left']
   assert left['value'] is None
   assert metrics.text(left) == (
@@ -64,9 +64,9 @@ def test_a_finding_without_positives(raw, tmp_path):
 def test_a_test_split_of_one_class(raw, tmp_path):
   experiment = _prepare(raw, tmp_path, 'benign')
   run_dir = str(tmp_path / 'run')
-  launch.run(experiment, run_dir)
-  run = experiment_lib.load_run(run_dir, 'best', strategy='one_device')
-  _, found = experiment_lib.evaluate(run, 'test')
+  train_and_evaluate.run(experiment, run_dir)
+  run = run_lib.load_run(run_dir, 'best', strategy='one_device')
+  _, found = run_lib.evaluate(run, 'test')
   assert found['auc']['value'] is None
   assert found['top1']['value'] is not None
   step = run_folder.result(run_dir)['judged_step']
@@ -79,7 +79,7 @@ def _study(raw, root, table):
   """What study.py writes of two seeds, random and transferred."""
   base = _prepare(raw, root, table)
   source = root / 'source'
-  launch.run(base, str(source))
+  train_and_evaluate.run(base, str(source))
   plan = plan_lib.Plan(
     base=base,
     models=('tiny_nets:net',),
@@ -88,15 +88,15 @@ def _study(raw, root, table):
     sources={'tiny_nets:net': str(source)},
   )
   for run in plan.runs(str(root)):
-    launch.run(run.experiment, str(root / run.key))
+    train_and_evaluate.run(run.experiment, str(root / run.key))
   found = outcome.read(plan, str(root))
-  costs = {'tiny_nets:net': footprint.of(base, 2)}
-  table, said = page.write(
+  costs = {'tiny_nets:net': model_cost.of(base, 2)}
+  table, said = study_page.write(
     str(root), table, found, costs, 0.01, *outcome.similarity(found.finished)
   )
-  text = (root / page.RECORD).read_text()
+  text = (root / study_page.RECORD).read_text()
   record = json.loads(text, parse_constant=pytest.fail)
-  return table, said, record, (root / page.REPORT).read_text()
+  return table, said, record, (root / study_page.REPORT).read_text()
 
 
 def test_a_study_without_a_test_score(raw, tmp_path):

@@ -5,6 +5,7 @@ leaves open is a field whose comment gives the reason for the default. The
 paper is Raghu, Zhang, Kleinberg, Bengio: Transfusion, NeurIPS 2019.
 """
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 import dataclasses
 import json
@@ -29,6 +30,46 @@ CHEXPERT_FINDINGS = (
 # gives no figures; these are the ones in common use).
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STDDEV = (0.229, 0.224, 0.225)
+
+
+@dataclasses.dataclass(frozen=True)
+class Flag:
+  """The flag of train.py that sets a field.
+
+  Attributes:
+    name: Its name.
+    help: What --help says of it.
+    kind: Type of its values.
+    low: Smallest number that it takes.
+    high: Largest number that it takes.
+  """
+
+  name: str
+  help: str
+  kind: type
+  low: float | None
+  high: float | None
+
+
+def _flag(
+  help_text: str,
+  default: Any = dataclasses.MISSING,
+  *,
+  name: str = '',
+  low: float | None = 0,
+  high: float | None = None,
+) -> Any:
+  """Return a field with a flag, which is called like it if there is no name."""
+  metadata = {'name': name, 'help': help_text, 'low': low, 'high': high}
+  return dataclasses.field(default=default, metadata=metadata)
+
+
+def flag_of(field: dataclasses.Field) -> Flag | None:
+  """Return the flag that sets a field, or None."""
+  if not field.metadata:
+    return None
+  metadata = {**field.metadata, 'name': field.metadata['name'] or field.name}
+  return Flag(kind=field.type, **metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,16 +100,16 @@ NO_AUGMENT = Augment(
 class Data:
   """Which examples a run sees, and how they become images and targets."""
 
-  dataset: str  # Folder of a prepared data set: `retina`, `chexpert`, ...
-  image_size: int
+  dataset: str = _flag('Prepared data set, e.g. retina.')  # Its folder.
+  image_size: int = _flag('Side in pixels.', low=8)
   augment: Augment = Augment()
-  subset: int = 0  # Number of training examples; 0 is all of them.
+  subset: int = _flag('Training examples; 0: all.', 0)
   # The paper does not say whether its repeats share a subset; ours do, so that
   # seeds differ in the network alone.
   subset_seed: int = 0
   # Inception's published weights were trained on [-1, 1]; the paper says
   # "mean and standard deviation for ImageNet" for all. We follow the paper.
-  normalization: str = 'imagenet'  # or `inception`, `unit`, `bytes`
+  normalization: str = _flag('imagenet, inception, unit, bytes.', 'imagenet')
   findings: tuple[str, ...] = ()  # Of a set with findings; none is all.
   # One-hot grades as five sigmoids ("multi-label binary classification
   # framework", Section 2), or `cumulative`: output k says "at least grade k".
@@ -78,47 +119,55 @@ class Data:
   referable_from: int = 2
   # Uncertain findings: `mix` (1 for Edema and Atelectasis, else 0: a later
   # public code of a co-author), `zeros`, `ones` or `ignore`.
-  uncertain: str = 'mix'
-  shuffle_labels: bool = False  # A control: nothing can be learned.
+  uncertain: str = _flag('mix, zeros, ones or ignore.', 'mix')
+  shuffle_labels: bool = _flag('Control: labels of others.', False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Model:
   """Which network, for any image size and number of outputs."""
 
-  name: str  # One of `models.NAMES`, or `package.module:function`.
+  name: str = _flag(
+    'resnet50, cbr_tiny, ... or package.module:function.', name='model'
+  )
   # Share of the old moving average kept at each step; 0 is the network's own
   # (Slim's 0.997 or 0.9997), which wants thousands of steps to settle.
-  bn_momentum: float = 0.0
+  bn_momentum: float = _flag("Batch norm; 0: the network's.", 0.0, high=1)
   # ResNet: the unit of a block that strides. `last` gives the shapes that
   # Appendix C quotes; `first` fits weights of keras.applications.
-  stride_in: str = 'last'
-  slim_from: str = ''  # First stage at half width (Section 5, Slim hybrids).
+  stride_in: str = _flag('ResNet: last (paper) or first.', 'last')
+  # Slim hybrids (Section 5).
+  slim_from: str = _flag('First stage at half width.', '')
 
 
 @dataclasses.dataclass(frozen=True)
 class Init:
   """Where the weights of step 0 come from (Sections 3 to 5, Appendix F)."""
 
-  scheme: str = 'random'
-  pretrained: str = ''  # A run folder, a weights file or `imagenet`.
-  upto: str = ''  # The scheme up to this stage, random above; all if empty.
+  scheme: str = _flag(
+    'random, transfer, mean_var, sampling or shuffled.', 'random', name='init'
+  )
+  pretrained: str = _flag('Run folder, weights or imagenet.', '')
+  # Random weights above it; all if empty.
+  upto: str = _flag('Last stage that --init reaches.', '')
   # Batch norm under mean_var, sampling and shuffled: Appendix F.1 finds
   # `identity` slightly best and makes it the paper's default.
-  bn_init: str = 'identity'
-  conv1: str = 'scheme'
-  freeze_upto: str = ''  # Stages that stay as they start (Figures 12, 13).
+  bn_init: str = _flag('identity, mean_var or transfer.', 'identity')
+  conv1: str = _flag('scheme, gabor, transfer or random.', 'scheme')
+  # Figures 12 and 13.
+  freeze_upto: str = _flag('Last stage that stays frozen.', '')
 
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
   """The update rule and its learning rate over time."""
 
-  name: str = 'adam'
-  learning_rate: float = 0.001  # The peak.
+  name: str = _flag('adam or sgd.', 'adam', name='optimizer')
+  learning_rate: float = _flag('Peak.', 0.001)
   momentum: float = 0.9  # Of sgd.
   nesterov: bool = False  # "vanilla SGD with momentum" (Section 2).
-  weight_decay: float = 0.0  # Not on batch norm. The paper names none.
+  # Not on batch norm. The paper names none.
+  weight_decay: float = _flag('L2 penalty.', 0.0)
   warmup_epochs: float = 0.0
   decay_epochs: tuple[float, ...] = ()
   decay_factor: float = 0.1
@@ -128,48 +177,55 @@ class Optimizer:
 class Train:
   """How long a run lasts and how often it looks at the validation set."""
 
-  batch_size: int  # Global: over all replicas.
-  train_steps: int = 0  # 0: as many as `train_epochs` make.
+  batch_size: int = _flag('Over all devices.', low=1)
+  # 0 is as many as `train_epochs` make.
+  train_steps: int = _flag('Length.', 0, low=1)
   train_epochs: float = 0.0
-  eval_every: int = 1000  # Steps.
+  eval_every: int = _flag('Steps.', 1000, low=1)
   # Evaluations without a better validation score before the run stops; 0
   # never stops. The paper says "with early stopping" (Table 4) and no more.
-  patience: int = 0
+  patience: int = _flag('Evaluations; 0: never stop.', 0)
   # Checkpoint that is judged on the test set: `best` on validation or `final`.
   # The paper does not say which it took.
   select: str = 'best'
   # The same bits on every run: fixed threads and deterministic kernels.
-  deterministic: bool = False
+  deterministic: bool = _flag('The same bits on every run.', False)
   # Or `mixed_bfloat16`, `mixed_float16`; `auto` is the former where the device
   # multiplies it. The paper does not say; float32 is the plain reading.
-  precision: str = 'float32'
+  precision: str = _flag(
+    'float32, mixed_bfloat16, mixed_float16 or auto.', 'float32'
+  )
   # Parts of an epoch that are read apart (`input.order`); 0 is one a worker.
   # Fixed, the number of workers does not change which batches a run sees.
-  lanes: int = 0
+  lanes: int = _flag('Parts of an epoch; 0: one a host.', 0)
   # Batch norm over the global batch instead of each device's. Off, as in the
   # paper's batch of 8 on one device.
-  sync_batch_norm: bool = False
+  sync_batch_norm: bool = _flag('Over the global batch.', False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
   """What may change between two sittings of one run without changing it."""
 
-  data_dir: str
-  strategy: str = 'auto'
-  tpu: str = ''  # Name of a TPU, or `local`.
-  num_virtual_cpus: int = 0  # To try several devices on one.
-  # Steps in one call of the compiled loop; 0 is about a second's worth.
-  steps_per_call: int = 0
+  data_dir: str = _flag('Folder that prepare_data.py filled.')
+  strategy: str = _flag(
+    'auto, one_device, mirrored, multi_worker or tpu.', 'auto'
+  )
+  tpu: str = _flag('Name of a TPU, or local.', '')
+  # To try several devices on one.
+  num_virtual_cpus: int = _flag('Devices to make of one.', 0)
+  # In one call of the compiled loop.
+  steps_per_call: int = _flag('0: about a second of them.', 0)
   # Of each device, so that a score has the same bits on any number of them.
-  eval_batch_size: int = 32
-  checkpoint_every: int = 0  # Steps; 0: at every evaluation.
-  keep_checkpoints: int = 3  # Besides step 0 and the best.
-  xla: str = 'auto'  # On for GPUs and TPUs; slower than oneDNN on CPUs.
+  eval_batch_size: int = _flag('Of each device.', 32, low=1)
+  checkpoint_every: int = _flag('Steps; 0: eval_every.', 0)
+  keep_checkpoints: int = _flag('Besides first and best.', 3, low=1)
+  # On for GPUs and TPUs; slower than oneDNN on CPUs.
+  xla: str = _flag('auto, on or off.', 'auto')
   # TensorBoard: filters, weights, confusions, and images of the first batch,
   # which are patients' images.
-  pictures: bool = True
-  profile: int = 0  # Steps to trace for TensorBoard's profile page.
+  pictures: bool = _flag('On TensorBoard, of patients too.', True)
+  profile: int = _flag('Steps to trace for TensorBoard.', 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -182,7 +238,7 @@ class Experiment:
   runtime: Runtime
   init: Init = Init()
   optimizer: Optimizer = Optimizer()
-  seed: int = 0
+  seed: int = _flag('Of weights, order, augmentation.', 0)
 
 
 # Section 2, RETINA: 587 px, Adam at 0.001, batch 8 "for memory
@@ -266,6 +322,16 @@ def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
       field = room[0]
     experiment = dataclasses.replace(experiment, **{field: value})
   return experiment
+
+
+def fields() -> Iterator[tuple[str, dataclasses.Field]]:
+  """Yield the dotted path and the field of everything in an `Experiment`."""
+  for field in dataclasses.fields(Experiment):
+    if not dataclasses.is_dataclass(field.type):
+      yield field.name, field
+      continue
+    for part in dataclasses.fields(field.type):
+      yield f'{field.name}.{part.name}', part
 
 
 def flatten(experiment: Experiment) -> dict[str, Any]:
@@ -367,46 +433,8 @@ RECIPES = {
   'demo_natural': DEMO_NATURAL,
 }
 
-# What train.py's flags, and tables of runs, call the fields. A flag that is not
-# given leaves the recipe's value.
+# Flag -> dotted field: what train.py's flags, and tables of runs, call fields.
+# A flag that is not given leaves the recipe's value.
 FLAGS = {
-  'dataset': 'data.dataset',
-  'image_size': 'data.image_size',
-  'subset': 'data.subset',
-  'uncertain': 'data.uncertain',
-  'normalization': 'data.normalization',
-  'shuffle_labels': 'data.shuffle_labels',
-  'model': 'model.name',
-  'bn_momentum': 'model.bn_momentum',
-  'stride_in': 'model.stride_in',
-  'slim_from': 'model.slim_from',
-  'init': 'init.scheme',
-  'pretrained': 'init.pretrained',
-  'upto': 'init.upto',
-  'bn_init': 'init.bn_init',
-  'conv1': 'init.conv1',
-  'freeze_upto': 'init.freeze_upto',
-  'optimizer': 'optimizer.name',
-  'learning_rate': 'optimizer.learning_rate',
-  'weight_decay': 'optimizer.weight_decay',
-  'batch_size': 'train.batch_size',
-  'train_steps': 'train.train_steps',
-  'eval_every': 'train.eval_every',
-  'patience': 'train.patience',
-  'deterministic': 'train.deterministic',
-  'precision': 'train.precision',
-  'lanes': 'train.lanes',
-  'sync_batch_norm': 'train.sync_batch_norm',
-  'seed': 'seed',
-  'data_dir': 'runtime.data_dir',
-  'strategy': 'runtime.strategy',
-  'tpu': 'runtime.tpu',
-  'num_virtual_cpus': 'runtime.num_virtual_cpus',
-  'xla': 'runtime.xla',
-  'steps_per_call': 'runtime.steps_per_call',
-  'eval_batch_size': 'runtime.eval_batch_size',
-  'checkpoint_every': 'runtime.checkpoint_every',
-  'keep_checkpoints': 'runtime.keep_checkpoints',
-  'pictures': 'runtime.pictures',
-  'profile': 'runtime.profile',
+  flag.name: path for path, field in fields() if (flag := flag_of(field))
 }

@@ -23,8 +23,8 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import files
 from transfusion_tf import output_names
+from transfusion_tf import storage
 from transfusion_tf import tasks
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history
@@ -74,7 +74,7 @@ def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
     data: What is to be known of the data set, with its `fingerprint`.
   """
   record = {'outputs': tasks.to_json(task), 'data': dict(data)}
-  files.write_json(os.path.join(run_dir, OUTPUTS), record)
+  storage.write_json(os.path.join(run_dir, OUTPUTS), record)
 
 
 def task(run_dir: str, data: config.Data) -> tasks.Task | None:
@@ -130,13 +130,13 @@ def _of_scores(run_dir):
 
 
 def _has_findings(run_dir):
-  rows = history.read(os.path.join(run_dir, METRICS))
+  rows = _rows(run_dir)
   return any(tasks.Findings.headline in row['validation'] for row in rows)
 
 
 def _check_order(run_dir, names):
   """Refuses an old run that was continued with its findings in other orders."""
-  for row in history.read(os.path.join(run_dir, METRICS)):
+  for row in _rows(run_dir):
     if tuple(row['validation'])[1:] != tuple(names):
       raise errors.InputError(
         f'{run_dir} was continued by an earlier version with its findings in '
@@ -144,25 +144,62 @@ def _check_order(run_dir, names):
       )
 
 
-def checkpoint_step(run_dir: str, which: str, headline: str) -> int:
-  """The step of a run's checkpoint `final`, `best`, `init` or STEP.
+def split_checkpoint(name: str) -> tuple[str, str]:
+  """Split `RUN[@CHECKPOINT]` into the run's folder and the checkpoint's name.
 
-  `best` is the one with the highest validation `headline`.
+  The latter is as `checkpoint_step` takes it.
+  """
+  run_dir, at, which = name.rpartition('@')
+  if not at or tf.io.gfile.isdir(name):
+    return name, ''
+  return run_dir, which
+
+
+def checkpoint_step(run_dir: str, which: str = '') -> int:
+  """Return the step of a run's checkpoint.
+
+  Args:
+    run_dir: The run's folder.
+    which: `best` on validation, `final`, `init` or a step; empty is the one
+      that the run was judged by.
+
+  Raises:
+    InputError: There is none, or the run has not been judged yet.
   """
   steps = checkpoint.steps(os.path.join(run_dir, CHECKPOINTS))
   if not steps:
     raise errors.InputError(f'{run_dir}: no checkpoints; train it first')
+  if which.isdigit():
+    return int(which)
   if which == 'init':
     return 0
   if which == 'final':
     return steps[-1]
   if which == 'best':
-    rows = history.read(os.path.join(run_dir, METRICS))
-    row = history.best(rows, headline)
+    row = history.best(_rows(run_dir), _headline(run_dir))
     return row['step'] if row else steps[-1]
-  if which.isdigit():
-    return int(which)
-  raise errors.unknown('checkpoint', which, ['final', 'best', 'init', 'STEP'])
+  if which:
+    raise errors.unknown('checkpoint', which, ['best', 'final', 'init', 'STEP'])
+  if not (judged := result(run_dir)):
+    raise errors.InputError(
+      f'{run_dir}: this run is not finished; finish it or name a checkpoint: '
+      f'{run_dir}@final'
+    )
+  return judged['judged_step']
+
+
+def _headline(run_dir):
+  """The metric that chooses a run's best checkpoint."""
+  if record := _read(run_dir, OUTPUTS):
+    return tasks.from_json(record.get('outputs', {})).headline
+  metrics = {name for row in _rows(run_dir) for name in row['validation']}
+  kinds = (tasks.Grades.headline, tasks.Findings.headline, 'auc', 'top1')
+  return next(name for name in kinds if name in metrics)
+
+
+def _rows(run_dir):
+  path = os.path.join(run_dir, METRICS)
+  return history.read(path) if tf.io.gfile.exists(path) else []
 
 
 def result(run_dir: str) -> dict[str, Any] | None:
@@ -200,6 +237,6 @@ def _lock(run_dir):
     ) from None
   except (OSError, tf.errors.OpError) as error:
     raise errors.InputError(
-      f'{run_dir} cannot be written ({files.reason(error)}); choose another '
+      f'{run_dir} cannot be written ({storage.reason(error)}); choose another '
       '--run_dir'
     ) from None

@@ -24,8 +24,8 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import metrics
 from transfusion_tf import output_names
-from transfusion_tf.train import metrics
 
 
 class Task(Protocol):
@@ -131,7 +131,7 @@ class Findings(_Sigmoids):
   uncertain: str = 'mix'
 
   kind = 'findings'
-  headline = 'mean'
+  headline = metrics.MEAN
 
   def targets(self, labels):
     states = tf.stack([labels['findings'][n] for n in self.names], axis=-1)
@@ -143,11 +143,12 @@ class Findings(_Sigmoids):
 
   def metrics(self, probabilities, labels):
     targets, mask = (t.numpy() for t in self.targets(labels))
+    targets = np.where(mask, targets, np.nan)
     aucs = {
-      name: metrics.Auc(targets[:, k] > 0, probabilities[:, k], mask[:, k] > 0)
+      name: metrics.Auc(targets[:, k], probabilities[:, k])
       for k, name in enumerate(self.names)
     }
-    return {'mean': metrics.Average(tuple(aucs.values())), **aucs}
+    return {metrics.MEAN: metrics.Average(tuple(aucs.values())), **aucs}
 
   def _uncertain_positive(self):
     if self.uncertain == 'mix':

@@ -11,9 +11,9 @@ import numpy as np
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from data import building
+from data import base_builder
 from data import images
-from data import listing
+from data import raw_dataset
 from data.chexpert import layout
 
 # The paper resizes to 224 (Section 2). 256 leaves a crop of 90 % of the side,
@@ -21,19 +21,19 @@ from data.chexpert import layout
 IMAGE_SIZE = 256
 
 
-class Builder(building.Builder):
+class Builder(base_builder.Builder):
   """Each x-ray whole, squeezed into a square as the paper does."""
 
-  BUILDER_CONFIGS: ClassVar[list[building.Config]] = [
-    building.config(name, IMAGE_SIZE) for name in layout.FOLDERS
+  BUILDER_CONFIGS: ClassVar[list[base_builder.Config]] = [
+    base_builder.config(name, IMAGE_SIZE) for name in layout.FOLDERS
   ]
 
-  def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
     return layout.find(manual_dir, self.builder_config.source)
 
   def label_features(self) -> Mapping[str, Any]:
     return {
-      'findings': building.findings_feature(layout.OBSERVATIONS),
+      'findings': base_builder.findings_feature(layout.OBSERVATIONS),
       'view': tfds.features.Text(),  # frontal or lateral.
       'projection': tfds.features.Text(),  # AP, PA, ...; empty if lateral.
       'sex': tfds.features.Text(),

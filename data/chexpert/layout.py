@@ -6,7 +6,7 @@ import re
 
 from data import findings
 from data import images
-from data import listing
+from data import raw_dataset
 from data import tables
 from transfusion_tf import errors
 
@@ -36,7 +36,7 @@ _PATH = re.compile(
 )
 
 
-def find(manual_dir: str | os.PathLike, source: str) -> listing.Listing:
+def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
   """Lists CheXpert in `manual_dir`/`FOLDERS[source]`.
 
   Raises:
@@ -47,7 +47,7 @@ def find(manual_dir: str | os.PathLike, source: str) -> listing.Listing:
     root = root / FOLDERS[source]
   if not root.is_dir():
     raise errors.InputError(f'no folder {root}; see data/README.md')
-  found = listing.Listing([], published=_PUBLISHED)
+  found = raw_dataset.Listing([], published=_PUBLISHED)
   for part, split in _SPLITS.items():
     _add_part(found, root, part, split)
   return found
@@ -61,8 +61,8 @@ def _add_part(found, root, part, split):
   def record_of(row):
     match = _PATH.fullmatch(row['Path'])
     if not match or match['part'] != part:
-      raise listing.BadError('impossible name', row['Path'])
-    return listing.Record(
+      raise raw_dataset.BadError('impossible name', row['Path'])
+    return raw_dataset.Record(
       image_id=match['image'],
       patient_id=match['patient'],
       path=str(root / f'{match["image"]}.jpg'),
@@ -80,7 +80,7 @@ def _add_part(found, root, part, split):
   found.add_table(csv.name, tables.rows(table), record_of)
   named = {path.partition('/')[2] for path in table['Path']}
   found.problems += [
-    listing.Problem('image without label', path)
+    raw_dataset.Problem('image without label', path)
     for path in images.under(root / part)
     if os.path.relpath(path, root) not in named
   ]
@@ -88,5 +88,5 @@ def _add_part(found, root, part, split):
 
 def _age(text):
   if not text.isdecimal():
-    raise listing.BadError('impossible label', f'age {text!r}')
+    raise raw_dataset.BadError('impossible label', f'age {text!r}')
   return int(text)

@@ -10,16 +10,16 @@ from typing import Any
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from data import building
+from data import base_builder
 from data import images
-from data import listing
+from data import raw_dataset
 from data.image_table import layout
 from transfusion_tf import errors
 
 _TAKEN = ('retina', 'chexpert', 'imagenet2012', 'preflight')
 
 
-class Builder(building.Builder):
+class Builder(base_builder.Builder):
   """Images as they are, or with their shorter side scaled."""
 
   def __init__(
@@ -47,13 +47,13 @@ class Builder(building.Builder):
     self._image_size = image_size
     super().__init__(**kwargs)
 
-  def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
     del manual_dir  # The table has been read: it says what features there are.
     return self._table.found
 
   def label_features(self) -> Mapping[str, Any]:
     if self._table.kind == 'findings':
-      return {'findings': building.findings_feature(self._table.names)}
+      return {'findings': base_builder.findings_feature(self._table.names)}
     return {self._table.kind: tfds.features.ClassLabel(names=self._table.names)}
 
   @property

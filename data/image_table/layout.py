@@ -7,7 +7,7 @@ import pathlib
 
 from data import findings
 from data import images
-from data import listing
+from data import raw_dataset
 from data import splits
 from data import tables
 from transfusion_tf import errors
@@ -48,7 +48,7 @@ class Table:
     names: Of the classes, the grades or the findings.
   """
 
-  found: listing.Listing
+  found: raw_dataset.Listing
   kind: str
   names: tuple[str, ...]
 
@@ -92,14 +92,14 @@ def find(
       f'{_cell(table, columns, pair[1])} look the same; give the class one '
       'spelling'
     )
-  found = listing.Listing([])
+  found = raw_dataset.Listing([])
   record_of = functools.partial(
     _record, root=root, columns=columns, kind=kind, names=names
   )
   found.add_table(csv.name, tables.rows(table), record_of)
   known = {_full(root, path) for path in table[columns.path]}
   found.problems += [
-    listing.Problem('image without label', path)
+    raw_dataset.Problem('image without label', path)
     for path in images.under(root)
     if path not in known
   ]
@@ -159,11 +159,13 @@ def _record(row, root, columns, kind, names):
   split = row[columns.split] if columns.split else ''
   patient = row[columns.patient] if columns.patient else image_id
   if columns.split and split not in splits.SPLITS:
-    raise listing.BadError('impossible label', f'split is {split!r}')
+    raise raw_dataset.BadError('impossible label', f'split is {split!r}')
   if not patient:
-    raise listing.BadError('impossible label', f'{columns.patient} is blank')
+    raise raw_dataset.BadError(
+      'impossible label', f'{columns.patient} is blank'
+    )
   labels = {kind: _label(row, kind, columns.labels, names)}
-  return listing.Record(image_id, patient, full, split, labels)
+  return raw_dataset.Record(image_id, patient, full, split, labels)
 
 
 def _label(row, kind, columns, names):
@@ -173,9 +175,11 @@ def _label(row, kind, columns, names):
   if kind == 'grade':
     value = value.removesuffix('.0')
   elif value and (wrong := output_names.fault(value, kind)):
-    raise listing.BadError('impossible name', f'{columns[0]} {value!r} {wrong}')
+    raise raw_dataset.BadError(
+      'impossible name', f'{columns[0]} {value!r} {wrong}'
+    )
   if value not in names:
-    raise listing.BadError('impossible label', f'{columns[0]} is {value!r}')
+    raise raw_dataset.BadError('impossible label', f'{columns[0]} is {value!r}')
   return value
 
 
@@ -183,7 +187,7 @@ def _inside(root, path):
   """The full path, which has to be below `root`."""
   full = _full(root, path)
   if not path or not full.startswith(root + os.sep):
-    raise listing.BadError('outside the image root', path or 'a blank path')
+    raise raw_dataset.BadError('outside the image root', path or 'a blank path')
   return full
 
 

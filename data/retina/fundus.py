@@ -9,12 +9,7 @@ from skimage import filters
 from skimage import measure
 
 from data import images
-
-_SIDE = 256  # Finding works on a small copy, with this as its longer side.
-# The disc spans at least this share of the shorter side in any real camera.
-_MIN_DIAMETER = 0.4
-# The fit is believed if the rim lies this close to it, in radii.
-_MAX_ERROR = 0.05
+from transfusion_tf.image_ops import rules
 
 
 class Disc(NamedTuple):
@@ -33,22 +28,24 @@ def find_disc(image: Image.Image) -> Disc | None:
   to be seen: there is none to find.
   """
   small = image.convert('RGB')
-  small.thumbnail((_SIDE, _SIDE), Image.Resampling.BOX)
+  side = rules.THUMBNAIL_SIDE
+  small.thumbnail((side, side), Image.Resampling.BOX)
   light = np.asarray(small).max(axis=-1)
-  light = np.pad(ndimage.median_filter(light, 5), 1, mode='edge')
-  if np.ptp(light) < 16:  # All dark, or all bright.
+  light = ndimage.median_filter(light, rules.MEDIAN_SIDE)
+  light = np.pad(light, 1, mode='edge')
+  if np.ptp(light) < rules.MIN_CONTRAST:
     return None
   regions, _ = ndimage.label(light > _threshold(light))
   sizes = np.bincount(regions.ravel())[1:]
   disc = ndimage.binary_fill_holes(regions == 1 + sizes.argmax())
   rim = _rim(disc)
-  if len(rim) < 20:
+  if len(rim) < rules.MIN_RIM:
     return None
   circle = measure.CircleModel.from_estimate(rim)
   if not circle:
     return None
   # Notches and bright corners are off the circle: fit again without them.
-  near = np.abs(circle.residuals(rim)) < 2 * _MAX_ERROR * circle.radius
+  near = rules.is_near(circle.residuals(rim), circle.radius)
   circle = measure.CircleModel.from_estimate(rim[near])
   if not circle or not _plausible(circle, rim, disc.shape):
     return None
@@ -59,7 +56,7 @@ def find_disc(image: Image.Image) -> Disc | None:
 
 def picture(data: bytes, size: int) -> Image.Image:
   """The square to store of a photograph's file."""
-  return crop(images.load(data, at_least=2 * size), size)
+  return crop(images.load(data, rules.min_decoded_side(size)), size)
 
 
 def note(image: Image.Image) -> str:
@@ -85,22 +82,17 @@ def crop(image: Image.Image, size: int) -> Image.Image:
 
 def _threshold(light):
   """Otsu's, lowered: the fundus darkens towards its rim."""
-  return min(filters.threshold_otsu(light), 0.3 * np.percentile(light, 95))
+  bright = np.quantile(light, rules.BRIGHT_QUANTILE)
+  return min(filters.threshold_otsu(light), rules.MIN_BRIGHTNESS * bright)
 
 
 def _rim(disc):
   """[N, 2] (row, column) where the region ends, short of the picture's edge."""
   inner = disc & ~ndimage.binary_erosion(disc, border_value=1)
-  inner[[0, 1, -2, -1]] = False
-  inner[:, [0, 1, -2, -1]] = False
-  return np.argwhere(inner).astype(float)
+  inside = (slice(rules.EDGE, -rules.EDGE),) * 2
+  return np.argwhere(inner[inside]).astype(float) + rules.EDGE
 
 
 def _plausible(circle, rim, shape):
   error = np.median(np.abs(circle.residuals(rim))) / circle.radius
-  centred = all(
-    0 < at < side for at, side in zip(circle.center, shape, strict=True)
-  )
-  large = 2 * circle.radius > _MIN_DIAMETER * min(shape)
-  small = 2 * circle.radius < 1.5 * max(shape)
-  return error < _MAX_ERROR and centred and large and small
+  return rules.is_fundus(error, *circle.center, circle.radius, *shape)

@@ -11,7 +11,7 @@ import re
 
 from data import archives
 from data import images
-from data import listing
+from data import raw_dataset
 from data import tables
 from transfusion_tf import errors
 
@@ -41,7 +41,7 @@ class _Layout:
 def _kaggle_name(name):
   match = re.fullmatch(r'(\d+)_(left|right)', name)
   if not match:
-    raise listing.BadError('impossible name', f'{name}: not PATIENT_EYE')
+    raise raw_dataset.BadError('impossible name', f'{name}: not PATIENT_EYE')
   return match.groups()
 
 
@@ -101,14 +101,14 @@ LAYOUTS = {
 }
 
 
-def find(manual_dir: str | os.PathLike, source: str) -> listing.Listing:
+def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
   """Lists the set `source`, of LAYOUTS, in the folder `manual_dir`.
 
   Raises:
     InputError: A table or a folder of images is missing.
   """
   layout = LAYOUTS[source]
-  found = listing.Listing(
+  found = raw_dataset.Listing(
     [], published={p.split: p.published for p in layout.parts}
   )
   for part in layout.parts:
@@ -128,13 +128,13 @@ def _add_part(found, root, part, whose):
     stem, grade = _stem(row[part.image]), row[part.grade].removesuffix('.0')
     path = files.get(stem.lower())
     if not path:
-      raise listing.BadError('no such image', f'{stem}, in {part.folder}')
+      raise raw_dataset.BadError('no such image', f'{stem}, in {part.folder}')
     if part.gradable and row[part.gradable] == '0':
-      raise listing.BadError('not gradable', stem)
+      raise raw_dataset.BadError('not gradable', stem)
     if grade not in GRADES:
-      raise listing.BadError('impossible label', f'{stem}: grade {grade!r}')
+      raise raw_dataset.BadError('impossible label', f'{stem}: grade {grade!r}')
     patient, eye = whose(stem)
-    return listing.Record(
+    return raw_dataset.Record(
       image_id=prefix + stem,
       patient_id=patient if eye else prefix + patient,
       path=path,
@@ -145,7 +145,7 @@ def _add_part(found, root, part, whose):
   found.add_table(csv.name, tables.rows(table), record_of)
   named = {_stem(name).lower() for name in table[part.image]}
   found.problems += [
-    listing.Problem('image without label', files[stem])
+    raw_dataset.Problem('image without label', files[stem])
     for stem in sorted(files.keys() - named)
   ]
 

@@ -10,22 +10,22 @@ from typing import ClassVar
 from PIL import Image
 import tensorflow_datasets as tfds
 
-from data import building
-from data import listing
+from data import base_builder
+from data import raw_dataset
 from data.retina import fundus
 from data.retina import layouts
 
 IMAGE_SIZE = 587  # Section 2 of the paper.
 
 
-class Builder(building.Builder):
+class Builder(base_builder.Builder):
   """One square around the disc of the fundus for each photograph."""
 
-  BUILDER_CONFIGS: ClassVar[list[building.Config]] = [
-    building.config(name, IMAGE_SIZE) for name in layouts.LAYOUTS
+  BUILDER_CONFIGS: ClassVar[list[base_builder.Config]] = [
+    base_builder.config(name, IMAGE_SIZE) for name in layouts.LAYOUTS
   ]
 
-  def find(self, manual_dir: str | os.PathLike) -> listing.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
     return layouts.find(manual_dir, self.builder_config.source)
 
   def label_features(self) -> Mapping[str, Any]:

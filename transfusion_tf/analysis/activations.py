@@ -24,9 +24,9 @@ import filelock
 import numpy as np
 
 from transfusion_tf import errors
+from transfusion_tf.analysis import activation_source
 from transfusion_tf.analysis import manifest as manifest_lib
 from transfusion_tf.analysis import npy
-from transfusion_tf.analysis import source as source_lib
 
 _LOCK = '.lock'
 _READ_BATCH = 8  # Images of stored activations that are read together.
@@ -93,7 +93,7 @@ def load(folder: str, layer: str) -> np.ndarray:
 
 def source(
   folders: Mapping[str, str], layers: Sequence[str]
-) -> source_lib.Source:
+) -> activation_source.Source:
   """Stored activations of several networks on the same images.
 
   Args:
@@ -114,7 +114,7 @@ def source(
           'on the same images'
         )
   arrays = [[load(f, layer) for f in folders.values()] for layer in layers]
-  return source_lib.Source(
+  return activation_source.Source(
     networks=list(folders),
     layers=list(layers),
     shapes=[[array.shape[1:] for array in of_layer] for of_layer in arrays],
@@ -165,9 +165,9 @@ def _fill(writers, num_images, batches, forward):
     writer.keep(done)
   first = 0
   for batch in batches:
-    size = min(source_lib.num_rows(batch), num_images - first)
+    size = min(activation_source.num_rows(batch), num_images - first)
     if first + size > done:
-      batch = source_lib.rows(batch, max(done - first, 0), size)
+      batch = activation_source.rows(batch, max(done - first, 0), size)
       for layer, acts in forward(batch).items():
         if not writers[layer].append(np.asarray(acts)):
           raise errors.InputError(

@@ -7,8 +7,8 @@ import os
 
 import dacite
 
-from transfusion_tf import atomic
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 NAME = 'manifest.json'
 DTYPES = ('float16', 'float32')
@@ -105,6 +105,6 @@ def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
 
 def save(folder: str, manifest: Manifest) -> None:
   """Writes a file that appears at once."""
-  with atomic.writing(os.path.join(folder, NAME)) as file:
+  with storage.atomic_write(os.path.join(folder, NAME)) as file:
     json.dump(dataclasses.asdict(manifest), file, indent=2)
     file.write('\n')

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from transfusion_tf.analysis import measures
+from transfusion_tf.analysis import cca
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Similarity:
     num_images: n of all repeats together.
   """
 
-  repeats: tuple[measures.Measures, ...]
-  noise_floor: tuple[measures.Measures, ...]
+  repeats: tuple[cca.Measures, ...]
+  noise_floor: tuple[cca.Measures, ...]
   num_patches: int
   num_images: int
 
@@ -44,7 +44,7 @@ class Similarity:
     }
 
 
-def average(repeats: Sequence[measures.Measures]) -> dict[str, float]:
+def average(repeats: Sequence[cca.Measures]) -> dict[str, float]:
   """Mean of every measure over repeats, and its deviation as `..._std`."""
   table = pd.DataFrame([m.scalars() for m in repeats])
   deviations = table.std(ddof=len(table) > 1).add_suffix('_std')

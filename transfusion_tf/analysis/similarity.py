@@ -20,12 +20,12 @@ import tensorflow as tf
 import threadpoolctl
 
 from transfusion_tf import errors
-from transfusion_tf.analysis import measures
+from transfusion_tf.analysis import accumulate
+from transfusion_tf.analysis import activation_source
+from transfusion_tf.analysis import cca
+from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import results
 from transfusion_tf.analysis import sampling as sampling_lib
-from transfusion_tf.analysis import source as source_lib
-from transfusion_tf.analysis import stream
-from transfusion_tf.analysis import taps
 
 Pair = tuple[str, str]
 
@@ -96,19 +96,19 @@ def compare_all(
     Pair -> layer -> `results.Similarity`. Their noise floor is that of the
     first and the last model: it depends on p and d alone.
   """
-  source = taps.source(
-    {name: taps.Network(model) for name, model in networks.items()},
-    taps.Images(dataset),
+  source = endpoints.source(
+    {name: endpoints.Network(model) for name, model in networks.items()},
+    endpoints.Images(dataset),
     layers,
   )
   return of_source(source, pairs, sampling or sampling_lib.Sampling(), **kwargs)
 
 
 def of_source(
-  source: source_lib.Source,
+  source: activation_source.Source,
   pairs: Sequence[Pair] | None,
   sampling: sampling_lib.Sampling,
-  options: measures.Options | None = None,
+  options: cca.Options | None = None,
   strategy: tf.distribute.Strategy | None = None,
 ) -> dict[Pair, dict[str, results.Similarity]]:
   """Similarity of all that a source of activations holds.
@@ -120,13 +120,15 @@ def of_source(
     options: Of the canonical correlations.
     strategy: Devices that share each batch; TensorFlow's current one if None.
   """
-  options = options or measures.Options()
+  options = options or cca.Options()
   strategy = strategy or tf.distribute.get_strategy()
   if pairs is None:
     pairs = list(itertools.combinations(source.networks, 2))
   plan = _plan(source, sampling)
-  columns = [stream.Columns.of(sampling, widths) for widths in source.widths]
-  statistics = stream.accumulate(source, plan, columns, strategy)
+  columns = [
+    accumulate.Columns.of(sampling, widths) for widths in source.widths
+  ]
+  statistics = accumulate.accumulate(source, plan, columns, strategy)
   _check_finite(source, sampling, statistics)
   # LAPACK runs outside Python's lock: a job for each layer and repeat, on one
   # thread each; BLAS's own threads would only wait for each other.
@@ -193,19 +195,19 @@ def _measure(statistics, source, pairs, sizes, options):
   stops = itertools.pairwise(np.cumsum([0, *sizes]))
   parts = {n: slice(*s) for n, s in zip(source.networks, stops, strict=True)}
   white = {
-    network: measures.whiten(covariance[part, part], options)
+    network: cca.whiten(covariance[part, part], options)
     for network, part in parts.items()
   }
-  of_pairs = measures.compare(
+  of_pairs = cca.compare(
     [white[a] for a, _ in pairs],
     [white[b] for _, b in pairs],
     [covariance[parts[a], parts[b]] for a, b in pairs],
     options,
   )
   first, last, cross = (x / permuted.count for x in permuted[1:])
-  (floor,) = measures.compare(
-    [measures.whiten(first, options)],
-    [measures.whiten(last, options)],
+  (floor,) = cca.compare(
+    [cca.whiten(first, options)],
+    [cca.whiten(last, options)],
     [cross],
     options,
   )

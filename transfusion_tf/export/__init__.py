@@ -3,12 +3,11 @@
 run = experiment.load_run('RUN', 'best', strategy='one_device')
 exported = export.export(run, 'DIR', run_dir='RUN', step=480)
 
-DIR holds a SavedModel that takes image files as they are (`endpoints`), the
-same network as `model.keras` to train on, `model_card.md` and, if asked for,
-`model.tflite`.
+DIR holds a SavedModel that takes image files (`signatures`), the same network
+as `model.keras` to train on, `model_card.md` and, if asked for, `model.tflite`.
 """
 
-from transfusion_tf.export.folder import Exported
-from transfusion_tf.export.folder import export
+from transfusion_tf.export.exporting import Exported
+from transfusion_tf.export.exporting import export
 
 __all__ = ['Exported', 'export']

@@ -10,9 +10,9 @@ from transfusion_tf.init import gabor
 from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.init import weights
+from transfusion_tf.init.apply import apply
+from transfusion_tf.init.apply import freeze
 from transfusion_tf.init.compose import from_config
-from transfusion_tf.init.start import apply
-from transfusion_tf.init.start import freeze
 
 __all__ = [
   'apply',

@@ -9,14 +9,7 @@ from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.models import stages as stages_lib
 
-# What `config.Init` can say. All but `random` start from given weights.
-_FROM_SOURCE = {
-  'transfer': schemes.transfer,
-  'mean_var': schemes.mean_var,
-  'sampling': schemes.sampling,
-  'shuffled': schemes.shuffled,
-}
-SCHEMES = ('random', *_FROM_SOURCE)
+# What `config.Init` can say beside a scheme.
 BN_INITS = ('identity', 'mean_var', 'transfer')
 CONV1S = ('scheme', 'gabor', 'transfer', 'random')
 
@@ -98,7 +91,7 @@ def from_config(
 
 def _check(init, source):
   chosen = {
-    'init': (init.scheme, SCHEMES),
+    'init': (init.scheme, schemes.names()),
     'bn_init': (init.bn_init, BN_INITS),
     'conv1': (init.conv1, CONV1S),
   }
@@ -106,7 +99,9 @@ def _check(init, source):
     if name not in known:
       raise errors.unknown(flag, name, known)
   users = [
-    f'{f}={name}' for f, (name, _) in chosen.items() if name in _FROM_SOURCE
+    f'{f}={name}'
+    for f, (name, _) in chosen.items()
+    if name in schemes.FROM_SOURCE
   ]
   if users and source is None:
     raise errors.InputError(
@@ -115,7 +110,7 @@ def _check(init, source):
   if source is not None and not users and init.conv1 != 'gabor':
     raise errors.InputError(
       f'init={init.scheme} uses no pretrained weights, but some are given: '
-      f'choose an init ({", ".join(_FROM_SOURCE)}) or leave them out'
+      f'choose an init ({", ".join(schemes.FROM_SOURCE)}) or leave them out'
     )
   if init.scheme == 'transfer' and init.bn_init == 'mean_var':
     raise errors.InputError(
@@ -148,7 +143,7 @@ def _main(init, source):
   }[init.bn_init]()
   if init.scheme == 'random':
     return by_role(schemes.random(), bn=bn)
-  return by_role(_FROM_SOURCE[init.scheme](source), bn=bn)
+  return by_role(schemes.FROM_SOURCE[init.scheme](source), bn=bn)
 
 
 def _conv1(name, source):

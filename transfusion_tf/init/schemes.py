@@ -5,8 +5,11 @@ A source is a mapping {path: array}, as `weights.load` returns; a weight that
 it lacks, or has in another shape, raises `types.Misfit`. Random numbers come
 from `weight.rng`, one stream for each path and seed, so that neither the order
 of the layers nor the device changes a draw. `compose` joins schemes by stage
-and by role; `init.apply` runs one over a model.
+and by role; `init.apply` runs one over a model. A scheme with a source joins
+runs and studies with one line, `@register(NAME)`.
 """
+
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -16,6 +19,31 @@ from transfusion_tf.init import types
 
 # Batch norm that changes nothing: (x - 0) / 1 * 1 + 0.
 _IDENTITY = {'gamma': 1, 'beta': 0, 'moving_mean': 0, 'moving_variance': 1}
+
+# Scheme -> how it is made of given weights; `random` alone has none.
+FROM_SOURCE: dict[str, Callable[[types.Arrays], types.Scheme]] = {}
+RANDOM = 'random'
+
+
+def register(name: str) -> Callable[[Callable], Callable]:
+  """Return a decorator that makes a scheme known as `name`, e.g. to --init.
+
+  Raises:
+    ValueError: The name is taken.
+  """
+  if name in names():
+    raise ValueError(f'there is a scheme {name!r} already')
+
+  def add(scheme):
+    FROM_SOURCE[name] = scheme
+    return scheme
+
+  return add
+
+
+def names() -> tuple[str, ...]:
+  """Return what `config.Init.scheme` may be."""
+  return (RANDOM, *FROM_SOURCE)
 
 
 def random() -> types.Scheme:
@@ -49,11 +77,13 @@ def identity() -> types.Scheme:
   return scheme
 
 
+@register('transfer')
 def transfer(source: types.Arrays) -> types.Scheme:
   """The source's own values."""
   return lambda weight: types.Start(_of(source, weight), 'transfer', source)
 
 
+@register('mean_var')
 def mean_var(source: types.Arrays) -> types.Scheme:
   """I.i.d. N(mean, var) of the source's values, weight by weight (Section 5).
 
@@ -63,6 +93,7 @@ def mean_var(source: types.Arrays) -> types.Scheme:
   return _redrawn('mean_var', _gaussian, source)
 
 
+@register('sampling')
 def sampling(source: types.Arrays) -> types.Scheme:
   """I.i.d. draws from the source's values, weight by weight (Appendix F.2)."""
   return _redrawn(
@@ -72,6 +103,7 @@ def sampling(source: types.Arrays) -> types.Scheme:
   )
 
 
+@register('shuffled')
 def shuffled(source: types.Arrays) -> types.Scheme:
   """A permutation of the source's values, weight by weight (Appendix F.2)."""
   return _redrawn(

@@ -15,11 +15,11 @@ import os
 import keras
 
 from transfusion_tf import errors
-from transfusion_tf.init import applications
-from transfusion_tf.init import files
-from transfusion_tf.init import runs
 from transfusion_tf.init import types
-from transfusion_tf.models import own
+from transfusion_tf.init.sources import files
+from transfusion_tf.init.sources import keras_applications
+from transfusion_tf.init.sources import run_weights
+from transfusion_tf.models import custom
 
 IMAGENET = 'imagenet'
 _APPLICATIONS = {
@@ -49,10 +49,10 @@ def load(
     return None
   if name == IMAGENET:
     return _imagenet(like)
-  if own.is_own(name):
+  if custom.is_own(name):
     return _of_function(name, like)
-  if runs.is_run(name):
-    return runs.read(name, like)
+  if run_weights.is_run(name):
+    return run_weights.read(name, like)
   read = files.reader(name)
   if read is None:
     raise errors.InputError(
@@ -63,7 +63,7 @@ def load(
 
 
 def _of_function(name, like):
-  model = own.function(name)()
+  model = custom.function(name)()
   if not isinstance(model, keras.Model):
     raise errors.InputError(
       f'{name} returns {type(model).__name__}, not a keras.Model'
@@ -78,12 +78,14 @@ def _imagenet(like):
       f'{like.name if like else "no model"}; name a function that returns the '
       'pretrained keras.Model: package.module:function'
     )
-  applications.check(like)
+  keras_applications.check(like)
   try:
     model = _APPLICATIONS[like.name](weights='imagenet')
   except Exception as error:  # Keras raises whatever the network does.
     raise errors.InputError(
       f'{IMAGENET}: the download from keras.applications failed: {error}'
     ) from None
-  arrays = applications.for_normalized(applications.renamed(model, like))
+  arrays = keras_applications.for_normalized(
+    keras_applications.renamed(model, like)
+  )
   return types.Source(arrays, f'keras.applications {model.name} {IMAGENET}')

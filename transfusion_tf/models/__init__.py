@@ -1,15 +1,26 @@
 """Networks by name: images [B, H, W, 3] -> logits, float32."""
 
-import keras
+from __future__ import annotations
+
+from etils import epy
 
 from transfusion_tf import errors
-from transfusion_tf.models import cbr
-from transfusion_tf.models import inception_v3
-from transfusion_tf.models import own
+
+# isort: off
+# Networks register in the paper's order, which `NAMES` and messages keep.
 from transfusion_tf.models import resnet
+from transfusion_tf.models import inception_v3  # noqa: F401
+from transfusion_tf.models import cbr  # noqa: F401
+
+# isort: on
+from transfusion_tf.models import custom
+from transfusion_tf.models import registry
 from transfusion_tf.models import stages
 
-NAMES = (resnet.NAME, inception_v3.NAME, *cbr.NETS)
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
+
+NAMES = registry.NETWORKS.keys()  # A view: it shows what registers later.
 
 
 def build(
@@ -37,26 +48,25 @@ def build(
   """
   if num_classes < 1:
     raise errors.InputError(f'num_classes is {num_classes}; must be at least 1')
-  if name == resnet.NAME:
-    return resnet.build(
-      num_classes, input_shape, bn_momentum, stride_in, slim_from
-    )
-  if (name in NAMES or own.is_own(name)) and stride_in != 'last':
-    raise errors.InputError(
-      f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
-    )
-  if name in cbr.NETS:
-    return cbr.build(name, num_classes, input_shape, bn_momentum, slim_from)
-  if name == inception_v3.NAME:
-    if slim_from:
-      raise errors.InputError(
-        f'slim_from={slim_from}: {name} has no slim hybrid; '
-        f'{resnet.NAME} and the CBR networks have'
-      )
-    return inception_v3.build(num_classes, input_shape, bn_momentum)
-  if own.is_own(name):
+  if custom.is_own(name):
+    _check_last(name, stride_in)
     return _own(name, num_classes, input_shape, bn_momentum, slim_from)
-  raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
+  if name not in registry.NETWORKS:
+    raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
+  network = registry.NETWORKS[name]
+  options = {}
+  if 'stride_in' in network.options:
+    options['stride_in'] = stride_in
+  else:
+    _check_last(name, stride_in)
+  if 'slim_from' in network.options:
+    options['slim_from'] = slim_from
+  elif slim_from:
+    raise errors.InputError(
+      f'slim_from={slim_from}: {name} has no slim hybrid; '
+      f'{resnet.NAME} and the CBR networks have'
+    )
+  return network.build(num_classes, input_shape, bn_momentum, **options)
 
 
 def stages_of(model: keras.Model) -> stages.Stages:
@@ -65,17 +75,21 @@ def stages_of(model: keras.Model) -> stages.Stages:
   Raises:
     InputError: Another model; `stages.Stages.of_patterns` makes stages for it.
   """
-  if found := own.stages_of(model):
+  if found := custom.stages_of(model):
     return found
-  for module in (resnet, inception_v3):
-    if model.name == module.NAME:
-      return module.stages_of(model)
-  if model.name in cbr.NETS:
-    return cbr.stages_of(model)
+  if model.name in registry.NETWORKS:
+    return registry.NETWORKS[model.name].stages_of(model)
   raise errors.InputError(
     f'the stages of {model.name!r} are not known here; make them with '
     'stages.Stages.of_patterns'
   )
+
+
+def _check_last(name, stride_in):
+  if stride_in != 'last':
+    raise errors.InputError(
+      f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
+    )
 
 
 def _own(name, num_classes, input_shape, bn_momentum, slim_from):
@@ -84,7 +98,7 @@ def _own(name, num_classes, input_shape, bn_momentum, slim_from):
       f'slim_from={slim_from}: {name} has no slim hybrid; build the narrower '
       'network in a function of its own'
     )
-  model = own.build(name, num_classes, input_shape, taken=NAMES)
+  model = custom.build(name, num_classes, input_shape, taken=NAMES)
   for layer in model._flatten_layers():
     if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
       layer.momentum = bn_momentum

@@ -6,34 +6,59 @@ classification layer. The paper leaves padding open: it is SAME here, for the
 activation sizes that Appendix C quotes for ResNet-50 come from SAME padding.
 """
 
-import dataclasses
+from __future__ import annotations
 
-import keras
+import dataclasses
+import functools
+
+from etils import epy
 
 from transfusion_tf.models import layers
+from transfusion_tf.models import registry
 from transfusion_tf.models import stages as stages_lib
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
 
 # The paper gives no batch norm constants: those of ResNet-50 in TF-Slim.
 _BATCH_NORM = layers.BatchNorm(momentum=0.997, epsilon=1e-5)
+_COLORS = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Table:
   """One network, as Appendix A lists it."""
 
+  label: str
   kernel_size: int
   channels: tuple[int, ...]  # One convolution each.
   num_pools: int = 4
 
+  @property
+  def stages(self) -> dict[str, str]:
+    """Name -> pattern; a stage ends with its pool (as in Table 5)."""
+    return {
+      f'conv{i}': rf'(conv|pool){i}\b' for i in range(1, len(self.channels) + 1)
+    }
+
+  @property
+  def multiply_adds(self) -> int:
+    """Of one image for each input pixel; each pool leaves a quarter of them."""
+    pairs = zip((_COLORS, *self.channels), self.channels, strict=False)
+    return sum(
+      self.kernel_size**2 * before * after // 4 ** min(i, self.num_pools)
+      for i, (before, after) in enumerate(pairs)
+    )
+
 
 NETS = {
-  'cbr_large_t': Table(7, (32, 64, 128, 256, 512)),
-  'cbr_large_w': Table(7, (64, 128, 256, 512)),
-  'cbr_small': Table(7, (32, 64, 128, 256)),
+  'cbr_large_t': Table('CBR-LargeT', 7, (32, 64, 128, 256, 512)),
+  'cbr_large_w': Table('CBR-LargeW', 7, (64, 128, 256, 512)),
+  'cbr_small': Table('CBR-Small', 7, (32, 64, 128, 256)),
   # Appendix A gives CBR-Tiny the widths 64 to 512, but Table 1 the 1 076 480
   # parameters of these; the Appendix's net is `cbr_tiny_wide`.
-  'cbr_tiny': Table(5, (32, 64, 128, 256)),
-  'cbr_tiny_wide': Table(5, (64, 128, 256, 512)),
+  'cbr_tiny': Table('CBR-Tiny', 5, (32, 64, 128, 256)),
+  'cbr_tiny_wide': Table('CBR-Tiny (wide)', 5, (64, 128, 256, 512)),
 }
 
 
@@ -55,7 +80,7 @@ def build(
   """
   net = NETS[name]
   bn = _BATCH_NORM.with_momentum(bn_momentum)
-  widths = stages_lib.slim(_convs(net), net.channels, slim_from)
+  widths = stages_lib.slim(tuple(net.stages), net.channels, slim_from)
   x = inputs = keras.Input(input_shape, name='image')
   for i, channels in enumerate(widths, start=1):
     x = layers.conv_bn(x, channels, net.kernel_size, bn, f'conv{i}')
@@ -65,16 +90,11 @@ def build(
   return keras.Model(inputs, layers.head(x, num_classes), name=name)
 
 
-def stages_of(model: keras.Model) -> stages_lib.Stages:
-  """conv1..convN, each tapped after its pool (as in Table 5), and head."""
-  patterns = {
-    name: rf'(conv|pool){i}\b'
-    for i, name in enumerate(_convs(NETS[model.name]), start=1)
-  }
-  return stages_lib.Stages.of_patterns(
-    patterns | {stages_lib.HEAD: rf'{stages_lib.HEAD}\b'}, model
-  )
-
-
-def _convs(net):
-  return [f'conv{i}' for i in range(1, len(net.channels) + 1)]
+for _name, _net in NETS.items():
+  registry.register(
+    _name,
+    label=_net.label,
+    stages=_net.stages,
+    multiply_adds=_net.multiply_adds,
+    convolutions=len(_net.channels),
+  )(functools.partial(build, _name))

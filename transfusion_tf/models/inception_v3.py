@@ -7,14 +7,19 @@ their shape with another. Pooling before the head is global, which makes any
 image size work; the auxiliary head is left out, for the paper names none.
 """
 
+from __future__ import annotations
+
 import dataclasses
 import re
 
-import keras
+from etils import epy
 
 from transfusion_tf import errors
 from transfusion_tf.models import layers
-from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.models import registry
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
 
 NAME = 'inception_v3'
 MIN_SIZE = 75  # Pixels; less leaves nothing for the last reduction.
@@ -25,7 +30,8 @@ _BATCH_NORM = layers.BatchNorm(
 _DROPOUT = 0.2
 _REDUCE = {'strides': 2, 'padding': 'valid'}
 
-STAGES = (
+# Scopes of TF-Slim, each tapped at its end.
+_STAGES = (
   'Conv2d_1a_3x3',
   'Conv2d_2a_3x3',
   'Conv2d_2b_3x3',
@@ -34,10 +40,16 @@ STAGES = (
   *(f'Mixed_5{letter}' for letter in 'bcd'),
   *(f'Mixed_6{letter}' for letter in 'abcde'),
   *(f'Mixed_7{letter}' for letter in 'abc'),
-  stages_lib.HEAD,
 )
 
 
+@registry.register(
+  NAME,
+  label='Inception-v3',
+  stages=_STAGES,
+  multiply_adds=63_900,
+  convolutions=94,
+)
 def build(
   num_classes: int,
   input_shape: tuple[int | None, int | None, int],
@@ -58,11 +70,6 @@ def build(
   inputs = keras.Input(input_shape, name='image')
   x = _trunk(_Net(_BATCH_NORM.with_momentum(bn_momentum)), inputs)
   return keras.Model(inputs, layers.head(x, num_classes, _DROPOUT), name=NAME)
-
-
-def stages_of(model: keras.Model) -> stages_lib.Stages:
-  """TF-Slim's scopes, each tapped at its end, and head."""
-  return stages_lib.Stages.of_prefixes(STAGES, model)
 
 
 def _trunk(net, x):

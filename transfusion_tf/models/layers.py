@@ -6,9 +6,14 @@ draws from a truncated normal as TF-Slim's variance scaling does; TF-Slim's
 networks start so.
 """
 
+from __future__ import annotations
+
 import dataclasses
 
-import keras
+from etils import epy
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
 
 _HE_NORMAL = 'he_normal'
 
@@ -29,7 +34,7 @@ class BatchNorm:
   scale: bool = True
   suffix: str = 'bn'
 
-  def with_momentum(self, momentum: float) -> 'BatchNorm':
+  def with_momentum(self, momentum: float) -> BatchNorm:
     """The same at another momentum; 0 leaves it as it is."""
     return dataclasses.replace(self, momentum=momentum or self.momentum)
 

@@ -7,11 +7,17 @@ block3 for images of 587x587. Those are the shapes of TF-Slim's `resnet_v1_50`
 has 37x37 there. `stride_in='first'` is that geometry, for its weights.
 """
 
-import keras
+from __future__ import annotations
+
+from etils import epy
 
 from transfusion_tf import errors
 from transfusion_tf.models import layers
+from transfusion_tf.models import registry
 from transfusion_tf.models import stages as stages_lib
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
 
 NAME = 'resnet50'
 STRIDE_IN = ('last', 'first')
@@ -26,9 +32,16 @@ _BLOCKS = {
   'block4': (3, 512),
 }
 _ROOT_CHANNELS = 64
-STAGES = ('conv1', *_BLOCKS, stages_lib.HEAD)
+_STAGES = ('conv1', *_BLOCKS)  # Each ends with its last ReLU.
 
 
+@registry.register(
+  NAME,
+  label='ResNet-50',
+  stages=_STAGES,
+  multiply_adds=70_000,
+  convolutions=53,
+)
 def build(
   num_classes: int,
   input_shape: tuple[int | None, int | None, int],
@@ -50,7 +63,7 @@ def build(
   bn = _BATCH_NORM.with_momentum(bn_momentum)
   units, channels = zip(*_BLOCKS.values(), strict=True)
   root, *widths = stages_lib.slim(
-    STAGES[:-1], (_ROOT_CHANNELS, *channels), slim_from
+    _STAGES, (_ROOT_CHANNELS, *channels), slim_from
   )
   x = inputs = keras.Input(input_shape, name='image')
   x = layers.relu(_conv_same(x, root, 7, bn, 'conv1', strides=2), 'conv1')
@@ -62,11 +75,6 @@ def build(
         x, width, strides, stride_in, bn, unit == 1, f'{block}.unit_{unit}'
       )
   return keras.Model(inputs, layers.head(x, num_classes), name=NAME)
-
-
-def stages_of(model: keras.Model) -> stages_lib.Stages:
-  """conv1, block1..block4, each tapped after its last ReLU, and head."""
-  return stages_lib.Stages.of_prefixes(STAGES, model)
 
 
 def stride_in(model: keras.Model) -> str:

@@ -12,6 +12,8 @@ of your own joins with a few lines:
   }, model)
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -19,9 +21,12 @@ from collections.abc import Sequence
 import dataclasses
 import re
 
-import keras
+from etils import epy
 
 from transfusion_tf import errors
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
 
 HEAD = 'head'
 
@@ -51,7 +56,7 @@ class Stages:
   @classmethod
   def of_patterns(
     cls, patterns: Mapping[str, str], model: keras.Model
-  ) -> 'Stages':
+  ) -> Stages:
     """Stages by name and pattern; a stage is tapped at its last layer.
 
     Args:
@@ -79,9 +84,9 @@ class Stages:
     return stages
 
   @classmethod
-  def of_prefixes(cls, names: Sequence[str], model: keras.Model) -> 'Stages':
+  def of_prefixes(cls, names: Sequence[str], model: keras.Model) -> Stages:
     """Stages of a model whose layers are named `<stage>` or `<stage>.<...>`."""
-    return cls.of_patterns({n: rf'{re.escape(n)}\b' for n in names}, model)
+    return cls.of_patterns(prefix_patterns(names), model)
 
   def __iter__(self) -> Iterator[Stage]:
     return iter(self.stages)
@@ -116,6 +121,11 @@ class Stages:
     if name not in self.names:
       raise errors.unknown('stage', name, self.names)
     return self.names.index(name)
+
+
+def prefix_patterns(names: Iterable[str]) -> dict[str, str]:
+  """Return patterns of layers that are named `<stage>` or `<stage>.<...>`."""
+  return {name: rf'{re.escape(name)}\b' for name in names}
 
 
 def path_of(variable: keras.Variable, model: keras.Model) -> str:

@@ -7,18 +7,8 @@ devices' figures are fits to a few measured steps: expect errors of 50 %.
 import dataclasses
 
 from transfusion_tf import config
+from transfusion_tf.models import registry
 
-# Multiply-adds of one image for each input pixel, and number of convolutions.
-# Convolutions scale with the pixels; a test counts them in the built networks.
-WORK = {
-  'resnet50': (70_000, 53),
-  'inception_v3': (63_900, 94),
-  'cbr_large_t': (105_056, 5),
-  'cbr_large_w': (310_464, 4),
-  'cbr_small': (79_968, 4),
-  'cbr_tiny': (40_800, 4),
-  'cbr_tiny_wide': (158_400, 4),
-}
 _BACKWARD = 3  # Forward, gradients of inputs, gradients of weights.
 # Training images where only the data know: RETINA, CheXpert, ImageNet.
 _NUM_TRAIN = {'retina': 250_000, 'chexpert': 223_000, 'imagenet2012': 1_281_167}
@@ -50,14 +40,15 @@ GPU = Device('one H100-class GPU', 25e12, 2e-5, 0.5)
 
 def seconds(experiment: config.Experiment, device: Device) -> float:
   """Seconds of training; evaluations come to a tenth or so beside it."""
-  per_pixel, convolutions = WORK[experiment.model.name]
+  network = registry.NETWORKS[experiment.model.name]
+  per_pixel = network.multiply_adds
   if experiment.model.slim_from:
     per_pixel *= 0.7
   train = experiment.train
   pixels = train.batch_size * experiment.data.image_size**2
   step = _BACKWARD * per_pixel * pixels / device.rate
-  step += device.per_convolution * convolutions
-  return num_steps(experiment) * step + device.start * convolutions
+  step += device.per_convolution * network.convolutions
+  return num_steps(experiment) * step + device.start * network.convolutions
 
 
 def num_steps(experiment: config.Experiment) -> int:

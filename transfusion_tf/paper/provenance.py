@@ -6,16 +6,16 @@ from collections.abc import Sequence
 import pandas as pd
 
 from transfusion_tf.paper import costs
-from transfusion_tf.paper import paper_values
-from transfusion_tf.paper import report
-from transfusion_tf.paper import results
+from transfusion_tf.paper import published_values
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import study as study_lib
+from transfusion_tf.study import report
+from transfusion_tf.study import results
 
 
 def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
   """Size, versions and time of a study."""
-  plans = [] if names == [runs.QUICKSTART] else runs.plans(names, study.scale)
+  plans = runs.plans(names, study.scale)
   found = [study.run(plan.key) for plan in plans]
   done = [run for run in found if isinstance(run, results.Result)]
   spent = sum(run.result.get('seconds', 0) for run in done)
@@ -36,16 +36,6 @@ def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
     '(test_scores.csv). Tables, figures and claims follow from these alone.'
   )
   return report.Section('What was run', lines, _settings(done))
-
-
-def of_run(run: results.Result) -> list[str]:
-  """What made a run, and what its folder holds."""
-  made = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
-  return [
-    f'Made with {made}. Every run folder holds its whole configuration '
-    '(config.json), what happened to each weight before training (init.json) '
-    'and one line an evaluation (metrics.jsonl).'
-  ]
 
 
 def _settings(done):
@@ -70,14 +60,14 @@ def _settings(done):
 
 def of_the_paper() -> Iterator[report.Section]:
   """Where it contradicts itself, and where it is silent."""
-  contradictions = pd.DataFrame(paper_values.contradictions())
+  contradictions = pd.DataFrame(published_values.contradictions())
   contradictions.columns = ['', 'Where', 'The paper', 'Here']
   yield report.Section(
     'Where the paper contradicts itself',
     table=contradictions,
     part='Paper and code',
   )
-  choices = pd.DataFrame(paper_values.choices())
+  choices = pd.DataFrame(published_values.choices())
   choices.columns = ['The paper is silent on', 'Here']
   yield report.Section('Choices where the paper is silent', table=choices)
 

@@ -10,16 +10,14 @@ import dataclasses
 import json
 import os
 
-from transfusion_tf import atomic
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf.paper import contents
+from transfusion_tf import storage
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import starts
 
-QUICKSTART, CLAIMS, ALL = 'quickstart', 'claims', 'all'
-# `run_folder.RESULT`, without importing TensorFlow.
-_RESULT = 'result.json'
+CLAIMS, ALL = 'claims', 'all'
 _STUDY = 'study.json'
 
 
@@ -58,11 +56,11 @@ _PRETRAINING_SEEDS = 1000
 
 def pretrained(scale: scales.Scale, model: str, seed: int = 0) -> Plan:
   """Pretraining of `model`: where transferred weights come from."""
-  group = contents.Group(scale.pretraining, model, starts.RANDOM)
+  group = figure_specs.Group(scale.pretraining, model, initializations.RANDOM)
   return _planned(scale, group, _PRETRAINING_SEEDS + seed)
 
 
-def plan(scale: scales.Scale, group: contents.Group, seed: int = 0) -> Plan:
+def plan(scale: scales.Scale, group: figure_specs.Group, seed: int = 0) -> Plan:
   """A run of a group.
 
   All seeds of a start take the same pretrained weights (Section 3).
@@ -73,7 +71,7 @@ def plan(scale: scales.Scale, group: contents.Group, seed: int = 0) -> Plan:
   return _planned(scale, group, seed, {'init.pretrained': source})
 
 
-def key(scale: scales.Scale, group: contents.Group, seed: int) -> str:
+def key(scale: scales.Scale, group: figure_specs.Group, seed: int) -> str:
   """A run's path below the study's folder."""
   part = f'_{scale.subsets[group.images]}' if group.images else ''
   return f'{group.dataset}{part}/{group.model}/{group.start.name}/seed{seed}'
@@ -113,7 +111,7 @@ def claim(root: str, scale: str) -> None:
   """
   path = os.path.join(root, _STUDY)
   if not os.path.exists(path):
-    with atomic.writing(path) as file:
+    with storage.atomic_write(path) as file:
       json.dump({'scale': scale}, file)
     return
   try:
@@ -131,29 +129,18 @@ def claim(root: str, scale: str) -> None:
     )
 
 
-def quickstart() -> list[Plan]:
-  """The paper's question in four runs of CBR-Tiny, at 64 px."""
-  scale = dataclasses.replace(scales.DEMO, changes={}, of_model={})
-  order = (starts.RANDOM, starts.TRANSFER, starts.MEAN_VAR)
-  groups = contents.panel(contents.RETINA, 'cbr_tiny', order).groups
-  return [
-    pretrained(scale, 'cbr_tiny'),
-    *(plan(scale, group) for group in groups),
-  ]
-
-
 def expand(targets: Iterable[str]) -> list[str]:
   """`all` and `claims` as the tables and figures that they are made of.
 
   Raises:
     InputError: An unknown target.
   """
-  known = [*contents.TARGETS, QUICKSTART, CLAIMS, ALL]
+  known = [*figure_specs.TARGETS, CLAIMS, ALL]
   found = []
   for target in targets:
     if target not in known:
       raise errors.unknown('target', target, known)
-    found += contents.TARGETS if target in (CLAIMS, ALL) else [target]
+    found += figure_specs.TARGETS if target in (CLAIMS, ALL) else [target]
   return list(dict.fromkeys(found))
 
 
@@ -167,15 +154,9 @@ def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
     InputError: An unknown target.
   """
   targets = expand(targets)
-  if targets == [QUICKSTART]:
-    return quickstart()
-  if QUICKSTART in targets:
-    raise errors.InputError(
-      f'{QUICKSTART} is a study of its own: ask for it alone'
-    )
-  repeats = contents.repeats(scale)
+  repeats = figure_specs.repeats(scale)
   groups = dict.fromkeys(
-    g for target in targets for g in contents.GROUPS[target](scale)
+    g for target in targets for g in figure_specs.GROUPS[target](scale)
   )
   wanted = [plan(scale, g, s) for g in groups for s in range(repeats[g])]
   if 'table1' in targets:  # Its column of ImageNet accuracies.
@@ -187,7 +168,7 @@ def accuracies(scale: scales.Scale) -> list[Plan]:
   """The pretraining runs whose accuracy Table 1 shows."""
   return [
     pretrained(scale, model, seed)
-    for model in contents.ALL_MODELS
+    for model in figure_specs.ALL_MODELS
     if model not in scale.weights
     for seed in range(scale.repeats('pretraining'))
   ]
@@ -197,11 +178,6 @@ def weights_files(plans: Sequence[Plan]) -> list[str]:
   """Weights that runs take from files, as paths below the study's folder."""
   sources = {plan_.source for plan_ in plans} - {''}
   return sorted(sources - {plan_.key for plan_ in plans})
-
-
-def finished(root: str, key: str) -> bool:
-  """Whether the run at ROOT/KEY has its result."""
-  return os.path.exists(os.path.join(root, key, _RESULT))
 
 
 def stages(plans: Sequence[Plan]) -> dict[str, list[Plan]]:

@@ -5,13 +5,13 @@ import functools
 
 import numpy as np
 
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import paired
-from transfusion_tf.paper import results
+from transfusion_tf.paper import cca_pairs
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.paper import statistics
+from transfusion_tf.study import paired_bootstrap
+from transfusion_tf.study import results
+from transfusion_tf.study import statistics
 
 Gap = results.Gap
 
@@ -23,19 +23,19 @@ class Study:
     """`root` is OUTPUT_DIR."""
     self.root = root
     self.scale = scale
-    self._repeats = contents.repeats(scale)
+    self._repeats = figure_specs.repeats(scale)
     self._runs = functools.cache(functools.partial(results.read, root))
-    self._resamples = paired.Resamples()
+    self._resamples = paired_bootstrap.Resamples()
     self._similarities = functools.cache(
       functools.partial(results.read_similarity, root)
     )
 
-  def all(self, group: contents.Group) -> list:
+  def all(self, group: figure_specs.Group) -> list:
     """`Result` or `Missing` of each planned seed."""
     count = self._repeats.get(group, 1)
     return [self._runs(self.key(group, seed)) for seed in range(count)]
 
-  def key(self, group: contents.Group, seed: int) -> str:
+  def key(self, group: figure_specs.Group, seed: int) -> str:
     """Folder below `root`; Gap if the scale has no such amount of data."""
     if group.images and group.images not in self.scale.subsets:
       raise Gap(f'{group.images} images are no part of {self.scale.name}')
@@ -44,7 +44,7 @@ class Study:
   def run(self, key: str) -> results.Result | results.Missing:
     return self._runs(key)
 
-  def seeds(self, group: contents.Group) -> list[results.Result]:
+  def seeds(self, group: figure_specs.Group) -> list[results.Result]:
     """The seeds that are there.
 
     Raises:
@@ -56,9 +56,9 @@ class Study:
       raise Gap(f'{runs_[0].key}: {runs_[0].reason}')
     return found
 
-  def test(self, group: contents.Group, metric: str | None = None) -> list:
+  def test(self, group: figure_specs.Group, metric: str | None = None) -> list:
     """Test metric of each seed; Gap if a finding has no value."""
-    return paired.tested(self.seeds(group), metric)
+    return paired_bootstrap.tested(self.seeds(group), metric)
 
   def accuracies(self, model: str) -> list[float]:
     """Top-5 accuracy of each pretraining that is there; Gap if none is."""
@@ -71,7 +71,7 @@ class Study:
     return [run.test('top5')['value'] for run in done]
 
   def areas(
-    self, groups: Sequence[contents.Group], metric: str | None = None
+    self, groups: Sequence[figure_specs.Group], metric: str | None = None
   ) -> list[list[float]]:
     """`Result.area` of each seed of each group, over the same steps."""
     seeds = [self.seeds(group) for group in groups]
@@ -84,24 +84,24 @@ class Study:
   def difference(
     self,
     coefficients: Sequence[float],
-    groups: Sequence[contents.Group],
+    groups: Sequence[figure_specs.Group],
     metric: str | None = None,
   ) -> statistics.Estimate:
     """A sum of groups' test AUCs, e.g. transfer minus random, paired.
 
-    As `paired.Resamples.difference`.
+    As `paired_bootstrap.Resamples.difference`.
     """
     seeds = [self.seeds(group) for group in groups]
     return self._resamples.difference(coefficients, seeds, metric)
 
-  def similarity(self, comparison: comparisons.Comparison) -> dict:
+  def similarity(self, comparison: cca_pairs.Comparison) -> dict:
     """Layer -> measures; Gap if it was not compared."""
     found = self._similarities(comparison.key)
     if isinstance(found, results.Missing):
       raise Gap(f'similarity/{found.key}: {found.reason}')
     return found
 
-  def layers(self, of: Sequence[comparisons.Comparison]) -> dict:
+  def layers(self, of: Sequence[cca_pairs.Comparison]) -> dict:
     """Layer -> one mean similarity for each comparison that is there.
 
     Raises:

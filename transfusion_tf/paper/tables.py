@@ -4,17 +4,17 @@ from collections.abc import Callable
 
 import numpy as np
 
-from transfusion_tf.paper import comparisons
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import paper_values
-from transfusion_tf.paper import results
-from transfusion_tf.paper import starts
-from transfusion_tf.paper import statistics
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_pairs
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
+from transfusion_tf.paper import published_values
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.cells import Difference
-from transfusion_tf.paper.cells import Score
-from transfusion_tf.paper.cells import Table
+from transfusion_tf.paper.table_format import Difference
+from transfusion_tf.paper.table_format import Score
+from transfusion_tf.paper.table_format import Table
+from transfusion_tf.study import results
+from transfusion_tf.study import statistics
 
 NONE = '–'
 _PERCENT = 100
@@ -25,29 +25,29 @@ _PAIR = (-1, 1)  # Transfer minus random, in the order of `contents.BOTH`.
 def table1(study: study_lib.Study) -> Table:
   """Referable DR, all networks."""
   rows = []
-  for model in contents.ALL_MODELS:
-    row = _both(study, 'table1', contents.RETINA, model, 'referable')
+  for model in figure_specs.ALL_MODELS:
+    row = _both(study, 'table1', figure_specs.RETINA, model, 'referable')
     row['Parameters'] = _parameters(study, model)
     row['ImageNet top-5'] = _accuracy(study, model)
-    rows.append({'Model': display.MODELS[model]} | row)
+    rows.append({'Model': registry.label(model)} | row)
   return Table('table1', 'RETINA', rows)
 
 
 def table2(study: study_lib.Study) -> Table:
   """CheXpert, five findings: a row a start, and their difference."""
   rows = []
-  for model in contents.TABLE2_MODELS:
-    for start in contents.BOTH:
-      group = contents.Group(contents.CHEXPERT, model, start)
+  for model in figure_specs.TABLE2_MODELS:
+    for start in figure_specs.BOTH:
+      group = figure_specs.Group(figure_specs.CHEXPERT, model, start)
       rows.append(
-        {'Model': display.MODELS[model], 'Start': start.label}
-        | {f: _score(study, 'table2', group, f) for f in contents.FINDINGS}
+        {'Model': registry.label(model), 'Start': start.label}
+        | {f: _score(study, 'table2', group, f) for f in figure_specs.FINDINGS}
       )
     rows.append(
-      {'Model': display.MODELS[model], 'Start': _DIFFERENCE}
+      {'Model': registry.label(model), 'Start': _DIFFERENCE}
       | {
-        finding: _difference(study, contents.CHEXPERT, model, finding)
-        for finding in contents.FINDINGS
+        finding: _difference(study, figure_specs.CHEXPERT, model, finding)
+        for finding in figure_specs.FINDINGS
       }
     )
   return Table('table2', 'CheXpert', rows)
@@ -56,9 +56,9 @@ def table2(study: study_lib.Study) -> Table:
 def table3(study: study_lib.Study) -> Table:
   """RETINA with 5000 images."""
   rows = [
-    {'Model': display.MODELS[model]}
-    | _both(study, 'table3', contents.RETINA, model, 'referable', 5_000)
-    for model in contents.SMALL_DATA_MODELS
+    {'Model': registry.label(model)}
+    | _both(study, 'table3', figure_specs.RETINA, model, 'referable', 5_000)
+    for model in figure_specs.SMALL_DATA_MODELS
   ]
   return Table('table3', '5000 images of RETINA', rows)
 
@@ -66,10 +66,10 @@ def table3(study: study_lib.Study) -> Table:
 def table4(study: study_lib.Study) -> Table:
   """RETINA by amount of data; the paper leaves cells empty."""
   rows = []
-  for model, start, amounts in contents.TABLE4:
-    row = {'Model': display.MODELS[model], 'Start': start.label}
+  for model, start, amounts in figure_specs.TABLE4:
+    row = {'Model': registry.label(model), 'Start': start.label}
     for images in study.scale.subsets:
-      group = contents.Group(contents.RETINA, model, start, images)
+      group = figure_specs.Group(figure_specs.RETINA, model, start, images)
       row[f'{images // 1000}k'] = (
         _score(study, 'table4', group, 'referable')
         if images in amounts
@@ -82,21 +82,23 @@ def table4(study: study_lib.Study) -> Table:
 def table5(study: study_lib.Study) -> Table:
   """CCA similarity of two trained networks, stage by stage."""
   rows = []
-  for model in contents.CCA_MODELS:
+  for model in figure_specs.CCA_MODELS:
     of = {
-      s: comparisons.same_start(study.scale, model, s) for s in contents.BOTH
+      s: cca_pairs.same_start(study.scale, model, s) for s in figure_specs.BOTH
     }
-    for layer in starts.STAGES[model]:
+    for layer in registry.stages(model):
       rows.append(
         {
-          'Model': display.MODELS[model],
+          'Model': registry.label(model),
           'Stage': layer,
           'Pretrained, two seeds': _similar(
-            study, model, starts.TRANSFER, of, layer
+            study, model, initializations.TRANSFER, of, layer
           ),
-          'Random, two seeds': _similar(study, model, starts.RANDOM, of, layer),
+          'Random, two seeds': _similar(
+            study, model, initializations.RANDOM, of, layer
+          ),
           'Difference': _similarity_gap(study, model, of, layer),
-          'Noise floor': _floor(study, of[starts.RANDOM], layer),
+          'Noise floor': _floor(study, of[initializations.RANDOM], layer),
         }
       )
   return Table(
@@ -122,16 +124,16 @@ def _both(study, target, dataset, model, metric, images=0):
   """Random, transfer and their difference."""
   row = {
     start.label: _score(
-      study, target, contents.Group(dataset, model, start, images), metric
+      study, target, figure_specs.Group(dataset, model, start, images), metric
     )
-    for start in contents.BOTH
+    for start in figure_specs.BOTH
   }
   row[_DIFFERENCE] = _difference(study, dataset, model, metric, images)
   return row
 
 
 def _score(study, target, group, metric):
-  paper = paper_values.table(
+  paper = published_values.table(
     target, group.model, group.start.name, group.images, metric
   )
   return Score.made(
@@ -143,25 +145,27 @@ def _score(study, target, group, metric):
 
 
 def _difference(study, dataset, model, metric, images=0):
-  groups = [contents.Group(dataset, model, s, images) for s in contents.BOTH]
+  groups = [
+    figure_specs.Group(dataset, model, s, images) for s in figure_specs.BOTH
+  ]
   return Difference.made(
     lambda: study.difference(_PAIR, groups, metric), unit=_PERCENT
   )
 
 
 def _parameters(study, model):
-  group = contents.Group(contents.RETINA, model, starts.RANDOM)
+  group = figure_specs.Group(figure_specs.RETINA, model, initializations.RANDOM)
 
   def count():
     run = study.seeds(group)[0]
     return statistics.Summary(run.result['trainable_parameters'], np.nan, 0)
 
-  paper = paper_values.table('table1', model, '', '', 'parameters')
+  paper = published_values.table('table1', model, '', '', 'parameters')
   return Score.made(count, paper, unit=1, digits=0)
 
 
 def _accuracy(study, model):
-  paper = paper_values.table('table1', model, 'random', '', 'top5')
+  paper = published_values.table('table1', model, 'random', '', 'top5')
   if model in study.scale.weights:
     return Score(None, paper, _PERCENT, missing='published weights')
   return Score.made(
@@ -172,7 +176,7 @@ def _accuracy(study, model):
 def _similar(study, model, start, of, layer):
   return Score.made(
     lambda: statistics.Summary.of(study.layers(of[start])[layer]),
-    paper_values.table('table5', model, start.name, 0, layer),
+    published_values.table('table5', model, start.name, 0, layer),
     digits=3,
   )
 
@@ -181,9 +185,12 @@ def _similarity_gap(study, model, of, layer):
   return Difference.made(
     lambda: statistics.contrast(
       (1, -1),
-      [study.layers(of[s])[layer] for s in (starts.TRANSFER, starts.RANDOM)],
+      [
+        study.layers(of[s])[layer]
+        for s in (initializations.TRANSFER, initializations.RANDOM)
+      ],
     ),
-    paper=paper_values.table('table5', model, 'difference', 0, layer),
+    paper=published_values.table('table5', model, 'difference', 0, layer),
     digits=3,
   )
 

@@ -18,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import errors
-from transfusion_tf import files
+from transfusion_tf import storage
 from transfusion_tf.models import stages
 
 _MODEL, _RANDOM = 'model', 'random'
@@ -104,7 +104,7 @@ class Checkpoints:
       except _OUT_OF_REACH:
         raise
       except _UNREADABLE as error:
-        damage[step] = files.reason(error)
+        damage[step] = storage.reason(error)
         continue
       for later, reason in damage.items():
         print(f'checkpoint of step {later} is damaged ({reason}): left out')
@@ -130,7 +130,7 @@ class Checkpoints:
   def _write(self, final):
     partial = f'{final}.partial'
     try:
-      with files.writing(final):
+      with storage.convert_write_errors(final):
         if tf.io.gfile.exists(partial):
           tf.io.gfile.rmtree(partial)
         tf.io.gfile.makedirs(partial)

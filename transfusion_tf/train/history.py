@@ -6,13 +6,12 @@ the early-stopping state are functions of the rows: nothing else is kept.
 """
 
 import json
-import math
 from typing import Any
 
 import tensorflow as tf
 
 from transfusion_tf import errors
-from transfusion_tf import files
+from transfusion_tf import storage
 
 Row = dict[str, Any]
 
@@ -37,12 +36,12 @@ class History:
     """Forgets what was written after `step`; everything if None."""
     self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
     if self._writes:
-      files.write_text(self._path, ''.join(map(_line, self.rows)))
+      storage.write_text(self._path, ''.join(map(_line, self.rows)))
 
   def append(self, row: Row) -> None:
     self.rows.append(row)
     if self._writes:
-      with files.writing(self._path):
+      with storage.convert_write_errors(self._path):
         with tf.io.gfile.GFile(self._path, 'a') as file:
           file.write(_line(row))
 
@@ -86,11 +85,6 @@ def read(path: str) -> list[Row]:
           'again'
         ) from None
   return rows
-
-
-def finite(values: dict[str, float]) -> dict[str, float | None]:
-  """JSON has no NaN: what is not finite becomes null."""
-  return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
 
 def _line(row):

@@ -9,6 +9,7 @@ import time
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import metrics
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history as history_lib
 from transfusion_tf.train import profile as profile_lib
@@ -173,7 +174,7 @@ class Loop:
   def _evaluate(self, pace):
     step = self._stepper.step
     try:
-      validation = history_lib.finite(self._hooks.validate())
+      validation = metrics.finite(self._hooks.validate())
     except errors.RunError as error:
       raise errors.RunError(f'at step {step} {error}') from None
     loss = self._stepper.drain()

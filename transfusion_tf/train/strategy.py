@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import files
+from transfusion_tf import storage
 
 # A worker that waits longer than this for another gives up. One that has died
 # is noticed in seconds; this is for one that hangs.
@@ -139,7 +139,7 @@ def _tpu(runtime):
   except (ValueError, IndexError, tf.errors.OpError) as error:
     raise errors.InputError(
       f'strategy=tpu, tpu={runtime.tpu or "(none)"}: no such TPU: '
-      f'{files.reason(error)}'
+      f'{storage.reason(error)}'
     ) from None
 
 

@@ -4,23 +4,25 @@
 about, accuracy, features and speed hold the tests.
 """
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import starts
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import accuracy
 from transfusion_tf.paper.claims import features
 from transfusion_tf.paper.claims import groups
-from transfusion_tf.paper.claims import judging
 from transfusion_tf.paper.claims import speed
+from transfusion_tf.paper.claims import verdicts
 
 
-def judge_all(study: study_lib.Study) -> list[judging.Judgement]:
+def judge_all(study: study_lib.Study) -> list[verdicts.Judgement]:
   """All nineteen, in order."""
-  return [judging.judge(claim, study) for claim in CLAIMS]
+  return [verdicts.judge(claim, study) for claim in CLAIMS]
 
 
 def _random_and_transfer(*models):
-  return lambda _: [g for m in models for g in groups.retina(m, *contents.BOTH)]
+  return lambda _: [
+    g for m in models for g in groups.retina(m, *figure_specs.BOTH)
+  ]
 
 
 def _retina(model, *of, images=0):
@@ -31,7 +33,7 @@ def _panels(*figures):
   return lambda study: [
     group
     for figure in figures
-    for panel in contents.panels(figure, study.scale)
+    for panel in figure_specs.panels(figure, study.scale)
     for group in panel.groups
     if group.start.name != 'random'  # May be slow: that is the claim.
   ]
@@ -41,7 +43,7 @@ def _fixed_imagenet(study):
   return [
     group
     for model in study.scale.fixed['figure12']
-    for group in contents.fixed(contents.RETINA, model)['imagenet']
+    for group in figure_specs.fixed(figure_specs.RETINA, model)['imagenet']
   ]
 
 
@@ -57,7 +59,7 @@ _PRETRAINING = (
 )
 
 CLAIMS = tuple(
-  judging.Claim(number, *claim)
+  verdicts.Claim(number, *claim)
   for number, claim in enumerate(
     [
       (
@@ -65,14 +67,14 @@ CLAIMS = tuple(
         'Section 3, Table 1',
         _SHORT + ' Few test patients make intervals wide.',
         accuracy.transfer_gains_nothing,
-        _random_and_transfer(*contents.ALL_MODELS),
+        _random_and_transfer(*figure_specs.ALL_MODELS),
       ),
       (
         'Small CBR networks do about as well as ResNet-50.',
         'Section 3, Table 1',
         'On small images with few steps, large networks are at a loss.',
         accuracy.small_is_enough,
-        _random_and_transfer('resnet50', *contents.CBR),
+        _random_and_transfer('resnet50', *figure_specs.CBR),
       ),
       (
         'Accuracy on ImageNet does not predict the medical AUC. (In Table 1 '
@@ -81,7 +83,7 @@ CLAIMS = tuple(
         'Section 3, Table 1',
         _PRETRAINING + ' Networks see images of different sizes.',
         accuracy.accuracy_predicts_nothing,
-        _random_and_transfer(*contents.ALL_MODELS),
+        _random_and_transfer(*figure_specs.ALL_MODELS),
       ),
       (
         'With 5000 images, transfer helps the large network (2.4 points) and '
@@ -89,14 +91,14 @@ CLAIMS = tuple(
         'Section 3, Table 3',
         _DATA,
         accuracy.small_data_helps_large_only,
-        _retina('resnet50', starts.TRANSFER, images=5_000),
+        _retina('resnet50', initializations.TRANSFER, images=5_000),
       ),
       (
         'By 50 000 images the gap has closed.',
         'Appendix B, Table 4',
         _DATA,
         accuracy.closed_by_50k,
-        _retina('resnet50', *contents.BOTH, images=50_000),
+        _retina('resnet50', *figure_specs.BOTH, images=50_000),
       ),
       (
         'Large networks end elsewhere when they start pretrained; CBR '
@@ -104,7 +106,7 @@ CLAIMS = tuple(
         'Section 4, Figure 2',
         _SMALL_IMAGES,
         features.pretrained_differ_if_large,
-        _random_and_transfer(*contents.ALL_MODELS),
+        _random_and_transfer(*figure_specs.ALL_MODELS),
       ),
       (
         'Large networks move less in training, even from random weights, and '
@@ -112,7 +114,7 @@ CLAIMS = tuple(
         'Section 4, Figure 3',
         'Few steps move every network little.',
         features.large_move_less,
-        _retina('resnet50', starts.RANDOM),
+        _retina('resnet50', initializations.RANDOM),
       ),
       (
         'Only in the first convolution of ResNet-50 does similarity at the '
@@ -120,7 +122,7 @@ CLAIMS = tuple(
         'Appendix D, Figure 4',
         _SMALL_IMAGES + ' Few steps keep the start alive everywhere.',
         features.start_outlasts_in_conv1,
-        _random_and_transfer(*contents.CCA_MODELS),
+        _random_and_transfer(*figure_specs.CCA_MODELS),
       ),
       (
         'Features are reused in the lowest two stages and hardly above.',
@@ -157,7 +159,7 @@ CLAIMS = tuple(
         'Section 5, Figure 8',
         _SHORT,
         speed.slim_is_enough,
-        _retina('resnet50', starts.TRANSFER, starts.SLIM),
+        _retina('resnet50', initializations.TRANSFER, initializations.SLIM),
       ),
       (
         'Gabor filters do what a pretrained conv1 does.',
@@ -171,14 +173,18 @@ CLAIMS = tuple(
         'Appendix F.1, Figure 17',
         'Batch norm settles within few steps at its shortened momentum.',
         speed.identity_is_best,
-        lambda study: groups.retina(study.scale.probe, *contents.BATCH_NORMS),
+        lambda study: groups.retina(
+          study.scale.probe, *figure_specs.BATCH_NORMS
+        ),
       ),
       (
         'Mean Var, sampling and shuffling are alike.',
         'Appendix F.2, Figure 18',
         _SHORT,
         speed.resamplings_are_alike,
-        lambda study: groups.retina(study.scale.probe, *contents.RESAMPLINGS),
+        lambda study: groups.retina(
+          study.scale.probe, *figure_specs.RESAMPLINGS
+        ),
       ),
       (
         'Fixed ImageNet features beat fixed random ones on RETINA; on CheXpert '
@@ -201,7 +207,7 @@ CLAIMS = tuple(
         'Appendix F.4, Figure 20',
         _SHORT,
         speed.random_slim_is_slower,
-        _retina('resnet50', starts.SLIM),
+        _retina('resnet50', initializations.SLIM),
       ),
     ],
     start=1,

@@ -4,22 +4,22 @@ import itertools
 
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import starts
-from transfusion_tf.paper import statistics
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import initializations
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import groups
-from transfusion_tf.paper.claims import judging
+from transfusion_tf.paper.claims import verdicts
+from transfusion_tf.study import statistics
 
-_EQUAL = {'above': -judging.POINT, 'below': judging.POINT}
+_EQUAL = {'above': -verdicts.POINT, 'below': verdicts.POINT}
 
 
-def mean_var_is_faster(study: study_lib.Study) -> list[judging.Test]:
+def mean_var_is_faster(study: study_lib.Study) -> list[verdicts.Test]:
   tests = []
-  for panel in contents.panels('figure6', study.scale):
+  for panel in figure_specs.panels('figure6', study.scale):
     random, mean_var, _ = panel.groups
     tests.append(
-      judging.Test(
+      verdicts.Test(
         f'Mean Var minus random, {random.dataset} {random.model}, speed',
         groups.speed(study, [-1, 1], [random, mean_var], panel.metric),
         above=0,
@@ -28,15 +28,15 @@ def mean_var_is_faster(study: study_lib.Study) -> list[judging.Test]:
   return tests
 
 
-def conv1_gains_most(study: study_lib.Study) -> list[judging.Test]:
-  (panel,) = contents.panels('figure7', study.scale)
+def conv1_gains_most(study: study_lib.Study) -> list[verdicts.Test]:
+  (panel,) = figure_specs.panels('figure7', study.scale)
   areas = study.areas(panel.groups)
   gains = np.diff([np.mean(of) for of in areas])
   rival = 1 + int(np.argmax(gains[1:]))
   coefficients = np.zeros(len(areas))
   np.add.at(coefficients, [0, 1, rival, rival + 1], [-1, 1, 1, -1])
   return [
-    judging.Test(
+    verdicts.Test(
       'gain by conv1 minus the largest gain by another stage, speed',
       statistics.contrast(coefficients, areas),
       above=0,
@@ -44,53 +44,57 @@ def conv1_gains_most(study: study_lib.Study) -> list[judging.Test]:
   ]
 
 
-def slim_is_enough(study: study_lib.Study) -> list[judging.Test]:
-  both = groups.retina(groups.RESNET, starts.TRANSFER, starts.SLIM)
+def slim_is_enough(study: study_lib.Study) -> list[verdicts.Test]:
+  both = groups.retina(
+    groups.RESNET, initializations.TRANSFER, initializations.SLIM
+  )
   return [
-    judging.Test(
+    verdicts.Test(
       'slim hybrid minus transfer, test AUC',
       study.difference([-1, 1], both),
-      above=-judging.POINT,
+      above=-verdicts.POINT,
     ),
-    judging.Test(
+    verdicts.Test(
       'slim hybrid minus transfer, speed',
       groups.speed(study, [-1, 1], both),
-      above=-judging.POINT,
+      above=-verdicts.POINT,
     ),
   ]
 
 
-def gabors_are_enough(study: study_lib.Study) -> list[judging.Test]:
+def gabors_are_enough(study: study_lib.Study) -> list[verdicts.Test]:
   return [
-    judging.Test(
+    verdicts.Test(
       f'Gabor minus pretrained conv1, {model}, speed',
       groups.speed(
         study,
         [-1, 1],
-        groups.retina(model, starts.upto(model, 'conv1'), starts.GABOR),
+        groups.retina(
+          model, initializations.upto(model, 'conv1'), initializations.GABOR
+        ),
       ),
       **_EQUAL,
     )
-    for model in contents.HYBRIDS
+    for model in figure_specs.HYBRIDS
   ]
 
 
-def identity_is_best(study: study_lib.Study) -> list[judging.Test]:
-  of = groups.retina(study.scale.probe, *contents.BATCH_NORMS)
+def identity_is_best(study: study_lib.Study) -> list[verdicts.Test]:
+  of = groups.retina(study.scale.probe, *figure_specs.BATCH_NORMS)
   return [
-    judging.Test(
+    verdicts.Test(
       'identity minus the mean of resampled and copied batch norm, speed',
       groups.speed(study, [1, -0.5, -0.5], of),
-      above=-judging.POINT,
+      above=-verdicts.POINT,
     )
   ]
 
 
-def resamplings_are_alike(study: study_lib.Study) -> list[judging.Test]:
-  of = groups.retina(study.scale.probe, *contents.RESAMPLINGS)
+def resamplings_are_alike(study: study_lib.Study) -> list[verdicts.Test]:
+  of = groups.retina(study.scale.probe, *figure_specs.RESAMPLINGS)
   areas = study.areas(of)
   return [
-    judging.Test(
+    verdicts.Test(
       f'{of[i].start.label} minus {of[j].start.label}, speed',
       statistics.contrast([1, -1], [areas[i], areas[j]]),
       **_EQUAL,
@@ -99,10 +103,12 @@ def resamplings_are_alike(study: study_lib.Study) -> list[judging.Test]:
   ]
 
 
-def random_slim_is_slower(study: study_lib.Study) -> list[judging.Test]:
-  of = groups.retina(groups.RESNET, starts.SLIM_RANDOM, starts.SLIM)
+def random_slim_is_slower(study: study_lib.Study) -> list[verdicts.Test]:
+  of = groups.retina(
+    groups.RESNET, initializations.SLIM_RANDOM, initializations.SLIM
+  )
   return [
-    judging.Test(
+    verdicts.Test(
       'slim hybrid minus slim network from random weights, speed',
       groups.speed(study, [-1, 1], of),
       above=0,

@@ -1,17 +1,55 @@
-"""One module a figure, each with `plot(study) -> matplotlib Figure`.
+"""The paper's figures, each a function: study -> matplotlib Figure.
 
-figure1 ... figure21 are the paper's; convergence, filters, transfusion and
-fixed_features draw what several of them share, layout what all do.
+A module figureN draws what is that figure's alone; panels, filter_panels,
+transfusion and fixed_features draw what several share, as `figure_specs`
+describes it. To add a figure: its line here, and its panels there.
 """
 
-from collections.abc import Callable
-import importlib
+import functools
 
-from matplotlib import figure
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper.figures import figure1
+from transfusion_tf.paper.figures import figure2
+from transfusion_tf.paper.figures import figure3
+from transfusion_tf.paper.figures import figure4
+from transfusion_tf.paper.figures import figure11
+from transfusion_tf.paper.figures import figure14
+from transfusion_tf.paper.figures import figure21
+from transfusion_tf.paper.figures import filter_panels
+from transfusion_tf.paper.figures import fixed_features
+from transfusion_tf.paper.figures import panels
+from transfusion_tf.paper.figures import transfusion
 
-NAMES = tuple(f'figure{n}' for n in range(1, 22))
-
-
-def plotter(name: str) -> Callable[..., figure.Figure]:
-  """The `plot` of `figure1` ... `figure21`."""
-  return importlib.import_module(f'{__name__}.{name}').plot
+FIGURES = {
+  'figure1': figure1.plot,
+  'figure2': figure2.plot,
+  'figure3': figure3.plot,
+  'figure4': figure4.plot,
+  'figure5': functools.partial(filter_panels.of_panels, name='figure5'),
+  'figure6': functools.partial(panels.of_panels, name='figure6'),
+  'figure7': functools.partial(transfusion.of_panels, name='figure7'),
+  'figure8': functools.partial(panels.of_panels, name='figure8'),
+  'figure9': functools.partial(filter_panels.of_panels, name='figure9'),
+  'figure10': functools.partial(filter_panels.of_panels, name='figure10'),
+  'figure11': figure11.plot,
+  'figure12': functools.partial(
+    fixed_features.of_models,
+    name='figure12',
+    dataset=figure_specs.RETINA,
+    metrics=[None],
+  ),
+  'figure13': functools.partial(
+    fixed_features.of_models,
+    name='figure13',
+    dataset=figure_specs.CHEXPERT,
+    metrics=figure_specs.FINDINGS,
+  ),
+  'figure14': figure14.plot,
+  'figure15': functools.partial(panels.of_panels, name='figure15'),
+  'figure16': functools.partial(panels.of_panels, name='figure16'),
+  'figure17': functools.partial(panels.of_panels, name='figure17'),
+  'figure18': functools.partial(panels.of_panels, name='figure18'),
+  'figure19': functools.partial(transfusion.of_panels, name='figure19'),
+  'figure20': functools.partial(panels.of_panels, name='figure20'),
+  'figure21': figure21.plot,
+}

@@ -2,15 +2,15 @@
 
 from matplotlib import figure
 
-from transfusion_tf.paper import samples
+from transfusion_tf.paper import sample_images
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study.plots import layout
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """A row a data set."""
   datasets = list(study.scale.recipes)
-  fig, grid = layout.grid(len(datasets), samples.NUM, size=(1.6, 1.75))
+  fig, grid = layout.grid(len(datasets), sample_images.NUM, size=(1.6, 1.75))
   for row, dataset in zip(grid, datasets, strict=True):
     for axes in row:
       axes.set_axis_off()
@@ -19,7 +19,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
 
 
 def _draw(row, study, dataset):
-  found = samples.read(study.root, dataset)
+  found = sample_images.read(study.root, dataset)
   if not found:
     raise study_lib.Gap(f'samples/{dataset}.npz: not made')
   for axes, (label, image) in zip(row, found, strict=False):

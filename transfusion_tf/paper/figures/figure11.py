@@ -3,9 +3,9 @@
 from matplotlib import figure
 from matplotlib import patches
 
-from transfusion_tf.paper import starts
+from transfusion_tf.models import registry
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study.plots import layout
 
 _FILLS = {
   'pretrained weights': ('#D55E00', '//'),
@@ -14,7 +14,7 @@ _FILLS = {
   'Gabor filters': ('#CC79A7', 'xx'),
 }
 _WEIGHTS, _MOMENTS, _RANDOM, _GABOR = _FILLS
-_NUM = len(starts.STAGES['resnet50'])
+_NUM = len(registry.stages('resnet50'))
 # Start -> fill of each stage from the input up, and width of each.
 _STARTS = {
   'Random': ([_RANDOM] * _NUM, [1] * _NUM),
@@ -47,7 +47,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
   axes.set_xlim(-0.6, len(_STARTS) - 0.4)
   axes.set_ylim(0, _NUM)
   axes.set_xticks(range(len(_STARTS)), list(_STARTS))
-  axes.set_yticks([y + 0.5 for y in range(_NUM)], starts.STAGES['resnet50'])
+  axes.set_yticks([y + 0.5 for y in range(_NUM)], registry.stages('resnet50'))
   axes.tick_params(length=0)
   axes.spines[:].set_visible(False)
   layout.legend(

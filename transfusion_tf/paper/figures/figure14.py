@@ -3,24 +3,24 @@
 from matplotlib import figure
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import first_layer
+from transfusion_tf.models import registry
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import filters
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study import first_layer
+from transfusion_tf.study.plots import filters
+from transfusion_tf.study.plots import layout
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """Histograms above, filters below, before training."""
-  ((panel,),) = [contents.panels('figure14', study.scale)]
+  ((panel,),) = [figure_specs.panels('figure14', study.scale)]
   fig, grid = layout.grid(2, len(panel.groups), size=(3.6, 2.4))
   for column, group in zip(grid.T, panel.groups, strict=True):
     layout.attempt(
       column[0], lambda c=column, g=group: _draw(c, study.seeds(g)[0])
     )
     column[1].set_axis_off()
-    name = display.MODELS[group.model]
+    name = registry.label(group.model)
     column[0].set_title(f'{name} conv1, {group.start.label}', fontsize=10)
   return fig
 

@@ -3,11 +3,11 @@
 from matplotlib import figure
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import similarities
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_results
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study.plots import layout
 
 # The paper's colours: blue for two random starts, orange across.
 _BARS = {
@@ -20,12 +20,12 @@ _WIDTH = 0.36
 def plot(study: study_lib.Study) -> figure.Figure:
   """Mean CCA of the two highest stages, a pair of bars a network."""
   fig, (axes,) = layout.row(1, size=(8, 3.8))
-  for place, model in enumerate(contents.ALL_MODELS):
+  for place, model in enumerate(figure_specs.ALL_MODELS):
     try:
-      _draw(axes, place, similarities.trained(study, model))
+      _draw(axes, place, cca_results.trained(study, model))
     except study_lib.Gap as gap:
       _note(axes, place, gap)
-  names = [display.MODELS[model] for model in contents.ALL_MODELS]
+  names = [registry.label(model) for model in figure_specs.ALL_MODELS]
   axes.set_xticks(range(len(names)), names)
   axes.set_ylabel('CCA similarity after training')
   axes.set_ylim(bottom=0)

@@ -5,7 +5,7 @@ import numpy as np
 
 from transfusion_tf.init import gabor
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study.plots import layout
 
 
 def plot(study: study_lib.Study) -> figure.Figure:

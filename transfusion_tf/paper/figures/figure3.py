@@ -3,28 +3,29 @@
 from matplotlib import figure
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import similarities
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_results
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.paper import styles
+from transfusion_tf.study.plots import layout
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """CCA before and after training by stage, a pair of axes a network."""
-  models = contents.ALL_MODELS
+  models = figure_specs.ALL_MODELS
   fig, (block,) = layout.blocks(1, len(models), size=(4.2, 3.2))
   for axes, model in zip(block, models, strict=True):
     layout.attempt(axes, lambda a=axes, m=model: _draw(a, study, m))
-    axes.set_title(display.MODELS[model], fontsize=10)
+    axes.set_title(registry.label(model), fontsize=10)
   return fig
 
 
 def _draw(axes, study, model):
   means = []
-  for start in contents.BOTH:
-    stages = similarities.movement(study, model, start)
-    style, values = display.style(start), np.array(list(stages.values()))
+  for start in figure_specs.BOTH:
+    stages = cca_results.movement(study, model, start)
+    style, values = styles.style(start), np.array(list(stages.values()))
     means.append(values.mean(axis=1))
     places = np.arange(len(stages))
     layout.band(axes, style, places, values)

@@ -3,11 +3,11 @@
 from matplotlib import figure
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import similarities
+from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_results
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.study.plots import layout
 
 _MARKERS = 'os^Dv'
 
@@ -17,24 +17,24 @@ def plot(study: study_lib.Study) -> figure.Figure:
 
   R squared is the mean of those within each pair of networks.
   """
-  columns = [(m, p) for m in contents.CCA_MODELS for p in similarities.PAIRS]
+  columns = [(m, p) for m in figure_specs.CCA_MODELS for p in cca_results.PAIRS]
   fig, grid = layout.grid(2, len(columns), size=(3.2, 2.9))
   for column, (model, pair) in enumerate(columns):
-    for row, stage in enumerate(similarities.shown_stages(model)):
+    for row, stage in enumerate(cca_results.shown_stages(model)):
       axes = grid[row, column]
       layout.attempt(
         axes,
         lambda a=axes, m=model, p=pair, s=stage: _draw(a, study, m, p, s),
       )
       axes.set_title(
-        f'{display.MODELS[model]} {stage}\n{pair}', fontsize=9, loc='left'
+        f'{registry.label(model)} {stage}\n{pair}', fontsize=9, loc='left'
       )
   return fig
 
 
 def _draw(axes, study, model, pair, stage):
   for n, (before, after) in enumerate(
-    similarities.dots(study, model, pair, stage)
+    cca_results.dots(study, model, pair, stage)
   ):
     axes.plot(
       before,
@@ -44,7 +44,7 @@ def _draw(axes, study, model, pair, stage):
       markersize=4,
       markerfacecolor='none',
     )
-  r_squared = np.mean(similarities.correlations(study, model, pair, stage))
+  r_squared = np.mean(cca_results.correlations(study, model, pair, stage))
   axes.set_title(f'R² = {r_squared:.2f}', fontsize=9, loc='right')
   axes.set_xlabel('CCA at initialisation')
   axes.set_ylabel('CCA after training')

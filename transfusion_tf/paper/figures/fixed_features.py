@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from matplotlib import axes as axes_lib
 from matplotlib import figure
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import starts
+from transfusion_tf.models import registry
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.paper import styles
+from transfusion_tf.study import display
+from transfusion_tf.study.plots import layout
 
 
 def of_models(
@@ -27,16 +28,16 @@ def of_models(
         axes,
         lambda a=axes, m=model, x=metric: _draw(a, study, dataset, m, x),
       )
-      axes.set_title(display.MODELS[model], fontsize=10)
+      axes.set_title(registry.label(model), fontsize=10)
   return fig
 
 
 def _draw(
   axes: axes_lib.Axes, study: study_lib.Study, dataset, model, metric
 ) -> None:
-  stages, drawn, gap = starts.STAGES[model], False, None
-  for kind, groups in contents.fixed(dataset, model).items():
-    style, places, scores = display.FIXED[kind], [], []
+  stages, drawn, gap = registry.stages(model), False, None
+  for kind, groups in figure_specs.fixed(dataset, model).items():
+    style, places, scores = styles.FIXED[kind], [], []
     for place, group in enumerate(groups):
       try:
         scores.append(study.test(group, metric))

@@ -4,22 +4,24 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
-from transfusion_tf.paper import contents
-from transfusion_tf.paper import display
-from transfusion_tf.paper import results
+from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
-from transfusion_tf.paper.figures import convergence
-from transfusion_tf.paper.figures import layout
+from transfusion_tf.paper import styles
+from transfusion_tf.paper.figures import panels
+from transfusion_tf.study import display
+from transfusion_tf.study import results
+from transfusion_tf.study.plots import convergence
+from transfusion_tf.study.plots import layout
 
 
 def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
   """A row a network: curves, and steps to an AUC by transfused stage."""
-  panels = contents.panels(name, study.scale)
-  fig, grid = layout.grid(len(panels), 2, size=(5.2, 3.6))
-  for row, panel in zip(grid, panels, strict=True):
+  specs = figure_specs.panels(name, study.scale)
+  fig, grid = layout.grid(len(specs), 2, size=(5.2, 3.6))
+  for row, panel in zip(grid, specs, strict=True):
     for axes, draw in zip(row, (_draw_curves, _draw_steps), strict=True):
       layout.attempt(axes, lambda a=axes, d=draw, p=panel: d(a, study, p))
-      axes.set_title(convergence.title(panel), fontsize=10)
+      axes.set_title(panels.title(panel), fontsize=10)
   return fig
 
 
@@ -28,10 +30,10 @@ def _draw_curves(axes, study, panel):
 
 
 def _curves(study, panel):
-  styles = display.ordered([group.start for group in panel.groups])
+  shades = styles.ordered([group.start for group in panel.groups])
   return {
     style: study.seeds(group)
-    for style, group in zip(styles, panel.groups, strict=True)
+    for style, group in zip(shades, panel.groups, strict=True)
   }
 
 

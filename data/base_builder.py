@@ -1,0 +1,270 @@
+"""The base of our TFDS builders: a listing of records becomes a data set.
+
+A builder says how to find its records, what is stored of a photograph, and
+which label features there are. The rest, here, is shared: the examples carry
+
+  image       JPEG, as `picture` makes it
+  image_id    unique in the set
+  patient_id  whom it shows
+  ...         the label features
+
+and `splits.csv` and the preflight's reports lie beside the records.
+"""
+
+import abc
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import functools
+import io
+import os
+from typing import Any
+from typing import Self
+
+from PIL import Image
+import tensorflow_datasets as tfds
+import tqdm
+
+from data import examples
+from data import findings
+from data import parallel
+from data import preflight
+from data import preflight_html
+from data import preflight_report
+from data import raw_dataset
+from transfusion_tf import errors
+
+
+@dataclasses.dataclass(eq=False)
+class Config(tfds.core.BuilderConfig):
+  """Which of several raw sets, and the side of the squares to store."""
+
+  source: str = ''
+  image_size: int = 0
+
+
+def config(source: str, image_size: int) -> Config:
+  """A config named SOURCE_SIZE."""
+  name = f'{source}_{image_size}'
+  return Config(name=name, source=source, image_size=image_size)
+
+
+class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+  """Builds a data set from image files that are already on disk.
+
+  Attributes:
+    checked: What to build; if None, the manual folder is listed and checked
+      first, and has to be without fault.
+    num_processes: 0 is one a core.
+    use_beam: Whether the examples are made in an Apache Beam pipeline.
+  """
+
+  VERSION = tfds.core.Version('1.0.0')
+  MANUAL_DOWNLOAD_INSTRUCTIONS = 'See data/README.md.'
+
+  checked: preflight_report.Report | None = None
+  num_processes: int = 0
+  use_beam: bool = False
+
+  @classmethod
+  def of(
+    cls,
+    data_dir: str | os.PathLike,
+    source: str | None = None,
+    image_size: int | None = None,
+  ) -> Self:
+    """A builder with BUILDER_CONFIGS, for a source and any image size.
+
+    Raises:
+      InputError: There is no such source.
+    """
+    known = {known.source: known for known in cls.BUILDER_CONFIGS}
+    default = cls.BUILDER_CONFIGS[0]
+    if source and source not in known:
+      raise errors.unknown('source', source, known)
+    new = config(source or default.source, image_size or default.image_size)
+    return cls(data_dir=data_dir, config=cls.builder_configs.get(new.name, new))
+
+  @abc.abstractmethod
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
+    """Lists the raw data set."""
+
+  @property
+  @abc.abstractmethod
+  def picture(self) -> preflight_html.Picture:
+    """What makes a file's bytes the picture to store; can be pickled."""
+
+  @abc.abstractmethod
+  def label_features(self) -> Mapping[str, Any]:
+    """The TFDS features of `Record.labels`."""
+
+  @property
+  def look(self) -> Callable[[Image.Image], str] | None:
+    """What tells, from a small copy, which of listing.NOTES is in order."""
+    return None
+
+  def check(
+    self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
+  ) -> preflight_report.Report:
+    """Lists and checks the raw data set; see `preflight.check`."""
+    found = preflight.check(
+      self.find(manual_dir), self.look, seed, split_file, self.num_processes
+    )
+    shown = preflight_html.pictures(found, self.picture, self.num_processes)
+    return preflight_report.Report(self.info.full_name, found, seed, shown)
+
+  def build(
+    self,
+    checked: preflight_report.Report,
+    overwrite: bool = False,
+    beam: Mapping[str, Any] | None = None,
+  ) -> bool:
+    """Builds what `check` found good.
+
+    Args:
+      checked: What to build.
+      overwrite: Whether to replace a data set that was built from other data.
+      beam: What `beam_config` gave; None builds without Beam.
+
+    Returns:
+      False if the same data set was there.
+
+    Raises:
+      InputError: Another data set is there.
+    """
+    if self.data_path.exists() and not overwrite:
+      there = self.info.metadata.get('records_sha256')
+      if there == checked.summary['records_sha256']:
+        return False
+      raise errors.InputError(
+        f'{self.data_dir} was prepared from other raw data or another split; '
+        'replace it with --overwrite or choose another --data_dir'
+      )
+    self.checked, self.use_beam = checked, bool(beam)
+    tfds.disable_progress_bar()  # Ours knows how much there is to do.
+    run(self, overwrite, **(beam or {}))
+    return True
+
+  def _info(self) -> tfds.core.DatasetInfo:
+    return self.dataset_info_from_configs(
+      features=tfds.features.FeaturesDict(
+        {
+          'image': tfds.features.Image(encoding_format='jpeg'),
+          'image_id': tfds.features.Text(),
+          'patient_id': tfds.features.Text(),
+          **self.label_features(),
+        }
+      ),
+      metadata=tfds.core.MetadataDict(),
+    )
+
+  def _split_generators(self, dl_manager: tfds.download.DownloadManager):
+    checked = self.checked
+    if not checked:
+      checked = self.check(dl_manager.manual_dir)
+      checked.refuse()
+    self.info.metadata.update(checked.summary | self._order())
+    # `data_dir` still is the temporary folder that is renamed in the end.
+    checked.write(self.data_dir)
+    groups = checked.listing.splits()
+    return {s: self._generate_examples(r) for s, r in groups.items()}
+
+  def _order(self):
+    """The findings in order, which TFDS does not keep."""
+    labels = self.label_features()
+    return (
+      {'findings': list(labels['findings'])} if 'findings' in labels else {}
+    )
+
+  def _example_writer(self) -> tfds.core.writer.ExampleWriter:
+    return _SameBytes(file_format=self.info.file_format)
+
+  def _generate_examples(self, records: Sequence[raw_dataset.Record]):
+    example_of = functools.partial(examples.make, picture=self.picture)
+    if self.use_beam:
+      import apache_beam as beam
+
+      return beam.Create(records) | beam.Reshuffle() | beam.Map(example_of)
+    return self._from_processes(example_of, records)
+
+  def _from_processes(self, example_of, records):
+    made = parallel.ordered_map(example_of, records, self.num_processes)
+    yield from tqdm.tqdm(
+      made, records[0].split, len(records), unit='image', smoothing=0.05
+    )
+
+
+class _SameBytes(tfds.core.writer.ExampleWriter):
+  """Writes an example as the same bytes in every process.
+
+  TFDS serializes the features in the order of a hash table, which is another
+  one in every process.
+  """
+
+  def write(self, path, examples):
+    import tensorflow as tf  # A check alone does without.
+
+    parse = tf.train.Example.FromString
+    return super().write(
+      path,
+      (
+        (key, parse(data).SerializeToString(deterministic=True))
+        for key, data in examples
+      ),
+    )
+
+
+def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
+  """Builds into a temporary folder that is renamed when all is done.
+
+  Args:
+    builder: Any TFDS builder.
+    overwrite: Whether to replace what was built before.
+    **options: Of `tfds.download.DownloadConfig`.
+  """
+  modes = tfds.download.GenerateMode
+  options['download_mode'] = (
+    modes.REUSE_CACHE_IF_EXISTS if overwrite else modes.REUSE_DATASET_IF_EXISTS
+  )
+  # Nothing is downloaded, though TFDS says so.
+  with contextlib.redirect_stdout(io.StringIO()):
+    builder.download_and_prepare(
+      download_config=tfds.download.DownloadConfig(**options)
+    )
+
+
+def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:
+  """What TFDS has to know to build through Beam.
+
+  Args:
+    runner: Its name.
+    options: Of the runner, `name=value` each.
+
+  Raises:
+    InputError: There is no such runner, or no Beam.
+  """
+  try:
+    from apache_beam import runners
+    from apache_beam.options import pipeline_options
+  except ImportError:
+    raise errors.InputError(
+      '--beam_runner needs Apache Beam: pip install -e .[beam]'
+    ) from None
+  try:
+    runners.create_runner(runner)
+  except ValueError as error:
+    raise errors.InputError(f'--beam_runner: {error}') from None
+  arguments = [f'--{option}' for option in options]
+  return {
+    'beam_runner': runner,
+    'beam_options': pipeline_options.PipelineOptions(arguments),
+  }
+
+
+def findings_feature(names: Sequence[str]) -> tfds.features.FeaturesDict:
+  """A four-state class label for each finding."""
+  return tfds.features.FeaturesDict(
+    {name: tfds.features.ClassLabel(names=findings.STATES) for name in names}
+  )

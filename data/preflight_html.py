@@ -1,0 +1,115 @@
+"""The page of a preflight: self-contained HTML with pictures."""
+
+import base64
+import collections
+from collections.abc import Callable
+from collections.abc import Mapping
+import functools
+import io
+import pathlib
+
+import jinja2
+import pandas as pd
+from PIL import Image
+
+from data import images
+from data import parallel
+from data import raw_dataset
+from data import splits
+
+Picture = Callable[[bytes], Image.Image]
+
+_TEMPLATE = pathlib.Path(__file__).with_name('preflight.html.jinja')
+_EACH = 6  # Pictures of a class, and problems of a kind.
+_SIDE = 128  # Pixels.
+_MAX_CLASSES = 50
+
+
+def pictures(
+  found: raw_dataset.Listing, picture: Picture, num_processes: int = 0
+) -> dict[str, str]:
+  """{image id: data URI} of the images that the page of `found` shows.
+
+  Args:
+    found: Checked records.
+    picture: What makes a file's bytes the picture to store; can be pickled.
+    num_processes: 0 is one a core.
+  """
+  shown = [*_by_class(found).values(), *_by_note(found).values()]
+  records = list({r.image_id: r for group in shown for r in group}.values())
+  uris = parallel.ordered_map(
+    functools.partial(_data_uri, picture=picture), records, num_processes
+  )
+  return {r.image_id: uri for r, uri in zip(records, uris, strict=True)}
+
+
+def render(
+  name: str,
+  table: pd.DataFrame,
+  found: raw_dataset.Listing,
+  shown: Mapping[str, str],
+) -> str:
+  """The page of a data set.
+
+  Args:
+    name: Of the data set.
+    table: Its numbers.
+    found: Its records and problems.
+    shown: What `pictures` gave.
+  """
+
+  def figures(groups):
+    return {
+      title: [(r.image_id, shown[r.image_id]) for r in records]
+      for title, records in groups.items()
+    }
+
+  template = jinja2.Template(
+    _TEMPLATE.read_text(), autoescape=True, trim_blocks=True
+  )
+  return template.render(
+    name=name,
+    table=table.to_html(border=0),
+    problems=_by_kind(found),
+    noted=figures(_by_note(found)),
+    classes=figures(_by_class(found)),
+    each=_EACH,
+  )
+
+
+def _by_kind(found):
+  groups = collections.defaultdict(list)
+  for problem in found.problems:
+    groups[problem.kind].append(problem)
+  return groups
+
+
+def _by_note(found):
+  """{kind of note: some records that are kept in spite of it}"""
+  by_id = {record.image_id: record for record in found.records}
+  return {
+    kind: [by_id[p.where] for p in group[:_EACH] if p.where in by_id]
+    for kind, group in _by_kind(found).items()
+  }
+
+
+def _by_class(found):
+  """{class: some training records of it}, the same ones every time."""
+  classes = collections.defaultdict(list)
+  train = [record for record in found.records if record.split == 'train']
+  for record in sorted(
+    train, key=lambda r: splits.draw(r.image_id, 0, 'sample')
+  ):
+    for name in record.classes():
+      if len(classes[name]) < _EACH:
+        classes[name].append(record)
+  return {name: classes[name] for name in sorted(classes)[:_MAX_CLASSES]}
+
+
+def _data_uri(record, picture):
+  image = picture(images.read(record.path))
+  image.thumbnail((_SIDE, _SIDE))
+  buffer = io.BytesIO()
+  image.convert('RGB').save(buffer, 'JPEG', quality=85)
+  code = base64.b64encode(buffer.getvalue()).decode()
+  return f'data:image/jpeg;base64,{code}'

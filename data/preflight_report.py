@@ -1,0 +1,161 @@
+"""What a preflight found: numbers, a few lines, and a page with pictures."""
+
+import collections
+from collections.abc import Mapping
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+from typing import Any
+
+from etils import epath
+import pandas as pd
+
+from data import findings
+from data import preflight_html
+from data import raw_dataset
+from data import splits
+from transfusion_tf import errors
+
+_NAMED = 20  # Bad images that are named where there may be thousands.
+_MAX_CLASSES = 40  # Classes that are counted one by one.
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What is known of a raw data set after its check.
+
+  Attributes:
+    name: Of the prepared data set.
+    listing: The good records, in their splits, and all problems.
+    seed: Of the split.
+    shown: Pictures for the page, by `pages.pictures`.
+  """
+
+  name: str
+  listing: raw_dataset.Listing
+  seed: int = 0
+  shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  @property
+  def bad(self) -> list[raw_dataset.Problem]:
+    return [problem for problem in self.listing.problems if problem.bad]
+
+  @property
+  def notes(self) -> list[raw_dataset.Problem]:
+    return [problem for problem in self.listing.problems if not problem.bad]
+
+  def refuse(self, bad: bool = True) -> None:
+    """Raises InputError if anything is bad, or if nothing is good.
+
+    Args:
+      bad: False lets bad images pass: they are left out.
+    """
+    if bad and self.bad:
+      raise errors.InputError(
+        f'{self.name}: {len(self.bad):,} bad images or labels, the first: '
+        f'{self.bad[0]}. Mend them, or leave them out with --on_bad=skip'
+      )
+    if 'train' not in self.listing.splits():
+      raise errors.InputError(f'{self.name}: not one usable training image')
+
+  @functools.cached_property
+  def summary(self) -> dict[str, Any]:
+    """The numbers, as JSON can hold them, without the single problems."""
+    return {
+      'name': self.name,
+      'splits': {
+        split: {
+          'images': len(records),
+          'patients': len({record.patient_id for record in records}),
+          'labels': _balance(records),
+        }
+        for split, records in self.listing.splits().items()
+      },
+      'published': dict(self.listing.published),
+      'problems': _count(problem.kind for problem in self.listing.problems),
+      'seed': self.seed,
+      'splits_sha256': splits.sha256(self.listing.records),
+      'records_sha256': _fingerprint(self.listing.records),
+    }
+
+  def table(self) -> pd.DataFrame:
+    """Rows are images, patients and classes; columns are splits.
+
+    Of a finding it shows the counts of its four states.
+    """
+    columns = {}
+    for split, numbers in self.summary['splits'].items():
+      columns[split] = {
+        'images': numbers['images'],
+        'patients': numbers['patients'],
+        **_cells(numbers['labels']),
+      }
+    return pd.DataFrame(columns, dtype=object).fillna(0)
+
+  def __str__(self) -> str:
+    lines = [self.name, self.table().to_string()]
+    for title, problems in (('BAD', self.bad), ('note', self.notes)):
+      for kind, count in _count(p.kind for p in problems).items():
+        lines.append(f'{title}: {kind}: {count:,}')
+    lines += [f'  {problem}' for problem in self.bad[:_NAMED]]
+    if len(self.bad) > _NAMED:
+      lines.append(f'  ... and {len(self.bad) - _NAMED:,} more')
+    return '\n'.join(lines)
+
+  def write(self, folder: str | os.PathLike) -> None:
+    """Writes preflight.json, preflight.html and splits.csv."""
+    problems = [dataclasses.asdict(p) for p in self.listing.problems]
+    everything = self.summary | {'all_problems': problems}
+    page = preflight_html.render(
+      self.name, self.table(), self.listing, self.shown
+    )
+    for name, text in (
+      ('preflight.json', json.dumps(everything, indent=1) + '\n'),
+      ('preflight.html', page),
+      ('splits.csv', splits.to_csv(self.listing.records)),
+    ):
+      path = epath.Path(folder) / name
+      path.parent.mkdir(parents=True, exist_ok=True)
+      partial = path.with_name(name + '.partial')
+      partial.write_text(text)
+      partial.replace(path)
+
+
+def _fingerprint(records):
+  """Changes with any image, label or split, and with nothing else."""
+  facts = sorted(
+    json.dumps([r.image_id, r.patient_id, r.split, r.labels, r.sha256])
+    for r in records
+  )
+  return hashlib.sha256('\n'.join(facts).encode()).hexdigest()
+
+
+def _balance(records):
+  """{class: count}, or {finding: {state: count}}."""
+  if 'findings' not in records[0].labels:
+    return _count(name for record in records for name in record.classes())
+  states = [record.labels['findings'] for record in records]
+  return {name: _count(state[name] for state in states) for name in states[0]}
+
+
+def _cells(labels):
+  """What of a balance fits in a column of the table."""
+  if all(isinstance(count, int) for count in labels.values()):
+    if len(labels) <= _MAX_CLASSES:
+      return labels
+    counts = labels.values()
+    return {
+      'classes': len(labels),
+      'smallest class': min(counts),
+      'largest class': max(counts),
+    }
+  return {
+    name: ' / '.join(str(counts.get(state, 0)) for state in findings.STATES)
+    for name, counts in labels.items()
+  }
+
+
+def _count(names):
+  return dict(sorted(collections.Counter(names).items()))

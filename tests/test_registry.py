@@ -1,0 +1,207 @@
+"""A network and a scheme that join in one place each: here, as beside ours."""
+
+import keras
+import numpy as np
+import prepared_sets
+import pytest
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import export
+from transfusion_tf import init
+from transfusion_tf import models
+from transfusion_tf.models import registry
+from transfusion_tf.paper import costs
+from transfusion_tf.paper import initializations
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import display
+from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import recommendation_text
+
+_WIDTH = 8
+
+
+@pytest.fixture
+def toy():
+  """The name of a registered network, which is forgotten afterwards."""
+
+  @registry.register(
+    'toy',
+    label='Toy-1',
+    stages=('conv1', 'conv2'),
+    multiply_adds=9 * 3 * _WIDTH + 9 * _WIDTH**2 // 4,
+    convolutions=2,
+  )
+  def build(num_classes, input_shape, bn_momentum=0.0, slim_from=''):
+    widths = models.stages.slim(('conv1', 'conv2'), 2 * (_WIDTH,), slim_from)
+    x = inputs = keras.Input(input_shape, name='image')
+    for i, width in enumerate(widths, start=1):
+      x = keras.layers.Conv2D(
+        width, 3, i, 'same', activation='relu', name=f'conv{i}'
+      )(x)
+    x = keras.layers.BatchNormalization(
+      momentum=bn_momentum or 0.9, name='conv2.bn'
+    )(x)
+    x = keras.layers.GlobalAveragePooling2D(name='pool')(x)
+    x = keras.layers.Dense(num_classes, dtype='float32', name='head')(x)
+    return keras.Model(inputs, x, name='toy')
+
+  yield 'toy'
+  del registry.NETWORKS['toy']
+
+
+def test_it_is_built_with_its_options(toy):
+  model = models.build(toy, 5, (32, 32, 3), bn_momentum=0.5)
+  assert model.output_shape == (None, 5)
+  assert model.get_layer('conv2.bn').momentum == 0.5
+  assert models.stages_of(model).names == ('conv1', 'conv2', 'head')
+  slim = models.build(toy, 5, (32, 32, 3), slim_from='conv2')
+  assert slim.get_layer('conv2').filters == _WIDTH // 2
+
+
+def test_it_is_listed_and_has_a_label(toy):
+  assert toy in models.NAMES
+  with pytest.raises(errors.InputError, match=r'toy, package\.module:function'):
+    models.build('no_such_net', 5, (32, 32, 3))
+  assert registry.label(toy) == 'Toy-1'
+  assert recommendation_text.name(toy) == 'Toy-1'
+
+
+def test_its_work_is_estimated(toy, tmp_path):
+  size = 64
+  model = models.build(toy, 5, (size, size, 3))
+  work = sum(
+    int(np.prod(x.kernel.shape)) * int(np.prod(x.output.shape[1:3]))
+    for x in model.layers
+    if isinstance(x, keras.layers.Conv2D)
+  )
+  assert work == registry.NETWORKS[toy].multiply_adds * size**2
+  one, large = (
+    costs.seconds(
+      prepared_sets.experiment(tmp_path, model__name=name), costs.TWO_CORES
+    )
+    for name in (toy, 'cbr_large_w')
+  )
+  assert 0 < one < large
+
+
+def test_its_stages_are_transfused(toy):
+  names = [start.name for start in initializations.transfusions(toy)]
+  assert names == ['random', 'transfer_upto_conv1', 'transfer']
+
+
+def test_it_is_trained_evaluated_and_exported(toy, tmp_path):
+  data_dir = tmp_path / 'data'
+  prepared_sets.write_spots(data_dir)
+  first, second = str(tmp_path / 'first'), str(tmp_path / 'second')
+  experiment = prepared_sets.experiment(data_dir, model__name=toy)
+  train_and_evaluate.run(experiment, first)
+  result = train_and_evaluate.run(
+    prepared_sets.experiment(
+      data_dir,
+      model__name=toy,
+      init__scheme='transfer',
+      init__pretrained=first,
+      init__upto='conv1',
+      init__freeze_upto='conv1',
+    ),
+    second,
+  )
+  one, two = (run_lib.load_run(run_dir, 'best') for run_dir in (first, second))
+  kernels = [run.model.get_layer('conv1').kernel.numpy() for run in (one, two)]
+  np.testing.assert_array_equal(*kernels)
+  scores, values = run_lib.evaluate(two, 'test')
+  assert len(scores) == 35
+  assert set(values) == set(result['test'])
+  exported = export.export(two, tmp_path / 'export', run_dir=second)
+  assert exported.num_checked
+  assert tf.saved_model.contains_saved_model(exported.directory)
+
+
+def test_options_it_does_not_take_are_refused(toy):
+  with pytest.raises(errors.InputError, match='not for toy'):
+    models.build(toy, 5, (32, 32, 3), stride_in='first')
+
+
+def test_a_name_is_given_once(toy):
+  with pytest.raises(ValueError, match="network 'toy' already"):
+    registry.register(
+      toy, label='', stages=('a',), multiply_adds=1, convolutions=1
+    )
+  assert registry.label(toy) == 'Toy-1'
+
+
+def test_networks_of_the_paper_come_first():
+  assert list(models.NAMES)[:2] == ['resnet50', 'inception_v3']
+  assert [registry.label(name) for name in models.NAMES] == [
+    'ResNet-50',
+    'Inception-v3',
+    'CBR-LargeT',
+    'CBR-LargeW',
+    'CBR-Small',
+    'CBR-Tiny',
+    'CBR-Tiny (wide)',
+  ]
+
+
+@pytest.fixture
+def halved():
+  """The name of a registered scheme, which is forgotten afterwards."""
+
+  @init.schemes.register('halved')
+  def halved(source):
+    return lambda weight: init.types.Start(
+      source[weight.path] / 2, 'halved', source
+    )
+
+  yield 'halved'
+  del init.schemes.FROM_SOURCE['halved']
+
+
+def test_a_scheme_starts_a_run(halved, tmp_path):
+  data_dir = tmp_path / 'data'
+  prepared_sets.write_spots(data_dir)
+  first, second = str(tmp_path / 'first'), str(tmp_path / 'second')
+  train_and_evaluate.run(prepared_sets.experiment(data_dir), first)
+  train_and_evaluate.run(
+    prepared_sets.experiment(
+      data_dir, init__scheme=halved, init__pretrained=f'{first}@final'
+    ),
+    second,
+  )
+  before, after = (
+    run_lib.load_run(run_dir, which).model.get_layer('conv1').kernel.numpy()
+    for run_dir, which in ((first, 'final'), (second, 'init'))
+  )
+  np.testing.assert_array_equal(after, before / 2)
+
+
+def test_a_scheme_needs_weights_and_is_listed(halved, tmp_path):
+  stages = models.stages_of(models.build('cbr_tiny', 5, (32, 32, 3)))
+  experiment = prepared_sets.experiment(tmp_path, init__scheme=halved)
+  with pytest.raises(errors.InputError, match='init=halved needs weights'):
+    init.from_config(experiment.init, None, stages)
+  with pytest.raises(errors.InputError, match="did you mean 'halved'"):
+    init.from_config(
+      config.override(experiment, {'init.scheme': 'halve'}).init, None, stages
+    )
+  with pytest.raises(ValueError, match="scheme 'halved' already"):
+    init.schemes.register(halved)
+
+
+def test_a_scheme_joins_studies(halved, tmp_path):
+  plan = plan_lib.Plan(
+    base=prepared_sets.experiment(tmp_path),
+    models=('cbr_tiny',),
+    starts=('random', halved),
+    num_seeds=1,
+    sources={'cbr_tiny': 'RUN'},
+  )
+  keys = [run.key for run in plan.runs(str(tmp_path))]
+  assert keys == ['cbr_tiny/random/seed0', 'cbr_tiny/halved/seed0']
+  style = display.scheme(halved)
+  assert style.label == halved
+  looks = [(s.color, s.line) for s in display.SCHEMES.values()]
+  assert (style.color, style.line) not in looks

@@ -1,0 +1,218 @@
+"""One pass over the images, for all networks, layers and repeats.
+
+Each batch goes through one compiled function: forward passes, the choice of
+patches and channels, and the update of means and covariances, on the device.
+Activations are gone with their batch; what is held is covariances, whatever
+the number of images.
+"""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf.analysis import activation_source
+from transfusion_tf.analysis import moments
+from transfusion_tf.analysis import sampling
+
+
+@dataclasses.dataclass(frozen=True)
+class Columns:
+  """Which channels of a layer are accumulated, and where a repeat finds its.
+
+  d of c channels may be cut out of the covariance of all c, or accumulated
+  repeat by repeat, whichever is less work.
+
+  Attributes:
+    samples: `[sample][network]` channels to accumulate together.
+    repeats: [repeat] the sample that holds the repeat's channels and
+      [network] their places in it.
+  """
+
+  samples: list[list[np.ndarray]]
+  repeats: list[tuple[int, list[np.ndarray]]]
+
+  @classmethod
+  def of(cls, sample: sampling.Sampling, widths: Sequence[int]) -> 'Columns':
+    """Of a layer with `widths` channels in the networks."""
+    drawn = [
+      [sample.channels(repeat, width) for width in widths]
+      for repeat in range(sample.repeats)
+    ]
+    apart = sum(sum(map(len, channels)) ** 2 for channels in drawn)
+    if sum(widths) ** 2 <= apart:
+      everything = [np.arange(width) for width in widths]
+      return cls([everything], [(0, channels) for channels in drawn])
+    places = [np.arange(len(channels)) for channels in drawn[0]]
+    return cls(drawn, [(repeat, places) for repeat in range(sample.repeats)])
+
+  @property
+  def sizes(self) -> list[list[int]]:
+    """`[sample][network]` channels."""
+    return [list(map(len, channels)) for channels in self.samples]
+
+  def take(
+    self, statistics: Sequence[moments.Statistics], repeat: int
+  ) -> moments.Statistics:
+    """A repeat's own out of those of each sample."""
+    sample, places = self.repeats[repeat]
+    return statistics[sample].take(self.sizes[sample], places)
+
+
+def accumulate(
+  source: activation_source.Source,
+  plan: sampling.Plan,
+  columns: Sequence[Columns],
+  strategy: tf.distribute.Strategy,
+) -> list[list[moments.Statistics]]:
+  """Statistics `[layer][repeat]` of the plan's sample, as numpy arrays.
+
+  Raises:
+    InputError: The images end early.
+  """
+  total, left_out = None, {}
+  for fold, state in _folds(source, plan, columns, strategy):
+    total = _merge(total, state) if total else state
+    for repeat in range(plan.sampling.repeats):
+      if plan.left_out(repeat) == fold:
+        left_out[repeat] = _take(state, columns, repeat)
+  repeats = []
+  for repeat in range(plan.sampling.repeats):
+    layers = _take(total, columns, repeat)
+    if repeat in left_out:
+      pairs = zip(layers, left_out[repeat], strict=True)
+      layers = [statistics.without(part) for statistics, part in pairs]
+    repeats.append(layers)
+  return list(zip(*repeats, strict=True))
+
+
+def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
+  """Yields each fold and its statistics `[layer][sample]`."""
+  step = _compiled(source.forward, columns, strategy)
+  zeros = [[moments.Statistics.zeros(n) for n in c.sizes] for c in columns]
+  state = zeros
+  for first, batch in _pieces(source.batches, plan):
+    if not first:
+      _trace(step, zeros, batch, plan, strategy)
+    state = step(state, *_spread(first, batch, plan, strategy))
+    if plan.ends_fold(first + activation_source.num_rows(batch)):
+      yield plan.fold(first), tf.nest.map_structure(np.asarray, state)
+      state = zeros
+
+
+def _trace(step, state, batch, plan, strategy):
+  """Traces `step` at once for batches of any size, like those of a fold's end.
+
+  Of a size it has not seen, it would trace all networks a second time.
+  """
+  sizes = {
+    activation_source.num_rows(batch),
+    max(activation_source.num_rows(batch) - 1, 1),
+  }
+  step.get_concrete_function(
+    state,
+    *tf.nest.map_structure(
+      _common_spec,
+      *(
+        _spread(0, activation_source.rows(batch, 0, size), plan, strategy)
+        for size in sizes
+      ),
+    ),
+  )
+
+
+def _common_spec(first, *others):
+  spec, *specs = map(tf.type_spec_from_value, (first, *others))
+  return spec.most_specific_common_supertype(specs)
+
+
+def _merge(total, state):
+  return [
+    [a.merge(b) for a, b in zip(*samples, strict=True)]
+    for samples in zip(total, state, strict=True)
+  ]
+
+
+def _take(state, columns, repeat):
+  """[layer] a repeat's own statistics."""
+  return [c.take(s, repeat) for c, s in zip(columns, state, strict=True)]
+
+
+def _pieces(batches, plan) -> Iterator[tuple[int, Any]]:
+  """Batches cut where a fold ends, each with the number of its first image."""
+  first = 0
+  for batch in batches:
+    start, size = 0, activation_source.num_rows(batch)
+    while start < size and first < plan.num_images:
+      stop = min(start + plan.room_in_fold(first), size)
+      yield first, activation_source.rows(batch, start, stop)
+      first += stop - start
+      start = stop
+    if first == plan.num_images:
+      return
+  raise errors.InputError(
+    f'the data set ends after {first} images; the sample takes '
+    f'{plan.num_images}'
+  )
+
+
+def _spread(first, batch, plan, strategy):
+  """Images and their patches, an even share for each replica."""
+  replicas = strategy.num_replicas_in_sync
+  size = activation_source.num_rows(batch)
+  cuts = np.linspace(0, size, replicas + 1).astype(int)
+
+  def images(context):
+    start, stop = cuts[context.replica_id_in_sync_group :][:2]
+    # A replica without a share computes an image of which no patch is taken:
+    # oneDNN's convolutions cannot be trusted with empty batches.
+    start = min(start, size - 1)
+    return activation_source.rows(batch, start, max(stop, start + 1))
+
+  def patches(context):
+    start, stop = cuts[context.replica_id_in_sync_group :][:2]
+    return [
+      tf.constant(plan.patches(layer, first + start, stop - start))
+      for layer in range(len(plan.positions))
+    ]
+
+  distribute = strategy.experimental_distribute_values_from_function
+  return distribute(images), distribute(patches)
+
+
+def _compiled(forward, columns, strategy):
+  """(state, images, patches) -> state with the batch added."""
+
+  def rows(images, patches):
+    layers = zip(forward(images), patches, columns, strict=True)
+    return [
+      [_chosen(networks, indices, channels) for channels in c.samples]
+      for networks, indices, c in layers
+    ]
+
+  def add(old, x, sizes):
+    return old.merge(moments.Statistics.of_batch(x, sizes, strategy))
+
+  @tf.function(reduce_retracing=True, autograph=False)
+  def step(state, images, patches):
+    batch = strategy.run(rows, args=(images, patches))
+    return [
+      list(map(add, olds, xs, c.sizes))
+      for olds, xs, c in zip(state, batch, columns, strict=True)
+    ]
+
+  return step
+
+
+def _chosen(networks, indices, channels):
+  """[n, D] the chosen patches and channels of all networks, side by side."""
+  rows = []
+  for x, chosen in zip(networks, channels, strict=True):
+    x = tf.gather(tf.reshape(x, [-1, x.shape[-1]]), indices)
+    every = len(chosen) == x.shape[-1]
+    rows.append(x if every else tf.gather(x, chosen, axis=1))
+  return tf.concat(rows, axis=1)

@@ -1,0 +1,257 @@
+"""Trained runs compared: run folders to activations and similarities.
+
+A checkpoint is named `RUN[@CHECKPOINT]`, as `run_folder.checkpoint_step` takes
+it: one of best, final, init or a step; RUN alone is the one that the run was
+judged by. The networks of one comparison see the
+same images, those of the first run's data set.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import run_folder
+from transfusion_tf.analysis import activation_source
+from transfusion_tf.analysis import activations
+from transfusion_tf.analysis import cca
+from transfusion_tf.analysis import endpoints
+from transfusion_tf.analysis import manifest as manifest_lib
+from transfusion_tf.analysis import results
+from transfusion_tf.analysis import sampling as sampling_lib
+from transfusion_tf.analysis import similarity
+from transfusion_tf.input_pipeline import pipeline
+from transfusion_tf.models import stages
+from transfusion_tf.run import build as run_lib
+
+_ONE_DEVICE = {'strategy': 'one_device'}
+
+
+@dataclasses.dataclass(frozen=True)
+class Images:
+  """A split's images as uint8 batches, in stored order."""
+
+  run: run_lib.Run
+  split: str
+
+  def __iter__(self) -> Iterator[tf.Tensor]:
+    settings = self.run.experiment
+    batch_size = settings.runtime.eval_batch_size or settings.train.batch_size
+    source = self.run.source
+    with pipeline.naming_bad_images(source):
+      for batch in pipeline.evaluation(source, self.split, batch_size):
+        yield batch['image'][: int(np.sum(batch['weight']))]
+
+  def __len__(self) -> int:
+    return self.run.source.prepared.num_examples(self.split)
+
+  @property
+  def ids(self) -> tuple[str, ...]:
+    return tuple(self.run.source.prepared.index(self.split).image_ids)
+
+
+def load(checkpoint: str, **changes) -> run_lib.Run:
+  """The run of `RUN[@CHECKPOINT]`, on one device.
+
+  Args:
+    checkpoint: Which.
+    **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
+  """
+  run_dir, which = run_folder.split_checkpoint(checkpoint)
+  return run_lib.load_run(run_dir, which, **_ONE_DEVICE | changes)
+
+
+def _build_alike(checkpoints, changes):
+  """Checkpoint -> its run; those unlike in weights alone share a network."""
+  build = functools.cache(run_lib.build)
+  runs = {}
+  for checkpoint in checkpoints:
+    run_dir, _ = run_folder.split_checkpoint(checkpoint)
+    settings = run_lib.settings(run_dir, **_ONE_DEVICE | changes)
+    # Where a run starts and how it learns shows in its weights alone.
+    plain = dataclasses.replace(settings, init=config.Init(), seed=0)
+    runs[checkpoint] = build(plain, run_folder.task(run_dir, settings.data))
+  return runs
+
+
+def _weights(checkpoint, run):
+  run_dir, which = run_folder.split_checkpoint(checkpoint)
+  step = run_folder.checkpoint_step(run_dir, which)
+  return [tf.constant(w) for w in run_lib.read_weights(run, run_dir, step)]
+
+
+def compare(
+  pairs: Sequence[similarity.Pair],
+  layers: Sequence[str] = (),
+  split: str = 'test',
+  sampling: sampling_lib.Sampling | None = None,
+  options: cca.Options | None = None,
+  top: int = 0,
+  **changes,
+) -> dict[similarity.Pair, dict[str, results.Similarity]]:
+  """Similarity of checkpoints, all in one pass over the images.
+
+  Args:
+    pairs: Of `RUN[@CHECKPOINT]`.
+    layers: Stages or Keras layers; all stages but the head if empty.
+    split: Whose images.
+    sampling: What to look at.
+    options: Of the canonical correlations.
+    top: Where `layers` is empty, only so many stages below the head.
+    **changes: To the runs' `config.Runtime`.
+
+  Raises:
+    InputError: Runs on different data sets, and as in `similarity.compare`.
+  """
+  names = list(dict.fromkeys(name for pair in pairs for name in pair))
+  runs = _build_alike(names, changes)
+  first = runs[names[0]]
+  images = Images(first, split)
+  for name in names[1:]:
+    _check_same_images(names[0], images, name, Images(runs[name], split))
+  networks = {
+    name: endpoints.Network(
+      run.model, run.prepare_evaluation, _weights(name, run)
+    )
+    for name, run in runs.items()
+  }
+  source = endpoints.source(
+    networks, images, layers or body(first)[-top:], num_images=len(images)
+  )
+  return similarity.of_source(
+    source,
+    pairs,
+    sampling or sampling_lib.Sampling(),
+    options,
+    strategy=first.strategy,
+  )
+
+
+def body(run: run_lib.Run) -> list[str]:
+  """The stages of a run's network but for the head."""
+  return [name for name in run.stages.names if name != stages.HEAD]
+
+
+def extract(
+  checkpoint: str,
+  folder: str,
+  layers: Sequence[str] = (),
+  split: str = 'test',
+  num_images: int = 0,
+  dtype: str = 'float32',
+  **changes,
+) -> manifest_lib.Manifest:
+  """Writes a checkpoint's activations to a folder.
+
+  Args:
+    checkpoint: `RUN[@CHECKPOINT]`.
+    folder: Where to; goes on where it was stopped.
+    layers: Stages or Keras layers; all stages but the head if empty.
+    split: Whose images.
+    num_images: The first so many; 0 is all.
+    dtype: float16 or float32.
+    **changes: To the run's `config.Runtime`.
+  """
+  run = load(checkpoint, **changes)
+  images = Images(run, split)
+  if num_images > len(images):
+    raise errors.InputError(
+      f'{num_images} images of {len(images)} in split {split}; ask for fewer'
+    )
+  layers = list(layers or body(run))
+  network = endpoints.Network(run.model, run.prepare_evaluation)
+  source = endpoints.source({checkpoint: network}, images, layers)
+  ids = images.ids[: num_images or len(images)]
+  files = {
+    layer: manifest_lib.File.of_layer(layer, (len(ids), *shape), dtype)
+    for layer, (shape,) in zip(layers, source.shapes, strict=True)
+  }
+  manifest = manifest_lib.Manifest(
+    run.model.name, checkpoint, run.experiment.data.dataset, split, ids, files
+  )
+  forward = tf.function(source.forward, reduce_retracing=True, autograph=False)
+
+  def of_layers(batch):
+    return {
+      layer: acts for layer, (acts,) in zip(layers, forward(batch), strict=True)
+    }
+
+  activations.write(folder, manifest, images, of_layers)
+  return manifest_lib.read(folder)
+
+
+def compare_folders(
+  folder_a: str,
+  folder_b: str,
+  layers: Sequence[str] = (),
+  sampling: sampling_lib.Sampling | None = None,
+  options: cca.Options | None = None,
+) -> dict[str, results.Similarity]:
+  """Similarity of stored activations at `layers`, or all that are stored."""
+  layers = layers or list(manifest_lib.read(folder_a).layers)
+  source: activation_source.Source = activations.source(
+    {folder_a: folder_a, folder_b: folder_b}, layers
+  )
+  pairs = [(folder_a, folder_b)]
+  (result,) = similarity.of_source(
+    source, pairs, sampling or sampling_lib.Sampling(), options
+  ).values()
+  return result
+
+
+def _check_same_images(name, images, other, others):
+  data, theirs = images.run.experiment.data, others.run.experiment.data
+  if data.dataset != theirs.dataset or images.ids != others.ids:
+    raise errors.InputError(
+      f'{name} is of {data.dataset}, {other} of {theirs.dataset} or of other '
+      'images of it: runs compare only on the same images'
+    )
+  if data.image_size != theirs.image_size:
+    raise errors.InputError(
+      f'{name} takes images of {data.image_size} px, {other} of '
+      f'{theirs.image_size} px: patches would not be the same'
+    )
+
+
+def before_and_after(run_dirs: Sequence[str], **kwargs) -> pd.DataFrame:
+  """Compare each run's network before training with itself after (Figure 3).
+
+  Args:
+    run_dirs: The runs.
+    **kwargs: To `compare`.
+
+  Returns:
+    As `table`.
+  """
+  pairs = [(f'{run}@init', f'{run}@final') for run in run_dirs]
+  return table(compare(pairs, **kwargs))
+
+
+def table(
+  result: Mapping[similarity.Pair, Mapping[str, results.Similarity]],
+) -> pd.DataFrame:
+  """A row for each pair `a`, `b`, layer and repeat."""
+  return pd.DataFrame(_rows(result))
+
+
+def _rows(result) -> Iterable[dict]:
+  for (a, b), layers in result.items():
+    for layer, found in layers.items():
+      floor = results.average(found.noise_floor)['mean']
+      for repeat, measured in enumerate(found.repeats):
+        yield {
+          'a': a,
+          'b': b,
+          'layer': layer,
+          'repeat': repeat,
+          **measured.scalars(),
+          'noise_floor': floor,
+        }

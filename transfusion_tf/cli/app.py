@@ -1,0 +1,95 @@
+"""What every binary shares: how it starts, and how it refuses."""
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+import contextlib
+import os
+import pathlib
+import sys
+import traceback
+
+from absl import app
+from absl import flags
+from absl import logging
+
+from transfusion_tf import errors
+from transfusion_tf import startup
+from transfusion_tf.cli import help_text
+
+USAGE_EXIT_CODE = 2
+# 128 + the signal's number, as shells have it.
+_INTERRUPT_EXIT_CODE = 130
+_PIPE_EXIT_CODE = 141
+
+
+def run(
+  main: Callable[[Sequence[str]], None],
+  groups: Mapping[str, str] | None = None,
+) -> None:
+  """Runs `main` as an absl app; unusable input is one line and exit code 2.
+
+  Args:
+    main: What to run, with what is left of the command line; its module has
+      the flags, and the help as its docstring.
+    groups: Flag -> heading under which --help lists it.
+  """
+  os.environ.update(startup.ENVIRONMENT | dict(os.environ))
+  logging.set_verbosity(logging.WARNING)
+  app.run(
+    lambda argv: _exit_on_input_error(main, argv),
+    flags_parser=lambda argv: _parse(argv, main.__module__, groups or {}),
+  )
+
+
+def _parse(argv, module, groups):
+  if {'--help', '-help', '-h', '--helpshort'} & set(argv[1:]):
+    with contextlib.suppress(BrokenPipeError):
+      print(help_text.text(module, groups), flush=True)
+    os._exit(0)
+  argv = ['--verbosity=1' if word == '-v' else word for word in argv]
+  if '--verbosity=1' in argv:
+    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'
+  try:
+    return flags.FLAGS(argv)
+  except flags.Error as error:
+    _exit(argv[0], str(error))
+
+
+def _exit_on_input_error(main, argv):
+  if argv[1:]:
+    _exit(argv[0], f'unexpected argument {argv[1]!r}; flags start with --')
+  try:
+    main(argv)
+    sys.stdout.flush()
+  except (errors.InputError, errors.RunError) as error:
+    if startup.is_verbose():
+      traceback.print_exc()
+    unusable = isinstance(error, errors.InputError)
+    _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
+  except KeyboardInterrupt:
+    _exit(argv[0], 'stopped; the same command goes on', _INTERRUPT_EXIT_CODE)
+  except BrokenPipeError:  # Our reader, `head` for one, has had enough.
+    os._exit(_PIPE_EXIT_CODE)
+
+
+def _exit(program, message, code=USAGE_EXIT_CODE):
+  name = os.path.basename(program)
+  print(f'{name}: {" ".join(message.split())}', file=sys.stderr)
+  sys.exit(code)
+
+
+def import_data() -> None:
+  """Make the package `data` importable, which lies beside this one in a clone.
+
+  Raises:
+    InputError: There is no clone: `data` builds data sets and is not installed.
+  """
+  clone = pathlib.Path(__file__).parents[2]
+  if not (clone / 'data' / 'base_builder.py').exists():
+    raise errors.InputError(
+      'this command builds data sets, with code that a clone has and an '
+      'installed package has not; run it in a clone: python bin/...'
+    )
+  if str(clone) not in sys.path:
+    sys.path.append(str(clone))

@@ -1,0 +1,1 @@
+"""The suites of benchmark: ratios, measured side by side in one process."""

@@ -1,0 +1,96 @@
+"""Images a second at 587 px: ours, tf.image's plain chain, decoding alone.
+
+Ours is what the host does in training: decode in the crop, as uint8. Colour
+and normalisation run inside the compiled step, on the accelerator; `with
+colour` adds them here, as a machine without one has to.
+"""
+
+from collections.abc import Iterator
+import statistics
+import time
+
+import numpy as np
+import skimage.data
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf.input_pipeline import augment
+
+_SIZE, _BATCH = config.RETINA.data.image_size, config.RETINA.train.batch_size
+_AUGMENT = config.RETINA.data.augment
+_BATCHES, _ROUNDS = 24, 3
+
+
+def suite() -> Iterator[tuple[str, float, str]]:
+  """Yields what was measured: (name, figure, unit)."""
+  ways = {
+    'decoding alone': lambda: _images().map(_decode, tf.data.AUTOTUNE),
+    'plain tf.image chain': lambda: _images().map(_plain, tf.data.AUTOTUNE),
+    'ours, on the host': lambda: _images().map(_ours, tf.data.AUTOTUNE),
+  }
+  rates = {name: [] for name in (*ways, 'ours, with colour')}
+  for _ in range(_ROUNDS):
+    for name, make in ways.items():
+      rates[name].append(_rate(make().batch(_BATCH)))
+    rates['ours, with colour'].append(
+      _rate(ways['ours, on the host']().batch(_BATCH), _colour)
+    )
+  median = {name: statistics.median(r) for name, r in rates.items()}
+  for name, rate in median.items():
+    yield name, rate, 'images/s'
+  ours, plain = median['ours, on the host'], median['plain tf.image chain']
+  yield 'ours / plain chain', ours / plain, 'x'
+  yield 'ours / decoding alone', ours / median['decoding alone'], 'x'
+  whole = median['ours, with colour']
+  yield 'ours, with colour / plain chain', whole / plain, 'x'
+
+
+def _images():
+  photograph = tf.image.resize(skimage.data.retina(), [_SIZE, _SIZE])
+  encoded = tf.io.encode_jpeg(tf.cast(photograph, tf.uint8), quality=95)
+  numbers = tf.data.Dataset.range(np.iinfo(np.int64).max)
+  return numbers.map(lambda n: (encoded, augment.draws(0, n)))
+
+
+def _decode(encoded, draw):
+  del draw
+  return tf.io.decode_jpeg(encoded, channels=3)
+
+
+def _ours(encoded, draw):
+  return augment.decode(encoded, _SIZE, _AUGMENT.crop, draw), draw
+
+
+@tf.function(jit_compile=True)
+def _colour(images, draws):
+  images = augment.augment(images, draws, _SIZE, _AUGMENT)
+  return augment.normalize(images, 'imagenet')
+
+
+def _plain(encoded, draw):
+  del draw
+  side = round(_SIZE * _AUGMENT.crop)
+  image = tf.io.decode_jpeg(encoded, channels=3)
+  image = tf.image.convert_image_dtype(image, tf.float32)
+  image = tf.image.random_crop(image, [side, side, 3])
+  image = tf.image.resize(image, [_SIZE, _SIZE])
+  image = tf.image.random_flip_left_right(image)
+  image = tf.image.random_flip_up_down(image)
+  image = tf.image.random_hue(image, _AUGMENT.hue)
+  image = tf.image.random_contrast(image, *_AUGMENT.contrast)
+  return augment.normalize(tf.clip_by_value(image, 0, 1), 'imagenet')
+
+
+def _rate(dataset, step=lambda *batch: None):
+  """Images a second through `dataset` and then `step`."""
+  batches = iter(dataset.prefetch(tf.data.AUTOTUNE))
+  for _ in range(_BATCHES // 4):
+    step(*_tuple(next(batches)))
+  began = time.monotonic()
+  for _ in range(_BATCHES):
+    step(*_tuple(next(batches)))
+  return _BATCHES * _BATCH / (time.monotonic() - began)
+
+
+def _tuple(batch):
+  return batch if isinstance(batch, tuple) else (batch,)

@@ -1,0 +1,27 @@
+"""How long each command takes to answer --help."""
+
+from collections.abc import Iterator
+import pathlib
+import statistics
+import subprocess
+import sys
+import time
+
+_REPEATS = 3
+
+
+def suite() -> Iterator[tuple[str, float, str]]:
+  """Yields what was measured: (name, figure, unit)."""
+  for path in sorted(pathlib.Path(__file__).parents[1].glob('*.py')):
+    if '\n  app.run(main' in path.read_text():
+      times = [_seconds(path.stem) for _ in range(_REPEATS)]
+      yield f'{path.stem} --help', statistics.median(times), 's'
+
+
+def _seconds(command):
+  program = f'from transfusion_tf.cli import {command}; {command}.run()'
+  began = time.monotonic()
+  subprocess.run(
+    [sys.executable, '-c', program, '--help'], capture_output=True, check=True
+  )
+  return time.monotonic() - began

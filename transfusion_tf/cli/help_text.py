@@ -1,0 +1,81 @@
+"""What --help prints: what the binary does, an example, and a line a flag."""
+
+from collections.abc import Mapping
+import re
+import shutil
+import sys
+import textwrap
+
+from absl import flags
+
+_NEEDED, _OTHER = 'Needed', 'Flags'
+_COLUMN = 28
+_KINDS = {'int': 'N', 'float': 'X', 'comma separated list of strings': 'A,B'}
+_ALSO = {
+  '--flagfile=FILE': 'More flags, a line each.',
+  '-v': 'Show what TensorFlow logs, and where an error comes from.',
+  '--helpfull': 'The flags of the libraries too.',
+}
+
+
+def text(module: str, groups: Mapping[str, str]) -> str:
+  """Return the help of a command.
+
+  Args:
+    module: Name of the module that defines its flags.
+    groups: Flag -> heading under which it is listed.
+  """
+  known = flags.FLAGS.get_key_flags_for_module(module)
+  headed = {_NEEDED: []} | {heading: [] for heading in groups.values()}
+  for flag in known:
+    heading = _NEEDED if _is_needed(flag) else groups.get(flag.name, _OTHER)
+    headed.setdefault(heading, []).append(flag)
+  lines = [sys.modules[module].__doc__.rstrip(), '']
+  for heading, of in headed.items():
+    if of:
+      lines += [f'{heading}:', *(_line(_call(f), _help(f)) for f in of), '']
+  lines += ['Everywhere:', *(_line(*pair) for pair in _ALSO.items())]
+  return '\n'.join(lines)
+
+
+def _is_needed(flag):
+  return flag.default is None and any(
+    'must have a value' in str(validator.message)
+    for validator in flag.validators
+  )
+
+
+def _call(flag):
+  if flag.boolean:
+    return f'--[no]{flag.name}'
+  return f'--{flag.name}={_kind(flag)}'
+
+
+def _kind(flag):
+  kind = flag.flag_type()
+  if kind in _KINDS:
+    return _KINDS[kind]
+  values = getattr(flag.parser, 'enum_values', None)
+  if values and len('|'.join(values)) < _COLUMN:
+    return '|'.join(values)
+  return 'DIR' if flag.name.endswith('_dir') else 'TEXT'
+
+
+def _help(flag):
+  default, said = flag.default, re.sub(r'^<.*?>: ', '', flag.help)  # Of enums.
+  if default in (None, '', []) or flag.boolean:
+    return said
+  shown = ','.join(default) if isinstance(default, list) else default
+  return f'{said} [{shown}]'
+
+
+def _line(call, said):
+  width = max(60, shutil.get_terminal_size((100, 24)).columns - 1)
+  room = f'  {call}'.ljust(_COLUMN)
+  gap = '' if len(room) == _COLUMN else '  '
+  return textwrap.fill(
+    ' '.join(said.split()),
+    width,
+    initial_indent=room + gap,
+    subsequent_indent=' ' * (_COLUMN + 2),
+  )

@@ -1,0 +1,57 @@
+r"""Makes TF-Slim's published weights usable as --pretrained.
+
+  python bin/import_slim.py --checkpoint=inception_v3.ckpt \
+    --model=inception_v3 --output=inception_v3.npz
+
+The checkpoints are those of the TF-Slim model zoo: inception_v3.ckpt and
+resnet_v1_50.ckpt. Every weight is matched by name; one too many, one too few
+or one of another shape stops the import.
+"""
+
+import os
+
+from absl import flags
+
+from transfusion_tf import errors
+from transfusion_tf.cli import app
+
+_CHECKPOINT = flags.DEFINE_string(
+  'checkpoint', None, 'The .ckpt file or checkpoint prefix.', required=True
+)
+_MODEL = flags.DEFINE_enum(
+  'model', None, ['inception_v3', 'resnet50'], 'Whose weights.', required=True
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'The .npz file to write.', required=True
+)
+_NORMALIZATION = flags.DEFINE_enum(
+  'normalization',
+  'published',
+  ['published', 'imagenet'],
+  'The images that the weights fit: those they were published for (Inception: '
+  "train.py's --normalization=inception), or images normalised by ImageNet's "
+  "mean and standard deviation, train.py's default.",
+)
+
+
+def main(_) -> None:
+  output = _OUTPUT.value
+  if not output.endswith('.npz'):
+    raise errors.InputError(f'output {output}: must end in .npz')
+  if not os.path.isdir(os.path.dirname(output) or '.'):
+    raise errors.InputError(f'output {output}: its folder does not exist')
+  from transfusion_tf.init.sources import files
+  from transfusion_tf.init.sources import tf_slim
+
+  arrays = tf_slim.read(_CHECKPOINT.value, _MODEL.value)
+  if _NORMALIZATION.value == 'imagenet':
+    arrays = tf_slim.for_normalized(arrays, _MODEL.value)
+  origin = tf_slim.origin(_CHECKPOINT.value)
+  files.save_npz(output, arrays, origin)
+  values = sum(array.size for array in arrays.values())
+  print(f'{output}: {len(arrays)} weights, {values:,} values, from {origin}')
+
+
+def run() -> None:
+  """Run the command."""
+  app.run(main)

@@ -1,0 +1,150 @@
+r"""Checks a raw data set and turns it into a prepared one.
+
+DATA_DIR/NAME[/CONFIG]/1.0.0 then holds `train`, `validation` and `test`, with
+splits.csv and the report of the check beside them; data/README.md tells where
+each raw set is obtained and what its folder looks like.
+
+  python bin/prepare_data.py --dataset=retina --manual_dir=RAW/retina \
+    --data_dir=DATA
+  python bin/prepare_data.py --dataset=image_table --name=mine \
+    --manual_dir=RAW/mine --data_dir=DATA
+"""
+
+import pathlib
+
+from absl import flags
+
+from transfusion_tf import startup
+from transfusion_tf.cli import app
+from transfusion_tf.cli import table_flags as table_flags_lib
+
+_DATASET = flags.DEFINE_enum(
+  'dataset',
+  None,
+  ['retina', 'chexpert', 'image_table', 'imagenet2012'],
+  'What kind of raw data set it is.',
+  required=True,
+)
+_MANUAL_DIR = flags.DEFINE_string(
+  'manual_dir', None, 'The raw data set.', required=True
+)
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir',
+  None,
+  'Where prepared data sets are; may be a bucket.',
+  required=True,
+)
+_CHECK_ONLY = flags.DEFINE_bool(
+  'check_only', False, 'Only look whether the raw data set is right.'
+)
+_ON_BAD = flags.DEFINE_enum(
+  'on_bad',
+  'fail',
+  ['fail', 'skip'],
+  'What to do about bad images and labels: build nothing, or leave them out.',
+)
+_SPLIT_FILE = flags.DEFINE_string(
+  'split_file', '', 'The splits.csv of an earlier build, to split alike.'
+)
+_SEED = flags.DEFINE_integer('seed', 0, 'Of the split.', lower_bound=0)
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Build anew what was prepared from other raw data.'
+)
+_SOURCE = flags.DEFINE_string(
+  'source',
+  None,
+  'retina: kaggle, aptos2019, messidor2 or idrid; chexpert: small or full. '
+  'The first is the default.',
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+  'image_size',
+  None,
+  'Side of the stored images: a square of 587 (retina) or 256 (chexpert) if '
+  'not given; for an image table the shorter side, which is left as it is if '
+  'not given.',
+  lower_bound=8,
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  'num_processes', 0, '0 is one a core.', lower_bound=0
+)
+_BEAM_RUNNER = flags.DEFINE_string(
+  'beam_runner',
+  None,
+  'Build through Apache Beam: DirectRunner, DataflowRunner, FlinkRunner, ...',
+)
+_BEAM_OPTIONS = flags.DEFINE_list(
+  'beam_options', [], "The runner's options, without the dashes."
+)
+_NAME = flags.DEFINE_string('name', None, 'What to call the prepared data set.')
+_CSV = flags.DEFINE_string(
+  'csv', 'labels.csv', 'The table, relative to manual_dir.'
+)
+_IMAGE_ROOT = flags.DEFINE_string(
+  'image_root', '', 'Where paths start, relative to manual_dir.'
+)
+for _flag in table_flags_lib.ALL:
+  flags.declare_key_flag(_flag.name)
+
+
+def _builder():
+  """The builder that the flags ask for."""
+  if _DATASET.value == 'image_table':
+    return _image_table_builder()
+  if _DATASET.value == 'imagenet2012':
+    from data import imagenet2012
+
+    return imagenet2012.Builder(_DATA_DIR.value)
+  if _DATASET.value == 'retina':
+    from data.retina import retina_dataset_builder as module
+  else:
+    from data.chexpert import chexpert_dataset_builder as module
+  return module.Builder.of(_DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value)
+
+
+def _image_table_builder():
+  from data.image_table import image_table_dataset_builder
+  from data.image_table import layout
+  from transfusion_tf import errors
+
+  if not _NAME.value:
+    raise errors.InputError('--dataset=image_table needs a --name')
+  raw = pathlib.Path(_MANUAL_DIR.value)
+  return image_table_dataset_builder.Builder(
+    name=_NAME.value,
+    table=layout.find(
+      raw / _CSV.value, raw / _IMAGE_ROOT.value, table_flags_lib.columns()
+    ),
+    image_size=_IMAGE_SIZE.value or 0,
+    data_dir=_DATA_DIR.value,
+  )
+
+
+def main(_) -> None:
+  app.import_data()
+  from absl import logging
+  from etils import epath
+
+  from data import base_builder
+
+  logging.set_verbosity(logging.ERROR)  # TFDS warns of every new image size.
+
+  builder = _builder()
+  builder.num_processes = _NUM_PROCESSES.value
+  runner, options = _BEAM_RUNNER.value, _BEAM_OPTIONS.value
+  beam = base_builder.beam_config(runner, options) if runner else None
+  checked = builder.check(_MANUAL_DIR.value, _SEED.value, _SPLIT_FILE.value)
+  print(checked)
+  reports = epath.Path(_DATA_DIR.value) / 'preflight' / checked.name
+  checked.write(reports)
+  print(f'report: {reports / "preflight.html"}')
+  checked.refuse(bad=_ON_BAD.value == 'fail')
+  if not _CHECK_ONLY.value:
+    startup.import_tensorflow()
+    built = builder.build(checked, _OVERWRITE.value, beam)
+    print(f'prepared: {builder.data_dir}' + ' (was there)' * (not built))
+
+
+def run() -> None:
+  """Run the command."""
+  names = ['name', 'csv', 'image_root', *(f.name for f in table_flags_lib.ALL)]
+  app.run(main, dict.fromkeys(names, 'An image table'))

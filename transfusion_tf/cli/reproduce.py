@@ -1,0 +1,143 @@
+r"""Makes tables and figures: runs what they need and is missing, then draws.
+
+  python bin/reproduce.py --target=table1,figure7 --scale=demo \
+    --data_dir=DATA --output_dir=STUDY
+
+Targets: table1 ... table5, figure1 ... figure21, claims, all. Run folders lie
+below --output_dir, beside the study's numbers as runs.csv, curves.csv and
+similarities.csv; finished runs are not run again, stopped ones go on. --list
+trains nothing: it prints one train.py line for each missing run, for a
+scheduler to run, and writes the flagfile of each. --draw_only trains nothing
+either, and draws what is there.
+"""
+
+import os
+
+from absl import flags
+
+from transfusion_tf import cores
+from transfusion_tf import errors
+from transfusion_tf import flagfile
+from transfusion_tf import startup
+from transfusion_tf import storage
+from transfusion_tf.cli import app
+
+_TARGET = flags.DEFINE_list('target', None, 'What to make.')
+_SCALE = flags.DEFINE_string('scale', 'demo', 'demo or paper.')
+_QUICK = flags.DEFINE_bool(
+  'quick', False, "Fewer steps and repeats: a fifth of the demo's time."
+)
+_SHUFFLE_LABELS = flags.DEFINE_bool(
+  'shuffle_labels',
+  False,
+  'Control: all networks learn from labels of others; no claim should hold.',
+)
+_DATA_DIR = flags.DEFINE_string('data_dir', None, 'Prepared data sets.')
+_OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
+_LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
+_DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
+_NUM_PROCESSES = flags.DEFINE_integer(
+  'num_processes',
+  0,
+  'Runs or comparisons at a time; 0: one a core at scale=demo, whose networks '
+  'are small, else 1.',
+  lower_bound=0,
+)
+_PRUNE = flags.DEFINE_bool(
+  'prune',
+  None,
+  'Delete the checkpoints that no figure needs any more (default: at '
+  'scale=demo).',
+)
+
+_MOST = 8  # Processes unless asked for: each takes 1 to 2 GiB of memory.
+
+
+def main(_) -> None:
+  from transfusion_tf.paper import runs
+  from transfusion_tf.paper import scales
+
+  scale = scales.named(_SCALE.value, _QUICK.value)
+  if _SHUFFLE_LABELS.value:
+    scale = scales.control(scale)
+  plans = runs.plans(_TARGET.value, scale)
+  root = _OUTPUT_DIR.value
+  if not root or not (_DATA_DIR.value or _DRAW_ONLY.value):
+    raise errors.InputError(
+      'give --output_dir, the folder of the study, and --data_dir, that of '
+      'the prepared data sets'
+    )
+  runs.claim(root, scale.name)
+  if _LIST.value:
+    _list(plans, scale, root)
+    return
+  startup.import_tensorflow()
+  from transfusion_tf.paper import study
+  from transfusion_tf.paper import write_study
+
+  failures = [] if _DRAW_ONLY.value else _carry_out(scale, root)
+  texts = write_study.write(study.Study(root, scale), _TARGET.value)
+  print(f'\n{texts}\n')
+  print(f'Report: {os.path.join(root, "report.html")}')
+  if failures:
+    raise errors.RunError(
+      f'{len(failures)} of the runs and comparisons could not be made, the '
+      f'rest stands: {failures[0]}'
+    )
+
+
+def _list(plans, scale, root):
+  from transfusion_tf.paper import costs
+  from transfusion_tf.paper import runs
+  from transfusion_tf.study import files
+
+  device = costs.GPU if _SCALE.value == 'paper' else costs.TWO_CORES
+  missing = [p for p in plans if not files.is_finished(root, p.key)]
+  total = sum(costs.seconds(p.experiment, device) for p in missing)
+  print(
+    f'# {len(missing)} of {len(plans)} runs are missing: about '
+    f'{costs.duration(total)} of {device.name}, without evaluations.'
+  )
+  for name in runs.weights_files(plans):
+    print(
+      f'# First: python bin/import_slim.py --model=inception_v3 '
+      f'--normalization=imagenet --checkpoint=inception_v3.ckpt '
+      f'--output={os.path.join(root, name)}'
+    )
+  for stage, of in runs.stages(missing).items():
+    print(f'# {stage}')
+    for plan in of:
+      cost = costs.duration(costs.seconds(plan.experiment, device))
+      print(f'python bin/train.py --flagfile={_flagfile(plan, root)}  # {cost}')
+
+
+def _flagfile(plan, root):
+  path = os.path.join(root, 'flagfiles', f'{plan.key}.flags')
+  text = flagfile.lines(
+    plan.at(root, _DATA_DIR.value), plan.recipe, os.path.join(root, plan.key)
+  )
+  with storage.atomic_write(path) as file:
+    file.write(text)
+  return path
+
+
+def _carry_out(scale, root):
+  from transfusion_tf.paper import run_study
+
+  whole = _SCALE.value == 'paper'  # Its runs are dear.
+  prune = not whole if _PRUNE.value is None else _PRUNE.value
+  usual = 1 if _SCALE.value == 'paper' else min(cores.available(), _MOST)
+  return run_study.run(
+    _TARGET.value,
+    scale,
+    root,
+    _DATA_DIR.value,
+    prune,
+    _NUM_PROCESSES.value or usual,
+  )
+
+
+def run() -> None:
+  """Run the command."""
+  flags.mark_flag_as_required('target')
+  app.run(main)

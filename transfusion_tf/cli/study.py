@@ -1,0 +1,287 @@
+r"""Does transfer pay on your data, and how small may the network be?
+
+  python bin/study.py --table=labels.csv --images=IMAGES --output_dir=STUDY \
+    --models=cbr_tiny,resnet50,my_nets:small --inits=random,transfer,mean_var \
+    --pretrained=cbr_tiny=RUNS/cbr_tiny,resnet50=imagenet --seeds=3
+
+Prepares the images, trains every model from every start with every seed,
+compares the networks inside, and ends with a table, report.html and a
+recommendation that follows from the intervals by the rule it states. The same
+command goes on where it was stopped. A model that nobody gives weights to is
+only trained from random ones.
+"""
+
+import os
+import pathlib
+import re
+
+from absl import flags
+
+from transfusion_tf import config
+from transfusion_tf import startup
+from transfusion_tf.cli import app
+from transfusion_tf.cli import table_flags as table_flags_lib
+
+_TABLE = flags.DEFINE_string(
+  'table', None, 'CSV: a row an image, with labels; or give --dataset.'
+)
+_IMAGES = flags.DEFINE_string('images', None, 'Where its paths start from.')
+_DATASET = flags.DEFINE_string(
+  'dataset', '', 'A prepared data set of --data_dir, in place of a table.'
+)
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', '', 'Folder of prepared data sets, for --dataset.'
+)
+_RECIPE = flags.DEFINE_string(
+  'recipe',
+  '',
+  f'Settings to start from: {", ".join(config.RECIPES)} (default: the one '
+  'named like --dataset, else image_table).',
+)
+_OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
+_MODELS = flags.DEFINE_list(
+  'models',
+  ['cbr_tiny', 'cbr_small', 'resnet50'],
+  'resnet50, cbr_tiny, ... and your own as package.module:function.',
+)
+_INITS = flags.DEFINE_list(
+  'inits',
+  ['random', 'transfer', 'mean_var'],
+  'Starts; there are also sampling and shuffled.',
+)
+_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_PRETRAINED = flags.DEFINE_list(
+  'pretrained',
+  [],
+  'MODEL=WEIGHTS: a run folder, a weights file, package.module:function or '
+  'imagenet (the default of resnet50 and inception_v3).',
+)
+_PRETRAIN_ON = flags.DEFINE_string(
+  'pretrain_on',
+  '',
+  'A prepared data set, DATA_DIR/NAME, to pretrain the other models on first.',
+)
+_PRETRAIN_RECIPE = flags.DEFINE_string(
+  'pretrain_recipe', 'image_table', 'Settings of that pretraining.'
+)
+_MARGIN = flags.DEFINE_float(
+  'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
+)
+for _flag in table_flags_lib.ALL:
+  flags.declare_key_flag(_flag.name)
+_ON_BAD = flags.DEFINE_enum(
+  'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
+)
+_IMAGE_SIZE = flags.DEFINE_integer(
+  'image_size', None, "Side in pixels (default: the recipe's, 224).", 8
+)
+_EPOCHS = flags.DEFINE_integer(
+  'epochs', None, "At most, of training (default: the recipe's, 30).", 1
+)
+_PRETRAIN_EPOCHS = flags.DEFINE_integer(
+  'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1
+)
+_PATIENCE = flags.DEFINE_integer(
+  'patience',
+  None,
+  'Evaluations without a better validation score, one an epoch; 0: never stop '
+  "(default: the recipe's, 5).",
+  0,
+)
+_BATCH_SIZE = flags.DEFINE_integer(
+  'batch_size', None, "Over all devices (default: the recipe's, 32).", 1
+)
+_LEARNING_RATE = flags.DEFINE_float(
+  'learning_rate', None, "Peak (default: the recipe's, 0.001).", 0
+)
+_NORMALIZATION = flags.DEFINE_string(
+  'normalization', None, 'imagenet (default), inception, unit, bytes.'
+)
+_SHUFFLE_LABELS = flags.DEFINE_bool(
+  'shuffle_labels',
+  None,
+  'Control: networks learn from labels of others; no start should help.',
+)
+_STRATEGY = flags.DEFINE_string('strategy', 'auto', 'As of train.py.')
+_NUM_PROCESSES = flags.DEFINE_integer(
+  'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
+)
+_HEADINGS = {
+  'What is compared': 'models inits seeds pretrained pretrain_on '
+  'pretrain_recipe margin',
+  'The data': 'table images dataset data_dir',
+  'The table': 'path_column label_columns label_kind classes '
+  'patient_column split_column on_bad',
+  'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
+  'learning_rate normalization shuffle_labels '
+  'strategy num_processes',
+}
+_GROUPS = {
+  flag: heading for heading, of in _HEADINGS.items() for flag in of.split()
+}
+
+
+def main(_) -> None:
+  startup.import_tensorflow()
+  from transfusion_tf import errors
+  from transfusion_tf.study import outcome
+  from transfusion_tf.study import runner
+  from transfusion_tf.study import study_page
+
+  root = _OUTPUT_DIR.value
+  print(f'Study: {root}')
+  plan = _plan(*_data(root))
+  planned = {run.key: run.experiment for run in plan.runs(root)}
+  print(f'{len(planned)} runs; the same command goes on if this one is stopped')
+  failures = runner.train(planned, root, _NUM_PROCESSES.value)
+  found = outcome.read(plan, root)
+  found.missing.update(failure.split(': ', 1) for failure in failures)
+  if not found.finished:
+    raise errors.RunError(next(iter(found.missing.values())))
+  print('== Comparing the networks before and after training', flush=True)
+  similarity, not_compared = outcome.similarity(found.finished)
+  similarity.to_csv(outcome.path(root), index=False)
+  for model, reason in not_compared.items():
+    print(f'{model}: not compared: {reason}')
+  table, recommendation = study_page.write(
+    root,
+    plan.base.data.dataset,
+    found,
+    _footprints(found.finished),
+    _MARGIN.value,
+    similarity,
+    not_compared,
+  )
+  print(f'\n{table}\n\n{recommendation}\n')
+  print(f'Report: {os.path.join(root, study_page.REPORT)}')
+  if failures:
+    raise errors.RunError(
+      f'{len(failures)} of {len(planned)} runs could not be made, the rest '
+      f'stands: {failures[0]}'
+    )
+
+
+def _data(root):
+  """The data set of the study: the folder that it is in, and its name."""
+  from transfusion_tf import errors
+
+  if _DATASET.value and _DATA_DIR.value:
+    return _DATA_DIR.value, _DATASET.value
+  if _TABLE.value and _IMAGES.value:
+    return os.path.join(root, 'data'), _prepare(root)
+  raise errors.InputError(
+    'give --table and --images, or --dataset and --data_dir of a prepared set'
+  )
+
+
+def _prepare(root):
+  """Makes ROOT/data/NAME of the table; returns NAME."""
+  app.import_data()
+  from data.image_table import image_table_dataset_builder
+  from data.image_table import layout
+
+  images = pathlib.Path(_IMAGES.value)
+  name = re.sub('[^a-z0-9]+', '_', f'own {images.resolve().name}'.lower())
+  builder = image_table_dataset_builder.Builder(
+    name=name.strip('_'),
+    table=layout.find(_TABLE.value, images, table_flags_lib.columns()),
+    image_size=_IMAGE_SIZE.value or config.IMAGE_TABLE.data.image_size,
+    data_dir=os.path.join(root, 'data'),
+  )
+  checked = builder.check(images)
+  print(checked)
+  checked.write(os.path.join(root, 'data', 'preflight', checked.name))
+  checked.refuse(bad=_ON_BAD.value == 'fail')
+  builder.build(checked)
+  return builder.name
+
+
+def _plan(data_dir, dataset):
+  from transfusion_tf.study import plan as plan_lib
+
+  pretraining = None
+  if _PRETRAIN_ON.value:
+    folder, name = os.path.split(os.path.normpath(_PRETRAIN_ON.value))
+    pretraining = _experiment(
+      folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
+    )
+  kind = dataset.split('/')[0]
+  recipe = _RECIPE.value or (kind if kind in config.RECIPES else 'image_table')
+  published = {m: 'imagenet' for m in ('resnet50', 'inception_v3')}
+  return plan_lib.Plan(
+    base=_experiment(data_dir, dataset, recipe, _EPOCHS.value),
+    models=tuple(_MODELS.value),
+    starts=tuple(_INITS.value),
+    num_seeds=_SEEDS.value,
+    sources=(published if not pretraining else {}) | _sources(),
+    pretraining=pretraining,
+  )
+
+
+def _sources():
+  from transfusion_tf import errors
+
+  pairs = [text.partition('=') for text in _PRETRAINED.value]
+  for model, _, source in pairs:
+    if not source:
+      raise errors.InputError(f'--pretrained={model}: write it MODEL=WEIGHTS')
+    if model not in _MODELS.value:
+      raise errors.unknown('model in --pretrained', model, _MODELS.value)
+  return {model: source for model, _, source in pairs}
+
+
+def _experiment(data_dir, dataset, recipe, epochs):
+  """A run by a recipe and the flags that change it.
+
+  Where its length is in epochs, it is evaluated after each of them.
+  """
+  from transfusion_tf import errors
+  from transfusion_tf.input_pipeline import tfds_folder
+
+  if recipe not in config.RECIPES:
+    raise errors.unknown('recipe', recipe, config.RECIPES)
+  given = {
+    'data.image_size': _IMAGE_SIZE.value,
+    'data.normalization': _NORMALIZATION.value,
+    'data.shuffle_labels': _SHUFFLE_LABELS.value,
+    'train.batch_size': _BATCH_SIZE.value,
+    'train.patience': _PATIENCE.value,
+    'optimizer.learning_rate': _LEARNING_RATE.value,
+  }
+  experiment = config.override(
+    config.RECIPES[recipe],
+    {
+      'data.dataset': dataset,
+      'runtime.data_dir': data_dir,
+      'runtime.strategy': _STRATEGY.value,
+      'runtime.keep_checkpoints': 1,
+      **{field: value for field, value in given.items() if value is not None},
+    },
+  )
+  train = experiment.train
+  if train.train_steps and not epochs:
+    return experiment
+  opened = tfds_folder.open_dataset(data_dir, dataset)
+  num_examples = opened.num_examples(tfds_folder.TRAIN)
+  epoch = max(1, num_examples // train.batch_size)
+  epochs = epochs or train.train_epochs
+  return config.override(
+    experiment,
+    {'train.train_steps': round(epochs * epoch), 'train.eval_every': epoch},
+  )
+
+
+def _footprints(runs):
+  from transfusion_tf.study import model_cost
+
+  firsts = {m: next(iter(starts.values()))[0] for m, starts in runs.items()}
+  return {
+    model: model_cost.of(run.experiment, run.num_outputs)
+    for model, run in firsts.items()
+  }
+
+
+def run() -> None:
+  """Run the command."""
+  flags.mark_flag_as_required('output_dir')
+  app.run(main, _GROUPS)

@@ -1,0 +1,178 @@
+"""The folder that an export makes: all of it, or nothing."""
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+import contextlib
+import dataclasses
+import os
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf import run_folder
+from transfusion_tf import storage
+from transfusion_tf.export import model_card
+from transfusion_tf.export import preparation as preparation_lib
+from transfusion_tf.export import signatures
+from transfusion_tf.export import tflite as tflite_lib
+from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.run import build as run_lib
+
+KERAS, LITE, CARD = 'model.keras', 'model.tflite', 'model_card.md'
+_NUM_CHECKED = 16  # Images on which an export is compared with its run.
+# Of two probabilities; the arithmetic is the same, its order may not be.
+_MAX_DIFFERENCE = 1e-4
+
+
+@dataclasses.dataclass(frozen=True)
+class Exported:
+  """What was made.
+
+  Attributes:
+    directory: Where.
+    differences: File -> largest difference of any probability from the run's
+      own, on `num_checked` stored images.
+    num_checked: How many.
+    notes: What is unusual.
+  """
+
+  directory: str
+  differences: dict[str, float]
+  num_checked: int
+  notes: tuple[str, ...] = ()
+
+
+def export(
+  run: run_lib.Run,
+  export_dir: str | os.PathLike,
+  *,
+  run_dir: str = '',
+  step: int | None = None,
+  layers: Sequence[str] = (),
+  tflite: bool = False,
+  overwrite: bool = False,
+) -> Exported:
+  """Writes a run's network, with its present weights, to `export_dir`.
+
+  Args:
+    run: Built on one device.
+    export_dir: A folder to make, on this machine.
+    run_dir: Where the model card finds results, if the run has a folder.
+    step: Which checkpoint's weights they are, if they are one's.
+    layers: Stages or Keras layers for the signature `activations`; all stages
+      if empty.
+    tflite: Whether to write `model.tflite`, too.
+    overwrite: Whether to replace an earlier export.
+
+  Raises:
+    InputError: The folder is in use, or there is no such layer.
+    RunError: The exported network computes something else than the run.
+  """
+  export_dir = os.fspath(export_dir)
+  _refuse(export_dir, overwrite)
+  export_dir = os.path.abspath(export_dir)
+  layers = tuple(layers) or run.stages.names
+  preparation = preparation_lib.of(run.source.prepared)
+  network = signatures.module(run, preparation, layers)
+  checked = _stored_files(run)
+  with _published(export_dir) as partial:
+    signatures.save(network, partial)
+    run.model.save(os.path.join(partial, KERAS))
+    differences = {'SavedModel': _difference(run, checked, _served(partial))}
+    if tflite:
+      path = os.path.join(partial, LITE)
+      tflite_lib.write(run, path)
+      differences[LITE] = _difference(
+        run, checked, tflite_lib.reader(path, run)
+      )
+    for name, difference in differences.items():
+      if not difference <= _MAX_DIFFERENCE:
+        raise errors.RunError(
+          f'{name}: probabilities differ by {difference:.2g} from those of the '
+          'run; nothing was exported'
+        )
+    notes = tuple(_notes(run, run_dir))
+    made = Exported(export_dir, differences, len(checked), notes)
+    facts = model_card.facts(run, preparation, layers, run_dir, step)
+    text = model_card.render(facts, made)
+    storage.write_text(os.path.join(partial, CARD), text)
+  return made
+
+
+def _notes(run, run_dir):
+  known = run_folder.begun_on(run_dir) if run_dir else {}
+  prepared = run.source.prepared
+  if known and known['fingerprint'] != prepared.fingerprint:
+    yield (
+      f'{prepared.directory} is not the data set of the training '
+      f'({known["dataset"]}): the names of the outputs are the run’s, image '
+      'files are prepared like those of this set'
+    )
+
+
+def _refuse(export_dir, overwrite):
+  if '://' in export_dir:
+    raise errors.InputError(
+      f'{export_dir}: export to a folder of this machine, then copy it'
+    )
+  there = os.path.lexists(export_dir)
+  if not there or (os.path.isdir(export_dir) and not os.listdir(export_dir)):
+    return
+  if not os.path.exists(os.path.join(export_dir, CARD)):
+    raise errors.InputError(
+      f'{export_dir} is there and is no export; choose another --export_dir'
+    )
+  if not overwrite:
+    raise errors.InputError(
+      f'{export_dir} holds an export; replace it with --overwrite or choose '
+      'another --export_dir'
+    )
+
+
+@contextlib.contextmanager
+def _published(export_dir) -> Iterator[str]:
+  """A folder to write to, which in the end takes the place of `export_dir`."""
+  partial = f'{export_dir}.partial-{os.getpid()}'
+  replaced = f'{export_dir}.replaced-{os.getpid()}'
+  try:
+    with storage.convert_write_errors(export_dir):
+      os.makedirs(partial)
+    yield partial
+    with storage.convert_write_errors(export_dir):
+      if os.path.lexists(export_dir):
+        os.rename(export_dir, replaced)
+      try:
+        os.rename(partial, export_dir)
+      except OSError:
+        os.rename(replaced, export_dir)
+        raise
+  finally:
+    for leftover in (partial, replaced):
+      shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _stored_files(run):
+  """The first encoded images of the test split, or of the last there is."""
+  source = run.source.prepared
+  split = tfds_folder.TEST
+  if split not in source.splits:
+    split = source.splits[-1]
+  records = source.records(split).take(_NUM_CHECKED)
+  return [source.parse(record)['image'] for record in records]
+
+
+def _difference(run, encoded, read):
+  """Largest difference of `read(encoded)` from the run's probabilities."""
+  size = run.experiment.data.image_size
+  images = tf.stack([augment.decode(e, size) for e in encoded])
+  expected = run.probabilities(images).numpy()
+  return float(np.max(np.abs(read(encoded) - expected)))
+
+
+def _served(directory):
+  loaded = tf.saved_model.load(directory)
+  serve = loaded.signatures[signatures.SERVE + signatures.PREPARED]
+  return lambda encoded: serve(tf.stack(encoded))['probabilities'].numpy()

@@ -1,0 +1,196 @@
+"""The signatures of an exported network.
+
+serve (and serving_default)
+  image_bytes    string [N], JPEG or PNG files as the camera wrote them
+  probabilities  float32 [N, K]; not a number where the status is not `ok`
+  class_names    string [N, K]
+  status         string [N], of `validate.STATUSES`
+  referable      float32 [N], of graded data sets
+serve_images
+  images         uint8 [N, H, W, 3], such files decoded
+  ...            as serve, without a status
+activations
+  image_bytes    as serve
+  status         as serve
+  <layer>        float32 [N, ...], for each stage or layer
+
+serve_prepared, serve_images_prepared and activations_prepared take files and
+images as a prepared data set stores them. Nobody guesses which is which: a
+prepared file given to `serve` is prepared a second time.
+
+N may be 0. K is the number of classes.
+"""
+
+from collections.abc import Sequence
+import functools
+
+import tensorflow as tf
+
+from transfusion_tf import tasks
+from transfusion_tf.analysis import endpoints
+from transfusion_tf.export import preparation as preparation_lib
+from transfusion_tf.image_ops import validate
+from transfusion_tf.input_pipeline import augment
+from transfusion_tf.run import build as run_lib
+
+SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
+PREPARED = '_prepared'  # Ends the names of those that take prepared images.
+_DEFAULT = 'serving_default'
+_FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
+_IMAGES = [tf.TensorSpec([None, None, None, 3], tf.uint8, 'images')]
+
+
+def module(
+  run: run_lib.Run,
+  preparation: preparation_lib.Preparation,
+  layers: Sequence[str],
+) -> tf.Module:
+  """Return the network as functions of images, to be saved.
+
+  Args:
+    run: The run, with the weights to be exported.
+    preparation: What raw files go through.
+    layers: Stages or Keras layers for `activations`.
+
+  Raises:
+    InputError: There is no such layer.
+  """
+  # The Keras model stays out of the module: saved with it, the functions'
+  # variables are not found by loaders of TensorFlow 1, which `saved_model_cli
+  # run` is.
+  network = tf.Module(name='network')
+  network.weights = [variable.value for variable in run.model.variables]
+  network.class_names = tf.Variable(list(run.task.names), trainable=False)
+  classify, activate = _networks(run, layers)
+  for suffix, load, load_picture in (
+    ('', preparation.load, preparation.load_picture),
+    (PREPARED, augment.decode, preparation_lib.load_prepared_picture),
+  ):
+    read = _reader(run, load)
+    setattr(network, SERVE + suffix, _serve(run, read, classify))
+    images = _serve_images(run, load_picture, classify)
+    setattr(network, SERVE_IMAGES + suffix, images)
+    setattr(network, ACTIVATIONS + suffix, _activations(read, activate))
+  return network
+
+
+def save(network: tf.Module, directory: str) -> None:
+  """Write what `module` made, as a SavedModel."""
+  signatures = {
+    name + suffix: getattr(network, name + suffix)
+    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
+    for suffix in ('', PREPARED)
+  }
+  signatures[_DEFAULT] = network.serve
+  tf.saved_model.save(network, directory, signatures)
+
+
+def _reader(run, load_file):
+  """Return a function: files -> images as the run reads them, and statuses."""
+  size = run.experiment.data.image_size
+  shape = (size, size, 3)
+  load = validate.guarded(lambda file: load_file(file, size), shape)
+  specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.string))
+
+  @tf.function(input_signature=_FILES, autograph=False)
+  def read(files):
+    return _one_by_one(load, files, specs)
+
+  return read
+
+
+def _networks(run, layers):
+  """Return images -> what `serve` and `activations` say, each traced once."""
+  size = run.experiment.data.image_size
+  spec = [tf.TensorSpec([None, size, size, 3], tf.uint8)]
+  extractor = endpoints.extractor(run.model, layers)
+
+  def classify(images):
+    probabilities = _of_any_number(run.probabilities, images)
+    return {'probabilities': probabilities, **_scores(run.task, probabilities)}
+
+  def forward(images):
+    return extractor(run.prepare_evaluation(images), training=False)
+
+  def activate(images):
+    return _of_any_number(forward, images)
+
+  function = functools.partial(
+    tf.function, input_signature=spec, autograph=False
+  )
+  return function(classify), function(activate)
+
+
+def _serve(run, read, classify):
+  @tf.function(input_signature=_FILES, autograph=False)
+  def serve(image_bytes):
+    images, status = read(image_bytes)
+    found = _only_where(status == validate.OK, classify(images))
+    return found | _named(run.task, image_bytes) | {'status': status}
+
+  return serve
+
+
+def _serve_images(run, load_picture, classify):
+  size = run.experiment.data.image_size
+  spec = tf.TensorSpec([size, size, 3], tf.uint8)
+
+  def load(image):
+    return load_picture(image, size)
+
+  @tf.function(input_signature=_IMAGES, autograph=False)
+  def serve_images(images):
+    loaded = _one_by_one(load, images, spec)
+    return classify(loaded) | _named(run.task, images)
+
+  return serve_images
+
+
+def _activations(read, activate):
+  @tf.function(input_signature=_FILES, autograph=False)
+  def activations(image_bytes):
+    images, status = read(image_bytes)
+    found = _only_where(status == validate.OK, activate(images))
+    return found | {'status': status}
+
+  return activations
+
+
+def _one_by_one(load, batch, specs):
+  """`load` of each; a batch of hostile files needs no more room than one."""
+  with tf.device('CPU'):  # Decoding is; what is between stays beside it.
+    return tf.map_fn(
+      load, batch, parallel_iterations=1, fn_output_signature=specs
+    )
+
+
+def _of_any_number(function, images):
+  """`function` of [N, ...], for which N may be 0; batch norm wants one."""
+  count = tf.shape(images)[0]
+  missing = tf.cast(count == 0, tf.int32)
+  padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
+  outputs = function(tf.ensure_shape(padded, images.shape))
+  return tf.nest.map_structure(lambda output: output[:count], outputs)
+
+
+def _scores(task, probabilities):
+  """The score behind the headline, if it is none of the probabilities."""
+  if isinstance(task, tasks.Grades):
+    return {task.headline: task.scores(probabilities)}
+  return {}
+
+
+def _named(task, batch):
+  """The classes' names for each image, as servers that batch need them."""
+  shape = [tf.shape(batch)[0], len(task.names)]
+  return {'class_names': tf.broadcast_to(list(task.names), shape)}
+
+
+def _only_where(usable, outputs):
+  """The outputs as float32, not a number where an image is not usable."""
+
+  def masked(output):
+    mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
+    return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
+
+  return tf.nest.map_structure(masked, outputs)

@@ -1,0 +1,63 @@
+"""A network for TF Lite: one image of a fixed size -> probabilities."""
+
+from collections.abc import Callable
+from collections.abc import Sequence
+import warnings
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf.input_pipeline import augment
+from transfusion_tf.run import build as run_lib
+
+
+def write(run: run_lib.Run, path: str) -> None:
+  """Writes a .tflite file, in float32.
+
+  It takes float32 [1, S, S, 3], the values 0 to 255 of a prepared image, and
+  returns [1, K]. Decoding and preparing a file is left to the caller: TF Lite
+  has no operations for it.
+
+  Raises:
+    InputError: The network has operations that TF Lite lacks.
+  """
+  size = run.experiment.data.image_size
+  spec = tf.TensorSpec([1, size, size, 3], tf.float32, 'image')
+  network = tf.Module()
+  network.weights = [variable.value for variable in run.model.variables]
+  network.classify = tf.function(
+    lambda image: {'probabilities': run.probabilities(image)},
+    input_signature=[spec],
+    autograph=False,
+  )
+  converter = tf.lite.TFLiteConverter.from_concrete_functions(
+    [network.classify.get_concrete_function()], network
+  )
+  try:
+    converted = converter.convert()
+  except Exception as error:  # The converter raises whatever MLIR says.
+    raise errors.InputError(
+      f'{run.model.name} does not convert to TF Lite: '
+      f'{str(error).strip().splitlines()[0]}; export it without --tflite'
+    ) from None
+  with open(path, 'wb') as file:
+    file.write(converted)
+
+
+def reader(
+  path: str, run: run_lib.Run
+) -> Callable[[Sequence['tf.Tensor']], np.ndarray]:
+  """A function: prepared images, encoded -> the file's [N, K]."""
+  with warnings.catch_warnings():  # Of its moving to another package.
+    warnings.simplefilter('ignore')
+    interpreter = tf.lite.Interpreter(path)
+  classify = interpreter.get_signature_runner()
+  size = run.experiment.data.image_size
+
+  def read(encoded):
+    images = [augment.decode(e, size).numpy()[None] for e in encoded]
+    found = [classify(image=np.float32(image)) for image in images]
+    return np.concatenate([f['probabilities'] for f in found])
+
+  return read

@@ -1,0 +1,66 @@
+"""Images that cannot be used get a status each; the others are not affected."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from transfusion_tf.image_ops import decode
+from transfusion_tf.image_ops import rules
+
+OK = 'ok'
+EMPTY = 'empty'
+NOT_JPEG_OR_PNG = 'not_jpeg_or_png'
+TOO_LARGE = 'too_large'
+DAMAGED = 'damaged'
+# Status -> what it says.
+STATUSES = {
+  OK: 'The image was classified.',
+  EMPTY: 'No bytes.',
+  NOT_JPEG_OR_PNG: 'Bytes of another format (GIF, TIFF, DICOM, HTML, ...).',
+  TOO_LARGE: f'The header claims over {rules.MAX_PIXELS:,} pixels.',
+  DAMAGED: 'Truncated, or it does not decode.',
+}
+
+
+def guarded(
+  load: Callable[['tf.Tensor'], 'tf.Tensor'], shape: tuple[int, ...]
+) -> Callable[['tf.Tensor'], tuple['tf.Tensor', 'tf.Tensor']]:
+  """`load` for bytes from anywhere.
+
+  Args:
+    load: Encoded image -> uint8 of `shape`. May fail.
+    shape: Of what `load` returns.
+
+  Returns:
+    Encoded image -> uint8 of `shape`, zeros if it could not be loaded, and one
+    of STATUSES.
+  """
+  blank = tf.zeros(shape, tf.uint8)
+
+  def attempt(encoded):
+    status = _status(encoded)
+    return tf.cond(status == OK, lambda: load(encoded), lambda: blank), status
+
+  def load_or_say_why(encoded):
+    # A failing operation ends a graph; a data set can go on without the
+    # element that failed.
+    found = tf.data.Dataset.from_tensors(encoded).map(attempt).ignore_errors()
+    otherwise = tf.data.Dataset.from_tensors((blank, DAMAGED))
+    return found.concatenate(otherwise).take(1).get_single_element()
+
+  return load_or_say_why
+
+
+def _status(encoded):
+  """What the first bytes say; fails where they are no whole header."""
+
+  def by_size():
+    pixels = tf.reduce_prod(tf.cast(decode.shape(encoded), tf.int64))
+    return tf.where(pixels > rules.MAX_PIXELS, TOO_LARGE, OK)
+
+  def by_format():
+    readable = decode.is_readable(encoded)
+    return tf.cond(readable, by_size, lambda: tf.constant(NOT_JPEG_OR_PNG))
+
+  is_empty = tf.strings.length(encoded) == 0
+  return tf.cond(is_empty, lambda: tf.constant(EMPTY), by_format)

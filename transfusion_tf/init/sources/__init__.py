@@ -1,0 +1,1 @@
+"""Weights as {path: array}, from each kind of place that holds them."""

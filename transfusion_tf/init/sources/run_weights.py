@@ -1,0 +1,45 @@
+"""Weights of runs: folders that training wrote."""
+
+import os
+
+import keras
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import run_folder
+from transfusion_tf.init import types
+from transfusion_tf.models import resnet
+from transfusion_tf.train import checkpoint
+
+
+def is_run(name: str) -> bool:
+  """Return whether `name` is RUN[@CHECKPOINT] of a folder that is there."""
+  run_dir, _ = run_folder.split_checkpoint(name)
+  return tf.io.gfile.exists(os.path.join(run_dir, run_folder.CONFIG))
+
+
+def read(name: str, like: keras.Model | None) -> types.Source:
+  """Return the weights of RUN[@CHECKPOINT].
+
+  Raises:
+    InputError: No such checkpoint, an unfinished run, or a geometry that is
+      not that of `like`.
+  """
+  run_dir, which = run_folder.split_checkpoint(name)
+  _check_geometry(run_dir, like)
+  step = run_folder.checkpoint_step(run_dir, which)
+  directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
+  return types.Source(checkpoint.read(directory, step), f'{run_dir}@{step}')
+
+
+def _check_geometry(run_dir, like):
+  # The two geometries have the same weights, which do not fit one another.
+  saved = config.load(os.path.join(run_dir, run_folder.CONFIG)).model
+  if like is None or not like.name == saved.name == resnet.NAME:
+    return
+  if saved.stride_in != resnet.stride_in(like):
+    raise errors.InputError(
+      f'{run_dir} has stride_in={saved.stride_in}, the new net '
+      f'stride_in={resnet.stride_in(like)}'
+    )

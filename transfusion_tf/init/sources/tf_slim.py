@@ -1,0 +1,164 @@
+"""TF-Slim's published checkpoints under the names of our networks.
+
+`inception_v3.ckpt` and `resnet_v1_50.ckpt` of the TF-Slim model zoo are read
+variable by variable, by name: half of Inception's kernels share their shape
+with another. What a checkpoint has beyond the network is known and left out:
+the auxiliary head, the step, the mean colour. The classes are its own: the
+published Inception has 1001, of which class 0 is the background.
+"""
+
+from collections.abc import Mapping
+import hashlib
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf import models
+from transfusion_tf.init import input_scaling
+
+# Model -> scope of its variables in TF-Slim.
+SCOPES = {'inception_v3': 'InceptionV3', 'resnet50': 'resnet_v1_50'}
+_LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
+_HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
+_NAMES = {'weights': 'kernel', 'biases': 'bias'}
+_BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
+_LISTED = 4
+_BLOCK = 1 << 20  # Bytes read at a time.
+
+
+def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
+  """The weights of a TF-Slim checkpoint: our path -> array.
+
+  Args:
+    checkpoint: The .ckpt file, or the prefix of a newer checkpoint's files.
+    name: The model, a key of `SCOPES`.
+
+  Raises:
+    InputError: Unreadable, of another network, with a weight missing, too
+      many, of another shape or not finite.
+  """
+  if name not in SCOPES:
+    raise errors.unknown('model', name, SCOPES)
+  _files(checkpoint)
+  try:
+    reader = tf.train.load_checkpoint(checkpoint)
+    shapes = reader.get_variable_to_shape_map()
+    paths = {
+      variable: _path(variable, name)
+      for variable in sorted(shapes)
+      if not _LEFT_OUT.fullmatch(variable)
+    }
+    _check_scope(checkpoint, paths, name)
+    _check_shapes(checkpoint, {paths[v]: shapes[v] for v in paths}, name)
+    arrays = {paths[v]: _read(reader, checkpoint, v) for v in paths}
+  except errors.InputError:
+    raise
+  # A cut file is an IndexError from below.
+  except (tf.errors.OpError, IndexError, ValueError, OSError) as error:
+    raise errors.InputError(
+      f'{checkpoint}: damaged, or no TensorFlow checkpoint: {error}'
+    ) from None
+  # TF-Slim's classifier is a 1x1 convolution.
+  return arrays | {'head/kernel': arrays['head/kernel'][0, 0]}
+
+
+def for_normalized(
+  arrays: Mapping[str, np.ndarray], name: str
+) -> dict[str, np.ndarray]:
+  """What `read` gave, for images normalised by ImageNet's mean and stddev.
+
+  TF-Slim's Inception was trained on [-1, 1], its ResNet on RGB in [0, 255]
+  less a mean colour.
+  """
+  if name == 'inception_v3':
+    first, trained_on = 'Conv2d_1a_3x3', input_scaling.MINUS_ONE_TO_ONE
+  else:
+    first, trained_on = 'conv1', input_scaling.MEAN_COLOUR
+  return input_scaling.for_normalized(
+    arrays,
+    f'{first}/kernel',
+    f'{first}.{_BATCH_NORM[name]}/moving_mean',
+    trained_on,
+  )
+
+
+def origin(checkpoint: str) -> str:
+  """The checkpoint's files, each with its SHA-256, for the record."""
+  digests = []
+  for path in _files(checkpoint):
+    digest = hashlib.sha256()
+    with tf.io.gfile.GFile(path, 'rb') as file:
+      for block in iter(lambda file=file: file.read(_BLOCK), b''):
+        digest.update(block)
+    digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest.hexdigest()}')
+  return ', '.join(digests)
+
+
+def _files(checkpoint):
+  # The published files are single; TensorFlow 1 and later write several.
+  if tf.io.gfile.exists(checkpoint) and not tf.io.gfile.isdir(checkpoint):
+    return [checkpoint]
+  if tf.io.gfile.exists(f'{checkpoint}.index'):
+    data = tf.io.gfile.glob(f'{checkpoint}.data-*')
+    return [f'{checkpoint}.index', *sorted(data)]
+  raise errors.InputError(f'{checkpoint}: no such checkpoint')
+
+
+def _path(variable, name):
+  """Our path for a variable; its own name if it is of another network."""
+  scope, _, rest = variable.partition('/')
+  layer, _, last = rest.rpartition('/')
+  if scope != SCOPES[name] or not layer:
+    return variable
+  layer = layer.replace('/bottleneck_v1/', '/')
+  if _HEAD.fullmatch(layer):
+    layer = 'head'
+  if layer.endswith('/BatchNorm'):
+    layer = f'{layer.removesuffix("/BatchNorm")}.{_BATCH_NORM[name]}'
+  return f'{layer.replace("/", ".")}/{_NAMES.get(last, last)}'
+
+
+def _check_scope(checkpoint, paths, name):
+  if any(variable.startswith(f'{SCOPES[name]}/') for variable in paths):
+    return
+  others = [m for m, s in SCOPES.items() if any(v.startswith(s) for v in paths)]
+  hint = f'; it is of {others[0]}' if others else ''
+  raise errors.InputError(
+    f'{checkpoint}: no variable begins with {SCOPES[name]}/, so these are not '
+    f'the weights of {name}{hint}'
+  )
+
+
+def _check_shapes(checkpoint, theirs, name):
+  """Refuses what is missing, too much or of another shape."""
+  num_classes = theirs.get('head/bias', [1])[0]
+  model = models.build(name, num_classes, (None, None, 3))
+  ours = {v.path: list(v.shape) for v in model.weights}
+  ours['head/kernel'] = [1, 1, *ours['head/kernel']]
+  found = {
+    'missing': [f'{p} {ours[p]}' for p in ours if p not in theirs],
+    f'not in {name}': [f'{p} {theirs[p]}' for p in theirs if p not in ours],
+    'of another shape': [
+      f'{p} {theirs[p]} there, {ours[p]} in {name}'
+      for p in ours
+      if p in theirs and theirs[p] != ours[p]
+    ],
+  }
+  if any(found.values()):
+    raise errors.InputError(
+      f'{checkpoint} does not fit {name}; '
+      + '; '.join(
+        f'{kind}: {errors.listed(x, _LISTED)}' for kind, x in found.items() if x
+      )
+    )
+
+
+def _read(reader, checkpoint, variable):
+  values = reader.get_tensor(variable)
+  if not np.isfinite(values).all():
+    raise errors.InputError(
+      f'{checkpoint}: {variable} {values.shape} has NaN or infinity'
+    )
+  return values

@@ -1,0 +1,199 @@
+"""Prepared data sets as batches.
+
+Training is an endless sequence of places: the batch of step s holds places
+s * B to (s + 1) * B - 1 of the run. `order` says which example has a place,
+and its augmentation is drawn from (seed, place). A run that starts at step s
+therefore sees just what an uninterrupted one sees from there on.
+
+Evaluation passes over a split once, in stored order, each example exactly
+once; the last batch is filled up with rows of weight 0.
+"""
+
+from collections.abc import Iterator
+import contextlib
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import cores
+from transfusion_tf import errors
+from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import example_order
+from transfusion_tf.input_pipeline import tfds_folder
+
+_ALL = example_order.Share()
+# Images decoded at a time. `_options` says why it is not AUTOTUNE.
+_PARALLEL = cores.available()
+# AutoGraph would spend seconds of each start on rewriting Python that has no
+# tensors to branch on.
+_as_written = tf.autograph.experimental.do_not_convert
+
+
+@_as_written
+def train(
+  source: example_order.Source,
+  batch_size: int,
+  start_step: int = 0,
+  share: example_order.Share = _ALL,
+) -> 'tf.data.Dataset':
+  """Endless training batches from step `start_step` on.
+
+  Args:
+    source: Where examples come from.
+    batch_size: Global, over all workers.
+    start_step: Steps that lie behind.
+    share: This worker's part.
+
+  Returns:
+    Batches of image (uint8 [B, C, C, 3]), draw ([B, NUM_DRAWS]), targets and
+    mask ([B, K]), in which B is this worker's part of `batch_size`.
+
+  Raises:
+    InputError: The batch does not divide among the lanes.
+  """
+  lane_batch = example_order.divided(batch_size, share.total_lanes, 'batch')
+
+  selection, label_map = example_order.selection(source), source.label_map
+
+  def examples(lane):
+    numbered = example_order.lane_examples(
+      source, selection, lane, share.total_lanes, start_step * lane_batch
+    )
+    return numbered.map(lambda number, example: (place(number, lane), example))
+
+  def place(number, lane):
+    batch, within = number // lane_batch, number % lane_batch
+    return batch * batch_size + lane * lane_batch + within
+
+  def load(place, example):
+    draw = augment.draws(source.seed, place)
+    targets, mask = source.task.targets(label_map(example))
+    return {
+      'image': augment.decode(
+        example['image'],
+        source.data.image_size,
+        source.data.augment.crop,
+        draw,
+      ),
+      'draw': draw,
+      'targets': targets,
+      'mask': mask,
+    }
+
+  lanes = tf.data.Dataset.from_tensor_slices(np.array(share.lanes, np.int64))
+  batches = (
+    lanes.interleave(examples, len(share.lanes), block_length=lane_batch)
+    .map(load, num_parallel_calls=_PARALLEL)
+    .batch(lane_batch * len(share.lanes), drop_remainder=True)
+    .prefetch(tf.data.AUTOTUNE)
+  )
+  return batches.with_options(_options())
+
+
+@_as_written
+def evaluation(
+  source: example_order.Source,
+  split: str,
+  batch_size: int,
+  worker: int = 0,
+  num_workers: int = 1,
+) -> 'tf.data.Dataset':
+  """Each example of `split` once, over all workers.
+
+  Every worker gets equally many batches, for a strategy steps together.
+
+  Args:
+    source: Where examples come from.
+    split: Name of the split.
+    batch_size: Of one worker's batch.
+    worker: Number of this worker.
+    num_workers: How many there are.
+
+  Returns:
+    Batches of image (uint8 [B, S, S, 3]), row (int64 [B], the place in the
+    stored order, which `Prepared.index` shares) and weight (float32 [B], 0
+    for the rows that fill up).
+  """
+  total = source.prepared.num_examples(split)
+  num_batches = -(-total // (batch_size * num_workers))
+
+  def load(row, record):
+    encoded = source.prepared.parse(record)['image']
+    return {
+      'image': augment.decode(encoded, source.data.image_size),
+      'row': row,
+      'weight': 1.0,
+    }
+
+  size = source.data.image_size
+  filling = tf.data.Dataset.from_tensors(
+    {
+      'image': np.zeros([size, size, 3], np.uint8),
+      'row': np.int64(0),
+      'weight': 0.0,
+    }
+  ).repeat()
+  return (
+    source.prepared.records(split)
+    .enumerate()
+    .shard(num_workers, worker)
+    .map(load, num_parallel_calls=_PARALLEL)
+    .concatenate(filling)
+    .batch(batch_size, drop_remainder=True)
+    .take(num_batches)
+    .prefetch(tf.data.AUTOTUNE)
+    .with_options(_options())
+  )
+
+
+@contextlib.contextmanager
+def naming_bad_images(source: example_order.Source) -> Iterator[None]:
+  """Turns TensorFlow's error about an image into one that names the image.
+
+  Raises:
+    InputError: Something inside read an image that does not decode, or a
+      damaged record file.
+  """
+  try:
+    yield
+  except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
+    for split in source.prepared.splits:
+      _refuse_bad_images(source, split)
+    raise
+
+
+def _refuse_bad_images(source, split):
+  directory = source.prepared.directory
+  for row, record in enumerate(_readable_records(source.prepared, split)):
+    encoded = source.prepared.parse(record)['image']
+    try:
+      augment.decode(encoded, source.data.image_size)
+    except tf.errors.InvalidArgumentError as error:
+      name = source.prepared.index(split).image_ids[row]
+      raise errors.InputError(
+        f'{directory}: image {name} of split {split} does not decode '
+        f'({error.message}); remove it and prepare again'
+      ) from None
+
+
+def _readable_records(prepared: tfds_folder.Prepared, split):
+  try:
+    yield from prepared.records(split)
+  except tf.errors.DataLossError as error:
+    raise errors.InputError(
+      f'{prepared.directory}: split {split} is damaged ({error.message}); '
+      'prepare it again'
+    ) from None
+
+
+def _options():
+  options = tf.data.Options()
+  options.deterministic = True
+  # The thread that tunes can miss that its iterator ends (TensorFlow 2.21), and
+  # who deletes the iterator then waits for as long as it lived, up to a minute.
+  options.autotune.enabled = False
+  # Workers and replicas are told their part here; see `order.Share`.
+  options.experimental_distribute.auto_shard_policy = (
+    tf.data.experimental.AutoShardPolicy.OFF
+  )
+  return options

@@ -1,0 +1,222 @@
+"""Prepared data sets: TFDS folders, read without the code that made them.
+
+`bin/prepare_data.py` writes them; any machine or bucket can hold them. A set
+describes itself by the keys of its features:
+
+  image       encoded JPEG or PNG
+  image_id    text, unique within the set (optional)
+  patient_id  text (optional; an image is its own patient without it)
+  label | grade | findings   see `tasks`
+"""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import os
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from transfusion_tf import errors
+
+TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
+# Sets that prepare_data.py knows by name; any other is a table of images.
+_BUILDERS = ('retina', 'chexpert', 'imagenet2012')
+_LABEL_KEYS = ('grade', 'findings', 'label')
+
+
+@dataclasses.dataclass(frozen=True)
+class Index:
+  """What is known of a split's N examples without decoding an image.
+
+  Attributes:
+    image_ids: [N] str, in the order in which the split is stored.
+    patient_ids: [N] str.
+    labels: Feature key -> [N] int64, or for `findings` a dict of such.
+  """
+
+  image_ids: np.ndarray
+  patient_ids: np.ndarray
+  labels: dict
+
+  def __len__(self) -> int:
+    return len(self.image_ids)
+
+
+class Prepared:
+  """One prepared data set."""
+
+  def __init__(self, directory: str | os.PathLike):
+    """Opens the TFDS folder that holds `dataset_info.json`."""
+    self.directory = os.fspath(directory)
+    self._builder = tfds.builder_from_directory(directory)
+    self.features = self._builder.info.features
+    # Reads a split once, leaving the images aside.
+    self.index = functools.cache(self._read_index)
+
+  @property
+  def name(self) -> str:
+    """What TFDS calls the set, whatever its folder is called."""
+    return self._builder.info.name
+
+  @property
+  def config(self) -> str:
+    """Which of several configs it is, e.g. `kaggle_587`; may be empty."""
+    return self._builder.info.config_name or ''
+
+  @property
+  def summary(self) -> dict:
+    """What preparing has counted, if prepare_data.py made the set."""
+    return dict(self._builder.info.metadata or {})
+
+  @property
+  def label_kind(self) -> str:
+    """`label`, `grade` or `findings`; empty if the set has no labels."""
+    return next((key for key in _LABEL_KEYS if key in self.features), '')
+
+  @functools.cached_property
+  def label_names(self) -> tuple[str, ...]:
+    """What the labels can be, in the set's own order.
+
+    Findings are in the order of the table that they come from. A set that does
+    not say, as older ones, has them in the order of the alphabet: TFDS keeps
+    none.
+    """
+    if not self.label_kind:
+      return ()
+    labels = self.features[self.label_kind]
+    if self.label_kind != 'findings':
+      return tuple(labels.names)
+    names = tuple(self.summary.get('findings', ()))
+    return names if set(names) == set(labels) else tuple(sorted(labels))
+
+  @property
+  def identity(self) -> dict[str, str]:
+    """Which data set it is, as files beside results say it."""
+    return {
+      'dataset': '/'.join(filter(None, [self.name, self.config])),
+      'directory': self.directory,
+      'fingerprint': self.fingerprint,
+    }
+
+  @functools.cached_property
+  def fingerprint(self) -> str:
+    """Changes with the data, not with where they are or how they are ordered.
+
+    Sets that prepare_data.py did not make have no hash of their images: of them
+    it holds the names and numbers alone.
+    """
+    facts = [
+      self.name,
+      self.config,
+      {split: self.num_examples(split) for split in self.splits},
+      self.label_kind,
+      sorted(self.label_names),
+      self.summary.get('records_sha256', ''),
+    ]
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+  @property
+  def splits(self) -> tuple[str, ...]:
+    return tuple(self._builder.info.splits)
+
+  def num_examples(self, split: str) -> int:
+    return self._split(split).num_examples
+
+  def files(self, split: str) -> list[str]:
+    """The split's record files, in stored order."""
+    return [os.fspath(path) for path in self._split(split).filepaths]
+
+  def file_lengths(self, split: str) -> list[int]:
+    """The number of records in each of `files`."""
+    return list(self._split(split).shard_lengths)
+
+  def parse(self, record: 'tf.Tensor') -> dict:
+    """One serialized record -> features; the image stays encoded."""
+    example = self.features.deserialize_example(
+      record, decoders={'image': tfds.decode.SkipDecoding()}
+    )
+    if 'file_name' in example:  # What TFDS calls it in imagenet2012.
+      example['image_id'] = example.pop('file_name')
+    return example
+
+  def records(self, split: str) -> 'tf.data.Dataset':
+    """The split's serialized records, in stored order."""
+    return tf.data.TFRecordDataset(self.files(split))
+
+  @tf.autograph.experimental.do_not_convert  # Takes a second, for nothing.
+  def _read_index(self, split: str) -> Index:
+    def describe(record):
+      example = self.parse(record)
+      return {k: v for k, v in example.items() if k != 'image'}
+
+    rows = list(self.records(split).map(describe).batch(4096))
+    count = self.num_examples(split)
+    columns = (
+      tf.nest.map_structure(
+        lambda *parts: np.concatenate([p.numpy() for p in parts]), *rows
+      )
+      if rows
+      else {}
+    )
+    ids = _text(columns.get('image_id', columns.get('file_name')), split, count)
+    if len(ids) != count:
+      raise errors.InputError(
+        f'{self.directory}: split {split} holds {len(ids)} examples, its '
+        f'dataset_info.json says {count}; prepare it again'
+      )
+    return Index(
+      image_ids=ids,
+      patient_ids=_text(columns.get('patient_id', ids), split, count),
+      labels={k: columns[k] for k in _LABEL_KEYS if k in columns},
+    )
+
+  def _split(self, split):
+    if split not in self._builder.info.splits:
+      raise errors.unknown(f'split of {self.directory}', split, self.splits)
+    return self._builder.info.splits[split]
+
+
+def open_dataset(data_dir: str, dataset: str) -> Prepared:
+  """Opens `DATA_DIR/DATASET[/CONFIG][/VERSION]`, newest version first.
+
+  Raises:
+    InputError: It was never prepared, or several configs are there.
+  """
+  root = tf.io.gfile.join(data_dir, dataset)
+  found = sorted(
+    os.path.dirname(path)
+    for depth in ('', '*/', '*/*/')
+    for path in tf.io.gfile.glob(f'{root}/{depth}dataset_info.json')
+  )
+  if not found:
+    kind = dataset.split('/')[0]
+    if kind not in _BUILDERS:
+      kind = f'image_table --name={kind}'
+    raise errors.InputError(
+      f'{root}: no prepared data set; make it with: python '
+      f'bin/prepare_data.py --dataset={kind} --data_dir={data_dir} '
+      '--manual_dir=RAW'
+    )
+  configs = {os.path.dirname(path) for path in found}
+  if len(configs) > 1:
+    names = [os.path.relpath(path, data_dir) for path in sorted(configs)]
+    raise errors.InputError(
+      f'{root}: several configs; name one: --dataset={" or ".join(names)}'
+    )
+  return Prepared(max(found, key=_version))
+
+
+def _version(path):
+  name = os.path.basename(path)
+  parts = name.split('.')
+  return tuple(int(p) if p.isdigit() else -1 for p in parts)
+
+
+def _text(values, split, count):
+  if values is None:
+    return np.array([f'{split}-{row}' for row in range(count)])
+  return np.array([tf.compat.as_str(v) for v in values])

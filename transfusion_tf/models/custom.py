@@ -1,0 +1,168 @@
+"""A Keras model of one's own, named `package.module:function`.
+
+The function takes what `models.build` takes and returns logits from float
+images, with the stages if there are more than a body and a head:
+
+  def small_net(num_classes, input_shape):
+    model = keras.applications.MobileNetV2(
+      weights=None, input_shape=input_shape, classes=num_classes,
+      classifier_activation=None,
+    )
+    return model, {
+      'conv1': 'Conv1|bn_Conv1',
+      'blocks': 'expanded_conv|block_',
+      'top': 'Conv_1',
+      'head': 'predictions',
+    }
+
+Modules are looked for in the present folder, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+import contextlib
+import importlib
+import os
+import re
+import sys
+import weakref
+
+from etils import epy
+
+from transfusion_tf import errors
+from transfusion_tf.models import stages as stages_lib
+
+with epy.lazy_imports():  # Listing runs does without.
+  import keras
+  from keras.src.backend.common import global_state
+
+_NAME = re.compile(r'[\w.]+:\w+')
+_STAGES = weakref.WeakKeyDictionary()
+
+
+def is_own(name: str) -> bool:
+  """Whether `name` is of the kind `package.module:function`."""
+  return bool(_NAME.fullmatch(name))
+
+
+def function(name: str) -> Callable:
+  """The function `package.module:function`.
+
+  Raises:
+    InputError: There is none.
+  """
+  module_name, _, attribute = name.partition(':')
+  if os.getcwd() not in sys.path:
+    sys.path.append(os.getcwd())
+  try:
+    module = importlib.import_module(module_name)
+  except ModuleNotFoundError as error:
+    if not f'{module_name}.'.startswith(f'{error.name}.'):
+      raise  # It is there, and needs another that is not.
+    raise errors.InputError(
+      f'{name}: no module {error.name}; start from the folder that holds it, '
+      'or name that in PYTHONPATH'
+    ) from None
+  found = getattr(module, attribute, None)
+  if not callable(found):
+    known = [n for n, x in vars(module).items() if callable(x)]
+    raise errors.unknown(f'function of {module_name}', attribute, known)
+  return found
+
+
+def build(
+  name: str,
+  num_classes: int,
+  input_shape: tuple[int | None, int | None, int],
+  taken: tuple[str, ...],
+) -> keras.Model:
+  """Calls the function `name`; what it returns must be usable here.
+
+  Args:
+    name: `package.module:function`.
+    num_classes: Number of logits, K.
+    input_shape: (H, W, C).
+    taken: Names that its model must not have.
+
+  Raises:
+    InputError: No such function, or its model is not layers from images to
+      logits [B, K], or its stages do not fit it.
+  """
+  with _numbered_from_the_start():
+    made = function(name)(num_classes, input_shape)
+  model, stages = made if isinstance(made, tuple) else (made, None)
+  _check(name, model, num_classes, taken)
+  if stages is None:
+    stages = _body_and_head(model)
+  if not isinstance(stages, stages_lib.Stages):
+    stages = stages_lib.Stages.of_patterns(stages, model)
+  if stages.names[-1] != stages_lib.HEAD:
+    raise errors.InputError(
+      f'{name}: its last stage is {stages.names[-1]!r}; call the one that '
+      f'makes the logits {stages_lib.HEAD!r}'
+    )
+  _STAGES[model] = stages
+  return model
+
+
+def stages_of(model: keras.Model) -> stages_lib.Stages | None:
+  """The stages of a model that `build` made; None for another."""
+  return _STAGES.get(model)
+
+
+@contextlib.contextmanager
+def _numbered_from_the_start() -> Iterator[None]:
+  """Layers without a name are called as in a fresh process.
+
+  Else the second model of a process could not read the first one's weights.
+  Public Keras resets its counters only along with all else.
+  """
+  counters = 'object_name_uids'
+  before = global_state.get_global_attribute(counters)
+  global_state.set_global_attribute(counters, None)
+  try:
+    yield
+  finally:
+    global_state.set_global_attribute(counters, before)
+
+
+def _check(name, model, num_classes, taken):
+  wrong = None
+  if not isinstance(model, keras.Model):
+    wrong = f'returns {type(model).__name__}, not a keras.Model'
+  elif not getattr(model, 'outputs', None):
+    wrong = (
+      'returns a subclassed model or one without keras.Input; make it of '
+      'layers (functional or sequential), whose outputs can be looked at'
+    )
+  elif model.output_shape != (None, num_classes):
+    wrong = (
+      f'returns outputs of shape {model.output_shape}; must be '
+      f'(None, {num_classes})'
+    )
+  elif (activation := _last_activation(model)) != 'linear':
+    wrong = (
+      f'ends with {activation}; must return logits: leave the last activation '
+      'out'
+    )
+  elif model.name in taken:
+    wrong = f'is called {model.name!r}, like one of ours; give it another name='
+  if wrong:
+    raise errors.InputError(f'{name} {wrong}')
+
+
+def _last_activation(model):
+  last = model.layers[-1]
+  if isinstance(last, keras.layers.Softmax):
+    return 'softmax'
+  return getattr(getattr(last, 'activation', None), '__name__', 'linear')
+
+
+def _body_and_head(model):
+  """The last layer that has weights is the head, all before it the body."""
+  *_, head = [layer.name for layer in model.layers if layer.weights]
+  name = re.escape(head)
+  patterns = {'body': rf'(?!{name}(/|$))', stages_lib.HEAD: rf'{name}(/|$)'}
+  return stages_lib.Stages.of_patterns(patterns, model)

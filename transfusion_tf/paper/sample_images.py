@@ -1,0 +1,86 @@
+"""Sample images of a study's data sets: OUTPUT_DIR/samples/DATASET.npz."""
+
+from collections.abc import Sequence
+import os
+
+import numpy as np
+import tensorflow as tf
+
+from transfusion_tf import errors
+from transfusion_tf import storage
+from transfusion_tf import tasks
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import scales
+
+NUM = 6  # Images a data set.
+
+
+def save(
+  root: str, dataset: str, labels: Sequence[str], images: np.ndarray
+) -> None:
+  """Writes labels and images [n, S, S, 3] uint8."""
+  with storage.atomic_write(path(root, dataset), 'wb') as file:
+    np.savez_compressed(file, labels=np.array(labels), images=images)
+
+
+def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:
+  """(label, image) pairs; none if they were never saved."""
+  if not os.path.exists(path(root, dataset)):
+    return []
+  with np.load(path(root, dataset)) as file:
+    return list(zip(file['labels'].tolist(), file['images'], strict=True))
+
+
+def path(root: str, dataset: str) -> str:
+  return os.path.join(root, 'samples', f'{dataset}.npz')
+
+
+def take(scale: scales.Scale, root: str, data_dir: str) -> None:
+  """Saves some test images of each data set, of different labels first."""
+  for dataset in scale.recipes:
+    if os.path.exists(path(root, dataset)):
+      continue
+    try:
+      prepared = tfds_folder.open_dataset(data_dir, dataset)
+    except errors.InputError as error:
+      print(f'Figure 1: {error}')
+      continue
+    labels, images = _samples(prepared)
+    save(root, dataset, labels, images)
+
+
+def _samples(prepared, split='test', side=128):
+  names = _names(prepared, split)
+  firsts = dict(zip(reversed(names), reversed(range(len(names))), strict=True))
+  chosen = sorted(firsts.items())[:NUM]
+  rows = {row for _, row in chosen}
+  images = {}
+  for row, record in enumerate(prepared.records(split)):
+    if row in rows:
+      image = tf.io.decode_image(prepared.parse(record)['image'], channels=3)
+      resized = tf.image.resize(image, (side, side), antialias=True)
+      images[row] = tf.cast(resized, tf.uint8).numpy()
+    if len(images) == len(rows):
+      break
+  return [name for name, _ in chosen], np.array([images[r] for _, r in chosen])
+
+
+def _names(prepared, split):
+  """What each example is called in Figure 1."""
+  labels = prepared.index(split).labels
+  if 'grade' in labels:
+    return [f'grade {grade}' for grade in labels['grade']]
+  if 'label' in labels:
+    classes = prepared.features['label'].names
+    return [classes[n].replace('_', ' ') for n in labels['label']]
+  found = np.array(
+    [labels['findings'][f] == tasks.POSITIVE for f in figure_specs.FINDINGS]
+  )
+  return [
+    next(
+      (f for f, has in zip(figure_specs.FINDINGS, of, strict=True) if has),
+      'none',
+    )
+    for of in found.T
+  ]

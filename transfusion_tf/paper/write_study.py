@@ -1,0 +1,138 @@
+"""A study's files: its numbers, tables, figures, claims and report.html."""
+
+from collections.abc import Sequence
+import io
+import os
+
+import matplotlib as mpl
+from matplotlib import figure
+import pandas as pd
+
+from transfusion_tf import storage
+from transfusion_tf.paper import claims
+from transfusion_tf.paper import csv_export
+from transfusion_tf.paper import figures
+from transfusion_tf.paper import provenance
+from transfusion_tf.paper import published_values
+from transfusion_tf.paper import runs
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper import table_format
+from transfusion_tf.paper import tables
+from transfusion_tf.study import report
+from transfusion_tf.study import results
+from transfusion_tf.study.plots import layout
+
+
+def write(study: study_lib.Study, targets: Sequence[str]) -> str:
+  """Writes what `targets` name below the study's folder; returns the texts."""
+  names, texts = runs.expand(targets), []
+  sections = [provenance.about(study, names)]
+  for name, frame in csv_export.of(study, names).items():
+    _write(study, f'{name}.csv', frame.to_csv(index=False, float_format='%.6g'))
+  if {runs.CLAIMS, runs.ALL} & set(targets):
+    judged = _claims_frame(study)
+    _write(study, 'claims.csv', judged.to_csv(index=False))
+    sections.append(_claims_section(judged))
+    shown = judged[['Claim', 'The paper says', 'Verdict']]
+    texts.append(shown.to_string(index=False))
+  for number, name in enumerate(n for n in names if n in tables.TABLES):
+    table = tables.TABLES[name](study)
+    texts.append(_write_table(study, table))
+    sections.append(_table_section(table, '' if number else 'Tables'))
+  for number, name in enumerate(n for n in names if n in figures.FIGURES):
+    drawn = draw(study, name)
+    _write_figure(study, name, drawn)
+    sections.append(_figure_section(name, drawn, '' if number else 'Figures'))
+  sections += provenance.of_the_paper()
+  sections += provenance.gaps(study, names)
+  path = os.path.join(study.root, 'report.html')
+  report.write(path, f'Transfusion, scale {study.scale.name}', sections)
+  return '\n\n'.join(texts)
+
+
+def draw(study: study_lib.Study, name: str) -> figure.Figure:
+  """A figure; where nothing can be drawn, one that says why."""
+  try:
+    drawn = figures.FIGURES[name](study)
+    drawn.draw_without_rendering()
+    drawn.set_layout_engine('none')  # Once is enough for all formats.
+    return drawn
+  except (study_lib.Gap, *results.UNREADABLE) as gap:
+    missing = str(gap)
+  fig, (axes,) = layout.row(1, size=(6, 1.5))
+  axes.set_axis_off()
+  axes.text(0.5, 0.5, f'missing: {missing}', ha='center', wrap=True)
+  return fig
+
+
+def _claims_frame(study):
+  return pd.DataFrame(
+    [
+      {
+        'Claim': str(judged.claim.number),
+        'The paper says': judged.claim.says,
+        'Where': judged.claim.where,
+        'Ours': judged.finding,
+        'Verdict': judged.verdict,
+        'Why the scale may matter': judged.claim.scale,
+      }
+      for judged in claims.judge_all(study)
+    ]
+  )
+
+
+def _claims_section(frame):
+  counts = frame['Verdict'].value_counts()
+  return report.Section(
+    'The nineteen claims',
+    [
+      'Each is judged by 95 % intervals: inside the range that the claim names '
+      'it holds, outside it does not, across the border it cannot be told. '
+      'Nothing is told about networks that have not learned their task. '
+      'Verdicts: '
+      + '; '.join(f'{verdict}: {count}' for verdict, count in counts.items())
+      + '.'
+    ],
+    frame,
+  )
+
+
+def _write_table(study, table: table_format.Table) -> str:
+  text = table.frame().to_string(index=False)
+  name = os.path.join('tables', table.name)
+  _write(study, f'{name}.txt', f'{text}\n\n{table.about}\n')
+  _write(study, f'{name}.csv', table.numbers().to_csv(index=False))
+  _write(study, f'{name}.tex', table.latex())
+  return f'{_called(table.name)}: {table.title}\n{text}'
+
+
+def _table_section(table, part):
+  caption = published_values.captions()[table.name]
+  return report.Section(
+    _called(table.name), [caption, table.about], table.frame(), part=part
+  )
+
+
+def _write_figure(study, name, drawn):
+  # Ids that are the same each time, no date: the same study, the same file.
+  with mpl.rc_context({'svg.hashsalt': name}):
+    for kind, metadata in (('png', {}), ('svg', {'Date': None})):
+      buffer = io.BytesIO()
+      drawn.savefig(buffer, format=kind, dpi=144, metadata=metadata)
+      _write(study, f'figures/{name}.{kind}', buffer.getvalue())
+
+
+def _figure_section(name, drawn, part):
+  caption = published_values.captions()[name]
+  return report.Section(_called(name), (), None, drawn, caption, part)
+
+
+def _called(name):
+  kind = 'table' if name in tables.TABLES else 'figure'
+  return f'{kind.capitalize()} {name.removeprefix(kind)}'
+
+
+def _write(study, name, content):
+  content = content if isinstance(content, bytes) else content.encode()
+  with storage.atomic_write(os.path.join(study.root, name), 'wb') as file:
+    file.write(content)

@@ -1,0 +1,284 @@
+"""The composition root: input, models and train make a run's parts.
+
+`build` makes them from a config, `load_run` from a run folder; `launch` trains
+them, `analysis` looks inside them, `export` ships them.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+import dataclasses
+import functools
+import math
+import os
+
+import keras
+import numpy as np
+import pandas as pd
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import label_map
+from transfusion_tf import metrics
+from transfusion_tf import models
+from transfusion_tf import run_folder
+from transfusion_tf import tasks
+from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import example_order
+from transfusion_tf.input_pipeline import pipeline
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.train import checkpoint
+from transfusion_tf.train import compute
+from transfusion_tf.train import evaluation
+from transfusion_tf.train import strategy as strategy_lib
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Run:
+  """A run's parts, built: what training, evaluation and analysis share."""
+
+  experiment: config.Experiment
+  source: example_order.Source
+  model: keras.Model
+  stages: stages_lib.Stages
+  strategy: tf.distribute.Strategy
+
+  @property
+  def task(self) -> tasks.Task:
+    return self.source.task
+
+  # XLA joins these many small operations on pixels: three times as fast, on
+  # CPUs too.
+  @tf.function(jit_compile=True, autograph=False)
+  def prepare_training(self, batch: dict) -> 'tf.Tensor':
+    """A training batch -> the network's input."""
+    data = self.experiment.data
+    images = augment.augment(
+      batch['image'], batch['draw'], data.image_size, data.augment
+    )
+    return augment.normalize(images, data.normalization)
+
+  def prepare_evaluation(self, images: 'tf.Tensor') -> 'tf.Tensor':
+    """uint8 [B, S, S, 3] -> the network's input."""
+    data = self.experiment.data
+    images = augment.evaluate(images, data.image_size)
+    return augment.normalize(images, data.normalization)
+
+  def probabilities(self, images: 'tf.Tensor') -> 'tf.Tensor':
+    """uint8 [B, S, S, 3] -> float32 [B, K], as evaluation has them."""
+    logits = self.model(self.prepare_evaluation(images), training=False)
+    return self.task.probabilities(tf.cast(logits, tf.float32))
+
+  def predictor(
+    self, on_batch: Callable[[], None] = lambda: None
+  ) -> Callable[[str], np.ndarray]:
+    """A function: split -> its N examples' [N, K] probabilities.
+
+    Args:
+      on_batch: Called after each batch.
+    """
+
+    evaluator = evaluation.Evaluator(
+      self.strategy, self.probabilities, on_batch
+    )
+    passes = functools.cache(self._evaluation_passes)
+    return lambda split: evaluator(
+      passes(split), self.source.prepared.num_examples(split)
+    )
+
+  def training_batches(self, start_step: int, lanes: int = 0) -> Iterable[dict]:
+    """Distributed training batches from `start_step` on.
+
+    Args:
+      start_step: Steps that lie behind.
+      lanes: `order.Share`'s total; 0 is one a host.
+
+    Raises:
+      InputError: The batch does not divide among devices and lanes.
+    """
+    batch_size = self.experiment.train.batch_size
+
+    def of_host(host, num_hosts):
+      share = example_order.Share.of_worker(host, num_hosts, lanes)
+      return pipeline.train(self.source, batch_size, start_step, share)
+
+    return self._distributed(batch_size, of_host)
+
+  def _evaluation_passes(self, split):
+    # A device's batch is the same on any number of devices, so that an
+    # example's scores have the same bits.
+    per_replica = self.experiment.runtime.eval_batch_size
+    batch_size = per_replica * self.strategy.num_replicas_in_sync
+
+    def of_host(host, num_hosts):
+      return pipeline.evaluation(
+        self.source, split, batch_size // num_hosts, host, num_hosts
+      ).repeat()
+
+    return evaluation.Passes(
+      self._distributed(batch_size, of_host),
+      math.ceil(self.source.prepared.num_examples(split) / batch_size),
+    )
+
+  def _distributed(self, batch_size, of_host):
+    """Batches of each host, cut for its devices."""
+    per_replica = example_order.divided(
+      batch_size, self.strategy.num_replicas_in_sync, 'batch'
+    )
+
+    def cut(context):
+      batches = of_host(context.input_pipeline_id, context.num_input_pipelines)
+      return batches.rebatch(per_replica, drop_remainder=True)
+
+    return strategy_lib.distribute(self.strategy, cut)
+
+  def metrics(
+    self, split: str, probabilities: np.ndarray
+  ) -> dict[str, metrics.Metric]:
+    """The task's metrics of what `probabilities` returned."""
+    return self.task.metrics(probabilities, self.labels(split))
+
+  def labels(self, split: str) -> dict:
+    """Feature key -> [N]: those that `split` is scored against."""
+    if self.experiment.data.shuffle_labels and split != tfds_folder.TEST:
+      index = self.source.prepared.index(split)
+      shuffled = example_order.shuffled_labels(index, self.source.seed)
+      return self.source.label_map(shuffled)
+    return self.source.labels(split)
+
+
+def build(
+  experiment: config.Experiment,
+  task: tasks.Task | None = None,
+  dataset: str = '',
+  class_map: Sequence[str] = (),
+) -> Run:
+  """Opens the data and builds the network; its weights are Keras' own.
+
+  Args:
+    experiment: What to build.
+    task: What the outputs mean, where a run has settled that; if None, they
+      are what the data set's labels can be.
+    dataset: Another data set to open than the experiment's.
+    class_map: `THEIRS=OURS`: a name in the data set, and that of an output.
+
+  Raises:
+    InputError: Something in `experiment` does not exist or does not fit.
+  """
+  data = experiment.data
+  strategy = strategy_lib.make(experiment.runtime)
+  prepared = tfds_folder.open_dataset(
+    experiment.runtime.data_dir, dataset or data.dataset
+  )
+  if task is None:
+    task = tasks.make(prepared.label_kind, prepared.label_names, data)
+  with strategy_lib.scope(
+    strategy, compute.precision(strategy, experiment.train.precision)
+  ):
+    model = models.build(
+      experiment.model.name,
+      len(task.names),
+      (data.image_size, data.image_size, 3),
+      bn_momentum=experiment.model.bn_momentum,
+      stride_in=experiment.model.stride_in,
+      slim_from=experiment.model.slim_from,
+    )
+  if experiment.train.sync_batch_norm:
+    for layer in model.layers:
+      if isinstance(layer, keras.layers.BatchNormalization):
+        layer.synchronized = True
+  return Run(
+    experiment=experiment,
+    source=example_order.Source(
+      prepared,
+      task,
+      data,
+      experiment.seed,
+      label_map.parse(class_map, prepared.label_names, task.names),
+    ),
+    model=model,
+    stages=models.stages_of(model),
+    strategy=strategy,
+  )
+
+
+def load_run(
+  run_dir: str,
+  which: str = '',
+  dataset: str = '',
+  class_map: Sequence[str] = (),
+  **changes,
+) -> Run:
+  """A trained run, with the weights of one of its checkpoints.
+
+  Args:
+    run_dir: A folder that `launch.run` wrote.
+    which: As `run_folder.checkpoint_step` takes it.
+    dataset: Another data set to open than the run's own.
+    class_map: `THEIRS=OURS`, as of `build`.
+    **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
+  """
+  experiment = settings(run_dir, **changes)
+  task = run_folder.task(run_dir, experiment.data)
+  if task is None and (dataset or 'data_dir' in changes):
+    raise errors.InputError(
+      f'{run_dir}: an earlier version began this run, did not keep the names '
+      'of its outputs and did not finish it: only the data set that it was '
+      'begun on tells them'
+    )
+  run = build(experiment, task, dataset, class_map)
+  step = run_folder.checkpoint_step(run_dir, which)
+  load_weights(run, run_dir, step)
+  return run
+
+
+def settings(run_dir: str, **changes) -> config.Experiment:
+  """What a run was made of, with changes to its `config.Runtime`."""
+  experiment = config.load(os.path.join(run_dir, run_folder.CONFIG))
+  runtime = dataclasses.replace(experiment.runtime, **changes)
+  return dataclasses.replace(experiment, runtime=runtime)
+
+
+def load_weights(run: Run, run_dir: str, step: int) -> None:
+  """Gives `run.model` the weights of a checkpoint."""
+  weights = read_weights(run, run_dir, step)
+  for variable, value in zip(run.model.weights, weights, strict=True):
+    variable.assign(value)
+
+
+def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
+  """A checkpoint's weights, in the order of `run.model.weights`."""
+  weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
+  return [weights[stages_lib.path_of(v, run.model)] for v in run.model.weights]
+
+
+def evaluate(
+  run: Run,
+  split: str,
+  num_samples: int = 1000,
+  predict: Callable[[str], np.ndarray] | None = None,
+) -> tuple[pd.DataFrame, dict]:
+  """Scores a split with the run's present weights.
+
+  Args:
+    run: The run.
+    split: Name of the split.
+    num_samples: Bootstrap resamples of the 95 % interval.
+    predict: What `run.predictor` made, if it is there already.
+
+  Returns:
+    One row an example (ids, K probabilities, what metrics are of), and
+    metric -> `metrics.Summary`.
+  """
+  with pipeline.naming_bad_images(run.source):
+    probabilities = (predict or run.predictor())(split)
+  index = run.source.prepared.index(split)
+  scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
+  scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
+  scored = run.metrics(split, probabilities)
+  for name, metric in scored.items():
+    scores |= metric.columns(name)
+  weights = metrics.patient_weights(index.patient_ids, num_samples)
+  return pd.DataFrame(scores), metrics.summaries(scored, weights)

@@ -1,0 +1,155 @@
+"""RUN/tensorboard: event files that a resumed run goes on with.
+
+What a killed run wrote after its last checkpoint comes again in the next
+sitting. That one takes it out of the files before it writes, as `history` does
+with its rows: TensorBoard shows each step once.
+"""
+
+from collections.abc import Iterator
+import contextlib
+import math
+import os
+
+import numpy as np
+from tensorboard.plugins.histogram import metadata as histogram_metadata
+from tensorboard.plugins.hparams import api as hparams_api
+from tensorboard.plugins.hparams import api_pb2
+from tensorboard.plugins.hparams import summary as hparams_summary
+import tensorflow as tf
+
+from transfusion_tf import storage
+from transfusion_tf.train import history
+from transfusion_tf.train import progress
+
+# The file of what is written when the run ends. One that begins another sitting
+# has not ended.
+_END = '.end'
+_BUCKETS = 30  # Of a histogram, as tf.summary's.
+
+
+class Summaries:
+  """The event files of one run."""
+
+  def __init__(self, directory: str, headline: str = '', writes: bool = True):
+    """Writes nothing yet.
+
+    Args:
+      directory: RUN/tensorboard.
+      headline: The metric that stands first, under a name that all tasks
+        share: the HParams table has one column for it.
+      writes: False in workers but the chief.
+    """
+    self._directory = directory
+    self._headline = headline
+    self._writes = writes
+    self._writer = tf.summary.create_noop_writer()
+
+  def begin(self, step: int | None) -> None:
+    """A sitting goes on from `step`, or begins the run if None."""
+    if self._writes:
+      with storage.convert_write_errors(self._directory):
+        _forget_after(self._directory, -1 if step is None else step)
+        self._writer = tf.summary.create_file_writer(self._directory)
+
+  def row(self, row: history.Row, pace: progress.Pace | None) -> None:
+    """Writes the scalars of a row of metrics.jsonl, and how fast it went."""
+    with self._at(row['step']):
+      self._metrics('validation', row['validation'])
+      if row['loss'] is not None:
+        tf.summary.scalar('train/loss', row['loss'])
+      tf.summary.scalar('train/learning_rate', row['learning_rate'])
+      if pace:
+        tf.summary.scalar('train/images_per_second', pace.images_per_second)
+        if math.isfinite(pace.input_wait_share):
+          tf.summary.scalar('train/input_wait_share', pace.input_wait_share)
+
+  def images(self, step: int, named: dict[str, np.ndarray]) -> None:
+    """Writes pictures, uint8 [height, width, 3] each."""
+    with self._at(step):
+      for name, pixels in named.items():
+        tf.summary.image(name, pixels[None])
+
+  def histograms(self, step: int, named: dict[str, np.ndarray]) -> None:
+    """Writes how the values of arrays of any shape spread."""
+    with self._at(step):
+      for name, values in named.items():
+        tf.summary.write(
+          name,
+          _buckets(values),
+          metadata=histogram_metadata.create_summary_metadata(None, None),
+        )
+
+  def settings(self, name: str, values: dict[str, str | float]) -> None:
+    """Makes the run a row of TensorBoard's HParams table."""
+    with self._at(0):
+      hparams_api.hparams(values, trial_id=name)
+
+  def end(self, step: int, test: dict[str, float | None]) -> None:
+    """The run has ended; `test` are the metrics of its checkpoint at `step`."""
+    self._writer.close()
+    if self._writes:
+      self._writer = tf.summary.create_file_writer(
+        self._directory, filename_suffix=_END
+      )
+    with self._at(step):
+      self._metrics('test', test)
+      ended = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS)
+      tf.summary.experimental.write_raw_pb(ended.SerializeToString())
+    self._writer.close()
+
+  def _metrics(self, split, values):
+    for name, value in values.items():
+      if value is not None:
+        tf.summary.scalar(f'{split}/{name}', value)
+        if name == self._headline:
+          tf.summary.scalar(f'headline/{split}', value)
+
+  @contextlib.contextmanager
+  def _at(self, step: int) -> Iterator[None]:
+    """Inside, tf.summary writes to this run, at `step`."""
+    with storage.convert_write_errors(self._directory):
+      with self._writer.as_default(step=step):
+        yield
+      self._writer.flush()
+
+
+def _buckets(values):
+  """[_BUCKETS, 3]: from, to, how many.
+
+  tf.summary.histogram's own way needs 240 bytes a value.
+  """
+  values = np.asarray(values, np.float64).ravel()
+  counts, edges = np.histogram(values[np.isfinite(values)], _BUCKETS)
+  return np.stack([edges[:-1], edges[1:], counts], axis=1)
+
+
+def _forget_after(directory, step):
+  """Takes out of the event files what belongs to no step up to `step`."""
+  for path in tf.io.gfile.glob(os.path.join(directory, '*tfevents*')):
+    if path.endswith(_END):
+      tf.io.gfile.remove(path)
+      continue
+    records = list(_records(path))
+    kept = [record for record in records if _stays(record, step)]
+    if len(kept) < len(records):
+      _rewrite(path, kept)
+
+
+def _stays(record, step):
+  event = tf.compat.v1.Event.FromString(record)
+  return event.HasField('file_version') or event.step <= step
+
+
+def _records(path):
+  """The file's records; the last one may have been cut short."""
+  with contextlib.suppress(tf.errors.DataLossError):
+    yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
+
+
+def _rewrite(path, records):
+  # Not named like an event file: TensorBoard would read it.
+  partial = os.path.join(os.path.dirname(path), 'rewritten.partial')
+  with tf.io.TFRecordWriter(partial) as file:
+    for record in records:
+      file.write(record)
+  tf.io.gfile.rename(partial, path, overwrite=True)

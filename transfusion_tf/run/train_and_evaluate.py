@@ -1,0 +1,197 @@
+"""Carries an experiment out: one sitting of a run in its folder."""
+
+from collections.abc import Mapping
+import contextlib
+import dataclasses
+import os
+import pathlib
+import platform
+import subprocess
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import transfusion_tf
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf import init
+from transfusion_tf import run_folder
+from transfusion_tf import storage
+from transfusion_tf.input_pipeline import example_order
+from transfusion_tf.input_pipeline import pipeline
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.models import stages
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import trainer as trainer_lib
+from transfusion_tf.train import checkpoint
+from transfusion_tf.train import compute
+from transfusion_tf.train import history
+from transfusion_tf.train import workers as workers_lib
+
+
+def run(
+  experiment: config.Experiment,
+  run_dir: str,
+  beside: Mapping[str, str] | None = None,
+) -> dict:
+  """Trains, or continues, or does nothing if `run_dir` is finished.
+
+  Args:
+    experiment: What to run.
+    run_dir: Its folder.
+    beside: Name -> text of files to keep there.
+
+  Returns:
+    What RUN/result.json holds.
+
+  Raises:
+    InputError: Unusable input; `run_dir` holds another experiment, is in
+      use or cannot be written.
+    RunError: The loss is no longer finite, the disk is full, or another
+      worker is gone.
+    SystemExit: SIGTERM came; the checkpoint is saved.
+  """
+  run_folder.check(experiment, run_dir)
+  finished = run_folder.result(run_dir)
+  if finished:
+    return finished
+  compute.configure(experiment)
+  # tf.data takes a global seed of 0 for none and then refuses tensor seeds.
+  keras.utils.set_random_seed(experiment.seed + 1)
+  built = run_lib.build(experiment, run_folder.task(run_dir, experiment.data))
+  workers = workers_lib.Workers(built.strategy)
+  claim = run_folder.claim(experiment, run_dir)
+  with (
+    workers.naming_the_lost(),
+    claim if workers.is_chief else contextlib.nullcontext(),
+  ):
+    return _sit(built, run_dir, workers, beside or {})
+
+
+def _sit(built, run_dir, workers, beside):
+  began = time.monotonic()
+  settings = dataclasses.replace(built.experiment, runtime=None)
+  workers.agree('the settings', repr(settings))
+  workers.agree('the data set and the network', repr(_identity(built)))
+  _check_same_data(built, run_dir)
+  # Refuses shares that do not divide, before anything is written.
+  built.training_batches(0, built.experiment.train.lanes)
+  _initialize(built, run_dir, workers.is_chief, beside)
+  trainer = trainer_lib.Trainer(built, run_dir, workers)
+  with trainer.watch, pipeline.naming_bad_images(built.source):
+    stopped_early = trainer.loop.run()
+    scores, result = _judge(built, run_dir, trainer.predict)
+  trainer.board.end(result['judged_step'], result['test'])
+  result |= {
+    'stopped_early': stopped_early,
+    'seconds': round(time.monotonic() - began, 1),
+    'versions': versions(),
+  }
+  if workers.is_chief:
+    storage.write_text(
+      os.path.join(run_dir, run_folder.TEST_SCORES), scores.to_csv(index=False)
+    )
+    storage.write_json(os.path.join(run_dir, run_folder.RESULT), result)
+  workers.meet()
+  return result
+
+
+def _identity(built):
+  """What has to be the same for all workers of a run, beside its settings."""
+  weights = built.model.variables
+  return (
+    built.task,
+    built.source.prepared.fingerprint,
+    [(stages.path_of(v, built.model), tuple(v.shape)) for v in weights],
+  )
+
+
+def _check_same_data(built, run_dir):
+  known, prepared = run_folder.begun_on(run_dir), built.source.prepared
+  if known and known['fingerprint'] != prepared.fingerprint:
+    raise errors.InputError(
+      f'{run_dir} was begun on other data than {prepared.directory} now '
+      'holds; choose another --run_dir, or the --data_dir that it was begun on'
+    )
+
+
+def _initialize(built, run_dir, writes, beside):
+  settings = built.experiment.init
+  if not checkpoint.steps(os.path.join(run_dir, run_folder.CHECKPOINTS)):
+    source = init.weights.load(settings.pretrained, built.model)
+    scheme = init.from_config(
+      settings, source, built.stages, built.experiment.model.slim_from
+    )
+    report = init.apply(
+      built.model, scheme, built.stages, built.experiment.seed
+    )
+    if writes:
+      storage.write_json(os.path.join(run_dir, run_folder.INIT), report)
+      storage.write_json(
+        os.path.join(run_dir, run_folder.CONFIG),
+        dataclasses.asdict(built.experiment),
+      )
+      run_folder.write_outputs(
+        run_dir, built.task, built.source.prepared.identity
+      )
+      for name, text in beside.items():
+        storage.write_text(os.path.join(run_dir, name), text)
+  if settings.freeze_upto:
+    init.freeze(built.model, built.stages, settings.freeze_upto)
+
+
+def _judge(built, run_dir, predict):
+  """Scores the chosen checkpoint on the test split, once.
+
+  ImageNet's test labels are not public: its validation split serves.
+  """
+  splits = built.source.prepared.splits
+  split = (
+    tfds_folder.TEST if tfds_folder.TEST in splits else tfds_folder.VALIDATION
+  )
+  step = run_folder.checkpoint_step(run_dir, built.experiment.train.select)
+  run_lib.load_weights(built, run_dir, step)
+  scores, found = run_lib.evaluate(built, split, predict=predict)
+  rows = history.read(os.path.join(run_dir, run_folder.METRICS))
+  return scores, {
+    'headline': built.task.headline,
+    'test': found,
+    'judged_split': split,
+    'num_test': len(scores),
+    'num_train': example_order.num_train_examples(built.source),
+    'judged_step': step,
+    'last_step': rows[-1]['step'],
+    'parameters': built.model.count_params(),
+    'trainable_parameters': int(
+      sum(np.prod(v.shape) for v in built.model.trainable_variables)
+    ),
+    'data': built.source.prepared.directory,
+  }
+
+
+def versions() -> dict[str, str]:
+  """What made a result: stands beside it."""
+  commit = _commit()
+  return {
+    'transfusion_tf': transfusion_tf.__version__,
+    **({'commit': commit} if commit else {}),
+    'tensorflow': tf.__version__,
+    'keras': keras.__version__,
+    'numpy': np.__version__,
+    'python': platform.python_version(),
+  }
+
+
+def _commit():
+  """Of the clone that this code lies in, if it does: `1a2b3c4`, or `-dirty`."""
+  clone = pathlib.Path(transfusion_tf.__file__).parents[1]
+  if not (clone / '.git').exists():  # Another repository may lie above.
+    return ''
+  command = ['git', 'describe', '--always', '--exclude=*', '--dirty']
+  try:
+    found = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+  except OSError:
+    return ''
+  return found.stdout.strip()

@@ -1,0 +1,174 @@
+"""A built run's training, put together: steps, folder, evaluation, signals."""
+
+import os
+
+import tensorflow as tf
+
+from transfusion_tf import config
+from transfusion_tf import run_folder
+from transfusion_tf.input_pipeline import example_order
+from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run.tensorboard import run_summaries
+from transfusion_tf.train import checkpoint
+from transfusion_tf.train import compute
+from transfusion_tf.train import history
+from transfusion_tf.train import loop
+from transfusion_tf.train import optimizers
+from transfusion_tf.train import preemption
+from transfusion_tf.train import profile
+from transfusion_tf.train import progress
+from transfusion_tf.train import step as step_lib
+from transfusion_tf.train import strategy as strategy_lib
+from transfusion_tf.train import workers as workers_lib
+
+
+class Trainer:
+  """Trains a run in its folder.
+
+  Attributes:
+    watch: To be entered; then SIGTERM saves and leaves.
+    predict: A function: split -> probabilities of the model as it is now.
+    board: Its TensorBoard.
+    loop: What trains.
+  """
+
+  def __init__(
+    self,
+    built: run_lib.Run,
+    run_dir: str,
+    workers: workers_lib.Workers,
+  ):
+    self._built = built
+    self._run_dir = run_dir
+    self._workers = workers
+    self._num_examples = example_order.num_train_examples(built.source)
+    self._stepper = self._make_stepper()
+    # How the epochs are cut is part of the place in the data.
+    self._lanes = tf.Variable(
+      built.experiment.train.lanes or strategy_lib.num_hosts(built.strategy),
+      dtype=tf.int64,
+      trainable=False,
+    )
+    self._checkpoints = checkpoint.Checkpoints(
+      os.path.join(run_dir, run_folder.CHECKPOINTS),
+      built.model,
+      self._stepper.optimizer,
+      self._stepper.counters | {'lanes': self._lanes},
+      workers.is_chief,
+    )
+    self.watch = preemption.Watch(built.strategy, self._save)
+    self.predict = built.predictor(self.watch.check)
+    self._schedule = _schedule(built.experiment, self._num_examples)
+    self.board = run_summaries.Board(
+      built, run_dir, self._schedule.total, workers.is_chief
+    )
+    self.loop = self._make_loop()
+
+  def _save(self):
+    self._checkpoints.save()
+    self._workers.meet()  # Nobody leaves before it is written.
+
+  def _batches(self, start_step):
+    return self._built.training_batches(start_step, int(self._lanes.numpy()))
+
+  def _validate(self):
+    split = tfds_folder.VALIDATION
+    self._probabilities = self.predict(split)
+    found = self._built.metrics(split, self._probabilities)
+    return {name: metric.value() for name, metric in found.items()}
+
+  def _show(self, row, pace):
+    self.board.row(row, pace, self._probabilities)
+
+  def _make_stepper(self):
+    built, experiment = self._built, self._built.experiment
+    strategy, train = built.strategy, experiment.train
+    rate = optimizers.schedule(
+      experiment.optimizer,
+      steps_per_epoch=self._num_examples / train.batch_size,
+    )
+    with strategy_lib.scope(strategy):
+      optimizer = optimizers.make(
+        experiment.optimizer, rate, compute.precision(strategy, train.precision)
+      )
+      optimizer.build(built.model.trainable_variables)
+    return step_lib.Stepper(
+      strategy,
+      built.model,
+      optimizer,
+      built.prepare_training,
+      built.task.loss,
+      train.batch_size,
+      experiment.optimizer.weight_decay,
+      compute.wants_xla(strategy, experiment),
+      clock=not train.deterministic,
+    )
+
+  def _make_loop(self):
+    built, run_dir = self._built, self._run_dir
+    writes = self._workers.is_chief
+    return loop.Loop(
+      self._stepper,
+      self._checkpoints,
+      history.History(
+        os.path.join(run_dir, run_folder.METRICS), built.task.headline, writes
+      ),
+      self._schedule,
+      loop.Hooks(
+        self._batches,
+        self._validate,
+        self._show,
+        self.board.begin,
+        self.watch.check,
+        profile.Profile(
+          os.path.join(run_dir, run_folder.TENSORBOARD),
+          built.experiment.runtime.profile,
+          writes,
+        ),
+      ),
+      progress.Progress(
+        title(built.experiment), built.experiment.train.batch_size, writes
+      ),
+      self._workers,
+    )
+
+
+_TELLING = ('subset', 'upto', 'bn_init', 'conv1', 'slim_from', 'freeze_upto')
+
+
+def title(experiment: config.Experiment) -> str:
+  """What progress lines call a run: `retina/resnet50/transfer/seed0`.
+
+  And in what it is unusual, `upto=conv1`: runs of a study go side by side.
+  """
+  data, model, start = experiment.data, experiment.model, experiment.init
+  name = f'{data.dataset}/{model.name}/{start.scheme}/seed{experiment.seed}'
+  values, usual = map(config.flatten, (experiment, config.RETINA))
+  fields = {flag: config.FLAGS[flag] for flag in _TELLING}
+  unusual = [
+    f'{flag}={values[field]}'
+    for flag, field in fields.items()
+    if values[field] != usual[field]
+  ]
+  return ' '.join([name, *unusual])
+
+
+def total_steps(experiment: config.Experiment, num_examples: int) -> int:
+  """Steps of a whole run, from `train_steps` or else `train_epochs`."""
+  train = experiment.train
+  if train.train_steps:
+    return train.train_steps
+  return round(train.train_epochs * num_examples / train.batch_size)
+
+
+def _schedule(experiment, num_examples):
+  train, runtime = experiment.train, experiment.runtime
+  return loop.Schedule(
+    total=total_steps(experiment, num_examples),
+    eval_every=train.eval_every,
+    checkpoint_every=runtime.checkpoint_every or train.eval_every,
+    patience=train.patience,
+    keep_checkpoints=runtime.keep_checkpoints,
+    steps_per_call=runtime.steps_per_call,
+  )

@@ -1,0 +1,46 @@
+"""How starts and networks are called and drawn, in all tables and figures.
+
+Colours are Okabe and Ito's, told apart by colour-blind readers; line styles
+and markers repeat the distinction in grey.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+  """One start's look."""
+
+  label: str
+  color: str
+  line: str | tuple
+  marker: str
+
+
+DASHES = (0, (5, 1))
+SCHEMES = {
+  'random': Style('Random', '#0072B2', '--', 'o'),
+  'transfer': Style('Transfer', '#D55E00', '-', 's'),
+  'mean_var': Style('Mean Var', '#009E73', '-.', '^'),
+  'sampling': Style('Sampling', '#CC79A7', ':', 'D'),
+  'shuffled': Style('Shuffled', '#E69F00', DASHES, 'v'),
+}
+_OTHER = Style('', '#56B4E9', (0, (3, 1, 1, 1)), 'P')
+
+METRICS = {
+  'referable': 'AUC, referable DR',
+  'mean': 'AUC, mean over findings',
+  'auc': 'AUC',
+  'top1': 'top-1 accuracy',
+  'top5': 'top-5 accuracy',
+}
+
+
+def scheme(name: str) -> Style:
+  """Return a scheme's look; one that has none here goes by its name."""
+  return SCHEMES.get(name, dataclasses.replace(_OTHER, label=name))
+
+
+def metric(name: str) -> str:
+  """A metric's name on an axis; findings are called by their own."""
+  return METRICS.get(name, f'AUC, {name}')

@@ -1,0 +1,10 @@
+"""What a study's folder holds, without importing TensorFlow."""
+
+import os
+
+_RESULT = 'result.json'  # `run_folder.RESULT`.
+
+
+def is_finished(root: str, key: str) -> bool:
+  """Return whether the run at ROOT/KEY has its result."""
+  return os.path.exists(os.path.join(root, key, _RESULT))

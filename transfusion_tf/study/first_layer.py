@@ -1,0 +1,53 @@
+"""conv1.npz: a run's first convolution before and after training.
+
+Figures 5, 9, 10 and 14 need nothing else of the weights; with this file the
+checkpoints may go.
+"""
+
+import os
+
+import numpy as np
+
+from transfusion_tf import run_folder
+from transfusion_tf import storage
+from transfusion_tf.train import checkpoint
+
+_FILE = 'conv1.npz'
+BEFORE, AFTER = 'before', 'after'
+
+
+def save(run_dir: str, judged_step: int) -> None:
+  """Writes RUN/conv1.npz, if it is not there."""
+  path = os.path.join(run_dir, _FILE)
+  if os.path.exists(path):
+    return
+  with storage.atomic_write(path, 'wb') as file:
+    np.savez_compressed(file, **_of_checkpoints(run_dir, judged_step))
+
+
+def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:
+  """`before` and `after`, [h, w, 3, n] each.
+
+  Raises:
+    InputError: Neither conv1.npz nor the checkpoints are there.
+  """
+  path = os.path.join(run_dir, _FILE)
+  if not os.path.exists(path):
+    return _of_checkpoints(run_dir, judged_step)
+  with np.load(path) as file:
+    return {name: file[name] for name in (BEFORE, AFTER)}
+
+
+def _of_checkpoints(run_dir, judged_step):
+  directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
+  return {
+    name: _kernel(checkpoint.read(directory, step))
+    for name, step in ((BEFORE, 0), (AFTER, judged_step))
+  }
+
+
+def _kernel(weights):
+  """The first convolution's kernel among a network's weights, by path."""
+  return next(
+    w for _, w in sorted(weights.items()) if w.ndim == 4 and w.shape[2] == 3
+  )

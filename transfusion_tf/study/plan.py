@@ -1,0 +1,116 @@
+"""Which runs a study of one data set needs."""
+
+from collections.abc import Mapping
+import dataclasses
+import os
+import re
+
+from transfusion_tf import config
+from transfusion_tf import errors
+from transfusion_tf.init import schemes
+
+RANDOM = 'random'
+_PRETRAINED = 'pretrained'
+# Of pretraining: with the seed of a run they would begin at equal weights.
+_PRETRAINING_SEED = 1000
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+  """A run to be.
+
+  Attributes:
+    key: Its path below the study's folder: MODEL/START/seedN.
+    experiment: What is run, with all its paths.
+  """
+
+  key: str
+  experiment: config.Experiment
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """What is compared: every model from every start, in several seeds.
+
+  Attributes:
+    base: What all runs have in common.
+    models: Names, of this project or `package.module:function`.
+    starts: Schemes.
+    num_seeds: Runs of each.
+    sources: Model -> where its pretrained weights are.
+    pretraining: How the other models are pretrained first; None leaves them
+      with random starts alone.
+  """
+
+  base: config.Experiment
+  models: tuple[str, ...]
+  starts: tuple[str, ...]
+  num_seeds: int
+  sources: Mapping[str, str]
+  pretraining: config.Experiment | None = None
+
+  def __post_init__(self):
+    for start in self.starts:
+      if start not in schemes.names():
+        raise errors.unknown('init', start, schemes.names())
+    folders = [folder(model) for model in self.models]
+    if len(set(folders)) < len(folders):
+      raise errors.InputError(
+        f'--models={",".join(self.models)}: two of them have one folder; name '
+        'the functions apart'
+      )
+    if not self.runs(''):
+      raise errors.InputError(
+        f'{", ".join(self.models)}: {" and ".join(self.starts)} need '
+        'pretrained weights; give --pretrained=MODEL=WEIGHTS, or '
+        '--pretrain_on=DATASET to pretrain first'
+      )
+
+  def starts_of(self, model: str) -> list[str]:
+    """The starts that a model can have: without weights, only random."""
+    if model in self.sources or self.pretraining:
+      return list(self.starts)
+    return [start for start in self.starts if start == RANDOM]
+
+  def runs(self, root: str) -> list[Run]:
+    """All runs, pretraining before what needs it, below the folder `root`."""
+    found = []
+    for model in self.models:
+      starts = self.starts_of(model)
+      if model not in self.sources and set(starts) - {RANDOM}:
+        found.append(self._pretraining(model))
+      for start in starts:
+        found += self.seeds(root, model, start)
+    return found
+
+  def seeds(self, root: str, model: str, start: str) -> list[Run]:
+    """The runs that differ in their seed alone."""
+    changes = {'model.name': model, 'init.scheme': start}
+    if start != RANDOM:
+      changes['init.pretrained'] = self._source(model, root)
+    if model == 'resnet50' and self.sources.get(model) == 'imagenet':
+      changes['model.stride_in'] = 'first'  # As the weights were trained.
+    return [
+      Run(
+        f'{folder(model)}/{start}/seed{seed}',
+        config.override(self.base, changes | {'seed': seed}),
+      )
+      for seed in range(self.num_seeds)
+    ]
+
+  def _source(self, model, root):
+    if model in self.sources:
+      return self.sources[model]
+    return os.path.join(root, self._pretraining(model).key)
+
+  def _pretraining(self, model):
+    changes = {'model.name': model, 'seed': _PRETRAINING_SEED}
+    return Run(
+      f'{folder(model)}/{_PRETRAINED}',
+      config.override(self.pretraining, changes),
+    )
+
+
+def folder(model: str) -> str:
+  """A model's name as that of a folder."""
+  return re.sub(r'[^\w.]+', '-', model)

@@ -1,0 +1,1 @@
+"""Plots of runs, of any model and data set."""

@@ -1,0 +1,68 @@
+"""Filters of the first convolution, before and after training."""
+
+from collections.abc import Sequence
+
+from matplotlib import axes as axes_lib
+from matplotlib import figure
+import numpy as np
+
+from transfusion_tf.study import display
+from transfusion_tf.study import first_layer
+from transfusion_tf.study import results
+from transfusion_tf.study.plots import layout
+
+_COLUMNS = 8
+_MOST_FILTERS = 32
+# Inches around a network's filters, so that two do not run together.
+_GAP = 0.1
+_WHENS = (first_layer.BEFORE, first_layer.AFTER)
+
+
+def plot(runs: Sequence[results.Result]) -> figure.Figure:
+  """Draw a row a run: its first convolution's filters before and after.
+
+  Each filter is scaled to its own largest weight, grey is zero: the picture
+  shows patterns, not magnitudes.
+  """
+  fig, rows = grid(len(runs))
+  for row, run in zip(rows, runs, strict=True):
+    label = display.scheme(run.experiment.init.scheme).label
+    draw_pair(row, run, label)
+  return fig
+
+
+def grid(rows: int) -> tuple[figure.Figure, np.ndarray]:
+  """Return a figure of two axes a row."""
+  fig, axes = layout.grid(rows, 2, size=(4.5, 2.4))
+  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
+  return fig, axes
+
+
+def draw_pair(
+  pair: Sequence[axes_lib.Axes], run: results.Result, label: str
+) -> None:
+  """Draw a run's filters before and after training, side by side."""
+  for axes, when in zip(pair, _WHENS, strict=True):
+    step = 0 if when == first_layer.BEFORE else run.result['judged_step']
+    show(axes, run.conv1[when])
+    axes.set_title(f'{label}: {when} training (step {step})', fontsize=8)
+
+
+def show(axes: axes_lib.Axes, kernel: np.ndarray) -> None:
+  """Draw the filters of a kernel [h, w, 3, n]."""
+  axes.imshow(tile(kernel), interpolation='nearest')
+  axes.set_axis_off()
+
+
+def tile(kernel: np.ndarray, columns: int = _COLUMNS) -> np.ndarray:
+  """Return an RGB picture in [0, 1] of filters [h, w, 3, n], side by side."""
+  kernel = kernel[..., :_MOST_FILTERS]
+  height, width, _, count = kernel.shape
+  largest = np.abs(kernel).max(axis=(0, 1, 2), keepdims=True)
+  shades = 0.5 + 0.5 * kernel / np.maximum(largest, 1e-12)
+  rows = -(-count // columns)
+  picture = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
+  for n in range(count):
+    top, left = n // columns * (height + 1), n % columns * (width + 1)
+    picture[top : top + height, left : left + width] = shades[..., n]
+  return picture

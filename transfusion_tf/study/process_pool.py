@@ -1,0 +1,138 @@
+"""Jobs of a study, several at a time, each in a process of its own.
+
+Small networks leave most of a core idle: two runs at once are nearly twice as
+fast. A job's process takes its memory with it, and if it is killed, only that
+job is lost. On Linux TensorFlow is imported once, by a process that forks the
+others; elsewhere, where a fork of it is not safe, each imports its own.
+"""
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+import concurrent.futures
+import contextlib
+import multiprocessing
+from multiprocessing import forkserver
+import os
+import pathlib
+import signal
+import sys
+import threading
+
+from transfusion_tf import cores
+from transfusion_tf import errors
+from transfusion_tf import startup
+
+# Activations go back to malloc, not to the kernel, which would have to clear
+# their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
+_ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
+
+_starting = threading.Lock()  # One environment for all threads.
+
+
+def each(
+  jobs: Mapping[str, Callable[[], None]], num_processes: int = 1
+) -> Iterator[tuple[str, str]]:
+  """Calls functions.
+
+  Args:
+    jobs: Key -> what to call; to be pickled, unless `num_processes` is 1.
+    num_processes: So many at a time, each with its share of the cores; 1 is
+      one after another in this process.
+
+  Yields:
+    As they end: key of the job, and its InputError or RunError, or nothing.
+  """
+  if num_processes == 1:
+    for key, job in jobs.items():
+      yield key, _carry_out(job)
+    return
+  threads = max(1, cores.available() // num_processes)
+  # A thread waits for each process.
+  pool = concurrent.futures.ThreadPoolExecutor(num_processes)
+  try:
+    context = _context()
+    started = {
+      pool.submit(_in_a_process, context, threads, job): key
+      for key, job in jobs.items()
+    }
+    for done in concurrent.futures.as_completed(started):
+      yield started[done], done.result()
+  finally:
+    pool.shutdown(wait=False, cancel_futures=True)
+    for process in multiprocessing.active_children():
+      process.kill()
+
+
+def _context():
+  """Processes that start with TensorFlow imported, where forking is safe."""
+  if not sys.platform.startswith('linux') or not hasattr(os, 'fork'):
+    return multiprocessing.get_context('spawn')
+  context = multiprocessing.get_context('forkserver')
+  context.set_forkserver_preload(['transfusion_tf.study.forkserver_preload'])
+  with _environment():
+    forkserver.ensure_running()
+  return context
+
+
+@contextlib.contextmanager
+def _environment() -> Iterator[None]:
+  """Inside, processes begin with what jobs need in their environment."""
+  before = dict(os.environ)
+  # The server would not find the package by itself, and say nothing.
+  here = str(pathlib.Path(__file__).parents[2])
+  paths = [here, *filter(None, [before.get('PYTHONPATH')])]
+  os.environ.update(startup.ENVIRONMENT | _ALLOCATION | before)
+  os.environ['PYTHONPATH'] = os.pathsep.join(paths)
+  try:
+    yield
+  finally:
+    os.environ.clear()
+    os.environ.update(before)
+
+
+def _in_a_process(context, threads, job):
+  receiver, sender = context.Pipe(duplex=False)
+  process = context.Process(
+    target=_work, args=(sender, threads, job), daemon=True
+  )
+  with _starting, _environment():
+    process.start()
+  sender.close()
+  try:
+    wrong = receiver.recv()
+  except EOFError:
+    process.join()
+    wrong = f'its process ended with code {process.exitcode}'
+  process.join()
+  return wrong
+
+
+def _work(sender, threads, job):
+  signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+  # Bars of several processes would overwrite one another: lines, please.
+  sys.stderr.isatty = lambda: False
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+  startup.import_tensorflow()
+  import tensorflow as tf
+
+  tf.config.threading.set_intra_op_parallelism_threads(threads)
+  sender.send(_carry_out(job))
+
+
+def _end_with_parent():
+  """A job that nobody waits for would hold the lock of its folder."""
+  multiprocessing.parent_process().join()
+  os._exit(1)
+
+
+def _carry_out(job):
+  import keras
+
+  try:
+    job()
+  except (errors.InputError, errors.RunError) as error:
+    return str(error)
+  finally:
+    keras.utils.clear_session()
+  return ''

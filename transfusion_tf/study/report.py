@@ -1,0 +1,82 @@
+"""report.html: one self-contained page, figures inside."""
+
+import base64
+from collections.abc import Sequence
+import dataclasses
+import io
+
+import jinja2
+from matplotlib import figure as figure_lib
+import pandas as pd
+
+from transfusion_tf import storage
+
+_DOTS_PER_INCH = 110
+# A cell of more characters is a text to be read, and lines of it may break.
+_LONGEST_VALUE = 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+  """A heading, paragraphs, and at most one table and one figure.
+
+  Attributes:
+    title: The heading; its words also make the section's anchor.
+    paragraphs: Plain text.
+    table: Texts, ready to print.
+    figure: Drawn into the page.
+    caption: Of the figure.
+    part: A heading above this section and those after it; empty for none.
+  """
+
+  title: str
+  paragraphs: Sequence[str] = ()
+  table: pd.DataFrame | None = None
+  figure: figure_lib.Figure | None = None
+  caption: str = ''
+  part: str = ''
+
+
+def write(path: str, title: str, sections: Sequence[Section]) -> None:
+  """Renders the page and puts it in place at once."""
+  environment = jinja2.Environment(
+    loader=jinja2.PackageLoader('transfusion_tf.study', 'templates'),
+    autoescape=True,
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+  )
+  page = environment.get_template('report.html').render(
+    title=title, sections=[_rendered(section) for section in sections]
+  )
+  with storage.atomic_write(path) as file:
+    file.write(page)
+
+
+def _rendered(section):
+  return {
+    'part': section.part,
+    'title': section.title,
+    'anchor': '-'.join(section.title.lower().split()),
+    'paragraphs': section.paragraphs,
+    'table': (
+      None
+      if section.table is None
+      else section.table.to_html(index=False, border=0, na_rep='–')
+    ),
+    'reads': section.table is not None and _reads(section.table),
+    'figure': None if section.figure is None else _png(section.figure),
+    'caption': section.caption,
+    'alt': section.caption or section.title,
+  }
+
+
+def _reads(table):
+  lengths = table.astype(str).map(len)
+  return bool((lengths > _LONGEST_VALUE).any(axis=None))
+
+
+def _png(fig):
+  buffer = io.BytesIO()
+  fig.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
+  return base64.b64encode(buffer.getvalue()).decode()

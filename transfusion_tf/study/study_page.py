@@ -1,0 +1,304 @@
+"""A study of one's own data as a table, a page and a sentence."""
+
+from collections.abc import Mapping
+import os
+
+import numpy as np
+import pandas as pd
+
+from transfusion_tf import metrics
+from transfusion_tf import storage
+from transfusion_tf.study import decision
+from transfusion_tf.study import display
+from transfusion_tf.study import model_cost
+from transfusion_tf.study import outcome as outcome_lib
+from transfusion_tf.study import paired_bootstrap
+from transfusion_tf.study import provenance
+from transfusion_tf.study import recommendation_text
+from transfusion_tf.study import report
+from transfusion_tf.study import results
+from transfusion_tf.study.plots import convergence
+from transfusion_tf.study.plots import filters
+
+TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
+_NONE = '–'
+
+
+def write(
+  root: str,
+  dataset: str,
+  outcome: outcome_lib.Outcome,
+  footprints: Mapping[str, model_cost.Footprint],
+  margin: float,
+  similarity: pd.DataFrame,
+  not_compared: Mapping[str, str],
+) -> tuple[str, str]:
+  """Writes study.csv, study.json and report.html below `root`.
+
+  Args:
+    root: Folder of the study.
+    dataset: What the data are called.
+    outcome: What became of the runs, of which at least one is finished.
+    footprints: Of each model.
+    margin: The smallest difference in the test score that matters.
+    similarity: A row for each model, start and stage.
+    not_compared: Model -> why it has no such row.
+
+  Returns:
+    The table as text, and the recommendation.
+  """
+  parameters = {m: f.parameters for m, f in footprints.items()}
+  resamples = paired_bootstrap.Resamples()
+  runs, finished = outcome.runs, outcome.finished
+  reached = decision.reach(runs, margin, parameters, resamples)
+  every = [
+    run for of in finished.values() for seeds in of.values() for run in seeds
+  ]
+  # NaN if the validation score is not defined.
+  threshold = results.common_threshold(every)
+  table = _table(outcome, footprints, threshold, resamples)
+  table.to_csv(os.path.join(root, TABLE), index=False)
+  sentences = recommendation_text.recommendation(reached, runs, margin)
+  storage.write_json(
+    os.path.join(root, RECORD),
+    _record(reached, margin, sentences, outcome.missing, not_compared),
+  )
+  sections = [
+    report.Section('What to do', sentences),
+    report.Section(
+      'What came out', _notes(every[0], outcome.missing, threshold), table
+    ),
+    *_verdicts(reached, footprints, margin),
+    *_figures(finished, threshold),
+    *_filters(finished),
+    *_similarities(similarity, not_compared),
+    report.Section('How it was run', provenance.of_run(every[0])),
+  ]
+  report.write(
+    os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
+  )
+  return table.to_string(index=False), ' '.join(sentences)
+
+
+_RULE = (
+  'Each start less random weights, on the test set: the interval holds the '
+  'spread of patients (a bootstrap that redraws the same patients for both) '
+  'and of seeds. All of it within ±{0:g}: no difference that matters. All of '
+  'it above 0: it helps; below: it hurts. Else it cannot be told.'
+)
+_SIZE_RULE = (
+  'Each model from the start with the best validation score. A model is good '
+  'enough where the interval excludes that it is worse by {0:g} or more than '
+  'the best one, which validation chose as well.'
+)
+
+
+def _verdicts(reached, footprints, margin):
+  if reached.effects:
+    yield report.Section(
+      'Does transfer help?', [_RULE.format(margin)], _effects(reached)
+    )
+  if reached.candidates:
+    yield report.Section(
+      'How small may the model be?',
+      [_SIZE_RULE.format(margin)],
+      _candidates(reached, footprints),
+    )
+
+
+def _table(outcome, footprints, threshold, resamples):
+  rows = []
+  for model, starts in outcome.finished.items():
+    for start, seeds in starts.items():
+      scored = outcome.runs.get(model, {}).get(start)
+      rows.append(
+        {
+          'Model': recommendation_text.name(model),
+          'Start': display.scheme(start).label,
+          **_score(seeds, scored, resamples),
+          'Seeds': len(seeds),
+          **_cost(footprints[model]),
+          **_speed(seeds, threshold),
+        }
+      )
+  return pd.DataFrame(rows)
+
+
+def _score(seeds, scored, resamples):
+  column = f'Test {display.metric(seeds[0].headline)}'
+  if not scored:
+    value, reason = metrics.cells(seeds[0].test())
+    return {column: value, '95 % interval': reason}
+  score = resamples.difference([1], [scored])
+  if not score.known:
+    return {column: f'{score.value:.3f}', '95 % interval': metrics.UNDEFINED}
+  # A t interval near a perfect score reaches beyond it.
+  ends = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
+  return {column: f'{score.value:.3f}', '95 % interval': ends}
+
+
+def _cost(footprint):
+  return {
+    'Parameters': f'{footprint.parameters:,}',
+    'GFLOPs': f'{footprint.flops / 1e9:.3g}',
+    'CPU ms': f'{footprint.milliseconds:.3g}',
+  }
+
+
+def _speed(seeds, threshold):
+  minutes = np.mean([run.result['seconds'] for run in seeds]) / 60
+  spent = {'Minutes': f'{minutes:.1f}'}
+  if np.isnan(threshold):
+    return spent
+  best = np.mean([run.curve[run.headline].max() for run in seeds])
+  steps = np.mean([run.steps_to(threshold) for run in seeds])
+  return {
+    'Best validation': f'{best:.3f}',
+    f'Steps to {threshold:.2f}': f'{steps:.0f}',
+    **spent,
+  }
+
+
+def _effects(reached):
+  return pd.DataFrame(
+    [
+      {
+        'Model': recommendation_text.name(effect.model),
+        'Start': display.scheme(effect.start).label,
+        'Difference': f'{effect.difference.value:+.3f}',
+        '95 % interval': f'{effect.difference.low:+.3f} to '
+        f'{effect.difference.high:+.3f}',
+        'Verdict': effect.word,
+      }
+      for effect in reached.effects
+    ]
+  )
+
+
+def _candidates(reached, footprints):
+  return pd.DataFrame(
+    [
+      {
+        'Model': recommendation_text.name(c.model),
+        'Start': display.scheme(c.start).label,
+        'Parameters': f'{footprints[c.model].parameters:,}',
+        'Behind the best': _NONE
+        if c.shortfall is None
+        else recommendation_text.interval(c.shortfall, signed=True),
+        'Good enough': 'yes' if c.good_enough else 'not shown',
+      }
+      for c in reached.candidates
+    ]
+  )
+
+
+def _figures(runs, threshold):
+  if np.isnan(threshold):
+    return
+  for model, starts in runs.items():
+    yield report.Section(
+      f'Convergence of {recommendation_text.name(model)}',
+      figure=convergence.plot(dict(starts), threshold),
+      caption='Mean over seeds, and the range between them. The line is the '
+      'highest validation score, in steps of 0.01, that all runs of the study '
+      'reach.',
+    )
+
+
+def _filters(runs):
+  for model, starts in runs.items():
+    firsts = [seeds[0] for seeds in starts.values()]
+    try:
+      drawn = filters.plot(firsts)
+    except results.UNREADABLE:  # No convolution of images, or no checkpoint.
+      continue
+    yield report.Section(
+      f'First-layer filters of {recommendation_text.name(model)}',
+      figure=drawn,
+      caption='Each scaled to its own largest weight, of the first seeds; '
+      'compare Figures 5, 9 and 10 of the paper.',
+    )
+
+
+def _similarities(table, not_compared):
+  refused = [
+    f'{recommendation_text.name(model)}: {metrics.UNDEFINED} ({reason})'
+    for model, reason in not_compared.items()
+  ]
+  wide = table.assign(
+    Model=table['model'].map(recommendation_text.name),
+    Start=[display.scheme(s).label for s in table['start']],
+    Stage=table['layer'],
+    **{
+      'Before and after': table['mean'].map('{:.3f}'.format),
+      'Noise floor': table['noise_floor'].map('{:.3f}'.format),
+    },
+  )
+  yield report.Section(
+    'How far training moved each stage',
+    [
+      'CCA similarity (Appendix C of the paper) of each stage before and after '
+      'training, seed 0: 1 is unchanged, the noise floor is what unrelated '
+      'activations show. A stage that hardly moves from its pretrained weights '
+      'either needed no change or, as the paper finds for large networks, was '
+      'not able to.',
+      *refused,
+    ],
+    wide[['Model', 'Start', 'Stage', 'Before and after', 'Noise floor']],
+  )
+
+
+def _notes(run, missing, threshold):
+  speed = (
+    'The validation score is not defined: no curve, and no steps to a score.'
+    if np.isnan(threshold)
+    else f'Steps to {threshold:.2f} are training steps until validation first '
+    'shows that score, which every run reaches.'
+  )
+  notes = [
+    f'{run.result["num_train"]} images to train on, {run.result["num_test"]} '
+    f'to test on, {run.experiment.data.image_size} px. Parameters are the '
+    'trainable ones; GFLOPs and the median time on this machine’s CPU are of '
+    f'one image. {speed}'
+  ]
+  if missing:
+    notes.append(
+      'Missing, or without a score: '
+      + '; '.join(f'{key} ({reason})' for key, reason in missing.items())
+    )
+  return notes
+
+
+def _record(reached, margin, sentences, missing, not_compared):
+  def estimate(found):
+    if found is None or not found.known:
+      return None
+    return {'value': found.value, 'low': found.low, 'high': found.high}
+
+  chosen = reached.recommended
+  return {
+    'recommendation': sentences,
+    'model': chosen and chosen.model,
+    'start': chosen and chosen.start,
+    'margin': margin,
+    'effects': [
+      {
+        'model': e.model,
+        'start': e.start,
+        'difference': estimate(e.difference),
+        'verdict': e.word,
+      }
+      for e in reached.effects
+    ],
+    'candidates': [
+      {
+        'model': c.model,
+        'start': c.start,
+        'shortfall': estimate(c.shortfall),
+        'good_enough': c.good_enough,
+      }
+      for c in reached.candidates
+    ],
+    'missing': dict(missing),
+    'not_compared': dict(not_compared),
+  }
