@@ -12,16 +12,13 @@ and `splits.csv` and the preflight's reports lie beside the records.
 """
 
 import abc
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
 import io
 import os
-from typing import Any
-from typing import Self
+from typing import Any, Self
 
 from PIL import Image
 import tensorflow_datasets as tfds

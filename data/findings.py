@@ -1,7 +1,6 @@
 """Findings and their four states, in CheXpert's coding."""
 
-from collections.abc import Iterable
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from data import raw_dataset
 

@@ -1,7 +1,6 @@
 """ImageNet 2012: our check, and the builder that comes with TFDS."""
 
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import os
 import pathlib
 from typing import Any

@@ -2,8 +2,7 @@
 
 import base64
 import collections
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import functools
 import io
 import pathlib

@@ -1,8 +1,6 @@
 """What a raw data set says it holds: one record an image, and what is wrong."""
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 from typing import Any
 

@@ -4,8 +4,7 @@ A patient's split depends on the patient's id and the seed alone: not on the
 machine, the order of the files or who else is in the data set.
 """
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import csv
 import dataclasses
 import hashlib

@@ -1,7 +1,6 @@
 """Reading label files: CSV as people really save it."""
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import difflib
 import os
 import zipfile

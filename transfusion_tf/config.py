@@ -5,8 +5,7 @@ leaves open is a field whose comment gives the reason for the default. The
 paper is Raghu, Zhang, Kleinberg, Bengio: Transfusion, NeurIPS 2019.
 """
 
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import dataclasses
 import json
 import os

@@ -1,7 +1,6 @@
 """The one error that is the caller's to mend."""
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import difflib
 
 

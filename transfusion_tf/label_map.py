@@ -5,8 +5,7 @@ set calls them by other names. What an output means is the network's to say;
 `match` finds out how the labels of any set say it.
 """
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 from typing import Any

@@ -6,9 +6,7 @@ change of weights. What it holds is written to columns of a table of scores
 (`test_scores.csv`), from which `from_columns` rebuilds it.
 """
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import math

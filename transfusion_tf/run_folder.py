@@ -10,8 +10,7 @@ test_scores.csv  probabilities of every test image
 result.json      written last: a run that has it is finished
 """
 
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import contextlib
 import csv
 import json

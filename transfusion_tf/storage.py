@@ -5,8 +5,7 @@ import contextlib
 import json
 import os
 import re
-from typing import IO
-from typing import Any
+from typing import IO, Any
 
 from etils import epy
 

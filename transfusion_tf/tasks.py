@@ -12,12 +12,9 @@ A task turns labels into targets, logits into a loss and into probabilities,
 and both into metrics. K is the number of outputs, N of examples.
 """
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
-from typing import Any
-from typing import ClassVar
-from typing import Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import tensorflow as tf

@@ -1,7 +1,6 @@
 """Putting a demo set on disk: whole or not at all, and never over real data."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import json
 import pathlib
 import shutil

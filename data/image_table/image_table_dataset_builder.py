@@ -1,7 +1,6 @@
 """Builds a data set, under a name of one's own, from a CSV and images."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import functools
 import os
 import re

@@ -1,11 +1,9 @@
 """Builds `retina`: fundus photographs, graded for diabetic retinopathy."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import functools
 import os
-from typing import Any
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from PIL import Image
 import tensorflow_datasets as tfds

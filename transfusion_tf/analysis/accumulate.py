@@ -6,8 +6,7 @@ Activations are gone with their batch; what is held is covariances, whatever
 the number of images.
 """
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 from typing import Any
 

@@ -7,11 +7,7 @@ They grow row by row in FOLDER.partial, which becomes FOLDER when all is there:
 what was stopped goes on where it was, and no layer is ever held in memory.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib

@@ -6,10 +6,7 @@ judged by. The networks of one comparison see the
 same images, those of the first run's data set.
 """
 
-from collections.abc import Iterable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 

@@ -7,9 +7,7 @@
 covariances are had, `measures` what follows from these.
 """
 
-from collections.abc import Iterable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent import futures
 import itertools
 from typing import Any

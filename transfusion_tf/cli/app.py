@@ -1,8 +1,6 @@
 """What every binary shares: how it starts, and how it refuses."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import os
 import pathlib

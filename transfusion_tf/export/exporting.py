@@ -1,7 +1,6 @@
 """The folder that an export makes: all of it, or nothing."""
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import os

@@ -1,7 +1,6 @@
 """model_card.md: what an exported network is, and what it is not."""
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 from typing import Any
 

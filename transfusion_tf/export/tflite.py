@@ -1,7 +1,6 @@
 """A network for TF Lite: one image of a fixed size -> probabilities."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import warnings
 
 import numpy as np

@@ -1,8 +1,6 @@
 """The words of initialisation: a weight, where it starts, a source."""
 
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 
 import keras

@@ -7,8 +7,7 @@ of lanes fixed, a run sees the same batches on any number of workers. (The few
 examples that do not divide among the lanes wait for another epoch.)
 """
 
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import functools
 

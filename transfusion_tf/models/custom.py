@@ -20,8 +20,7 @@ Modules are looked for in the present folder, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import importlib
 import os

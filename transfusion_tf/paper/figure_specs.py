@@ -3,8 +3,7 @@
 Tables, figures, claims and the list of runs all read this one description.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import dataclasses
 import itertools
 

@@ -1,7 +1,6 @@
 """What the report says of a study beside its results."""
 
-from collections.abc import Iterator
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 

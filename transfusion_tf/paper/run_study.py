@@ -1,8 +1,6 @@
 """Carries a study out: trains, compares and keeps what its pages need."""
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 import functools
 import json
 import os

@@ -4,8 +4,7 @@ A run has a path-like key, `retina/resnet50/mean_var/seed0`, which is also its
 folder below the study's; targets share runs by sharing keys.
 """
 
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import dataclasses
 import json
 import os

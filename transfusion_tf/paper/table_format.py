@@ -1,7 +1,6 @@
 """Cells of a table, and the table as text, CSV, LaTeX and HTML."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 
 import numpy as np

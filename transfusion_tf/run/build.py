@@ -4,9 +4,7 @@
 them, `analysis` looks inside them, `export` ships them.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import functools
 import math

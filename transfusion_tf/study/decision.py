@@ -15,8 +15,7 @@ fewest parameters of which the interval excludes that it is worse than the
 yardstick by `margin` or more. The test set chooses nothing else.
 """
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 
 import numpy as np

@@ -6,9 +6,7 @@ job is lost. On Linux TensorFlow is imported once, by a process that forks the
 others; elsewhere, where a fork of it is not safe, each imports its own.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 import concurrent.futures
 import contextlib
 import multiprocessing

@@ -1,7 +1,6 @@
 """Trains the runs of a study that are not there yet, several at a time."""
 
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import functools
 import os
 

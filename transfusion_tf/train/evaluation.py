@@ -1,8 +1,6 @@
 """Scores of a whole split: each example exactly once."""
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 import itertools
 
 import numpy as np

@@ -1,7 +1,6 @@
 """The outer loop: train, evaluate, keep, stop. The inner one is in `step`."""
 
-from collections.abc import Callable
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 import contextlib
 import dataclasses
 import time

@@ -5,8 +5,7 @@ compiled function and the number of steps is a tensor, so that a new number
 compiles nothing anew.
 """
 
-from collections.abc import Callable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import tensorflow as tf

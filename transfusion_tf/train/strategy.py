@@ -1,8 +1,6 @@
 """The devices a run uses, through tf.distribute."""
 
-from collections.abc import Callable
-from collections.abc import Iterable
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import os
 

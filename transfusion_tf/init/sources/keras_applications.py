@@ -6,8 +6,7 @@ and ResNet50 has biases before batch norm and another epsilon, which fold into
 the moving statistics without changing what the network computes.
 """
 
-from collections.abc import Iterator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 import re
 
 import keras

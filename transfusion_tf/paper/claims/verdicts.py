@@ -6,8 +6,7 @@ against it, one across its border for neither. And nothing is told about
 networks that have not learned their task: two that guess are also "alike".
 """
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import math
 

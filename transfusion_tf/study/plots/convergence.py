@@ -1,7 +1,6 @@
 """Validation score over training steps."""
 
-from collections.abc import Mapping
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure

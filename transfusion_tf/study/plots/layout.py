@@ -1,7 +1,6 @@
 """What all figures share: sizes, bare axes, and a note where data lack."""
 
-from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure
