@@ -266,6 +266,20 @@ def test_an_old_run_that_was_continued_in_another_order_is_refused(tmp_path):
     run_lib.load_run(str(tmp_path / 'run'))
 
 
+def test_names_of_a_run_without_checkpoints_and_of_a_damaged_file(
+  sites, tmp_path
+):
+  run_dir = tmp_path / 'run'
+  shutil.copytree(sites / 'run', run_dir)
+  shutil.rmtree(run_dir / run_folder.CHECKPOINTS)
+  data = chain.experiment(sites / 'here').data
+  task = run_folder.task(str(run_dir), data)
+  assert task.names == ('benign', 'malignant')
+  (run_dir / run_folder.OUTPUTS).write_text('{"outputs": {"kind": "label"}}')
+  with pytest.raises(errors.InputError, match=r'outputs\.json: damaged'):
+    run_folder.task(str(run_dir), data)
+
+
 def test_old_sets_have_findings_in_the_order_of_the_alphabet(raw, tmp_path):
   chain.prepare(raw, tmp_path, labels=raw_sets.FINDINGS)
   opened = tfds_folder.open_dataset(str(tmp_path), chain.NAME)

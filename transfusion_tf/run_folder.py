@@ -86,10 +86,11 @@ def task(run_dir: str, data: config.Data) -> tasks.Task | None:
     InputError: The file is damaged; or an earlier version began the run on
       findings, whose order it did not keep.
   """
-  if not _is_begun(run_dir):
+  # A finished run may have lost its checkpoints.
+  if not _is_begun(run_dir) and not result(run_dir):
     return None
-  if record := _read(run_dir, OUTPUTS):
-    return tasks.from_json(record.get('outputs', {}))
+  if described := _described(run_dir):
+    return described
   if data.findings:
     return tasks.make(output_names.FINDINGS, data.findings, data)
   kind, names = _of_scores(run_dir)
@@ -105,6 +106,20 @@ def begun_on(run_dir: str) -> dict[str, str]:
     `dataset`, `directory` and `fingerprint`.
   """
   return (_read(run_dir, OUTPUTS) or {}).get('data', {})
+
+
+def _described(run_dir):
+  """What RUN/outputs.json says that the outputs mean; None without it."""
+  record = _read(run_dir, OUTPUTS)
+  if record is None:
+    return None
+  try:
+    return tasks.from_json(record['outputs'])
+  except (errors.InputError, LookupError, TypeError) as error:
+    raise errors.InputError(
+      f'{os.path.join(run_dir, OUTPUTS)}: damaged: {error}; restore the file, '
+      'or train again in another --run_dir'
+    ) from None
 
 
 def _of_scores(run_dir):
@@ -189,8 +204,8 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
 
 def _headline(run_dir):
   """The metric that chooses a run's best checkpoint."""
-  if record := _read(run_dir, OUTPUTS):
-    return tasks.from_json(record.get('outputs', {})).headline
+  if described := _described(run_dir):
+    return described.headline
   metrics = {name for row in _rows(run_dir) for name in row['validation']}
   kinds = (tasks.Grades.headline, tasks.Findings.headline, 'auc', 'top1')
   return next(name for name in kinds if name in metrics)
