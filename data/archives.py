@@ -50,7 +50,7 @@ def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
 
 
 def read(path: str) -> bytes:
-  """The bytes of a file in an archive.
+  """Return the bytes of a file in an archive.
 
   Raises:
     OSError: It is not there, or the archive is damaged at its place.

@@ -43,7 +43,7 @@ class Config(tfds.core.BuilderConfig):
 
 
 def config(source: str, image_size: int) -> Config:
-  """A config named SOURCE_SIZE."""
+  """Return a config named SOURCE_SIZE."""
   name = f'{source}_{image_size}'
   return Config(name=name, source=source, image_size=image_size)
 
@@ -72,7 +72,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     source: str | None = None,
     image_size: int | None = None,
   ) -> Self:
-    """A builder with BUILDER_CONFIGS, for a source and any image size.
+    """Return a builder with BUILDER_CONFIGS, for a source and any image size.
 
     Raises:
       InputError: There is no such source.
@@ -86,7 +86,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @abc.abstractmethod
   def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
-    """Lists the raw data set."""
+    """List the raw data set."""
 
   @property
   @abc.abstractmethod
@@ -95,7 +95,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @abc.abstractmethod
   def label_features(self) -> Mapping[str, Any]:
-    """The TFDS features of `Record.labels`."""
+    """Return the TFDS features of `Record.labels`."""
 
   @property
   def look(self) -> Callable[[Image.Image], str] | None:
@@ -105,7 +105,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   def check(
     self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
   ) -> preflight_report.Report:
-    """Lists and checks the raw data set; see `preflight.check`."""
+    """List and check the raw data set; see `preflight.check`."""
     found = preflight.check(
       self.find(manual_dir), self.look, seed, split_file, self.num_processes
     )
@@ -118,7 +118,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     overwrite: bool = False,
     beam: Mapping[str, Any] | None = None,
   ) -> bool:
-    """Builds what `check` found good.
+    """Build what `check` found good.
 
     Args:
       checked: What to build.
@@ -169,7 +169,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return {s: self._generate_examples(r) for s, r in groups.items()}
 
   def _order(self):
-    """The findings in order, which TFDS does not keep."""
+    """Return the findings in order, which TFDS does not keep."""
     labels = self.label_features()
     return (
       {'findings': list(labels['findings'])} if 'findings' in labels else {}
@@ -214,7 +214,7 @@ class _SameBytes(tfds.core.writer.ExampleWriter):
 
 
 def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
-  """Builds into a temporary folder that is renamed when all is done.
+  """Build into a temporary folder that is renamed when all is done.
 
   Args:
     builder: Any TFDS builder.
@@ -233,7 +233,7 @@ def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
 
 
 def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:
-  """What TFDS has to know to build through Beam.
+  """Return what TFDS has to know to build through Beam.
 
   Args:
     runner: Its name.
@@ -261,7 +261,7 @@ def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:
 
 
 def findings_feature(names: Sequence[str]) -> tfds.features.FeaturesDict:
-  """A four-state class label for each finding."""
+  """Return a four-state class label for each finding."""
   return tfds.features.FeaturesDict(
     {name: tfds.features.ClassLabel(names=findings.STATES) for name in names}
   )

@@ -15,7 +15,7 @@ from data import raw_dataset
 def make(
   record: raw_dataset.Record, picture: Callable[[bytes], Image.Image]
 ) -> tuple[str, dict[str, Any]]:
-  """The key and the features of one example."""
+  """Return the key and the features of one example."""
   return record.image_id, {
     'image': images.jpeg(picture(images.read(record.path))),
     'image_id': record.image_id,

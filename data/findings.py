@@ -19,7 +19,7 @@ def is_code(text: str) -> bool:
 
 
 def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
-  """{finding: state} of a table's row of codes 1, 0, -1 and blank.
+  """Return {finding: state} of a table's row of codes 1, 0, -1 and blank.
 
   Raises:
     BadError: A cell holds anything else.

@@ -34,7 +34,7 @@ class Builder:
   def check(
     self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
   ) -> preflight_report.Report:
-    """Lists the archives and decodes every image.
+    """List the archives and decode every image.
 
     The set is taken as it is: it is not split anew, and its known copies of
     an image in two classes stay.
@@ -55,7 +55,7 @@ class Builder:
     overwrite: bool = False,
     beam: Mapping[str, Any] | None = None,
   ) -> bool:
-    """Builds from the folder that was checked; see `building.Builder.build`."""
+    """Build from the folder that was checked; see `building.Builder.build`."""
     checked.refuse()  # TFDS reads the archives whole: nothing can be skipped.
     if beam:
       raise errors.InputError('imagenet2012 is built without Beam')
@@ -66,7 +66,7 @@ class Builder:
 
 
 def find(manual_dir: str | os.PathLike) -> raw_dataset.Listing:
-  """Lists the two archives.
+  """List the two archives.
 
   Raises:
     InputError: One is missing, or it is no tar.

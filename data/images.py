@@ -21,7 +21,7 @@ Image.MAX_IMAGE_PIXELS = None  # `load` has the check, with our own limit.
 
 
 def read(path: str) -> bytes:
-  """The bytes of an image, from a file or from inside a zip archive."""
+  """Return the bytes of an image, from a file or from inside a zip archive."""
   try:
     if archives.is_inside(path):
       return archives.read(path)
@@ -41,7 +41,7 @@ def under(folder: str | os.PathLike) -> Iterator[str]:
 
 
 def load(data: bytes, at_least: int | None = None) -> Image.Image:
-  """Decodes an image, upright, as 8-bit grey (`L`) or colour (`RGB`).
+  """Decode an image, upright, as 8-bit grey (`L`) or colour (`RGB`).
 
   16-bit grey is stretched from its darkest and brightest value to 0..255;
   DICOM is windowed as its header says.
@@ -101,12 +101,12 @@ def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 
 def squeezed(data: bytes, side: int) -> Image.Image:
-  """A file as a square picture, whatever its aspect was."""
+  """Return a file as a square picture, whatever its aspect was."""
   return scale(load(data, rules.min_decoded_side(side)), (side, side))
 
 
 def scaled(data: bytes, shorter_side: int) -> Image.Image:
-  """A file as a picture of that shorter side, with its aspect kept."""
+  """Return a file as a picture of that shorter side, with its aspect kept."""
   image = load(data, rules.min_decoded_side(shorter_side))
   factor = shorter_side / min(image.size)
   return scale(image, tuple(round(factor * side) for side in image.size))

@@ -21,7 +21,7 @@ _CHUNK = 8  # Items sent to a process at once: small ones cost more to send.
 def ordered_map(
   function: Callable[[T], R], items: Iterable[T], num_processes: int = 0
 ) -> Iterator[R]:
-  """Yields `function(item)` in the order of `items`, from many processes.
+  """Yield `function(item)` in the order of `items`, from many processes.
 
   `function` and the items are pickled. Only a few chunks are in flight, so
   that a slow consumer holds the producers back and memory stays flat.
@@ -60,7 +60,7 @@ def ordered_map(
 
 @functools.cache
 def _pool(num_processes):
-  """Processes that stay: each takes seconds to start."""
+  """Return a pool of processes that stay: each takes seconds to start."""
   # Not forked: a fork of a process with TensorFlow's threads can deadlock.
   context = multiprocessing.get_context('spawn')
   pool = futures.ProcessPoolExecutor(num_processes, context)

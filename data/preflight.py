@@ -34,7 +34,7 @@ def check(
   split_file: str | os.PathLike = '',
   num_processes: int = 0,
 ) -> raw_dataset.Listing:
-  """Reads every image once, divides the records into splits and cross-checks.
+  """Read every image once, divide the records into splits and cross-check.
 
   Args:
     found: What the tables say.
@@ -159,7 +159,7 @@ def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:
 
 
 def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
-  """Looks at contents: copies of one file under several names."""
+  """Look at contents: copies of one file under several names."""
   kept, problems = [], []
   for copies in _groups(records, lambda r: r.sha256).values():
     held_out, among = _held_out(copies)

@@ -48,7 +48,7 @@ def render(
   found: raw_dataset.Listing,
   shown: Mapping[str, str],
 ) -> str:
-  """The page of a data set.
+  """Return the page of a data set.
 
   Args:
     name: Of the data set.

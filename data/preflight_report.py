@@ -47,7 +47,7 @@ class Report:
     return [problem for problem in self.listing.problems if not problem.bad]
 
   def refuse(self, bad: bool = True) -> None:
-    """Raises InputError if anything is bad, or if nothing is good.
+    """Raise InputError if anything is bad, or if nothing is good.
 
     Args:
       bad: False lets bad images pass: they are left out.
@@ -105,7 +105,7 @@ class Report:
     return '\n'.join(lines)
 
   def write(self, folder: str | os.PathLike) -> None:
-    """Writes preflight.json, preflight.html and splits.csv."""
+    """Write preflight.json, preflight.html and splits.csv."""
     problems = [dataclasses.asdict(p) for p in self.listing.problems]
     everything = self.summary | {'all_problems': problems}
     page = preflight_html.render(
@@ -124,7 +124,7 @@ class Report:
 
 
 def _fingerprint(records):
-  """Changes with any image, label or split, and with nothing else."""
+  """Return a digest that changes with any image, label or split alone."""
   facts = sorted(
     json.dumps([r.image_id, r.patient_id, r.split, r.labels, r.sha256])
     for r in records
@@ -141,7 +141,7 @@ def _balance(records):
 
 
 def _cells(labels):
-  """What of a balance fits in a column of the table."""
+  """Return what of a balance fits in a column of the table."""
   if all(isinstance(count, int) for count in labels.values()):
     if len(labels) <= _MAX_CLASSES:
       return labels

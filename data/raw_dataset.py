@@ -42,7 +42,7 @@ class Record:
   sha256: str = ''  # Of the file, once it has been read.
 
   def classes(self) -> list[str]:
-    """What the image is an example of: its class, or its positive findings."""
+    """Return what the image shows: its class, or its positive findings."""
     if 'findings' in self.labels:
       states = self.labels['findings']
       return [name for name, state in states.items() if state == 'positive']
@@ -96,7 +96,7 @@ class Listing:
     rows: Iterable[tuple[int, Mapping[str, str]]],
     record_of: Callable[[Mapping[str, str]], Record],
   ) -> None:
-    """Adds a record a row, or a problem where `record_of` raises BadError.
+    """Add a record a row, or a problem where `record_of` raises BadError.
 
     Args:
       name: Of the table.
@@ -111,7 +111,7 @@ class Listing:
         self.problems.append(problem)
 
   def splits(self) -> dict[str, list[Record]]:
-    """The records of each split that has any, in the usual order."""
+    """Return the records of each split that has any, in the usual order."""
     found = {record.split for record in self.records}
     usual = [s for s in ('train', 'validation', 'test') if s in found]
     groups = {split: [] for split in [*usual, *sorted(found - {*usual})]}

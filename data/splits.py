@@ -24,7 +24,7 @@ _COLUMNS = ('image_id', 'patient_id', 'split')
 
 
 def draw(patient_id: str, seed: int, purpose: str) -> float:
-  """A number in [0, 1) that is spread evenly over patients."""
+  """Return a number in [0, 1) that is spread evenly over patients."""
   key = f'{purpose}/{seed}/{patient_id}'.encode()
   return int.from_bytes(hashlib.sha256(key).digest()[:7]) / 2**56
 
@@ -56,7 +56,7 @@ def by_patient(
 
 
 def to_csv(records: Iterable[raw_dataset.Record]) -> str:
-  """The split file: the same text wherever the same split was made."""
+  """Return the split file: the same text wherever the same split was made."""
   text = io.StringIO()
   writer = csv.writer(text, lineterminator='\n')
   writer.writerow(_COLUMNS)
@@ -65,14 +65,14 @@ def to_csv(records: Iterable[raw_dataset.Record]) -> str:
 
 
 def sha256(records: Iterable[raw_dataset.Record]) -> str:
-  """The hash of the split file."""
+  """Return the hash of the split file."""
   return hashlib.sha256(to_csv(records).encode()).hexdigest()
 
 
 def from_csv(
   records: Sequence[raw_dataset.Record], path: str | os.PathLike
 ) -> tuple[list[raw_dataset.Record], list[raw_dataset.Problem]]:
-  """Splits as a split file has them.
+  """Read the splits of a split file.
 
   Returns:
     The records that the file names, and a problem for each that it does not.

@@ -19,7 +19,7 @@ def rows(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
 
 
 def _header(path, cells):
-  """The names of the columns; one without a name is named by its number."""
+  """Return the names of the columns; one without is named by its number."""
   names = [
     cell.strip() or f'{UNNAMED}{number}'
     for number, cell in enumerate(cells, start=1)
@@ -32,7 +32,7 @@ def _header(path, cells):
 
 
 def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
-  """A CSV file as text cells, stripped; blank cells are empty strings.
+  """Return a CSV file as text cells, stripped; blank cells are empty strings.
 
   Takes a byte-order mark, any line ending and a zipped file.
 

@@ -355,14 +355,14 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
 
 
 def save(experiment: Experiment, path: str | os.PathLike) -> None:
-  """Writes `experiment` to `path` as JSON."""
+  """Write `experiment` to `path` as JSON."""
   with open(path, 'w', encoding='utf-8') as file:
     json.dump(dataclasses.asdict(experiment), file, indent=2)
     file.write('\n')
 
 
 def load(path: str | os.PathLike) -> Experiment:
-  """Reads what `save` wrote.
+  """Read what `save` wrote.
 
   Raises:
     InputError: No such file, no JSON, or not the fields of an `Experiment`.

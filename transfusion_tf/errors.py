@@ -12,7 +12,7 @@ class InputError(ValueError):
 
 
 def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
-  """An error for a name that is not one of `known`; the nearest is named."""
+  """Return an error for a name not among `known`; the nearest is named."""
   known = list(known)
   near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
   hint = f'; did you mean {near[0]!r}?' if near else ''

@@ -18,7 +18,7 @@ def file(experiment: config.Experiment, run_dir: str) -> dict[str, str]:
 
 
 def lines(experiment: config.Experiment, recipe: str, run_dir: str) -> str:
-  """A flagfile of train.py that makes `experiment` out of a recipe.
+  """Return a flagfile of train.py that makes `experiment` out of a recipe.
 
   Raises:
     ValueError: A field that no flag sets differs from the recipe's.

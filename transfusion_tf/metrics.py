@@ -228,7 +228,7 @@ def resampled(
 
 
 def _value(metric, weights, known):
-  """A metric's value under `weights`; `known` keeps it, by the metric's id."""
+  """Return a metric's value under `weights`; `known` keeps it by id."""
   if id(metric) not in known:
     known[id(metric)] = (
       metric.of_values([_value(p, weights, known) for p in metric.parts])

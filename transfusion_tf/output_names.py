@@ -76,7 +76,7 @@ def check(names: Sequence[str], kind: str, where: str) -> None:
 
 
 def _plain(name):
-  """The name without what is not seen: Unicode forms, blanks, joiners."""
+  """Return the name without what is not seen: forms, blanks, joiners."""
   text = unicodedata.normalize('NFKC', name)
   text = ''.join(x for x in text if unicodedata.category(x) != 'Cf')
   return ' '.join(text.split())

@@ -37,7 +37,7 @@ _LOCK = '.lock'
 
 @contextlib.contextmanager
 def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
-  """Holds `run_dir` for `experiment`; another process is refused meanwhile.
+  """Hold `run_dir` for `experiment`; another process is refused meanwhile.
 
   The operating system lets go of the lock when the process dies, however it
   dies. Folders in a bucket have no locks.
@@ -65,7 +65,7 @@ def check(experiment: config.Experiment, run_dir: str) -> None:
 
 
 def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
-  """Writes RUN/outputs.json.
+  """Write RUN/outputs.json.
 
   Args:
     run_dir: The run's folder.
@@ -77,7 +77,7 @@ def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
 
 
 def task(run_dir: str, data: config.Data) -> tasks.Task | None:
-  """What a run's outputs mean; None if it has not begun, or does not say.
+  """Return what a run's outputs mean; None if it has not begun or said.
 
   A run that an earlier version finished says it by the head of its table of
   scores, which the process that trained it wrote.
@@ -100,7 +100,7 @@ def task(run_dir: str, data: config.Data) -> tasks.Task | None:
 
 
 def begun_on(run_dir: str) -> dict[str, str]:
-  """The data set that a run was begun on; empty if it is not known.
+  """Return the data set that a run was begun on; empty if it is not known.
 
   Returns:
     `dataset`, `directory` and `fingerprint`.
@@ -109,7 +109,7 @@ def begun_on(run_dir: str) -> dict[str, str]:
 
 
 def _described(run_dir):
-  """What RUN/outputs.json says that the outputs mean; None without it."""
+  """Return what RUN/outputs.json says of the outputs; None without it."""
   record = _read(run_dir, OUTPUTS)
   if record is None:
     return None
@@ -203,7 +203,7 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
 
 
 def _headline(run_dir):
-  """The metric that chooses a run's best checkpoint."""
+  """Return the metric that chooses a run's best checkpoint."""
   if described := _described(run_dir):
     return described.headline
   metrics = {name for row in _rows(run_dir) for name in row['validation']}
@@ -222,7 +222,7 @@ def result(run_dir: str) -> dict[str, Any] | None:
 
 
 def _read(run_dir, name):
-  """What a JSON file of the folder holds; None if it is not there."""
+  """Return what a JSON file of the folder holds; None if it is not there."""
   path = os.path.join(run_dir, name)
   if not tf.io.gfile.exists(path):
     return None
@@ -238,7 +238,7 @@ def _is_begun(run_dir):
 
 
 def _lock(run_dir):
-  """The lock of a folder, held and to be released by `with`."""
+  """Return the lock of a folder, held and to be released by `with`."""
   try:
     tf.io.gfile.makedirs(run_dir)
     if '://' in run_dir:

@@ -17,7 +17,7 @@ ENVIRONMENT = {
 
 
 def import_tensorflow() -> None:
-  """Imports TensorFlow without what it writes before its logging is set up.
+  """Import TensorFlow without what it writes before its logging is set up.
 
   Errors are exceptions and come through; the lines are about CPU instructions
   and missing GPU drivers.

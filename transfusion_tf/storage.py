@@ -16,7 +16,7 @@ with epy.lazy_imports():  # Listing runs does without.
 
 
 def reason(error: Exception) -> str:
-  """What went wrong, without TensorFlow's notes on where in the graph."""
+  """Return what went wrong, without TensorFlow's notes on its graph."""
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
   lines = [line for line in str(error).splitlines() if line.strip()]
@@ -42,7 +42,7 @@ def convert_write_errors(path: str) -> Iterator[None]:
 
 
 def write_text(path: str, text: str) -> None:
-  """Writes a whole file, or leaves the one that was there.
+  """Write a whole file, or leave the one that was there.
 
   Raises:
     RunError: It cannot be written.

@@ -37,7 +37,7 @@ _PATH = re.compile(
 
 
 def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
-  """Lists CheXpert in `manual_dir`/`FOLDERS[source]`.
+  """List CheXpert in `manual_dir`/`FOLDERS[source]`.
 
   Raises:
     InputError: The folder or one of its tables is missing.

@@ -54,7 +54,7 @@ _FIRST_VALID_PATIENT = 64541  # As in CheXpert.
 def write(
   folder: pathlib.Path, image_size: int, num_patients: int, seed: int
 ) -> None:
-  """Writes the set; a patient's pictures depend on the seed alone."""
+  """Write the set; a patient's pictures depend on the seed alone."""
   num_valid = round(_VALID_SHARE * num_patients)
   first_valid = _FIRST_VALID_PATIENT
   patients = {
@@ -98,7 +98,7 @@ def _write_patient(job):
 
 
 def _findings(sickness, rng):
-  """What a study shows: normal scores of sickness, cut at the shares."""
+  """Return what a study shows: normal scores of sickness, cut at the shares."""
   own = np.sqrt(1 - _SICKNESS) * rng.normal(size=len(_SHARES))
   quantiles = special.ndtr(np.sqrt(_SICKNESS) * sickness + own)
   return {

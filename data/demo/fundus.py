@@ -27,7 +27,7 @@ def photograph(
   patient_seed: list[int],
   lesion_size: float = 1.0,
 ) -> np.ndarray:
-  """A photograph of one eye.
+  """Return a photograph of one eye.
 
   Args:
     size: Height in pixels; the width is a quarter more, as cameras have it.
@@ -80,7 +80,7 @@ def _fundus(size, patient, own):
 
 
 def _ripple(t, rng):
-  """A smooth displacement along one axis: two slow waves."""
+  """Return a smooth displacement along one axis: two slow waves."""
   return sum(
     rng.normal(scale=0.02) * np.sin(k * t + rng.uniform(0, 2 * np.pi))
     for k in (1.5, 3.0)
@@ -100,7 +100,7 @@ def _expose(tissue, patient, own):
 
 
 def _frame(tissue, size, own):
-  """The photograph: the disc on black, at its final size, with noise."""
+  """Return the photograph: the disc on black, at its final size, with noise."""
   x, y = shapes.grid(*tissue.shape[:2])
   disc = shapes.step(np.hypot(x, y) - 0.99, 0.01)
   fine = tissue * disc[..., None]

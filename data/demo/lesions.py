@@ -60,13 +60,13 @@ def paint_harmless(tissue: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def _somewhere(rng):
-  """A point spread evenly over the fundus, short of its rim."""
+  """Return a point spread evenly over the fundus, short of its rim."""
   radius, angle = 0.85 * np.sqrt(rng.random()), rng.uniform(0, 2 * np.pi)
   return radius * np.cos(angle), radius * np.sin(angle)
 
 
 def _blot(tissue, centre, radius, tint, rng, softness, lighten=False):
-  """A spot of `tint`: of the light beneath it, or of the brightest there."""
+  """Draw a spot of `tint`: of the light beneath, or of the brightest there."""
   x, y = shapes.grid(*tissue.shape[:2])
   rows, columns = shapes.window(x, y, centre, 3 * radius)
   stretch = rng.uniform(1.0, 1.5)
@@ -115,7 +115,7 @@ def _exudate_cluster(tissue, centre, rng, size):
 
 
 def _new_vessel(tissue, centre, rng, size):
-  """A tuft of fine, winding vessels: a random walk from one point."""
+  """Draw a tuft of fine, winding vessels: a random walk from one point."""
   x, y = shapes.grid(*tissue.shape[:2])
   for _ in range(rng.integers(3, 6)):
     point, heading = np.array(centre), rng.uniform(0, 2 * np.pi)

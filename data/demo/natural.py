@@ -41,7 +41,7 @@ _FINER = 3  # Cut out at this many times the final size, against aliasing.
 def write(
   folder: pathlib.Path, image_size: int, num_images: int, seed: int
 ) -> None:
-  """Writes `num_images` crops, the classes taking turns."""
+  """Write `num_images` crops, the classes taking turns."""
   jobs = [(folder, image_size, seed, number) for number in range(num_images)]
   rows = list(
     tqdm.tqdm(
@@ -69,7 +69,7 @@ def _photograph(label):
 
 
 def _crop(label, size, rng):
-  """A square piece, turned a little, in changed light: [size, size, 3]."""
+  """Return a square piece, turned a little, in other light: [size, size, 3]."""
   photograph = _photograph(label)
   side = rng.uniform(0.35, 0.7) * min(photograph.size)
   left, top = rng.uniform(0, np.subtract(photograph.size, side))

@@ -125,7 +125,7 @@ def _chest(x, y, view, lungs, anatomy):
 
 
 def _heart(x, y, view, enlarged, anatomy):
-  """The heart; enlarged, it takes more than half of the chest's width."""
+  """Return the heart; enlarged, it takes over half of the chest's width."""
   growth = anatomy.uniform(0.88, 1.14) * (1.25 if enlarged else 1.0)
   (across, down), (wide, high) = view.heart, view.heart_radii
   return 0.34 * shapes.ellipse(

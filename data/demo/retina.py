@@ -29,7 +29,7 @@ def write(
   seed: int,
   lesion_size: float = 1.0,
 ) -> None:
-  """Writes the set; a patient's pictures depend on the seed alone."""
+  """Write the set; a patient's pictures depend on the seed alone."""
   jobs = [
     (folder, image_size, seed, lesion_size, patient)
     for patient in range(1, num_patients + 1)
@@ -66,14 +66,14 @@ def _write_patient(job):
 
 
 def _grade(severity, rng):
-  """The grade of one eye: a normal severity, cut where the shares say."""
+  """Return the grade of one eye: a normal severity, cut at the shares."""
   own = np.sqrt(1 - _CORRELATION) * rng.normal()
   quantile = special.ndtr(np.sqrt(_CORRELATION) * severity + own)
   return int(np.searchsorted(np.cumsum(_SHARES[:-1]), quantile))
 
 
 def _graded(grade, rng):
-  """What a grader writes down."""
+  """Return what a grader writes down."""
   if rng.random() < _DISAGREEMENT:
     grade += rng.choice([-1, 1])
   return int(np.clip(grade, 0, 4))

@@ -31,7 +31,7 @@ def ellipse(
   angle: float = 0.0,
   wobble: np.ndarray | None = None,
 ) -> np.ndarray:
-  """An ellipse, or a blot if `wobble` bends its outline.
+  """Return an ellipse, or a blot if `wobble` bends its outline.
 
   Args:
     x: As of `grid`.
@@ -64,7 +64,7 @@ def line(
   width: float,
   softness: float = 0.5,
 ) -> np.ndarray:
-  """A straight stroke with round ends; `softness` is a share of its width."""
+  """Return a straight stroke with round ends, soft by a share of its width."""
   dx, dy = end[0] - start[0], end[1] - start[1]
   along = ((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy)
   along = np.clip(along, 0, 1)

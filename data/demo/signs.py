@@ -36,7 +36,7 @@ def _edema(x, y, view, rng):
 
 
 def _consolidation(x, y, view, rng):
-  """A dense patch with a cloudy outline."""
+  """Return a dense patch with a cloudy outline."""
   air = 1.0
   for across, down in _sides(view, rng):
     middle = np.array([across, down]) + rng.uniform([-0.1, -0.3], [0.1, 0.3])
@@ -59,7 +59,7 @@ def _atelectasis(x, y, view, rng):
 
 
 def _sides(view, rng):
-  """The lungs that a finding is in: either one or, at times, both."""
+  """Return the lungs that a finding is in: either one or, at times, both."""
   lungs = list(view.lungs)
   if len(lungs) == 2 and rng.random() < 0.65:
     lungs.pop(rng.integers(2))
@@ -67,7 +67,7 @@ def _sides(view, rng):
 
 
 def catheter(x, y, rng):
-  """A tube from the neck to the heart."""
+  """Return a tube from the neck to the heart."""
   points = rng.normal(scale=0.05, size=(5, 2)).cumsum(axis=0)
   points += np.stack([np.full(5, 0.1), np.linspace(-0.9, 0.2, 5)], axis=1)
   strokes = [

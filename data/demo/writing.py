@@ -20,7 +20,7 @@ def make(
   write: Callable[..., None],
   **parameters: float,
 ) -> bool:
-  """Makes `folder` by `write(folder, **parameters)`, unless it is there.
+  """Make `folder` by `write(folder, **parameters)`, unless it is there.
 
   Returns:
     Whether anything was written: False if it was made so before.
@@ -46,7 +46,7 @@ def make(
 
 
 def save_jpeg(picture: np.ndarray, path: pathlib.Path) -> None:
-  """Writes a uint8 [H, W, 3] or grey [H, W] picture."""
+  """Write a uint8 [H, W, 3] or grey [H, W] picture."""
   path.parent.mkdir(parents=True, exist_ok=True)
   Image.fromarray(picture).save(path, 'JPEG', quality=_JPEG_QUALITY)
 
@@ -54,6 +54,6 @@ def save_jpeg(picture: np.ndarray, path: pathlib.Path) -> None:
 def save_csv(
   rows: list[dict], columns: Sequence[str], path: pathlib.Path
 ) -> None:
-  """Writes a header and one line a row."""
+  """Write a header and one line a row."""
   table = pd.DataFrame(rows, columns=columns)
   table.to_csv(path, index=False, lineterminator='\n')

@@ -24,7 +24,7 @@ class Builder(base_builder.Builder):
   def __init__(
     self, *, name: str, table: layout.Table, image_size: int = 0, **kwargs: Any
   ):
-    """Makes the builder of a table.
+    """Make the builder of a table.
 
     Args:
       name: What the prepared data set is called.

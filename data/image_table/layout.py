@@ -56,7 +56,7 @@ class Table:
 def find(
   csv: str | os.PathLike, image_root: str | os.PathLike, columns: Columns
 ) -> Table:
-  """Lists the images of a table.
+  """List the images of a table.
 
   Raises:
     InputError: No such table or column, or labels that make no sense together.
@@ -107,7 +107,7 @@ def find(
 
 
 def _kind(table, labels):
-  """Findings if there are several columns or states; else grades or classes."""
+  """Return the kind: findings if there are several columns or states."""
   codes = table[list(labels)].map(findings.is_code)
   strange = [column for column in labels if codes[column].mean() < 0.5]
   if len(labels) > 1 and strange:
@@ -143,7 +143,7 @@ def _names(table, columns, kind):
 
 
 def _cell(table, columns, name):
-  """The first cell of a class, with the line that it is in."""
+  """Return the first cell of a class, with the line that it is in."""
   (column,) = columns.labels
   line = table.index[table[column] == name][0]
   return f'{name!a} in line {line}'
@@ -184,7 +184,7 @@ def _label(row, kind, columns, names):
 
 
 def _inside(root, path):
-  """The full path, which has to be below `root`."""
+  """Return the full path, which has to be below `root`."""
   full = _full(root, path)
   if not path or not full.startswith(root + os.sep):
     raise raw_dataset.BadError('outside the image root', path or 'a blank path')

@@ -21,7 +21,7 @@ class Disc(NamedTuple):
 
 
 def find_disc(image: Image.Image) -> Disc | None:
-  """The bright disc on dark ground; its top and bottom may be cut off.
+  """Return the bright disc on dark ground; its top and bottom may be cut off.
 
   The rim is where the largest bright region ends within the picture; a circle
   is fitted to it. The rim of a disc that fills the picture on all sides is not
@@ -55,17 +55,17 @@ def find_disc(image: Image.Image) -> Disc | None:
 
 
 def picture(data: bytes, size: int) -> Image.Image:
-  """The square to store of a photograph's file."""
+  """Return the square to store of a photograph's file."""
   return crop(images.load(data, rules.min_decoded_side(size)), size)
 
 
 def note(image: Image.Image) -> str:
-  """The note of `listing.NOTES` that a photograph calls for, or none."""
+  """Return the note of `listing.NOTES` that a photograph calls for, or none."""
   return '' if find_disc(image) else 'no fundus disc'
 
 
 def crop(image: Image.Image, size: int) -> Image.Image:
-  """The disc, filling a square of `size` pixels; black where the photo ends.
+  """Return the disc in a square of `size` pixels; black beyond the photo.
 
   A photograph whose disc cannot be found is kept whole, scaled to fit and
   centred on black. The aspect is kept in either case.

@@ -102,7 +102,7 @@ LAYOUTS = {
 
 
 def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
-  """Lists the set `source`, of LAYOUTS, in the folder `manual_dir`.
+  """List the set `source`, of LAYOUTS, in the folder `manual_dir`.
 
   Raises:
     InputError: A table or a folder of images is missing.
@@ -172,6 +172,6 @@ def _images(root, folder):
 
 
 def _stem(name):
-  """A file's name without folder and, if it is an image's, extension."""
+  """Return a file's name without folder and, if it is an image's, extension."""
   stem, extension = os.path.splitext(os.path.basename(name))
   return stem if extension.lower() in images.EXTENSIONS else stem + extension

@@ -4,7 +4,7 @@ import numpy as np
 
 
 def validate(*acts: np.ndarray) -> list[np.ndarray]:
-  """Returns the activations as arrays, or says what is wrong with them.
+  """Return the activations as arrays, or raise what is wrong with them.
 
   Args:
     *acts: arrays of shape [neurons, datapoints] over the same datapoints, with

@@ -41,7 +41,7 @@ def inverse_roots(eigenvalues: np.ndarray) -> np.ndarray:
 
 
 def remove_small(sigma_xx, sigma_xy, sigma_yx, sigma_yy, epsilon):
-  """Drops the neurons whose variance is below epsilon.
+  """Drop the neurons whose variance is below epsilon.
 
   Returns:
     The four matrices without those neurons, then the masks `x_idxs`, `y_idxs`
@@ -86,7 +86,7 @@ def compute_ccas(sigma_xx, sigma_xy, sigma_yx, sigma_yy, epsilon, verbose=True):
 
 
 def sum_threshold(array: np.ndarray, threshold: float) -> int:
-  """The least i >= 1 whose array[:i] holds `threshold` of the array's sum."""
+  """Return the least i >= 1 whose array[:i] holds `threshold` of the sum."""
   if not 0 <= threshold <= 1:
     raise ValueError(f'threshold is {threshold}: it must lie in [0, 1]')
   array = np.asarray(array)
@@ -95,7 +95,7 @@ def sum_threshold(array: np.ndarray, threshold: float) -> int:
 
 
 def create_zero_dict(compute_dirns: bool, dimension: int) -> dict:
-  """The result for a layer without a living neuron: no correlation."""
+  """Return the result for a layer without a living neuron: no correlation."""
   zero = np.asarray(0.0)
   result = {
     'mean': (zero, zero),
@@ -221,7 +221,7 @@ def _summary(s: np.ndarray, threshold: float) -> dict:
 
 
 def _coefficients(side, number, acts, coef, invsqrt, idxs) -> dict:
-  """Maps of one side, over its living neurons and (full_) over all."""
+  """Return maps of one side, over its living neurons and (full_) over all."""
   full_coef, full_invsqrt = (
     np.zeros((len(idxs), len(idxs)), m.dtype) for m in (coef, invsqrt)
   )

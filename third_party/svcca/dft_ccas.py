@@ -83,7 +83,7 @@ def fourier_ccas(
 
 
 def _low_frequencies(size: int, new_size: int) -> np.ndarray:
-  """Indices, in numpy's order, of the `new_size` lowest of `size`."""
+  """Return indices, in numpy's order, of the `new_size` lowest of `size`."""
   if new_size > size:
     raise ValueError(f'cannot resize {size} frequencies to {new_size}')
   frequency = np.fft.fftfreq(size, d=1 / size)

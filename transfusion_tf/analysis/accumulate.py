@@ -57,7 +57,7 @@ class Columns:
   def take(
     self, statistics: Sequence[moments.Statistics], repeat: int
   ) -> moments.Statistics:
-    """A repeat's own out of those of each sample."""
+    """Return a repeat's own out of those of each sample."""
     sample, places = self.repeats[repeat]
     return statistics[sample].take(self.sizes[sample], places)
 
@@ -90,7 +90,7 @@ def accumulate(
 
 
 def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
-  """Yields each fold and its statistics `[layer][sample]`."""
+  """Yield each fold and its statistics `[layer][sample]`."""
   step = _compiled(source.forward, columns, strategy)
   zeros = [[moments.Statistics.zeros(n) for n in c.sizes] for c in columns]
   state = zeros

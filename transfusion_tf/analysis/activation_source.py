@@ -73,7 +73,7 @@ def num_rows(batch: Any) -> int:
 
 
 def rows(batch: Any, start: int, stop: int) -> Any:
-  """The images `start` to `stop` of a batch."""
+  """Return the images `start` to `stop` of a batch."""
   return tf.nest.map_structure(lambda x: x[start:stop], batch)
 
 

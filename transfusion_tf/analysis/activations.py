@@ -34,7 +34,7 @@ def write(
   batches: Iterable[Any],
   forward: Callable[[Any], Mapping[str, Any]],
 ) -> None:
-  """Writes the activations that `manifest` promises, or what is missing.
+  """Write the activations that `manifest` promises, or what is missing.
 
   Args:
     folder: Where to.
@@ -67,7 +67,7 @@ def write(
 
 
 def load(folder: str, layer: str) -> np.ndarray:
-  """A layer's activations [N, ..., C], mapped from disk after a check.
+  """Return a layer's activations [N, ..., C], mapped from disk after a check.
 
   Raises:
     InputError: No such layer, or the file is not what the manifest says.
@@ -90,7 +90,7 @@ def load(folder: str, layer: str) -> np.ndarray:
 def source(
   folders: Mapping[str, str], layers: Sequence[str]
 ) -> activation_source.Source:
-  """Stored activations of several networks on the same images.
+  """Return stored activations of several networks on the same images.
 
   Args:
     folders: Name -> folder.
@@ -136,7 +136,7 @@ class _Stored:
 
 
 def _begin(partial, manifest):
-  """Starts a folder, or checks that one has been started for the same."""
+  """Start a folder, or check that one has been started for the same."""
   if manifest_lib.exists(partial):
     return manifest_lib.check_same(
       partial, manifest_lib.read(partial), manifest
@@ -155,7 +155,7 @@ def _begin(partial, manifest):
 
 
 def _fill(writers, num_images, batches, forward):
-  """Appends the rows that are missing in at least one file."""
+  """Append the rows that are missing in at least one file."""
   done = min(writer.rows for writer in writers.values())
   for writer in writers.values():
     writer.keep(done)
@@ -178,7 +178,7 @@ def _fill(writers, num_images, batches, forward):
 
 
 def _hashed(folder, manifest):
-  """The manifest with the files' SHA-256."""
+  """Return the manifest with the files' SHA-256."""
   layers = {
     layer: dataclasses.replace(
       file, sha256=_sha256(os.path.join(folder, file.name))

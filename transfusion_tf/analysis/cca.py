@@ -148,7 +148,7 @@ def _compare_alike(x, y, cross, threshold):
 
 
 def _leading(variances, share):
-  """Indices of the fewest largest variances that hold `share` of their sum."""
+  """Return indices of the fewest variances that hold `share` of their sum."""
   order = np.arange(len(variances))[::-1]
   if share is None:
     return order

@@ -56,7 +56,7 @@ class Images:
 
 
 def load(checkpoint: str, **changes) -> run_lib.Run:
-  """The run of `RUN[@CHECKPOINT]`, on one device.
+  """Return the run of `RUN[@CHECKPOINT]`, on one device.
 
   Args:
     checkpoint: Which.
@@ -133,7 +133,7 @@ def compare(
 
 
 def body(run: run_lib.Run) -> list[str]:
-  """The stages of a run's network but for the head."""
+  """Return the stages of a run's network but for the head."""
   return [name for name in run.stages.names if name != stages.HEAD]
 
 
@@ -146,7 +146,7 @@ def extract(
   dtype: str = 'float32',
   **changes,
 ) -> manifest_lib.Manifest:
-  """Writes a checkpoint's activations to a folder.
+  """Write a checkpoint's activations to a folder.
 
   Args:
     checkpoint: `RUN[@CHECKPOINT]`.
@@ -235,7 +235,7 @@ def before_and_after(run_dirs: Sequence[str], **kwargs) -> pd.DataFrame:
 def table(
   result: Mapping[similarity.Pair, Mapping[str, results.Similarity]],
 ) -> pd.DataFrame:
-  """A row for each pair `a`, `b`, layer and repeat."""
+  """Return a row for each pair `a`, `b`, layer and repeat."""
   return pd.DataFrame(_rows(result))
 
 

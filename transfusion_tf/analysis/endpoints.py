@@ -32,7 +32,7 @@ class Network:
 
 
 def extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
-  """A model of the activations at `names`, by name.
+  """Return a model of the activations at `names`, by name.
 
   It ends at the last of them: what comes after is not computed.
 
@@ -66,7 +66,7 @@ def source(
   layers: Sequence[str],
   num_images: int | None = None,
 ) -> activation_source.Source:
-  """The activations of several models on the same images.
+  """Return the activations of several models on the same images.
 
   Args:
     networks: By name.
@@ -135,7 +135,7 @@ class Images:
   """Batches of images out of whatever holds them, any number of times."""
 
   def __init__(self, dataset: Iterable[Any]):
-    """Takes batches, tuples that begin with one, or one array of images."""
+    """Take batches, tuples that begin with one, or one array of images."""
     if hasattr(dataset, 'shape'):
       starts = range(0, len(dataset), _ARRAY_BATCH)
       dataset = [dataset[i : i + _ARRAY_BATCH] for i in starts]

@@ -27,7 +27,7 @@ class File:
   def of_layer(
     cls, layer: str, shape: Sequence[int], dtype: str = 'float32'
   ) -> 'File':
-    """The file of a layer with activations of shape [N, ...]."""
+    """Return the file of a layer with activations of shape [N, ...]."""
     if dtype not in DTYPES:
       raise errors.unknown('dtype', dtype, DTYPES)
     return cls(layer.replace('/', '.') + '.npy', tuple(shape), dtype)
@@ -59,7 +59,7 @@ def exists(folder: str) -> bool:
 
 
 def read(folder: str) -> Manifest:
-  """The manifest of a folder.
+  """Return the manifest of a folder.
 
   Raises:
     InputError: There is none, or it is damaged.
@@ -104,7 +104,7 @@ def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
 
 
 def save(folder: str, manifest: Manifest) -> None:
-  """Writes a file that appears at once."""
+  """Write a file that appears at once."""
   with storage.atomic_write(os.path.join(folder, NAME)) as file:
     json.dump(dataclasses.asdict(manifest), file, indent=2)
     file.write('\n')

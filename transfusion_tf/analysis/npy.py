@@ -11,7 +11,7 @@ class Writer:
   """A .npy file that grows by rows and can be cut back to some."""
 
   def __init__(self, path: str, shape: tuple[int, ...], dtype: str):
-    """Opens what is there, or starts a file of `shape` when it is full."""
+    """Open what is there, or start a file of `shape` when it is full."""
     self._dtype = np.dtype(dtype)
     self._row = self._dtype.itemsize * math.prod(shape[1:])
     header = io.BytesIO()
@@ -42,12 +42,12 @@ class Writer:
     return (self._file.tell() - self._start) // self._row
 
   def keep(self, rows: int) -> None:
-    """Drops what comes after so many rows."""
+    """Drop what comes after so many rows."""
     self._file.truncate(self._start + rows * self._row)
     self._file.seek(0, os.SEEK_END)
 
   def append(self, rows: np.ndarray) -> bool:
-    """Writes rows; False, and nothing written, where one overflows."""
+    """Write rows; False, and nothing written, where one overflows."""
     with np.errstate(over='ignore'):
       stored = np.ascontiguousarray(rows, self._dtype)
     if np.any(np.isinf(stored) & np.isfinite(rows)):

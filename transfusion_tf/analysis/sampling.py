@@ -53,7 +53,7 @@ class Sampling:
         )
 
   def channels(self, repeat: int, num_channels: int) -> np.ndarray:
-    """The channels, sorted, that a repeat takes of a layer with so many."""
+    """Return the channels, sorted, that a repeat takes of so many."""
     rng = np.random.default_rng((self.seed, repeat, num_channels))
     size = min(self.num_channels, num_channels)
     return np.sort(rng.choice(num_channels, size, replace=False))
@@ -77,7 +77,7 @@ class Sampling:
     return Plan(self, positions, folds, images)
 
   def max_images(self, positions: tuple[int, ...]) -> int:
-    """The most images that `plan` makes use of."""
+    """Return the most images that `plan` makes use of."""
     folds = self.repeats
     return self.num_images or folds * self._images_per_fold(folds, positions)
 
@@ -124,7 +124,7 @@ class Plan:
     return images % self.images_per_fold == 0
 
   def left_out(self, repeat: int) -> int | None:
-    """The fold that a repeat does without."""
+    """Return the fold that a repeat does without."""
     return repeat % self.folds if self.folds > 1 else None
 
   def patches(self, layer: int, first: int, count: int) -> np.ndarray:

@@ -25,7 +25,7 @@ def run(
   main: Callable[[Sequence[str]], None],
   groups: Mapping[str, str] | None = None,
 ) -> None:
-  """Runs `main` as an absl app; unusable input is one line and exit code 2.
+  """Run `main` as an absl app; unusable input is one line and exit code 2.
 
   Args:
     main: What to run, with what is left of the command line; its module has

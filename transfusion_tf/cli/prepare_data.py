@@ -87,7 +87,7 @@ for _flag in table_flags_lib.ALL:
 
 
 def _builder():
-  """The builder that the flags ask for."""
+  """Return the builder that the flags ask for."""
   if _DATASET.value == 'image_table':
     return _image_table_builder()
   if _DATASET.value == 'imagenet2012':

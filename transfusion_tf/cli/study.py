@@ -162,7 +162,7 @@ def main(_) -> None:
 
 
 def _data(root):
-  """The data set of the study: the folder that it is in, and its name."""
+  """Return the folder of the study's data set, and its name."""
   from transfusion_tf import errors
 
   if _DATASET.value and _DATA_DIR.value:
@@ -175,7 +175,7 @@ def _data(root):
 
 
 def _prepare(root):
-  """Makes ROOT/data/NAME of the table; returns NAME."""
+  """Make ROOT/data/NAME of the table; return NAME."""
   app.import_data()
   from data.image_table import image_table_dataset_builder
   from data.image_table import layout
@@ -231,7 +231,7 @@ def _sources():
 
 
 def _experiment(data_dir, dataset, recipe, epochs):
-  """A run by a recipe and the flags that change it.
+  """Return a run by a recipe and the flags that change it.
 
   Where its length is in epochs, it is evaluated after each of them.
   """

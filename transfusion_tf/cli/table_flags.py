@@ -35,7 +35,7 @@ ALL = (
 
 
 def columns():
-  """The `data.image_table.layout.Columns` that the flags describe."""
+  """Return the `data.image_table.layout.Columns` that the flags describe."""
   from data.image_table import layout
 
   return layout.Columns(

@@ -54,7 +54,7 @@ def export(
   tflite: bool = False,
   overwrite: bool = False,
 ) -> Exported:
-  """Writes a run's network, with its present weights, to `export_dir`.
+  """Write a run's network, with its present weights, to `export_dir`.
 
   Args:
     run: Built on one device.
@@ -133,7 +133,7 @@ def _refuse(export_dir, overwrite):
 
 @contextlib.contextmanager
 def _published(export_dir) -> Iterator[str]:
-  """A folder to write to, which in the end takes the place of `export_dir`."""
+  """Provide a folder that in the end takes the place of `export_dir`."""
   partial = f'{export_dir}.partial-{os.getpid()}'
   replaced = f'{export_dir}.replaced-{os.getpid()}'
   try:
@@ -154,7 +154,7 @@ def _published(export_dir) -> Iterator[str]:
 
 
 def _stored_files(run):
-  """The first encoded images of the test split, or of the last there is."""
+  """Return the first encoded images of the test split, or of the last."""
   source = run.source.prepared
   split = tfds_folder.TEST
   if split not in source.splits:

@@ -25,7 +25,7 @@ def facts(
   run_dir: str,
   step: int | None,
 ) -> dict[str, Any]:
-  """What the card says, from the run, its data and its folder.
+  """Return what the card says, from the run, its data and its folder.
 
   Metrics are told only if they are of the exported checkpoint.
 
@@ -70,7 +70,7 @@ def facts(
 
 
 def render(told: Mapping[str, Any], exported: Any) -> str:
-  """The card's text.
+  """Return the card's text.
 
   Args:
     told: What `facts` gave.
@@ -89,7 +89,7 @@ def render(told: Mapping[str, Any], exported: Any) -> str:
 
 
 def _published(summary):
-  """The published numbers of images, if the data set has others."""
+  """Return the published numbers of images, if the data set has others."""
   unlike = 'not the published number' in summary.get('problems', {})
   return summary['published'] if unlike else {}
 

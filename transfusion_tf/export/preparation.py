@@ -57,7 +57,7 @@ def load_prepared_picture(image: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
 
 
 def of(prepared: tfds_folder.Prepared) -> Preparation:
-  """The preparation of a prepared data set.
+  """Return the preparation of a prepared data set.
 
   prepare_data.py cuts some sets into squares, and names them after their side.
   Of a table of images it does not say to which shorter side they were scaled:

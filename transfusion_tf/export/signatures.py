@@ -165,7 +165,7 @@ def _one_by_one(load, batch, specs):
 
 
 def _of_any_number(function, images):
-  """`function` of [N, ...], for which N may be 0; batch norm wants one."""
+  """Return `function` of [N, ...], N may be 0; batch norm wants one."""
   count = tf.shape(images)[0]
   missing = tf.cast(count == 0, tf.int32)
   padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
@@ -174,20 +174,20 @@ def _of_any_number(function, images):
 
 
 def _scores(task, probabilities):
-  """The score behind the headline, if it is none of the probabilities."""
+  """Return the score behind the headline, if it is no probability."""
   if isinstance(task, tasks.Grades):
     return {task.headline: task.scores(probabilities)}
   return {}
 
 
 def _named(task, batch):
-  """The classes' names for each image, as servers that batch need them."""
+  """Return the classes' names for each image, as batching servers need."""
   shape = [tf.shape(batch)[0], len(task.names)]
   return {'class_names': tf.broadcast_to(list(task.names), shape)}
 
 
 def _only_where(usable, outputs):
-  """The outputs as float32, not a number where an image is not usable."""
+  """Return the outputs as float32, NaN where an image is not usable."""
 
   def masked(output):
     mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))

@@ -12,7 +12,7 @@ from transfusion_tf.run import build as run_lib
 
 
 def write(run: run_lib.Run, path: str) -> None:
-  """Writes a .tflite file, in float32.
+  """Write a .tflite file, in float32.
 
   It takes float32 [1, S, S, 3], the values 0 to 255 of a prepared image, and
   returns [1, K]. Decoding and preparing a file is left to the caller: TF Lite
@@ -47,7 +47,7 @@ def write(run: run_lib.Run, path: str) -> None:
 def reader(
   path: str, run: run_lib.Run
 ) -> Callable[[Sequence['tf.Tensor']], np.ndarray]:
-  """A function: prepared images, encoded -> the file's [N, K]."""
+  """Return a function: prepared images, encoded -> the file's [N, K]."""
   with warnings.catch_warnings():  # Of its moving to another package.
     warnings.simplefilter('ignore')
     interpreter = tf.lite.Interpreter(path)

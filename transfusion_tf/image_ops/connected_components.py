@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def largest(mask: 'tf.Tensor') -> 'tf.Tensor':
-  """The largest region of bool [H, W]; of equals, the one that begins first."""
+  """Return the largest region of bool [H, W]; of equals, the first one."""
   labels = _labels(mask)
   nowhere = tf.size(mask)
   sizes = tf.math.bincount(tf.reshape(labels, [-1]), minlength=nowhere + 1)
@@ -19,7 +19,7 @@ def filled(mask: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def edge(mask: 'tf.Tensor') -> 'tf.Tensor':
-  """The pixels of a mask that border on others; the picture's end does not."""
+  """Return the pixels of a mask that border on others within the picture."""
   around = tf.pad(mask, [[1, 1], [1, 1]], constant_values=True)
   return mask & ~tf.reduce_all(_neighbours(around), axis=0)
 
@@ -54,7 +54,7 @@ def _runs(mask):
 
 
 def _neighbours(around):
-  """The four neighbours of each pixel, of a picture with a border of one."""
+  """Return the four neighbors of each pixel of a picture with a border."""
   return (
     around[:-2, 1:-1],
     around[2:, 1:-1],

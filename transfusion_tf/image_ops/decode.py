@@ -49,7 +49,7 @@ def without_loss(image: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def decode(encoded: 'tf.Tensor', at_least: int = 0) -> 'tf.Tensor':
-  """An encoded image, upright, as uint8 [H, W, 3].
+  """Return an encoded image, upright, as uint8 [H, W, 3].
 
   Args:
     encoded: A JPEG or PNG, grey or color; alpha is dropped. Grey of 16 bits

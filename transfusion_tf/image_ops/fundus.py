@@ -134,7 +134,7 @@ def _fit(rim, shape):
 
 
 def _circle(points):
-  """The circle of the least algebraic error; not a number if there is none.
+  """Return the circle of the least algebraic error; NaN if there is none.
 
   About the mean of the points p, its center c solves
   2 sum(p pT) c = sum(p |p|²).
@@ -164,7 +164,7 @@ def _plausible(disc, rim, shape):
 
 
 def _square(image, start, length):
-  """The pixels from `start` (y, x) on; black outside the image."""
+  """Return the pixels from `start` (y, x) on; black outside the image."""
   shape = tf.shape(image)[:2]
   first = tf.clip_by_value(start, 0, shape)
   last = tf.clip_by_value(start + length, 0, shape)

@@ -34,7 +34,7 @@ def of(encoded: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def upright(image: 'tf.Tensor', orientation: 'tf.Tensor') -> 'tf.Tensor':
-  """Turns and mirrors an image [H, W, C] of an `orientation`."""
+  """Turn and mirror an image [H, W, C] of an `orientation`."""
 
   def transposed():
     return tf.transpose(image, [1, 0, 2])
@@ -72,7 +72,7 @@ def _tiff(byte, size):
 
 
 def _tag(byte, tiff):
-  """The value of the tag in the first directory; 0 without it."""
+  """Return the value of the tag in the first directory; 0 without it."""
   little = 256 * byte(tiff) + byte(tiff + 1) == _LITTLE_ENDIAN
 
   def short(at):

@@ -32,7 +32,7 @@ def thumbnail(image: 'tf.Tensor', longer_side: int) -> 'tf.Tensor':
 
 
 def _thumbnail_size(shape, longer_side):
-  """The size that keeps the aspect, width / height, best."""
+  """Return the size that keeps the aspect, width / height, best."""
   height, width = tf.unstack(tf.cast(shape, tf.float64))
   aspect = width / height
   exact = longer_side * tf.minimum(aspect, 1 / aspect)

@@ -52,7 +52,7 @@ def guarded(
 
 
 def _status(encoded):
-  """What the first bytes say; fails where they are no whole header."""
+  """Return what the first bytes say; fails where they are no whole header."""
 
   def by_size():
     pixels = tf.reduce_prod(tf.cast(decode.shape(encoded), tf.int64))

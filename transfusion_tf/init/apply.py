@@ -22,7 +22,7 @@ def apply(
   stages: stages_lib.Stages,
   seed: int,
 ) -> list[dict[str, Any]]:
-  """Gives every weight of `model` the start that `scheme` says.
+  """Give every weight of `model` the start that `scheme` says.
 
   Nothing is assigned before all is computed. A source must fit: a weight that
   only one side has, or in another shape, is an error, except in the head,
@@ -51,7 +51,7 @@ def apply(
 
 
 def freeze(model: keras.Model, stages: stages_lib.Stages, upto: str) -> None:
-  """Keeps the stages up to `upto` as they are (Figures 12 and 13).
+  """Keep the stages up to `upto` as they are (Figures 12 and 13).
 
   Their batch norm then runs on its moving statistics and keeps those too.
   Freeze before an optimizer is built or a training step is traced.
@@ -101,7 +101,7 @@ def _stream(seed, path):
 
 
 def _start(scheme, weight):
-  """A `Start`, or the `Misfit`: all of them go into one error."""
+  """Return a `Start`, or the `Misfit`: all of them go into one error."""
   try:
     return scheme(weight)
   except types.Misfit as misfit:

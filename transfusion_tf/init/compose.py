@@ -62,7 +62,7 @@ def from_config(
   stages: stages_lib.Stages,
   slim_from: str = '',
 ) -> types.Scheme:
-  """The scheme that a run's settings describe.
+  """Return the scheme that a run's settings describe.
 
   The head is random unless `upto` names it. In a slim hybrid all is random
   from its first narrow stage up.

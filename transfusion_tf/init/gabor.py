@@ -32,7 +32,7 @@ _RESIZED = 10
 
 @functools.cache
 def bank() -> np.ndarray:
-  """The bank, [4 * 16, 7, 7]: frequency outer, angle inner; read-only."""
+  """Return the bank, [4 * 16, 7, 7]: frequency outer, angle inner."""
   kernels = np.stack(
     [
       _kernel(frequency, np.pi * angle / NUM_ANGLES)
@@ -47,7 +47,7 @@ def bank() -> np.ndarray:
 def filters(
   like: Callable[[types.Weight], types.Start],
 ) -> types.Scheme:
-  """The bank as a kernel [7, 7, C, N] or [5, 5, C, N].
+  """Return the bank as a kernel [7, 7, C, N] or [5, 5, C, N].
 
   Args:
     like: A scheme for the same weight, whose standard deviation is taken:
@@ -85,7 +85,7 @@ def _kernel(frequency, theta):
 
 
 def _fitted(weight):
-  """The part of the bank that fits a kernel's shape: [k, k, 1, N]."""
+  """Return the part of the bank that fits a kernel's shape: [k, k, 1, N]."""
   stride, rest = divmod(len(bank()), weight.shape[-1])
   square = len(weight.shape) == 4 and weight.shape[0] == weight.shape[1]
   if not square or weight.shape[0] not in (5, SIZE):

@@ -33,7 +33,7 @@ def for_normalized(
   moving_mean: str,
   trained_on: Scaling,
 ) -> dict[str, np.ndarray]:
-  """The same network for images normalised by ImageNet's mean and stddev.
+  """Return the same network for images normalized as ImageNet's.
 
   A convolution without padding, as Inception's, computes exactly the same; in
   a padded one the border stands for another colour, by 0.5 of 255 steps.

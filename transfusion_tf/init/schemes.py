@@ -47,7 +47,7 @@ def names() -> tuple[str, ...]:
 
 
 def random() -> types.Scheme:
-  """A draw from the initializer that the weight's layer was built with."""
+  """Return a draw from the initializer that the weight's layer has."""
 
   def scheme(weight):
     if weight.role == types.STATE:
@@ -58,7 +58,7 @@ def random() -> types.Scheme:
 
 
 def keep() -> types.Scheme:
-  """What the weight holds already."""
+  """Return what the weight holds already."""
   return lambda weight: types.Start(np.asarray(weight.variable), 'keep')
 
 
@@ -79,7 +79,7 @@ def identity() -> types.Scheme:
 
 @register('transfer')
 def transfer(source: types.Arrays) -> types.Scheme:
-  """The source's own values."""
+  """Return the source's own values."""
   return lambda weight: types.Start(_of(source, weight), 'transfer', source)
 
 
@@ -105,7 +105,7 @@ def sampling(source: types.Arrays) -> types.Scheme:
 
 @register('shuffled')
 def shuffled(source: types.Arrays) -> types.Scheme:
-  """A permutation of the source's values, weight by weight (Appendix F.2)."""
+  """Return a permutation of the source's values, by weight (Appendix F.2)."""
   return _redrawn(
     'shuffled',
     lambda weight, values: weight.rng.permutation(values.ravel()).reshape(

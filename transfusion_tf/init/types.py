@@ -36,7 +36,7 @@ class Source(Mapping[str, np.ndarray]):
 
 
 def name_of(source: Arrays) -> str:
-  """What messages and reports call a source; a plain dict has no name."""
+  """Return what messages call a source; a plain dict has no name."""
   return getattr(source, 'name', 'the source')
 
 

@@ -32,7 +32,7 @@ def load(
   source: str | os.PathLike | keras.Model | None,
   like: keras.Model | None = None,
 ) -> types.Source | None:
-  """Loads weights; an empty or missing name is None.
+  """Load weights; an empty or missing name is None.
 
   Args:
     source: See the module's docstring.

@@ -43,7 +43,7 @@ def decode(
   crop: float = 1.0,
   draw: 'tf.Tensor | None' = None,
 ) -> 'tf.Tensor':
-  """An encoded image's crop: uint8 [C, C, 3] with C = round(S * crop).
+  """Return an encoded image's crop: uint8 [C, C, 3] with C = round(S * crop).
 
   The crop keeps the share `crop` of height and of width. It is resized only
   if the image is not stored at S x S.
@@ -111,7 +111,7 @@ def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
 
 
 def turn_hue(images: 'tf.Tensor', turn: 'tf.Tensor') -> 'tf.Tensor':
-  """Turns each image's hue, as tf.image.adjust_hue does for a single one.
+  """Turn each image's hue, as tf.image.adjust_hue does for a single one.
 
   Args:
     images: [B, H, W, 3] in [0, 1].

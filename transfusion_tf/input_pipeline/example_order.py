@@ -65,7 +65,7 @@ class Source:
     )
 
   def labels(self, split: str) -> dict:
-    """The labels of a split in the task's terms: feature key -> [N]."""
+    """Return the labels of a split in the task's terms: feature key -> [N]."""
     return self.label_map(self.prepared.index(split).labels)
 
 
@@ -117,7 +117,7 @@ def lane_examples(
   total_lanes: int,
   start: int,
 ) -> 'tf.data.Dataset':
-  """A lane's endless (number, undecoded example) pairs, from `start` on.
+  """Return a lane's endless (number, undecoded example) pairs, from `start` on.
 
   What lies before `start` is skipped undecoded; whole epochs are not read.
   `selection` is what the function of that name made of `source`.
@@ -149,13 +149,13 @@ def subset_rows(index: tfds_folder.Index, count: int, seed: int) -> np.ndarray:
 
 
 def shuffled_labels(index: tfds_folder.Index, seed: int) -> dict:
-  """The labels of other examples: a control in which nothing can be learned."""
+  """Return the labels of other examples: nothing can be learned from them."""
   order = np.random.default_rng(seed).permutation(len(index))
   return tf.nest.map_structure(lambda labels: labels[order], index.labels)
 
 
 def selection(source: Source) -> Selection | None:
-  """What `data.subset` and `data.shuffle_labels` do to examples, or None."""
+  """Return what `subset` and `shuffle_labels` do to examples, or None."""
   data = source.data
   num_train_examples(source)  # Refuses a subset larger than the set.
   if not data.subset and not data.shuffle_labels:
@@ -192,7 +192,7 @@ def _hashes(names, seed):
 
 
 def _shuffled(source, selection, epoch, lane, total_lanes):
-  """A lane's examples of one epoch, in their order, parsed, not decoded."""
+  """Return a lane's examples of one epoch, in order, parsed, not decoded."""
   seed = tf.stack([np.int64(source.seed), epoch])
   prepared = source.prepared
   files = prepared.files(tfds_folder.TRAIN)
@@ -213,7 +213,7 @@ def _shuffled(source, selection, epoch, lane, total_lanes):
 
 
 def _lane_parts(lengths, lane, total_lanes):
-  """Records to skip and to take of each file for a lane to get its share."""
+  """Return records to skip and take of each file for a lane's share."""
   end = tf.cumsum(lengths)
   begin = end - lengths
   share = end[-1] // total_lanes
@@ -222,7 +222,7 @@ def _lane_parts(lengths, lane, total_lanes):
 
 
 def _read(files, skip, take):
-  """Records of several files at a time, in a fixed order."""
+  """Return records of several files at a time, in a fixed order."""
   parts = tf.data.Dataset.from_tensor_slices((files, skip, take))
   return parts.filter(lambda file, skip, take: take > 0).interleave(
     lambda file, skip, take: (

@@ -148,7 +148,7 @@ def evaluation(
 
 @contextlib.contextmanager
 def naming_bad_images(source: example_order.Source) -> Iterator[None]:
-  """Turns TensorFlow's error about an image into one that names the image.
+  """Turn TensorFlow's error about an image into one that names the image.
 
   Raises:
     InputError: Something inside read an image that does not decode, or a

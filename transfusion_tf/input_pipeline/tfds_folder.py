@@ -49,7 +49,7 @@ class Prepared:
   """One prepared data set."""
 
   def __init__(self, directory: str | os.PathLike):
-    """Opens the TFDS folder that holds `dataset_info.json`."""
+    """Open the TFDS folder that holds `dataset_info.json`."""
     self.directory = os.fspath(directory)
     self._builder = tfds.builder_from_directory(directory)
     self.features = self._builder.info.features
@@ -127,11 +127,11 @@ class Prepared:
     return self._split(split).num_examples
 
   def files(self, split: str) -> list[str]:
-    """The split's record files, in stored order."""
+    """Return the split's record files, in stored order."""
     return [os.fspath(path) for path in self._split(split).filepaths]
 
   def file_lengths(self, split: str) -> list[int]:
-    """The number of records in each of `files`."""
+    """Return the number of records in each of `files`."""
     return list(self._split(split).shard_lengths)
 
   def parse(self, record: 'tf.Tensor') -> dict:
@@ -144,7 +144,7 @@ class Prepared:
     return example
 
   def records(self, split: str) -> 'tf.data.Dataset':
-    """The split's serialized records, in stored order."""
+    """Return the split's serialized records, in stored order."""
     return tf.data.TFRecordDataset(self.files(split))
 
   @tf.autograph.experimental.do_not_convert  # Takes a second, for nothing.
@@ -181,7 +181,7 @@ class Prepared:
 
 
 def open_dataset(data_dir: str, dataset: str) -> Prepared:
-  """Opens `DATA_DIR/DATASET[/CONFIG][/VERSION]`, newest version first.
+  """Open `DATA_DIR/DATASET[/CONFIG][/VERSION]`, newest version first.
 
   Raises:
     InputError: It was never prepared, or several configs are there.

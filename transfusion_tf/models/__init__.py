@@ -31,7 +31,7 @@ def build(
   stride_in: str = 'last',
   slim_from: str = '',
 ) -> keras.Model:
-  """Builds a network of `NAMES`, or one's own, with random weights.
+  """Build a network of `NAMES`, or one's own, with random weights.
 
   Args:
     name: Which one; `package.module:function` is one's own (`own`).
@@ -70,7 +70,7 @@ def build(
 
 
 def stages_of(model: keras.Model) -> stages.Stages:
-  """The stages of a model that `build` made.
+  """Return the stages of a model that `build` made.
 
   Raises:
     InputError: Another model; `stages.Stages.of_patterns` makes stages for it.

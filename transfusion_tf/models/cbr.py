@@ -69,7 +69,7 @@ def build(
   bn_momentum: float = 0.0,
   slim_from: str = '',
 ) -> keras.Model:
-  """A network of `NETS`: images [B, H, W, C] -> logits [B, num_classes].
+  """Return a network of `NETS`: images [B, H, W, C] -> logits [B, num_classes].
 
   Args:
     name: A key of `NETS`.

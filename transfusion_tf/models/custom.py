@@ -47,7 +47,7 @@ def is_own(name: str) -> bool:
 
 
 def function(name: str) -> Callable:
-  """The function `package.module:function`.
+  """Return the function `package.module:function`.
 
   Raises:
     InputError: There is none.
@@ -77,7 +77,7 @@ def build(
   input_shape: tuple[int | None, int | None, int],
   taken: tuple[str, ...],
 ) -> keras.Model:
-  """Calls the function `name`; what it returns must be usable here.
+  """Call the function `name`; what it returns must be usable here.
 
   Args:
     name: `package.module:function`.
@@ -107,7 +107,7 @@ def build(
 
 
 def stages_of(model: keras.Model) -> stages_lib.Stages | None:
-  """The stages of a model that `build` made; None for another."""
+  """Return the stages of a model that `build` made; None for another."""
   return _STAGES.get(model)
 
 
@@ -160,7 +160,7 @@ def _last_activation(model):
 
 
 def _body_and_head(model):
-  """The last layer that has weights is the head, all before it the body."""
+  """Return two stages: the last layer with weights, and all before it."""
   *_, head = [layer.name for layer in model.layers if layer.weights]
   name = re.escape(head)
   patterns = {'body': rf'(?!{name}(/|$))', stages_lib.HEAD: rf'{name}(/|$)'}

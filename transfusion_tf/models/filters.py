@@ -11,7 +11,7 @@ _BACKGROUND = 255
 
 
 def conv1(model: keras.Model) -> np.ndarray:
-  """The kernel [h, w, C, n] of a model's first convolution.
+  """Return the kernel [h, w, C, n] of a model's first convolution.
 
   Raises:
     InputError: The model has no convolution.
@@ -23,7 +23,7 @@ def conv1(model: keras.Model) -> np.ndarray:
 
 
 def grid(kernel: np.ndarray, columns: int = 0, zoom: int = 1) -> np.ndarray:
-  """Filters side by side, each stretched over the whole range of grey levels.
+  """Return filters side by side, each stretched over all gray levels.
 
   Every filter spans 0 to 255 by itself, its colours together: a figure shows
   shapes, not magnitudes. A constant filter is mid-grey.

@@ -35,7 +35,7 @@ class BatchNorm:
   suffix: str = 'bn'
 
   def with_momentum(self, momentum: float) -> BatchNorm:
-    """The same at another momentum; 0 leaves it as it is."""
+    """Return the same at another momentum; 0 leaves it as it is."""
     return dataclasses.replace(self, momentum=momentum or self.momentum)
 
   def __call__(self, x: keras.KerasTensor, name: str) -> keras.KerasTensor:

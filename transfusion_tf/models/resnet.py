@@ -78,7 +78,7 @@ def build(
 
 
 def stride_in(model: keras.Model) -> str:
-  """The unit of a block in which `model`, of `build`, strides."""
+  """Return the unit of a block in which `model`, of `build`, strides."""
   strides = model.get_layer('block2.unit_1.conv1').strides
   return 'first' if strides == (2, 2) else 'last'
 
@@ -118,7 +118,7 @@ def _bottleneck(x, width, strides, stride_in, bn, project, name):
 
 
 def _conv_same(x, channels, kernel_size, bn, name, strides):
-  """SAME padding that is the same for all strides: symmetric on even sizes."""
+  """Return a convolution whose SAME padding is symmetric on even sizes."""
   if strides == 1:
     return layers.conv_bn(x, channels, kernel_size, bn, name)
   x = keras.layers.ZeroPadding2D(kernel_size // 2, name=f'{name}.pad')(x)

@@ -93,7 +93,7 @@ class Stages:
     return tuple(stage.name for stage in self.stages)
 
   def of(self, path: str) -> str:
-    """The name of the stage that the weight at `path` belongs to."""
+    """Return the name of the stage that the weight at `path` belongs to."""
     found = [s.name for s in self.stages if re.match(s.pattern, path)]
     if len(found) != 1:
       raise errors.InputError(
@@ -103,15 +103,15 @@ class Stages:
     return found[0]
 
   def tap(self, name: str) -> str:
-    """The layer whose output represents stage `name`."""
+    """Return the layer whose output represents stage `name`."""
     return self.stages[self._index(name)].tap
 
   def upto(self, name: str) -> tuple[str, ...]:
-    """The names from the input to stage `name`, which is included."""
+    """Return the names from the input to stage `name`, which is included."""
     return self.names[: self._index(name) + 1]
 
   def above(self, name: str) -> tuple[str, ...]:
-    """The names of the stages after stage `name`."""
+    """Return the names of the stages after stage `name`."""
     return self.names[self._index(name) + 1 :]
 
   def _index(self, name: str) -> int:
@@ -126,7 +126,7 @@ def prefix_patterns(names: Iterable[str]) -> dict[str, str]:
 
 
 def path_of(variable: keras.Variable, model: keras.Model) -> str:
-  """The path of a weight within `model`.
+  """Return the path of a weight within `model`.
 
   Keras puts the name of a sequential or subclassed model, which counts the
   models of the process, before the paths of its weights.

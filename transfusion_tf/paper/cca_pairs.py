@@ -48,7 +48,7 @@ class Comparison:
     return f'{figure_specs.RETINA}/{self.model}/{self.use}/{pair}'
 
   def group(self, network: Network) -> figure_specs.Group:
-    """The group that a network is a seed of."""
+    """Return the group that a network is a seed of."""
     return figure_specs.Group(figure_specs.RETINA, self.model, network.start)
 
 
@@ -148,6 +148,6 @@ TARGETS: dict[str, Callable[[scales.Scale], list[Comparison]]] = {
 
 
 def wanted(targets, scale: scales.Scale) -> list[Comparison]:
-  """The comparisons that targets need, each once."""
+  """Return the comparisons that targets need, each once."""
   made = (c for t in targets if t in TARGETS for c in TARGETS[t](scale))
   return list(dict.fromkeys(made))

@@ -52,7 +52,7 @@ def seconds(experiment: config.Experiment, device: Device) -> float:
 
 
 def num_steps(experiment: config.Experiment) -> int:
-  """Steps of a run that does not stop early."""
+  """Return the steps of a run that does not stop early."""
   train = experiment.train
   examples = experiment.data.subset or _NUM_TRAIN[experiment.data.dataset]
   return train.train_steps or round(

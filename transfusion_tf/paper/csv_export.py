@@ -28,7 +28,7 @@ _COUNTS = (
 
 
 def of(study: study_lib.Study, names: Sequence[str]) -> dict[str, pd.DataFrame]:
-  """`runs`, `curves` and `similarities` of expanded targets."""
+  """Return `runs`, `curves` and `similarities` of expanded targets."""
   found = [study.run(plan.key) for plan in runs.plans(names, study.scale)]
   done = [run for run in found if isinstance(run, results.Result)]
   return {

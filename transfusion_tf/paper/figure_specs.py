@@ -111,7 +111,7 @@ def fixed(dataset: str, model: str) -> dict[str, list[Group]]:
 
 
 def panels(figure: str, scale: scales.Scale) -> list[Panel]:
-  """The panels of a figure of curves, filters or transfused stages."""
+  """Return the panels of a figure of curves, filters or transfused stages."""
   probe = scale.probe
   made = {
     'figure5': [panel(RETINA, m, BOTH) for m in CCA_MODELS],

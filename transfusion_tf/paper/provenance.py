@@ -74,7 +74,7 @@ def of_the_paper() -> Iterator[report.Section]:
 def gaps(
   study: study_lib.Study, names: Sequence[str]
 ) -> Iterator[report.Section]:
-  """The runs that are missing, if any."""
+  """Yield the runs that are missing, if any."""
   plans = runs.plans(names, study.scale) if names else []
   found = [study.run(plan.key) for plan in plans]
   missing = [run for run in found if isinstance(run, results.Missing)]

@@ -29,7 +29,7 @@ class Value:
 def table(
   target: str, model: str, start: str, images: int | str, column: str
 ) -> Value | None:
-  """A cell of Tables 1 to 5; None where the paper has none."""
+  """Return a cell of Tables 1 to 5; None where the paper has none."""
   return _tables().get((target, model, start, str(images), column))
 
 

@@ -31,7 +31,7 @@ def run(
   prune: bool,
   num_processes: int = 1,
 ) -> list[str]:
-  """Makes what targets need and is missing; returns what could not be made."""
+  """Make what targets need and is missing; return what could not be made."""
   plans = runs.plans(targets, scale)
   names = runs.expand(targets)
   if 'figure1' in names:
@@ -56,7 +56,7 @@ def run(
 def keeper(
   scale: scales.Scale, root: str, prune: bool
 ) -> Callable[[str], None]:
-  """What `train` does with a run of the paper that is made: for figures."""
+  """Return what `train` calls with a run that is made, for figures."""
 
   def keep(key):
     found = results.read(root, key)
@@ -76,7 +76,7 @@ def _keep_first_layer(run):
 
 
 def _prune(scale, root, key):
-  """Deletes a run's checkpoints once nothing will need them."""
+  """Delete a run's checkpoints once nothing will need them."""
   pretraining = key.startswith(f'{scale.pretraining}/')
   if not pretraining and key not in _awaited(scale, root):
     shutil.rmtree(
@@ -85,7 +85,7 @@ def _prune(scale, root, key):
 
 
 def _awaited(scale, root):
-  """Runs whose checkpoints a comparison still has to read."""
+  """Return the runs whose checkpoints a comparison still has to read."""
   return {
     key
     for comparison in cca_pairs.wanted(figure_specs.TARGETS, scale)
@@ -113,7 +113,7 @@ def compare(
   prune: bool,
   num_processes: int = 1,
 ) -> list[str]:
-  """Makes the comparisons that are not there, of runs that are.
+  """Make the comparisons that are not there, of runs that are.
 
   Returns:
     What could not be made.

@@ -41,7 +41,7 @@ class Plan:
     return self.experiment.init.pretrained
 
   def at(self, root: str, data_dir: str) -> config.Experiment:
-    """The experiment as it runs below the folder `root`."""
+    """Return the experiment as it runs below the folder `root`."""
     changes = {'runtime.data_dir': data_dir}
     if self.source:
       changes['init.pretrained'] = os.path.join(root, self.source)
@@ -60,7 +60,7 @@ def pretrained(scale: scales.Scale, model: str, seed: int = 0) -> Plan:
 
 
 def plan(scale: scales.Scale, group: figure_specs.Group, seed: int = 0) -> Plan:
-  """A run of a group.
+  """Return a run of a group.
 
   All seeds of a start take the same pretrained weights (Section 3).
   """
@@ -71,7 +71,7 @@ def plan(scale: scales.Scale, group: figure_specs.Group, seed: int = 0) -> Plan:
 
 
 def key(scale: scales.Scale, group: figure_specs.Group, seed: int) -> str:
-  """A run's path below the study's folder."""
+  """Return a run's path below the study's folder."""
   part = f'_{scale.subsets[group.images]}' if group.images else ''
   return f'{group.dataset}{part}/{group.model}/{group.start.name}/seed{seed}'
 
@@ -102,7 +102,7 @@ def _sources(scale, plans):
 
 
 def claim(root: str, scale: str) -> None:
-  """Makes `root` the folder of a study at one scale, in OUTPUT_DIR/study.json.
+  """Make `root` the folder of a study at one scale, in OUTPUT_DIR/study.json.
 
   Raises:
     InputError: It is that of a study at another, whose runs would pass for
@@ -144,7 +144,7 @@ def expand(targets: Iterable[str]) -> list[str]:
 
 
 def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
-  """The runs that `targets` need, each once, sources before their users.
+  """Return the runs that `targets` need, each once, sources before their users.
 
   A group is repeated as often as any table or figure wants it, so that each
   shows the same numbers whichever others are made.
@@ -164,7 +164,7 @@ def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
 
 
 def accuracies(scale: scales.Scale) -> list[Plan]:
-  """The pretraining runs whose accuracy Table 1 shows."""
+  """Return the pretraining runs whose accuracy Table 1 shows."""
   return [
     pretrained(scale, model, seed)
     for model in figure_specs.ALL_MODELS
@@ -180,7 +180,7 @@ def weights_files(plans: Sequence[Plan]) -> list[str]:
 
 
 def stages(plans: Sequence[Plan]) -> dict[str, list[Plan]]:
-  """What can run at once: first the sources of weights, then the others."""
+  """Return what can run at once: sources of weights, then the others."""
   sources = {plan_.source for plan_ in plans}
   first = [p for p in plans if p.key in sources]
   names = ('First, pretraining', 'Then, in any order')

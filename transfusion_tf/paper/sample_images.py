@@ -19,7 +19,7 @@ NUM = 6  # Images a data set.
 def save(
   root: str, dataset: str, labels: Sequence[str], images: np.ndarray
 ) -> None:
-  """Writes labels and images [n, S, S, 3] uint8."""
+  """Write labels and images [n, S, S, 3] uint8."""
   with storage.atomic_write(path(root, dataset), 'wb') as file:
     np.savez_compressed(file, labels=np.array(labels), images=images)
 
@@ -37,7 +37,7 @@ def path(root: str, dataset: str) -> str:
 
 
 def take(scale: scales.Scale, root: str, data_dir: str) -> None:
-  """Saves some test images of each data set, of different labels first."""
+  """Save some test images of each data set, of different labels first."""
   for dataset in scale.recipes:
     if os.path.exists(path(root, dataset)):
       continue
@@ -67,7 +67,7 @@ def _samples(prepared, split='test', side=128):
 
 
 def _names(prepared, split):
-  """What each example is called in Figure 1."""
+  """Return what each example is called in Figure 1."""
   labels = prepared.index(split).labels
   if 'grade' in labels:
     return [f'grade {grade}' for grade in labels['grade']]

@@ -170,7 +170,7 @@ SCALES = {scale.name: scale for scale in (PAPER, DEMO)}
 
 
 def named(name: str, quick: bool = False) -> Scale:
-  """A scale by name; `quick` is for the demo.
+  """Return a scale by name; `quick` is for the demo.
 
   Raises:
     InputError: No such scale, or a quick paper.
@@ -183,7 +183,7 @@ def named(name: str, quick: bool = False) -> Scale:
 
 
 def control(scale: Scale) -> Scale:
-  """The same study with nothing to learn: claims that hold of it are luck."""
+  """Return the same study with nothing to learn: claims hold by luck."""
   return dataclasses.replace(
     scale,
     name=f'{scale.name} --shuffle_labels',

@@ -31,7 +31,7 @@ class Study:
     )
 
   def all(self, group: figure_specs.Group) -> list:
-    """`Result` or `Missing` of each planned seed."""
+    """Return `Result` or `Missing` of each planned seed."""
     count = self._repeats.get(group, 1)
     return [self._runs(self.key(group, seed)) for seed in range(count)]
 
@@ -45,7 +45,7 @@ class Study:
     return self._runs(key)
 
   def seeds(self, group: figure_specs.Group) -> list[results.Result]:
-    """The seeds that are there.
+    """Return the seeds that are there.
 
     Raises:
       Gap: None is.
@@ -87,7 +87,7 @@ class Study:
     groups: Sequence[figure_specs.Group],
     metric: str | None = None,
   ) -> statistics.Estimate:
-    """A sum of groups' test AUCs, e.g. transfer minus random, paired.
+    """Return a sum of groups' test AUCs, e.g. transfer minus random, paired.
 
     As `paired_bootstrap.Resamples.difference`.
     """

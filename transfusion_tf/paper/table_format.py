@@ -39,7 +39,7 @@ class Score:
     digits: int = 1,
     gaps: Sequence[str] = (),
   ) -> 'Score':
-    """A cell of what `make` returns; a `Gap` becomes the reason."""
+    """Return a cell of what `make` returns; a `Gap` becomes the reason."""
     try:
       ours, missing = make(), '; '.join(dict.fromkeys(gaps))
     except (study_lib.Gap, *results.UNREADABLE) as gap:
@@ -155,7 +155,7 @@ class Table:
     )
 
   def latex(self) -> str:
-    """A `tabular` for booktabs."""
+    """Return a `tabular` for booktabs."""
     frame = self.frame()
     style = frame.map(_escape).rename(columns=_escape).style.hide(axis='index')
     return style.to_latex(hrules=True, column_format='l' * len(frame.columns))

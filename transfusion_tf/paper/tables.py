@@ -23,7 +23,7 @@ _PAIR = (-1, 1)  # Transfer minus random, in the order of `contents.BOTH`.
 
 
 def table1(study: study_lib.Study) -> Table:
-  """Referable DR, all networks."""
+  """Return referable DR, all networks."""
   rows = []
   for model in figure_specs.ALL_MODELS:
     row = _both(study, 'table1', figure_specs.RETINA, model, 'referable')

@@ -24,7 +24,7 @@ from transfusion_tf.study.plots import layout
 
 
 def write(study: study_lib.Study, targets: Sequence[str]) -> str:
-  """Writes what `targets` name below the study's folder; returns the texts."""
+  """Write what `targets` name below the study's folder; return the texts."""
   names, texts = runs.expand(targets), []
   sections = [provenance.about(study, names)]
   for name, frame in csv_export.of(study, names).items():
@@ -51,7 +51,7 @@ def write(study: study_lib.Study, targets: Sequence[str]) -> str:
 
 
 def draw(study: study_lib.Study, name: str) -> figure.Figure:
-  """A figure; where nothing can be drawn, one that says why."""
+  """Return a figure; where nothing can be drawn, one that says why."""
   try:
     drawn = figures.FIGURES[name](study)
     drawn.draw_without_rendering()

@@ -51,7 +51,7 @@ class Run:
   # CPUs too.
   @tf.function(jit_compile=True, autograph=False)
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
-    """A training batch -> the network's input."""
+    """Return a training batch -> the network's input."""
     data = self.experiment.data
     images = augment.augment(
       batch['image'], batch['draw'], data.image_size, data.augment
@@ -72,7 +72,7 @@ class Run:
   def predictor(
     self, on_batch: Callable[[], None] = lambda: None
   ) -> Callable[[str], np.ndarray]:
-    """A function: split -> its N examples' [N, K] probabilities.
+    """Return a function: split -> its N examples' [N, K] probabilities.
 
     Args:
       on_batch: Called after each batch.
@@ -135,7 +135,7 @@ class Run:
   def metrics(
     self, split: str, probabilities: np.ndarray
   ) -> dict[str, metrics.Metric]:
-    """The task's metrics of what `probabilities` returned."""
+    """Return the task's metrics of what `probabilities` returned."""
     return self.task.metrics(probabilities, self.labels(split))
 
   def labels(self, split: str) -> dict:
@@ -153,7 +153,7 @@ def build(
   dataset: str = '',
   class_map: Sequence[str] = (),
 ) -> Run:
-  """Opens the data and builds the network; its weights are Keras' own.
+  """Open the data and build the network; its weights are Keras' own.
 
   Args:
     experiment: What to build.
@@ -209,7 +209,7 @@ def load_run(
   class_map: Sequence[str] = (),
   **changes,
 ) -> Run:
-  """A trained run, with the weights of one of its checkpoints.
+  """Return a trained run, with the weights of one of its checkpoints.
 
   Args:
     run_dir: A folder that `launch.run` wrote.
@@ -233,21 +233,21 @@ def load_run(
 
 
 def settings(run_dir: str, **changes) -> config.Experiment:
-  """What a run was made of, with changes to its `config.Runtime`."""
+  """Return what a run was made of, with changes to its `config.Runtime`."""
   experiment = config.load(os.path.join(run_dir, run_folder.CONFIG))
   runtime = dataclasses.replace(experiment.runtime, **changes)
   return dataclasses.replace(experiment, runtime=runtime)
 
 
 def load_weights(run: Run, run_dir: str, step: int) -> None:
-  """Gives `run.model` the weights of a checkpoint."""
+  """Give `run.model` the weights of a checkpoint."""
   weights = read_weights(run, run_dir, step)
   for variable, value in zip(run.model.weights, weights, strict=True):
     variable.assign(value)
 
 
 def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
-  """A checkpoint's weights, in the order of `run.model.weights`."""
+  """Return a checkpoint's weights, in the order of `run.model.weights`."""
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
   return [weights[stages_lib.path_of(v, run.model)] for v in run.model.weights]
 

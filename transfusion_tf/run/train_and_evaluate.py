@@ -99,7 +99,7 @@ def _sit(built, run_dir, workers, beside):
 
 
 def _identity(built):
-  """What has to be the same for all workers of a run, beside its settings."""
+  """Return what all workers must share, beside the settings."""
   weights = built.model.variables
   return (
     built.task,
@@ -172,7 +172,7 @@ def _judge(built, run_dir, predict):
 
 
 def versions() -> dict[str, str]:
-  """What made a result: stands beside it."""
+  """Return the versions that made a result."""
   commit = _commit()
   return {
     'transfusion_tf': transfusion_tf.__version__,

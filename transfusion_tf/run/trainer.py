@@ -138,7 +138,7 @@ _TELLING = ('subset', 'upto', 'bn_init', 'conv1', 'slim_from', 'freeze_upto')
 
 
 def title(experiment: config.Experiment) -> str:
-  """What progress lines call a run: `retina/resnet50/transfer/seed0`.
+  """Return what progress lines call a run: `retina/resnet50/transfer/seed0`.
 
   And in what it is unusual, `upto=conv1`: runs of a study go side by side.
   """
@@ -155,7 +155,7 @@ def title(experiment: config.Experiment) -> str:
 
 
 def total_steps(experiment: config.Experiment, num_examples: int) -> int:
-  """Steps of a whole run, from `train_steps` or else `train_epochs`."""
+  """Return the steps of a whole run: `train_steps` or `train_epochs`."""
   train = experiment.train
   if train.train_steps:
     return train.train_steps

@@ -97,7 +97,7 @@ class Verdict:
 
 
 def judge(difference: statistics.Estimate, margin: float) -> str:
-  """The word for a difference; see the module's docstring."""
+  """Return the word for a difference; see the module's docstring."""
   if not difference.known:
     return OPEN
   if -margin < difference.low and difference.high < margin:
@@ -113,7 +113,7 @@ def reach(
   parameters: Mapping[str, int],
   resamples: paired_bootstrap.Resamples | None = None,
 ) -> Verdict:
-  """The verdict on finished runs.
+  """Return the verdict on finished runs.
 
   Args:
     runs: Those with a test score; may be empty.

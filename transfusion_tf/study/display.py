@@ -42,5 +42,5 @@ def scheme(name: str) -> Style:
 
 
 def metric(name: str) -> str:
-  """A metric's name on an axis; findings are called by their own."""
+  """Return a metric's name on an axis; findings are called by their own."""
   return METRICS.get(name, f'AUC, {name}')

@@ -17,7 +17,7 @@ BEFORE, AFTER = 'before', 'after'
 
 
 def save(run_dir: str, judged_step: int) -> None:
-  """Writes RUN/conv1.npz, if it is not there."""
+  """Write RUN/conv1.npz, if it is not there."""
   path = os.path.join(run_dir, _FILE)
   if os.path.exists(path):
     return
@@ -47,7 +47,7 @@ def _of_checkpoints(run_dir, judged_step):
 
 
 def _kernel(weights):
-  """The first convolution's kernel among a network's weights, by path."""
+  """Return the first convolution's kernel among weights by path."""
   return next(
     w for _, w in sorted(weights.items()) if w.ndim == 4 and w.shape[2] == 3
   )

@@ -29,7 +29,7 @@ class Footprint:
 
 
 def of(experiment: config.Experiment, num_classes: int) -> Footprint:
-  """The footprint of an experiment's network."""
+  """Return the footprint of an experiment's network."""
   size = experiment.data.image_size
   with tf.device('CPU:0'):
     model = models.build(

@@ -46,7 +46,7 @@ class Outcome:
 
 
 def read(plan: plan_lib.Plan, root: str) -> Outcome:
-  """What the runs of a plan left below the folder `root`."""
+  """Return what the runs of a plan left below the folder `root`."""
   outcome = Outcome({}, {}, {})
   for model in plan.models:
     for start in plan.starts_of(model):

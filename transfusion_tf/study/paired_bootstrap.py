@@ -24,7 +24,7 @@ class Resamples:
     groups: Sequence[Sequence[results.Result]],
     metric: str | None = None,
   ) -> statistics.Estimate:
-    """A sum of groups' test metrics, e.g. transfer minus random, paired.
+    """Return a sum of groups' test metrics, e.g. transfer minus random, paired.
 
     Its variance is that of the seeds plus that of the patients: all runs are
     scored on the same bootstrap of patients. With a seed each, that of the

@@ -67,7 +67,7 @@ class Plan:
       )
 
   def starts_of(self, model: str) -> list[str]:
-    """The starts that a model can have: without weights, only random."""
+    """Return the starts that a model can have: without weights, only random."""
     if model in self.sources or self.pretraining:
       return list(self.starts)
     return [start for start in self.starts if start == RANDOM]
@@ -84,7 +84,7 @@ class Plan:
     return found
 
   def seeds(self, root: str, model: str, start: str) -> list[Run]:
-    """The runs that differ in their seed alone."""
+    """Return the runs that differ in their seed alone."""
     changes = {'model.name': model, 'init.scheme': start}
     if start != RANDOM:
       changes['init.pretrained'] = self._source(model, root)
@@ -112,5 +112,5 @@ class Plan:
 
 
 def folder(model: str) -> str:
-  """A model's name as that of a folder."""
+  """Return a model's name as that of a folder."""
   return re.sub(r'[^\w.]+', '-', model)

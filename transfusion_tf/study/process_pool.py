@@ -31,7 +31,7 @@ _starting = threading.Lock()  # One environment for all threads.
 def each(
   jobs: Mapping[str, Callable[[], None]], num_processes: int = 1
 ) -> Iterator[tuple[str, str]]:
-  """Calls functions.
+  """Call functions.
 
   Args:
     jobs: Key -> what to call; to be pickled, unless `num_processes` is 1.
@@ -63,7 +63,7 @@ def each(
 
 
 def _context():
-  """Processes that start with TensorFlow imported, where forking is safe."""
+  """Return how processes start: with TensorFlow imported, if possible."""
   if not sys.platform.startswith('linux') or not hasattr(os, 'fork'):
     return multiprocessing.get_context('spawn')
   context = multiprocessing.get_context('forkserver')
@@ -119,7 +119,7 @@ def _work(sender, threads, job):
 
 
 def _end_with_parent():
-  """A job that nobody waits for would hold the lock of its folder."""
+  """End a job that nobody waits for: it would hold its folder's lock."""
   multiprocessing.parent_process().join()
   os._exit(1)
 

@@ -4,7 +4,7 @@ from transfusion_tf.study import results
 
 
 def of_run(run: results.Result) -> list[str]:
-  """What made a run, and what its folder holds."""
+  """Return what made a run, and what its folder holds."""
   made = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
   return [
     f'Made with {made}. Every run folder holds its whole configuration '

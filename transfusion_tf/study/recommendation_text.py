@@ -10,7 +10,7 @@ from transfusion_tf.study import statistics
 def recommendation(
   reached: decision.Verdict, runs: decision.Runs, margin: float
 ) -> list[str]:
-  """What the verdict says to do, in sentences."""
+  """Return what the verdict says to do, in sentences."""
   chosen, yardstick = reached.recommended, reached.yardstick
   if chosen is None:
     lacking = 'validation' if runs else 'test'
@@ -71,7 +71,7 @@ def _sentence(effect, margin):
 
 
 def name(model: str) -> str:
-  """What texts call a model."""
+  """Return what texts call a model."""
   return registry.label(model)
 
 
@@ -82,7 +82,7 @@ def _start(start):
 
 
 def interval(estimate: statistics.Estimate, signed: bool = False) -> str:
-  """A value and its interval."""
+  """Return a value and its interval."""
   form = '{:+.3f}' if signed else '{:.3f}'
   value = form.format(estimate.value)
   if not estimate.known:

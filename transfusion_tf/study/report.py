@@ -38,7 +38,7 @@ class Section:
 
 
 def write(path: str, title: str, sections: Sequence[Section]) -> None:
-  """Renders the page and puts it in place at once."""
+  """Render the page and put it in place at once."""
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('transfusion_tf.study', 'templates'),
     autoescape=True,

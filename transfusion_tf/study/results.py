@@ -108,7 +108,7 @@ UNREADABLE = (errors.InputError, OSError, ValueError, KeyError, TypeError)
 
 
 def read(root: str, key: str) -> Result | Missing:
-  """The run at ROOT/KEY."""
+  """Return the run at ROOT/KEY."""
   run_dir = os.path.join(root, key)
   path = os.path.join(run_dir, run_folder.RESULT)
   if not os.path.exists(path):
@@ -168,7 +168,7 @@ def _finite(value):
 
 
 def common_threshold(results: list[Result]) -> float:
-  """The highest validation score, in steps of 0.01, that all runs reach."""
+  """Return the highest validation score, in 0.01, that all runs reach."""
   best = min(r.curve[r.headline].max() for r in results)
   return float(np.floor(best * 100) / 100)
 

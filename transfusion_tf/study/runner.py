@@ -18,7 +18,7 @@ def train(
   num_processes: int = 1,
   keep: Callable[[str], None] = lambda key: None,
 ) -> list[str]:
-  """Makes the runs that are not there; returns what could not be made.
+  """Make the runs that are not there; return what could not be made.
 
   Args:
     planned: Folder below `root` -> run. One whose pretrained weights are

@@ -37,7 +37,7 @@ class Estimate:
     return bool(np.isfinite(self.low) and np.isfinite(self.high))
 
   def scaled(self, factor: float) -> 'Estimate':
-    """The estimate in another unit."""
+    """Return the estimate in another unit."""
     ends = sorted((self.low * factor, self.high * factor))
     return Estimate(self.value * factor, *ends)
 

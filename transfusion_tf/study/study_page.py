@@ -33,7 +33,7 @@ def write(
   similarity: pd.DataFrame,
   not_compared: Mapping[str, str],
 ) -> tuple[str, str]:
-  """Writes study.csv, study.json and report.html below `root`.
+  """Write study.csv, study.json and report.html below `root`.
 
   Args:
     root: Folder of the study.

@@ -48,7 +48,7 @@ class Checkpoints:
     counters: dict[str, tf.Variable],
     writes: bool = True,
   ):
-    """Opens RUN/checkpoints.
+    """Open RUN/checkpoints.
 
     Args:
       directory: RUN/checkpoints.
@@ -71,7 +71,7 @@ class Checkpoints:
     )
 
   def save(self) -> None:
-    """Writes the checkpoint of the current step, if there is none yet.
+    """Write the checkpoint of the current step, if there is none yet.
 
     Raises:
       RunError: A weight is no longer a finite number, or it cannot be
@@ -118,11 +118,11 @@ class Checkpoints:
     return None
 
   def steps(self) -> list[int]:
-    """The steps that are there, in order."""
+    """Return the steps that are there, in order."""
     return steps(self._directory)
 
   def prune(self, keep: Collection[int]) -> None:
-    """Deletes the checkpoints of all steps but `keep`."""
+    """Delete the checkpoints of all steps but `keep`."""
     for step in steps(self._directory) if self._writes else ():
       if step not in keep:
         tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))
@@ -150,12 +150,12 @@ def folder(step: int) -> str:
 
 
 def prefix(directory: str, step: int) -> str:
-  """What tf.train.load_checkpoint takes."""
+  """Return what tf.train.load_checkpoint takes."""
   return os.path.join(directory, folder(step), 'checkpoint')
 
 
 def steps(directory: str) -> list[int]:
-  """The steps of the finished checkpoints in RUN/checkpoints, in order."""
+  """Return the steps of finished checkpoints, in order."""
   if not tf.io.gfile.exists(directory):
     return []
   names = [name.rstrip('/') for name in tf.io.gfile.listdir(directory)]
@@ -164,7 +164,7 @@ def steps(directory: str) -> list[int]:
 
 
 def read(directory: str, step: int) -> dict[str, np.ndarray]:
-  """The weights at `step`: Keras path -> array.
+  """Return the weights at `step`: Keras path -> array.
 
   Raises:
     InputError: No such step, or an unreadable checkpoint.

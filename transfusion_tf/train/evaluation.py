@@ -24,7 +24,7 @@ class Passes:
     self._num_batches = num_batches
 
   def __iter__(self) -> Iterator:
-    """The next pass; one that was begun must have been finished."""
+    """Return the next pass; one that was begun must have been finished."""
     return itertools.islice(self._batches, self._num_batches)
 
 
@@ -52,7 +52,7 @@ class Evaluator:
     self._outputs = outputs
 
   def __call__(self, dataset: Iterable, num_examples: int) -> np.ndarray:
-    """Outputs in stored order: [num_examples, K] float32.
+    """Return outputs in stored order: [num_examples, K] float32.
 
     Args:
       dataset: Distributed batches of what `pipeline.evaluation` makes.

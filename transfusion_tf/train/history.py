@@ -20,7 +20,7 @@ class History:
   """The rows of one run, kept in step with the file."""
 
   def __init__(self, path: str, headline: str, writes: bool = True):
-    """Reads what is there.
+    """Read what is there.
 
     Args:
       path: RUN/metrics.jsonl.
@@ -61,13 +61,13 @@ class History:
 
 
 def best(rows: list[Row], headline: str) -> Row | None:
-  """The earliest of the rows with the highest validation `headline`."""
+  """Return the earliest of the rows with the highest validation `headline`."""
   scored = [r for r in rows if r['validation'].get(headline) is not None]
   return max(scored, key=lambda r: r['validation'][headline], default=None)
 
 
 def read(path: str) -> list[Row]:
-  """The rows of a metrics.jsonl; a last line cut short is left out.
+  """Return the rows of a metrics.jsonl; a last line cut short is left out.
 
   Raises:
     InputError: A line that is not the last is damaged.

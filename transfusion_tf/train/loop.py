@@ -33,7 +33,7 @@ class Schedule:
   steps_per_call: int = 0  # 0: as many as take about a second.
 
   def next_stop(self, step: int) -> int:
-    """The next step at which the loop looks up from training."""
+    """Return the next step at which the loop looks up from training."""
     periods = (self.eval_every, self.checkpoint_every)
     return min(self.total, *((step // p + 1) * p for p in periods))
 
@@ -93,7 +93,7 @@ class Loop:
     self._steps_per_call = schedule.steps_per_call or 1
 
   def run(self) -> bool:
-    """Starts or continues; returns whether it stopped before the schedule."""
+    """Start or continue; return whether it stopped before the schedule."""
     with contextlib.closing(self._hooks.profile):
       self._start()
       early = self._train()
@@ -157,7 +157,7 @@ class Loop:
     return progress_lib.Pace(images / seconds, waited / seconds)
 
   def _adapt(self, num_steps, seconds):
-    """Makes the calls longer; all workers must make the same number."""
+    """Make the calls longer; all workers must make the same number."""
     if not self._schedule.steps_per_call and num_steps == self._steps_per_call:
       if self._workers.mean(seconds) < _SECONDS_PER_CALL / 2:
         self._steps_per_call *= 2

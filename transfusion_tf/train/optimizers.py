@@ -52,7 +52,7 @@ _OPTIMIZERS = {'adam': _adam, 'sgd': _sgd}
 def schedule(
   settings: config.Optimizer, steps_per_epoch: float
 ) -> schedules.WarmUpSteps:
-  """The learning rate over time, its epochs turned into steps."""
+  """Return the learning rate over time, its epochs turned into steps."""
   return schedules.WarmUpSteps(
     settings.learning_rate,
     round(settings.warmup_epochs * steps_per_epoch),
@@ -66,7 +66,7 @@ def make(
   rate: schedules.WarmUpSteps,
   precision: str = 'float32',
 ) -> keras.optimizers.Optimizer:
-  """The optimizer that follows `rate`; it scales the loss in float16.
+  """Return the optimizer that follows `rate`; it scales the loss in float16.
 
   Raises:
     InputError: No optimizer of that name.

@@ -40,7 +40,7 @@ class Watch:
     signal.signal(signal.SIGTERM, self._before)
 
   def check(self) -> None:
-    """Saves and exits with `EXIT_CODE` if a worker has had the signal."""
+    """Save and exit with `EXIT_CODE` if a worker has had the signal."""
     if self._cluster:
       self._cluster.save_checkpoint_if_preempted()
     elif self._noticed.is_set():

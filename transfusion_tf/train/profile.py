@@ -15,7 +15,7 @@ class Profile:
   def __init__(
     self, directory: str = '', num_steps: int = 0, writes: bool = True
   ):
-    """Writes DIRECTORY/plugins/profile.
+    """Write DIRECTORY/plugins/profile.
 
     Args:
       directory: RUN/tensorboard.
@@ -29,7 +29,7 @@ class Profile:
     self._running = False
 
   def begin(self, step: int) -> None:
-    """A sitting begins at `step`."""
+    """Begin to count at `step`."""
     first = step + _WARM_UP
     self._traced = range(first, first + self._num_steps)
 
@@ -56,7 +56,7 @@ class Profile:
       self.close()
 
   def close(self) -> None:
-    """Writes what was traced, if it was not yet."""
+    """Write what was traced, if it was not yet."""
     if self._running:
       self._running = False
       tf.profiler.experimental.stop()

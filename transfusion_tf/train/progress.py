@@ -27,7 +27,7 @@ class Progress:
   """Steps done, rate and time left; `note` prints a line beside them."""
 
   def __init__(self, title: str, batch_size: int, shows: bool = True):
-    """`shows` is False in workers but the chief."""
+    """Print nothing yet; `shows` is False in workers but the chief."""
     self._title = title
     self._batch_size = batch_size
     self._shows = shows
@@ -47,7 +47,7 @@ class Progress:
     self._began = self._printed = time.monotonic()
 
   def update(self, step: int) -> None:
-    """Shows that `step` steps are done."""
+    """Show that `step` steps are done."""
     self._bar.update(step - self._bar.n)
     now = time.monotonic()
     if self._bar.disable and now - self._printed > _SECONDS_BETWEEN_LINES:
@@ -60,7 +60,7 @@ class Progress:
       )
 
   def note(self, line: str) -> None:
-    """Prints a line that stays."""
+    """Print a line that stays."""
     if not self._shows:
       return
     tqdm.tqdm.write(f'[{self._title}] {line}')

@@ -36,7 +36,7 @@ class Stepper:
     xla: bool = False,
     clock: bool = True,
   ):
-    """Builds no variable of the model's.
+    """Build no variable of the model's.
 
     Args:
       strategy: Where to run.
@@ -80,7 +80,7 @@ class Stepper:
 
   @tf.function(reduce_retracing=True, autograph=False)
   def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:
-    """Takes `num_steps` steps; a Python number would compile each time anew."""
+    """Take `num_steps` steps; a Python number would compile each time anew."""
     if not tf.is_tensor(num_steps):
       raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
 
@@ -121,7 +121,7 @@ class Stepper:
     return mean
 
   def _next(self, batches):
-    """The next batch; adds the seconds until it is there to `_waited`.
+    """Return the next batch; add the seconds until it is there to `_waited`.
 
     Two readings of the host's clock, which no device compiles. An iteration of
     the loop ends with the loss on the host, and only then the next begins: what
@@ -194,7 +194,7 @@ def _counter(start, dtype):
 
 
 def _batch_norms(layer):
-  """The batch norms of a model whose statistics move."""
+  """Yield the batch norms of a model whose statistics move."""
   for inner in getattr(layer, 'layers', ()):
     yield from _batch_norms(inner)
   if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:

@@ -16,7 +16,7 @@ _COLLECTIVE_TIMEOUT_SECONDS = 300.0
 
 
 def make(runtime: config.Runtime) -> tf.distribute.Strategy:
-  """The strategy that `runtime.strategy` names.
+  """Return the strategy that `runtime.strategy` names.
 
   Raises:
     InputError: No such strategy, or its devices are not there.
@@ -27,7 +27,7 @@ def make(runtime: config.Runtime) -> tf.distribute.Strategy:
 
 
 def num_hosts(strategy: tf.distribute.Strategy) -> int:
-  """The machines that feed the devices, each with input of its own."""
+  """Return the machines that feed the devices, each with input of its own."""
   hosts = []
   strategy.distribute_datasets_from_function(
     lambda context: (
@@ -108,7 +108,7 @@ def _multi_worker(runtime):
 
 
 def _slurm():
-  """The tasks of a Slurm step; each keeps the GPUs that Slurm gave it.
+  """Return the tasks of a Slurm step; each keeps the GPUs that Slurm gave it.
 
   TensorFlow's resolver hands out GPUs itself, counts them with nvidia-smi and
   fails where there are none; here it only finds the hosts.

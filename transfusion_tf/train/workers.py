@@ -48,15 +48,15 @@ class Workers:
     return self.index == 0
 
   def meet(self) -> None:
-    """Returns when all workers have come here."""
+    """Return when all workers have come here."""
     self._all(0.0)
 
   def mean(self, value: float) -> float:
-    """The mean of the workers' values, the same bits on each of them."""
+    """Return the mean of the workers' values, the same bits on each of them."""
     return float(self._all(value).mean())
 
   def agree(self, what: str, value: str) -> None:
-    """Makes sure that `value` is the same everywhere.
+    """Make sure that `value` is the same everywhere.
 
     Raises:
       RunError: It is not; the message calls it `what`.
@@ -87,7 +87,7 @@ class Workers:
       ) from None
 
   def _all(self, value):
-    """The values of all workers' replicas, in order."""
+    """Return the values of all workers' replicas, in order."""
     if self.count == 1:
       return np.array([value])
     return self._gather(tf.constant([value], tf.float64)).numpy()

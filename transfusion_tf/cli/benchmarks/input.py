@@ -22,7 +22,7 @@ _BATCHES, _ROUNDS = 24, 3
 
 
 def suite() -> Iterator[tuple[str, float, str]]:
-  """Yields what was measured: (name, figure, unit)."""
+  """Yield what was measured: (name, figure, unit)."""
   ways = {
     'decoding alone': lambda: _images().map(_decode, tf.data.AUTOTUNE),
     'plain tf.image chain': lambda: _images().map(_plain, tf.data.AUTOTUNE),

@@ -11,7 +11,7 @@ _REPEATS = 3
 
 
 def suite() -> Iterator[tuple[str, float, str]]:
-  """Yields what was measured: (name, figure, unit)."""
+  """Yield what was measured: (name, figure, unit)."""
   for path in sorted(pathlib.Path(__file__).parents[1].glob('*.py')):
     if '\n  app.run(main' in path.read_text():
       times = [_seconds(path.stem) for _ in range(_REPEATS)]

@@ -31,7 +31,7 @@ _SAMPLING = sampling_lib.Sampling(
 
 
 def suite() -> Iterator[tuple[str, float, str]]:
-  """Yields what was measured: (name, figure, unit)."""
+  """Yield what was measured: (name, figure, unit)."""
   networks = {f'net{i}': _network(i) for i in range(_NUM_NETWORKS)}
   for _ in range(2):  # What the process keeps of a first pass is not n's.
     _compare(networks)

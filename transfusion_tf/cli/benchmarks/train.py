@@ -21,7 +21,7 @@ _STEPS, _ROUNDS = 30, 5
 
 
 def suite() -> Iterator[tuple[str, float, str]]:
-  """Yields what was measured: (name, figure, unit)."""
+  """Yield what was measured: (name, figure, unit)."""
   ways = {'bare step': _bare(), 'our loop': _loop(), 'keras fit': _fit()}
   seconds = {name: [] for name in ways}
   for run in ways.values():

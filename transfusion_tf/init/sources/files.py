@@ -34,14 +34,14 @@ _UNREADABLE = (
 def reader(
   name: str,
 ) -> Callable[[str, keras.Model | None], types.Source] | None:
-  """What reads a file of this name; None if it is no weights file's."""
+  """Return what reads a file of this name; None if it is no weights file's."""
   if tf.io.gfile.exists(f'{name}.index'):
     return _of_saver
   return next((r for end, r in _READERS.items() if name.endswith(end)), None)
 
 
 def save_npz(path: str, arrays: types.Arrays, origin: str) -> None:
-  """Writes {path: array} as .npz; `origin` says where it is from."""
+  """Write {path: array} as .npz; `origin` says where it is from."""
   with storage.atomic_write(path, 'wb') as file:
     np.savez(file, **{_ORIGIN: np.array(origin)}, **arrays)
 
@@ -49,7 +49,7 @@ def save_npz(path: str, arrays: types.Arrays, origin: str) -> None:
 def of_model(
   model: keras.Model, like: keras.Model | None, name: str
 ) -> types.Source:
-  """The weights of a model; those of keras.applications in `like`'s names."""
+  """Return a model's weights; keras.applications' in `like`'s names."""
   if like is not None and keras_applications.coincide(model, like):
     return types.Source(keras_applications.renamed(model, like), name)
   return types.Source(
@@ -64,7 +64,7 @@ def _of_keras(name, like):
 
 
 def _of_weights_h5(name, like):
-  """A .weights.h5 names layers and numbers the weights of each."""
+  """Read a .weights.h5, which names layers and numbers their weights."""
   if like is None:
     raise errors.InputError(
       f'{name}: which weights these are depends on the model; give it too, or '

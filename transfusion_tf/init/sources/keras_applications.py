@@ -30,7 +30,7 @@ def coincide(source: keras.Model, like: keras.Model) -> bool:
 
 
 def check(like: keras.Model) -> None:
-  """Raises InputError for our ResNet-50 if it strides elsewhere than Keras'."""
+  """Raise InputError for our ResNet-50 if it strides elsewhere than Keras'."""
   if like.name == resnet.NAME and resnet.stride_in(like) != 'first':
     raise errors.InputError(
       "the weights of keras.applications' ResNet50 are of a net that strides "
@@ -39,7 +39,7 @@ def check(like: keras.Model) -> None:
 
 
 def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """What `renamed` gave of published weights, for our normalised images.
+  """Return what `renamed` gave of published weights, for our normalised images.
 
   Keras' ResNet50 was trained on BGR less a mean colour, its InceptionV3 on
   [-1, 1]; here images are RGB, normalised by ImageNet's mean and stddev.
@@ -58,7 +58,7 @@ def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
 
 def renamed(source: keras.Model, like: keras.Model) -> dict[str, np.ndarray]:
-  """The weights of `source` by the paths that `like` has for them.
+  """Return the weights of `source` by the paths that `like` has for them.
 
   Args:
     source: A `keras.applications.ResNet50` or `InceptionV3`, with or without

@@ -29,7 +29,7 @@ _BLOCK = 1 << 20  # Bytes read at a time.
 
 
 def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
-  """The weights of a TF-Slim checkpoint: our path -> array.
+  """Return the weights of a TF-Slim checkpoint: our path -> array.
 
   Args:
     checkpoint: The .ckpt file, or the prefix of a newer checkpoint's files.
@@ -67,7 +67,7 @@ def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
 def for_normalized(
   arrays: Mapping[str, np.ndarray], name: str
 ) -> dict[str, np.ndarray]:
-  """What `read` gave, for images normalised by ImageNet's mean and stddev.
+  """Return what `read` gave, for images normalized as ImageNet's.
 
   TF-Slim's Inception was trained on [-1, 1], its ResNet on RGB in [0, 255]
   less a mean colour.
@@ -85,7 +85,7 @@ def for_normalized(
 
 
 def origin(checkpoint: str) -> str:
-  """The checkpoint's files, each with its SHA-256, for the record."""
+  """Return the checkpoint's files, each with its SHA-256, for the record."""
   digests = []
   for path in _files(checkpoint):
     digest = hashlib.sha256()

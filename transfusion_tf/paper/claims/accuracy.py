@@ -38,7 +38,7 @@ def small_is_enough(study: study_lib.Study) -> list[verdicts.Test]:
 
 
 def accuracy_predicts_nothing(study: study_lib.Study) -> list[verdicts.Test]:
-  """The published weights' accuracy is not ours, so their network is out."""
+  """Return the test; networks of published weights are left out."""
   accuracies, aucs = [], []
   for model in figure_specs.ALL_MODELS:
     if model in study.scale.weights:
@@ -126,7 +126,7 @@ def _fixed_gap(study, figure, base, kind):
 
 
 def _minus(a, b):
-  """The difference of two independent estimates."""
+  """Return the difference of two independent estimates."""
   half = np.hypot((a.high - a.low) / 2, (b.high - b.low) / 2)
   value = a.value - b.value
   return statistics.Estimate(value, float(value - half), float(value + half))

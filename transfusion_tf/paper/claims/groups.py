@@ -13,7 +13,7 @@ RESNET = 'resnet50'
 def retina(
   model: str, *of: initializations.Start, images: int = 0
 ) -> list[figure_specs.Group]:
-  """A group for each start."""
+  """Return a group for each start."""
   return [figure_specs.Group(figure_specs.RETINA, model, s, images) for s in of]
 
 
@@ -33,5 +33,5 @@ def speed(
   groups: Sequence[figure_specs.Group],
   metric: str | None = None,
 ) -> statistics.Estimate:
-  """A sum of groups' mean validation AUCs over training."""
+  """Return a sum of groups' mean validation AUCs over training."""
   return statistics.contrast(coefficients, study.areas(groups, metric))

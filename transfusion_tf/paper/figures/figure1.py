@@ -8,7 +8,7 @@ from transfusion_tf.study.plots import layout
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
-  """A row a data set."""
+  """Return a row a data set."""
   datasets = list(study.scale.recipes)
   fig, grid = layout.grid(len(datasets), sample_images.NUM, size=(1.6, 1.75))
   for row, dataset in zip(grid, datasets, strict=True):

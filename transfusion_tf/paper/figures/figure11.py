@@ -27,7 +27,7 @@ _STARTS = {
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
-  """A column a start, a box a stage; half width is half as wide."""
+  """Return a column a start, a box a stage; half width is half as wide."""
   del study  # A drawing.
   fig, (axes,) = layout.row(1, size=(9, 3.6))
   for x, (fills, widths) in enumerate(_STARTS.values()):

@@ -12,7 +12,7 @@ from transfusion_tf.study.plots import layout
 
 
 def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
-  """A pair of axes for each panel of a figure."""
+  """Return a pair of axes for each panel of a figure."""
   panels = figure_specs.panels(name, study.scale)
   fig, (block,) = layout.blocks(1, len(panels))
   for axes, panel in zip(block, panels, strict=True):
@@ -24,7 +24,7 @@ def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
 def draw_panel(
   axes: axes_lib.Axes, study: study_lib.Study, panel: figure_specs.Panel
 ) -> None:
-  """The curves of a panel's groups that are there."""
+  """Draw the curves of a panel's groups that are there."""
   curves, gap = {}, None
   for group in panel.groups:
     try:

@@ -15,7 +15,7 @@ from transfusion_tf.study.plots import layout
 
 
 def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
-  """A row a network: curves, and steps to an AUC by transfused stage."""
+  """Return a row a network: curves, and steps to an AUC by transfused stage."""
   specs = figure_specs.panels(name, study.scale)
   fig, grid = layout.grid(len(specs), 2, size=(5.2, 3.6))
   for row, panel in zip(grid, specs, strict=True):

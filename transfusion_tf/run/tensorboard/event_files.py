@@ -31,7 +31,7 @@ class Summaries:
   """The event files of one run."""
 
   def __init__(self, directory: str, headline: str = '', writes: bool = True):
-    """Writes nothing yet.
+    """Write nothing yet.
 
     Args:
       directory: RUN/tensorboard.
@@ -45,14 +45,14 @@ class Summaries:
     self._writer = tf.summary.create_noop_writer()
 
   def begin(self, step: int | None) -> None:
-    """A sitting goes on from `step`, or begins the run if None."""
+    """Continue a run from `step`, or begin it if None."""
     if self._writes:
       with storage.convert_write_errors(self._directory):
         _forget_after(self._directory, -1 if step is None else step)
         self._writer = tf.summary.create_file_writer(self._directory)
 
   def row(self, row: history.Row, pace: progress.Pace | None) -> None:
-    """Writes the scalars of a row of metrics.jsonl, and how fast it went."""
+    """Write the scalars of a row of metrics.jsonl, and how fast it went."""
     with self._at(row['step']):
       self._metrics('validation', row['validation'])
       if row['loss'] is not None:
@@ -64,13 +64,13 @@ class Summaries:
           tf.summary.scalar('train/input_wait_share', pace.input_wait_share)
 
   def images(self, step: int, named: dict[str, np.ndarray]) -> None:
-    """Writes pictures, uint8 [height, width, 3] each."""
+    """Write pictures, uint8 [height, width, 3] each."""
     with self._at(step):
       for name, pixels in named.items():
         tf.summary.image(name, pixels[None])
 
   def histograms(self, step: int, named: dict[str, np.ndarray]) -> None:
-    """Writes how the values of arrays of any shape spread."""
+    """Write how the values of arrays of any shape spread."""
     with self._at(step):
       for name, values in named.items():
         tf.summary.write(
@@ -80,12 +80,12 @@ class Summaries:
         )
 
   def settings(self, name: str, values: dict[str, str | float]) -> None:
-    """Makes the run a row of TensorBoard's HParams table."""
+    """Make the run a row of TensorBoard's HParams table."""
     with self._at(0):
       hparams_api.hparams(values, trial_id=name)
 
   def end(self, step: int, test: dict[str, float | None]) -> None:
-    """The run has ended; `test` are the metrics of its checkpoint at `step`."""
+    """End the run; `test` are the metrics of its checkpoint at `step`."""
     self._writer.close()
     if self._writes:
       self._writer = tf.summary.create_file_writer(
@@ -124,7 +124,7 @@ def _buckets(values):
 
 
 def _forget_after(directory, step):
-  """Takes out of the event files what belongs to no step up to `step`."""
+  """Take out of the event files what belongs to no step up to `step`."""
   for path in tf.io.gfile.glob(os.path.join(directory, '*tfevents*')):
     if path.endswith(_END):
       tf.io.gfile.remove(path)
@@ -141,7 +141,7 @@ def _stays(record, step):
 
 
 def _records(path):
-  """The file's records; the last one may have been cut short."""
+  """Yield the file's records; the last one may have been cut short."""
   with contextlib.suppress(tf.errors.DataLossError):
     yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
 

@@ -33,7 +33,7 @@ _MOST_CLASSES = 25
 
 
 def filters(model: keras.Model) -> np.ndarray | None:
-  """The first convolution's filters, or None if they are not images."""
+  """Return the first convolution's filters, or None if they are not images."""
   try:
     kernel = filters_lib.conv1(model)
     zoom = math.ceil(_FILTER_SIDE / kernel.shape[0])
@@ -76,7 +76,7 @@ def confusion(found: Confusions) -> np.ndarray:
 def confusions(
   task: tasks.Task, probabilities: np.ndarray, labels: dict
 ) -> Confusions:
-  """What a task's network calls the N examples, against their labels.
+  """Return what a task's network calls the N examples, against their labels.
 
   Grades and classes: the most probable one. Findings: each by itself, present
   from a probability of one half on.
@@ -150,7 +150,7 @@ def _draw_matrix(axes: axes_lib.Axes, names, counts):
 
 
 def _figure(count, columns, inches):
-  """A figure and its `count` axes, each about a square of `inches`."""
+  """Return a figure and its `count` axes, each about a square of `inches`."""
   columns = min(columns, count)
   rows = math.ceil(count / columns)
   drawn = figure.Figure(

@@ -52,7 +52,7 @@ class Board:
     total_steps: int,
     writes: bool = True,
   ):
-    """Writes RUN/tensorboard; `writes` is False in workers but the chief."""
+    """Write RUN/tensorboard; `writes` is False in workers but the chief."""
     self._built = built
     self._run_dir = run_dir
     self._draws = writes and built.experiment.runtime.pictures
@@ -64,7 +64,7 @@ class Board:
     )
 
   def begin(self, step: int | None) -> None:
-    """A sitting goes on from `step`, or begins the run if None."""
+    """Continue a run from `step`, or begin it if None."""
     self._summaries.begin(step)
     if step is None:
       self._summaries.settings(self._run_dir, settings(self._built.experiment))
@@ -77,7 +77,7 @@ class Board:
     pace: progress.Pace | None,
     probabilities: np.ndarray,
   ) -> None:
-    """A row of metrics.jsonl.
+    """Show a row of metrics.jsonl.
 
     Args:
       row: The row.
@@ -91,7 +91,7 @@ class Board:
       self._summaries.histograms(step, self._weights())
 
   def end(self, step: int, test: dict[str, dict[str, float | None]]) -> None:
-    """The run ended; `test` is what the checkpoint of `step` got."""
+    """End the run; `test` is what the checkpoint of `step` got."""
     self._summaries.end(step, {name: m['value'] for name, m in test.items()})
 
   def _pictures(self, probabilities):
@@ -132,13 +132,13 @@ class Board:
 
 
 def settings(experiment: config.Experiment) -> dict[str, str | float]:
-  """What tells runs apart, for the HParams table."""
+  """Return what tells runs apart, for the HParams table."""
   values = config.flatten(experiment)
   return {name: values[config.FLAGS[name]] for name in _SETTINGS}
 
 
 def picture_steps(total: int, eval_every: int) -> set[int]:
-  """The evaluations that pictures are made at: evenly, first and last too."""
+  """Return the evaluations with pictures: evenly, first and last too."""
   evaluations = [0, *range(eval_every, total, eval_every), total]
   every = math.ceil((len(evaluations) - 1) / (_MOST_PICTURES - 1))
   return {0, *evaluations[:0:-every]}

@@ -52,7 +52,7 @@ def draw(
 
 
 def mark(axes: axes_lib.Axes, threshold: float) -> None:
-  """A line at a score."""
+  """Draw a line at a score."""
   axes.axhline(threshold, color='0.5', linewidth=0.8)
   axes.annotate(
     f'{threshold:.2f}',
@@ -66,7 +66,7 @@ def mark(axes: axes_lib.Axes, threshold: float) -> None:
 
 
 def _aligned(seeds, metric):
-  """Steps that all seeds evaluated, and [seeds, steps] scores at them."""
+  """Return steps that all seeds evaluated, and their [seeds, steps] scores."""
   shared = set.intersection(*(set(run.curve['step']) for run in seeds))
   steps = sorted(shared)
   curves = [run.curve.set_index('step')[metric][steps] for run in seeds]

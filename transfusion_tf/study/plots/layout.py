@@ -16,7 +16,7 @@ _MOST_COLUMNS = 3
 def grid(
   rows: int, columns: int, size: tuple[float, float] = _INCHES
 ) -> tuple[figure.Figure, np.ndarray]:
-  """A figure and its [rows, columns] axes, without upper and right frame."""
+  """Return a figure and its [rows, columns] axes, framed left and below."""
   fig = figure.Figure(
     figsize=(size[0] * columns, size[1] * rows), layout='constrained'
   )
@@ -29,7 +29,7 @@ def grid(
 def row(
   columns: int, size: tuple[float, float] = _INCHES
 ) -> tuple[figure.Figure, np.ndarray]:
-  """A figure and [columns] axes side by side."""
+  """Return a figure and [columns] axes side by side."""
   fig, made = grid(1, columns, size)
   return fig, made[0]
 
@@ -37,7 +37,7 @@ def row(
 def blocks(
   number: int, panels: int, size: tuple[float, float] = _INCHES
 ) -> tuple[figure.Figure, np.ndarray]:
-  """A figure and [number, panels] axes, at most three in a row.
+  """Return a figure and [number, panels] axes, at most three in a row.
 
   Every block begins a row of its own.
   """
@@ -79,7 +79,7 @@ def band(
   markevery: int = 1,
   markersize: float | None = None,
 ) -> None:
-  """A start's mean at each place and, from two values on, their range.
+  """Draw a start's mean at each place and, from two values on, their range.
 
   Args:
     axes: Where to.
