@@ -77,7 +77,7 @@ def test_amounts_of_data_that_a_scale_leaves_out(root):
   columns = tables.table4(study).frame().columns
   assert [c for c in columns if c.endswith('k')] == ['5k']
   (gap,) = (j for j in claims.judge_all(study) if j.claim.number == 5)
-  assert gap.verdict == verdicts_lib.UNTOLD
+  assert gap.verdict == verdicts_lib.INCONCLUSIVE
   assert gap.finding == 'missing: 50000 images are no part of demo'
 
 
@@ -332,7 +332,9 @@ def test_no_claim_holds_of_networks_that_learned_nothing(tmp_path):
 
 def test_claims_of_an_empty_study_cannot_be_told(tmp_path):
   for judged in claims.judge_all(opened(tmp_path)):
-    assert judged.verdict == verdicts_lib.UNTOLD and 'missing' in judged.reason
+    assert (
+      judged.verdict == verdicts_lib.INCONCLUSIVE and 'missing' in judged.reason
+    )
 
 
 @pytest.mark.parametrize(
@@ -341,8 +343,8 @@ def test_claims_of_an_empty_study_cannot_be_told(tmp_path):
     (0.001, 0.009, verdicts_lib.HOLDS),
     (0.011, 0.02, verdicts_lib.FAILS),
     (-0.02, -0.01, verdicts_lib.FAILS),
-    (0.005, 0.02, verdicts_lib.UNTOLD),
-    (np.nan, np.nan, verdicts_lib.UNTOLD),
+    (0.005, 0.02, verdicts_lib.INCONCLUSIVE),
+    (np.nan, np.nan, verdicts_lib.INCONCLUSIVE),
   ],
 )
 def test_verdict_of_an_interval(low, high, verdict):

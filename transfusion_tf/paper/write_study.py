@@ -87,7 +87,7 @@ def _claims_section(frame):
     'The nineteen claims',
     [
       'Each is judged by 95 % intervals: inside the range that the claim names '
-      'it holds, outside it does not, across the border it cannot be told. '
+      'it holds, outside it does not, across the border it is inconclusive. '
       'Nothing is told about networks that have not learned their task. '
       'Verdicts: '
       + '; '.join(f'{verdict}: {count}' for verdict, count in counts.items())

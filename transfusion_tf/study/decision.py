@@ -7,7 +7,7 @@ the smallest difference that matters to whoever asks:
   all of it within +-margin      makes no difference that matters
   all of it above 0              helps
   all of it below 0              hurts
-  else                           cannot be told
+  else                           inconclusive
 
 Each model is represented by the start with the best mean validation score. The
 best of these on validation is the yardstick; recommended is the model with the
@@ -26,7 +26,7 @@ from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
 SAME = 'makes no difference that matters'
-HELPS, HURTS, OPEN = 'helps', 'hurts', 'cannot be told'
+HELPS, HURTS, OPEN = 'helps', 'hurts', 'inconclusive'
 
 # Model -> start -> the runs that are there.
 Runs = Mapping[str, Mapping[str, Sequence[results.Result]]]

@@ -84,7 +84,7 @@ _RULE = (
   'Each start less random weights, on the test set: the interval holds the '
   'spread of patients (a bootstrap that redraws the same patients for both) '
   'and of seeds. All of it within ±{0:g}: no difference that matters. All of '
-  'it above 0: it helps; below: it hurts. Else it cannot be told.'
+  'it above 0: it helps; below: it hurts. Else it is inconclusive.'
 )
 _SIZE_RULE = (
   'Each model from the start with the best validation score. A model is good '

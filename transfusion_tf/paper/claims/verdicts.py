@@ -15,10 +15,10 @@ from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
-HOLDS, FAILS, UNTOLD = VERDICTS = (
+HOLDS, FAILS, INCONCLUSIVE = VERDICTS = (
   'holds',
   'does not hold',
-  'cannot be told at this scale',
+  'inconclusive at this scale',
 )
 POINT = 0.01  # Of AUC: the paper speaks of "fractions of a percent".
 LEARNED = 0.6  # The least AUC of a network that we say anything about.
@@ -44,12 +44,12 @@ class Test:
   def verdict(self) -> str:
     found = self.estimate
     if not found.known:
-      return UNTOLD
+      return INCONCLUSIVE
     if self.above < found.low and found.high < self.below:
       return HOLDS
     if found.high <= self.above or found.low >= self.below:
       return FAILS
-    return UNTOLD
+    return INCONCLUSIVE
 
   def text(self) -> str:
     found = self.estimate
@@ -113,25 +113,25 @@ def judge(claim: Claim, study: study_lib.Study) -> Judgement:
       if not has_learned(study, group)
     ]
   except (study_lib.Gap, *results.UNREADABLE) as gap:
-    return Judgement(claim, UNTOLD, reason=f'missing: {gap}')
+    return Judgement(claim, INCONCLUSIVE, reason=f'missing: {gap}')
   if unlearned:
     more = f' and {len(unlearned) - 1} more' if unlearned[1:] else ''
     return Judgement(
       claim,
-      UNTOLD,
+      INCONCLUSIVE,
       tests,
       f'not learned (test AUC below {LEARNED}): {unlearned[0]}{more}',
     )
   verdicts = [test.verdict for test in tests]
   if FAILS in verdicts:
     return Judgement(claim, FAILS, tests)
-  if UNTOLD in verdicts:
+  if INCONCLUSIVE in verdicts:
     reason = (
       ''
       if all(test.estimate.known for test in tests)
       else 'one seed: no spread is known'
     )
-    return Judgement(claim, UNTOLD, tests, reason)
+    return Judgement(claim, INCONCLUSIVE, tests, reason)
   return Judgement(claim, HOLDS, tests)
 
 
