@@ -42,8 +42,9 @@ def main(_) -> None:
   run = run_lib.load_run(
     run_dir, which, _DATASET.value, _CLASS_MAP.value, **changes
   )
-  for note in run.source.label_map.notes(run.source.prepared.name):
-    print(f'note: {note}')
+  if not scores_lib.is_own(run, run_dir):
+    for note in run.source.label_map.notes(run.source.prepared.name):
+      print(f'note: {note}')
   scores, found = run_lib.evaluate(run, split)
   path = scores_lib.write(run, run_dir, split, which, scores, found)
   for name, metric in found.items():
