@@ -99,7 +99,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @property
   def look(self) -> Callable[[Image.Image], str] | None:
-    """What tells, from a small copy, which of listing.NOTES is in order."""
+    """What tells, from a small copy, which of `raw_dataset.NOTES` applies."""
     return None
 
   def check(

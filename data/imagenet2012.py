@@ -22,7 +22,7 @@ _PUBLISHED = {'train': 1_281_167, 'validation': 50_000}
 
 
 class Builder:
-  """What `building.Builder` is, for the archives as they were published."""
+  """What `base_builder.Builder` is, for the archives as they were published."""
 
   picture = staticmethod(images.load)
 
@@ -55,7 +55,7 @@ class Builder:
     overwrite: bool = False,
     beam: Mapping[str, Any] | None = None,
   ) -> bool:
-    """Build from the folder that was checked; see `building.Builder.build`."""
+    """Build from the folder that was checked; see `base_builder.Builder.build`."""
     checked.refuse()  # TFDS reads the archives whole: nothing can be skipped.
     if beam:
       raise errors.InputError('imagenet2012 is built without Beam')

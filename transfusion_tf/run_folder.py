@@ -5,7 +5,7 @@ outputs.json     what each output means, and on which data that was learned
 init.json        what happened to every weight before step 0
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row an evaluation (`train.history`)
-tensorboard/     the same with pictures, for TensorBoard (`board`)
+tensorboard/     the same with pictures, for TensorBoard (`run.tensorboard`)
 test_scores.csv  probabilities of every test image
 result.json      written last: a run that has it is finished
 """

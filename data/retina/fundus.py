@@ -60,7 +60,7 @@ def picture(data: bytes, size: int) -> Image.Image:
 
 
 def note(image: Image.Image) -> str:
-  """Return the note of `listing.NOTES` that a photograph calls for, or none."""
+  """Return the note of `raw_dataset.NOTES` that a photograph calls for, or none."""
   return '' if find_disc(image) else 'no fundus disc'
 
 

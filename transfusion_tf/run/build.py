@@ -212,7 +212,7 @@ def load_run(
   """Return a trained run, with the weights of one of its checkpoints.
 
   Args:
-    run_dir: A folder that `launch.run` wrote.
+    run_dir: A folder that `train_and_evaluate.run` wrote.
     which: As `run_folder.checkpoint_step` takes it.
     dataset: Another data set to open than the run's own.
     class_map: `THEIRS=OURS`, as of `build`.
