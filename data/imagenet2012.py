@@ -55,7 +55,7 @@ class Builder:
     overwrite: bool = False,
     beam: Mapping[str, Any] | None = None,
   ) -> bool:
-    """Build from the folder that was checked; see `base_builder.Builder.build`."""
+    """Build what was checked; see `base_builder.Builder.build`."""
     checked.refuse()  # TFDS reads the archives whole: nothing can be skipped.
     if beam:
       raise errors.InputError('imagenet2012 is built without Beam')

@@ -60,7 +60,7 @@ def picture(data: bytes, size: int) -> Image.Image:
 
 
 def note(image: Image.Image) -> str:
-  """Return the note of `raw_dataset.NOTES` that a photograph calls for, or none."""
+  """Return the one of `raw_dataset.NOTES` that a photograph calls for."""
   return '' if find_disc(image) else 'no fundus disc'
 
 
