@@ -19,12 +19,12 @@ _INSIDE = '::'
 
 
 def is_inside(path: str) -> bool:
-  """Whether a path leads into an archive."""
+  """Return whether a path leads into an archive."""
   return _INSIDE in path
 
 
 def zip_members(archive: str | os.PathLike) -> list[str]:
-  """Paths of the files in `X.zip`, or in `X.zip.001` and the other parts."""
+  """Return the paths of the files in `X.zip`, or in `X.zip.001` and so on."""
   return [
     f'{archive}{_INSIDE}{info.filename}'
     for info in _open_zip(str(archive)).infolist()
@@ -33,7 +33,7 @@ def zip_members(archive: str | os.PathLike) -> list[str]:
 
 
 def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
-  """(name, path) of the files in a tar, or in a tar that lies in a tar."""
+  """Yield (name, path) of the files in a tar, or in a tar inside a tar."""
   archive, _, place = str(path).partition(_INSIDE)
   try:
     with open(archive, 'rb') as file:
@@ -53,7 +53,7 @@ def read(path: str) -> bytes:
   """Return the bytes of a file in an archive.
 
   Raises:
-    OSError: It is not there, or the archive is damaged at its place.
+    OSError: The file does not exist, or the archive is damaged there.
   """
   archive, member = path.split(_INSIDE, 1)
   if archive.endswith('.tar'):

@@ -36,7 +36,7 @@ from transfusion_tf import errors
 
 @dataclasses.dataclass(eq=False)
 class Config(tfds.core.BuilderConfig):
-  """Which of several raw sets, and the side of the squares to store."""
+  """One of several raw data sets, and the side of the squares to store."""
 
   source: str = ''
   image_size: int = 0
@@ -52,10 +52,10 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   """Builds a data set from image files that are already on disk.
 
   Attributes:
-    checked: What to build; if None, the manual folder is listed and checked
-      first, and has to be without fault.
+    checked: The listing to build; if None, the manual folder is listed and
+      checked first, and has to be without fault.
     num_processes: 0 is one a core.
-    use_beam: Whether the examples are made in an Apache Beam pipeline.
+    use_beam: If true, the examples are made in an Apache Beam pipeline.
   """
 
   VERSION = tfds.core.Version('1.0.0')
@@ -91,7 +91,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   @property
   @abc.abstractmethod
   def picture(self) -> preflight_html.Picture:
-    """What makes a file's bytes the picture to store; can be pickled."""
+    """A picklable function from a file's bytes to the picture to store."""
 
   @abc.abstractmethod
   def label_features(self) -> Mapping[str, Any]:
@@ -99,7 +99,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @property
   def look(self) -> Callable[[Image.Image], str] | None:
-    """What tells, from a small copy, which of `raw_dataset.NOTES` applies."""
+    """A function: small copy -> the one of `raw_dataset.NOTES`, or ."""
     return None
 
   def check(
@@ -121,9 +121,9 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Build what `check` found good.
 
     Args:
-      checked: What to build.
-      overwrite: Whether to replace a data set that was built from other data.
-      beam: What `beam_config` gave; None builds without Beam.
+      checked: The checked listing to build.
+      overwrite: If true, a data set built from other data is replaced.
+      beam: The result of `beam_config`; None builds without Beam.
 
     Returns:
       False if the same data set was there.
@@ -218,8 +218,8 @@ def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
 
   Args:
     builder: Any TFDS builder.
-    overwrite: Whether to replace what was built before.
-    **options: Of `tfds.download.DownloadConfig`.
+    overwrite: If true, a data set that was built before is replaced.
+    **options: Arguments of `tfds.download.DownloadConfig`.
   """
   modes = tfds.download.GenerateMode
   options['download_mode'] = (
@@ -236,8 +236,8 @@ def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:
   """Return what TFDS has to know to build through Beam.
 
   Args:
-    runner: Its name.
-    options: Of the runner, `name=value` each.
+    runner: Name of the Beam runner.
+    options: Options of the runner, `name=value` each.
 
   Raises:
     InputError: There is no such runner, or no Beam.

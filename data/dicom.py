@@ -10,9 +10,9 @@ from data import raw_dataset
 
 
 def load(data: bytes) -> Image.Image:
-  """Decode a single-frame DICOM file as 8-bit grey or colour.
+  """Decode a single-frame DICOM file as 8-bit gray or color.
 
-  Grey values go through the modality transform and the first window (VOI) of
+  Gray values go through the modality transform and the first window (VOI) of
   the header and are stretched to 0..255; MONOCHROME1, in which high is dark,
   is inverted.
 

@@ -22,7 +22,7 @@ _PUBLISHED = {'train': 1_281_167, 'validation': 50_000}
 
 
 class Builder:
-  """What `base_builder.Builder` is, for the archives as they were published."""
+  """Like `base_builder.Builder`, for the archives as they were published."""
 
   picture = staticmethod(images.load)
 

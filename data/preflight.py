@@ -37,9 +37,9 @@ def check(
   """Read every image once, divide the records into splits and cross-check.
 
   Args:
-    found: What the tables say.
+    found: The listing of the tables.
     look: Gives the kind of note that a decoded image calls for, or ''.
-    seed: Of the split.
+    seed: Seed of the split.
     split_file: If given, the splits are as it says.
     num_processes: 0 is one a core.
 
@@ -60,7 +60,7 @@ def check(
 def check_images(
   found: raw_dataset.Listing, num_processes: int = 0
 ) -> raw_dataset.Listing:
-  """Of `check`, what does not touch the splits that the source has."""
+  """Run the part of `check` that leaves the splits of the source alone."""
   return _through(
     found,
     _unlike_published(found.published),
@@ -123,7 +123,7 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
 
 
 def _inspect(record, look):
-  """(hash of the file, kind of problem or '', what is wrong)."""
+  """Return (hash of the file, kind of problem or '', what is wrong)."""
   try:
     data = images.read(record.path)
     image = images.load(data, at_least=_LOOK_SIDE)
@@ -177,7 +177,7 @@ def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
 
 
 def _held_out(records: Sequence[raw_dataset.Record]):
-  """Those in the split farthest from training, and the splits there are."""
+  """Return those in the split farthest from training, and all splits."""
   among = [
     split
     for split in reversed(splits.SPLITS)

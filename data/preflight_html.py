@@ -27,11 +27,11 @@ _MAX_CLASSES = 50
 def pictures(
   found: raw_dataset.Listing, picture: Picture, num_processes: int = 0
 ) -> dict[str, str]:
-  """{image id: data URI} of the images that the page of `found` shows.
+  """Return {image id: data URI} of the images on the page of `found`.
 
   Args:
     found: Checked records.
-    picture: What makes a file's bytes the picture to store; can be pickled.
+    picture: A picklable function from a file's bytes to the stored picture.
     num_processes: 0 is one a core.
   """
   shown = [*_by_class(found).values(), *_by_note(found).values()]
@@ -51,10 +51,10 @@ def render(
   """Return the page of a data set.
 
   Args:
-    name: Of the data set.
-    table: Its numbers.
-    found: Its records and problems.
-    shown: What `pictures` gave.
+    name: Name of the data set.
+    table: The numbers of the data set.
+    found: The records and problems of the data set.
+    shown: The result of `pictures`.
   """
 
   def figures(groups):
@@ -84,7 +84,7 @@ def _by_kind(found):
 
 
 def _by_note(found):
-  """{kind of note: some records that are kept in spite of it}"""
+  """Return {kind of note: some records that are kept in spite of it}."""
   by_id = {record.image_id: record for record in found.records}
   return {
     kind: [by_id[p.where] for p in group[:_EACH] if p.where in by_id]
@@ -93,7 +93,7 @@ def _by_note(found):
 
 
 def _by_class(found):
-  """{class: some training records of it}, the same ones every time."""
+  """Return {class: some training records of it}, always the same ones."""
   classes = collections.defaultdict(list)
   train = [record for record in found.records if record.split == 'train']
   for record in sorted(

@@ -24,12 +24,12 @@ _MAX_CLASSES = 40  # Classes that are counted one by one.
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """What is known of a raw data set after its check.
+  """The results of the check of a raw data set.
 
   Attributes:
-    name: Of the prepared data set.
+    name: Name of the prepared data set.
     listing: The good records, in their splits, and all problems.
-    seed: Of the split.
+    seed: Seed of the split.
     shown: Pictures for the page, by `pages.pictures`.
   """
 
@@ -81,7 +81,7 @@ class Report:
     }
 
   def table(self) -> pd.DataFrame:
-    """Rows are images, patients and classes; columns are splits.
+    """Return a table: rows are images, patients, classes; columns splits.
 
     Of a finding it shows the counts of its four states.
     """
@@ -133,7 +133,7 @@ def _fingerprint(records):
 
 
 def _balance(records):
-  """{class: count}, or {finding: {state: count}}."""
+  """Return {class: count}, or {finding: {state: count}}."""
   if 'findings' not in records[0].labels:
     return _count(name for record in records for name in record.classes())
   states = [record.labels['findings'] for record in records]

@@ -74,7 +74,7 @@ class Problem:
 
 
 class BadError(Exception):
-  """What is wrong with one row or one image; `kind` says how."""
+  """Raised for one bad row or image; `kind` says how it is bad."""
 
   def __init__(self, kind: str, what: str):
     super().__init__(what)
@@ -99,7 +99,7 @@ class Listing:
     """Add a record a row, or a problem where `record_of` raises BadError.
 
     Args:
-      name: Of the table.
+      name: Name of the table.
       rows: (line in the file, cells by column) each.
       record_of: Makes a record of the cells.
     """

@@ -32,7 +32,7 @@ def draw(patient_id: str, seed: int, purpose: str) -> float:
 def by_patient(
   records: Iterable[raw_dataset.Record], seed: int
 ) -> list[raw_dataset.Record]:
-  """Cuts `test`, where there is none, and `validation` out of the rest.
+  """Cut `test`, where there is none, and `validation` out of the rest.
 
   Splits that a record comes with stay; only training patients move, and if
   the source already has a `validation`, none does.

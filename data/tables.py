@@ -14,7 +14,7 @@ UNNAMED = 'unnamed column '  # And its number, from 1.
 
 
 def rows(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
-  """(line in the file, cells by column) of each row that `read` gave."""
+  """Yield (line in the file, cells by column) of each row from `read`."""
   return zip(table.index, table.to_dict('records'), strict=True)
 
 
@@ -38,7 +38,7 @@ def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
 
   Args:
     path: A CSV file, or a zip file of one.
-    columns: Those that have to be there.
+    columns: The required columns.
 
   Returns:
     All columns; the index is the line in the file, the header being line 1.

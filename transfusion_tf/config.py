@@ -36,8 +36,8 @@ class Flag:
   """The flag of train.py that sets a field.
 
   Attributes:
-    name: Its name.
-    help: What --help says of it.
+    name: Name of the flag.
+    help: The text of --help.
     kind: Type of its values.
     low: Smallest number that it takes.
     high: Largest number that it takes.
@@ -97,7 +97,7 @@ NO_AUGMENT = Augment(
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-  """Which examples a run sees, and how they become images and targets."""
+  """The examples of a run, and how they become images and targets."""
 
   dataset: str = _flag('Prepared data set, e.g. retina.')  # Its folder.
   image_size: int = _flag('Side in pixels.', low=8)
@@ -124,7 +124,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-  """Which network, for any image size and number of outputs."""
+  """The network, for any image size and number of outputs."""
 
   name: str = _flag(
     'resnet50, cbr_tiny, ... or package.module:function.', name='model'
@@ -141,7 +141,7 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Init:
-  """Where the weights of step 0 come from (Sections 3 to 5, Appendix F)."""
+  """The initialization of the weights (Sections 3 to 5, Appendix F)."""
 
   scheme: str = _flag(
     'random, transfer, mean_var, sampling or shuffled.', 'random', name='init'
@@ -204,7 +204,7 @@ class Train:
 
 @dataclasses.dataclass(frozen=True)
 class Runtime:
-  """What may change between two sittings of one run without changing it."""
+  """The settings that may differ between sessions without changing a run."""
 
   data_dir: str = _flag('Folder that prepare_data.py filled.')
   strategy: str = _flag(
@@ -312,7 +312,7 @@ IMAGE_TABLE = Experiment(
 
 
 def override(experiment: Experiment, changes: Mapping[str, Any]) -> Experiment:
-  """`experiment` with dotted fields changed, e.g. `{'data.subset': 5000}`."""
+  """Return `experiment` with changes, e.g. `{'data.subset': 5000}`."""
   for name, value in changes.items():
     *room, field = name.split('.')
     if room:
@@ -334,7 +334,7 @@ def fields() -> Iterator[tuple[str, dataclasses.Field]]:
 
 
 def flatten(experiment: Experiment) -> dict[str, Any]:
-  """Dotted field -> value; the inverse of `override`'s naming."""
+  """Return dotted field -> value; the inverse of `override`'s naming."""
   flat = {}
   for name, value in dataclasses.asdict(experiment).items():
     if isinstance(value, dict):
@@ -345,7 +345,7 @@ def flatten(experiment: Experiment) -> dict[str, Any]:
 
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
-  """One `field: old -> new` for all that differs; `runtime` may differ."""
+  """Return a `field: old -> new` for each difference outside `runtime`."""
   old, new = flatten(old), flatten(new)
   return [
     f'{name}: {old[name]!r} -> {new[name]!r}'

@@ -6,7 +6,7 @@ from transfusion_tf import config
 
 
 def file(experiment: config.Experiment, run_dir: str) -> dict[str, str]:
-  """`train.flags` -> the shortest flagfile that makes `experiment` again.
+  """Return `train.flags` -> the shortest flagfile that makes `experiment`.
 
   Empty where no recipe and flags make it.
   """

@@ -62,7 +62,7 @@ class LabelMap:
 
   @property
   def absent(self) -> tuple[str, ...]:
-    """Outputs that no label of the set means."""
+    """The outputs that no label of the set means."""
     meant = set(self.stored.values())
     return tuple(name for name in self.outputs if name not in meant)
 
@@ -112,11 +112,11 @@ def match(
   """Match a data set's names with a network's.
 
   Args:
-    kind: What the network's outputs are.
-    outputs: Their names, in order.
-    stored_kind: What the set's labels are.
-    stored: Their names, in order.
-    dataset: What messages call the set.
+    kind: Kind of the network's outputs.
+    outputs: Names of the outputs, in order.
+    stored_kind: Kind of the set's labels.
+    stored: Names of the labels, in order.
+    dataset: Name of the set in messages.
     class_map: Name in the set -> name of an output, where they differ.
 
   Raises:

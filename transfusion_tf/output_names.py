@@ -60,7 +60,7 @@ def check(names: Sequence[str], kind: str, where: str) -> None:
   Args:
     names: All names of a data set, each once.
     kind: `label`, `grade` or `findings`.
-    where: What the message calls the place they come from.
+    where: Their location, for the message.
 
   Raises:
     InputError: One has a `fault`, or two are `twins`.

@@ -52,7 +52,7 @@ def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
 
 
 def check(experiment: config.Experiment, run_dir: str) -> None:
-  """Refuses a folder that holds another experiment, naming what differs."""
+  """Refuse a folder that holds another experiment, naming what differs."""
   path = os.path.join(run_dir, CONFIG)
   if not _is_begun(run_dir) or not tf.io.gfile.exists(path):
     return
@@ -69,8 +69,8 @@ def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
 
   Args:
     run_dir: The run's folder.
-    task: What its outputs mean.
-    data: What is to be known of the data set, with its `fingerprint`.
+    task: The task, with the meaning of the outputs.
+    data: A description of the data set, with its `fingerprint`.
   """
   record = {'outputs': tasks.to_json(task), 'data': dict(data)}
   storage.write_json(os.path.join(run_dir, OUTPUTS), record)
@@ -123,7 +123,7 @@ def _described(run_dir):
 
 
 def _of_scores(run_dir):
-  """Kind and names of the outputs, by RUN/test_scores.csv; empty without."""
+  """Return the outputs' kind and names in RUN/test_scores.csv, or empty."""
   path = os.path.join(run_dir, TEST_SCORES)
   if not tf.io.gfile.exists(path):
     if _has_findings(run_dir):
@@ -149,7 +149,7 @@ def _has_findings(run_dir):
 
 
 def _check_order(run_dir, names):
-  """Refuses an old run that was continued with its findings in other orders."""
+  """Refuse an old run that was continued with its findings reordered."""
   for row in _rows(run_dir):
     if tuple(row['validation'])[1:] != tuple(names):
       raise errors.InputError(
@@ -217,7 +217,7 @@ def _rows(run_dir):
 
 
 def result(run_dir: str) -> dict[str, Any] | None:
-  """RUN/result.json, or None while the run is not finished."""
+  """Return RUN/result.json, or None while the run is not finished."""
   return _read(run_dir, RESULT)
 
 

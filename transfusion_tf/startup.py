@@ -32,7 +32,7 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-  """Nothing reaches stderr, not even from C++, unless -v was given."""
+  """Silence stderr, even from C++, unless -v was given."""
   if is_verbose():
     yield
     return

@@ -26,7 +26,7 @@ def reason(error: Exception) -> str:
 
 @contextlib.contextmanager
 def convert_write_errors(path: str) -> Iterator[None]:
-  """Says in one line that `path` cannot be written.
+  """Convert errors of writing `path` into one line.
 
   Raises:
     RunError: Something inside failed to write: the disk is full or
@@ -60,7 +60,7 @@ def write_text(path: str, text: str) -> None:
 
 
 def write_json(path: str, value: Any) -> None:
-  """Like `write_text`; NaN is refused, for JSON has none."""
+  """Write JSON as `write_text` does; NaN is refused, as JSON has none."""
   write_text(path, json.dumps(value, indent=2, allow_nan=False) + '\n')
 
 
@@ -69,7 +69,7 @@ def atomic_write(path: str, mode: str = 'w') -> Iterator[IO]:
   """Open a local file that takes its name once all of it is written.
 
   Args:
-    path: Its name; folders above it are made.
+    path: Path of the file; parent folders are created.
     mode: `w` for text, `wb` for bytes.
   """
   os.makedirs(os.path.dirname(path) or '.', exist_ok=True)

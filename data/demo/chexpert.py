@@ -109,7 +109,7 @@ def _findings(sickness, rng):
 
 
 def _labels(findings, split, rng):
-  """{observation: state}, from a report or, for `valid`, as it is."""
+  """Return {observation: state}, as reported or, for `valid`, as it is."""
   present = set(findings)
   if present & _OPACITIES:
     present.add('Lung Opacity')

@@ -1,7 +1,7 @@
 """Fundus photographs, each a variation of one real photograph.
 
 The photograph is scikit-image's `data.retina`. A patient's eyes differ from
-others' by turn, crop, a smooth warp of the vessels, and by the camera: colour,
+others' by turn, crop, a smooth warp of the vessels, and by the camera: color,
 light, blur, noise. None of this depends on the grade; see `lesions`.
 """
 
@@ -34,7 +34,7 @@ def photograph(
     eye: `left` or `right`.
     grade: 0 to 4; decides the lesions and nothing else.
     patient_seed: Seeds what both eyes share.
-    lesion_size: As a multiple.
+    lesion_size: Size of the lesions, as a multiple.
 
   Returns:
     [size, 1.25 size, 3] uint8, black around the disc of the fundus.
@@ -52,14 +52,14 @@ def photograph(
 
 @functools.cache
 def _real_photograph(size):
-  """`data.retina`, a left eye, [size, size, 3] in 0..1."""
+  """Return `data.retina`, a left eye, [size, size, 3] in 0..1."""
   return transform.resize(
     data.retina(), (size, size), anti_aliasing=True
   ).astype(np.float32)
 
 
 def _fundus(size, patient, own):
-  """[size, size, 3]: the real fundus turned, cropped and warped."""
+  """Return the real fundus rotated, cropped and warped: [size, size, 3]."""
   real = _real_photograph(2 * size)
   x, y = shapes.grid(size, size)
   x, y = x + _ripple(y, patient) + _ripple(x, own), y + _ripple(x, patient)
@@ -88,7 +88,7 @@ def _ripple(t, rng):
 
 
 def _expose(tissue, patient, own):
-  """Colour of the fundus and the camera, uneven light, blur."""
+  """Apply the color of fundus and camera, uneven light and blur."""
   tissue = tissue ** patient.uniform(0.8, 1.25)
   tissue = tissue * patient.uniform([0.8, 0.75, 0.7], [1.05, 1.15, 1.3])
   x, y = shapes.grid(*tissue.shape[:2])

@@ -2,8 +2,8 @@
 
 Which lesions an eye has follows its grade on the International Clinical
 Diabetic Retinopathy scale (Wilkinson et al., Ophthalmology 2003): 0 none; 1
-micro-aneurysms only; 2 more than that; 3 haemorrhages all over the fundus; 4
-new vessels or a pre-retinal haemorrhage. They are drawn larger than life, so
+micro-aneurysms only; 2 more than that; 3 hemorrhages all over the fundus; 4
+new vessels or a pre-retinal hemorrhage. They are drawn larger than life, so
 that they survive the demo's small pictures.
 """
 
@@ -29,14 +29,14 @@ _DRUSE = np.array([1.05, 1.3, 1.3], np.float32)
 def paint(
   tissue: np.ndarray, grade: int, rng: np.random.Generator, size: float = 1.0
 ) -> None:
-  """Paints the lesions of an eye of `grade` onto `tissue`, in place.
+  """Paint the lesions of an eye of `grade` onto `tissue`, in place.
 
   Args:
     tissue: [S, S, 3] in 0..1; the fundus disc touches its edges.
     grade: 0 to 4.
-    rng: Of the lesions alone, so that the rest of the picture does not depend
-      on the grade.
-    size: Of the lesions, as a multiple; for pictures that are very small.
+    rng: Generator of the lesions only, so that the rest of the picture does
+      not depend on the grade.
+    size: Their size, as a multiple; for pictures that are very small.
   """
   for kind, counts in (
     (_haemorrhage, _HAEMORRHAGES),
@@ -52,7 +52,7 @@ def paint(
 
 
 def paint_harmless(tissue: np.ndarray, rng: np.random.Generator) -> None:
-  """Paints pigment spots and drusen, in place, in eyes of every grade."""
+  """Paint pigment spots and drusen, in place, in eyes of every grade."""
   for tint in (_PIGMENT, _DRUSE):
     for _ in range(rng.integers(0, 7)):
       radius = rng.uniform(0.015, 0.05)

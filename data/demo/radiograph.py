@@ -18,7 +18,7 @@ _FINER = 2  # Drawn at this many times the final size.
 
 @dataclasses.dataclass(frozen=True)
 class View:
-  """Where things are, in the coordinates of `shapes`."""
+  """The positions of the anatomy, in the coordinates of `shapes`."""
 
   lungs: tuple[tuple[float, float], ...]  # Centres.
   lung_radii: tuple[float, float]
@@ -58,7 +58,7 @@ def film(
   patient_seed: list[int],
   study: int = 0,
 ) -> np.ndarray:
-  """One radiograph.
+  """Render one radiograph.
 
   Args:
     size: Height in pixels; the width is a fifth more.
@@ -94,7 +94,7 @@ def film(
 
 
 def _lungs(x, y, view, raised, anatomy):
-  """Air: the lungs above the diaphragm's domes."""
+  """Return the air: the lungs above the diaphragm's domes."""
   air = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
   floor = anatomy.uniform(0.42, 0.52)
   for (across, down), lift in zip(view.lungs, raised, strict=True):
@@ -105,7 +105,7 @@ def _lungs(x, y, view, raised, anatomy):
 
 
 def _chest(x, y, view, lungs, anatomy):
-  """Soft tissue, spine, ribs and collar bones."""
+  """Return the soft tissue, spine, ribs and collar bones."""
   body = shapes.ellipse(x, y, (0, 0.45), (view.body, 1.6), 0.06)
   tissue = body * (0.75 - 0.62 * lungs)
   spine = shapes.step(np.abs(x - view.spine) - 0.10, 0.06)
@@ -134,7 +134,7 @@ def _heart(x, y, view, enlarged, anatomy):
 
 
 def _develop(tissue, size, own):
-  """Grain, exposure and the final size."""
+  """Apply grain, exposure and the final size."""
   blur = own.uniform(0.4, 1.0) * _FINER * 0.6
   light = 1 - np.exp(-own.uniform(1.5, 2.0) * tissue.clip(0))
   light = ndimage.gaussian_filter(light, blur)

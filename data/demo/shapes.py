@@ -1,7 +1,7 @@
 """Soft-edged shapes, the strokes that the demo's pictures are drawn with.
 
 Coordinates are (x, y) in units of half the picture's smaller side, x to the
-right and y downwards, with the origin at the picture's centre. Every shape is
+right and y downwards, with the origin at the picture's center. Every shape is
 an [H, W] array of coverage in 0..1.
 """
 
@@ -9,7 +9,7 @@ import numpy as np
 
 
 def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-  """x [1, W] and y [H, 1] of the pixel centres."""
+  """Return x [1, W] and y [H, 1] of the pixel centers."""
   half = min(height, width) / 2
   x = (np.arange(width) + 0.5 - width / 2) / half
   y = (np.arange(height) + 0.5 - height / 2) / half
@@ -17,7 +17,7 @@ def grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def step(distance: np.ndarray, softness: float) -> np.ndarray:
-  """1 well inside (distance below 0), 0 well outside, a smooth edge between."""
+  """Return 1 well inside (distance below 0), 0 well outside, smoothly."""
   t = np.clip(0.5 - distance / (2 * softness), 0, 1)
   return t * t * (3 - 2 * t)
 
@@ -34,8 +34,8 @@ def ellipse(
   """Return an ellipse, or a blot if `wobble` bends its outline.
 
   Args:
-    x: As of `grid`.
-    y: As of `grid`.
+    x: [1, W], from `grid`.
+    y: [H, 1], from `grid`.
     centre: (x, y).
     radii: Along the axis at `angle`, and across it.
     softness: Half the width of the edge, as a share of the radius.
@@ -75,7 +75,7 @@ def line(
 def window(
   x: np.ndarray, y: np.ndarray, centre: tuple[float, float], reach: float
 ) -> tuple[slice, slice]:
-  """(rows, columns) of the pixels within `reach` of `centre`."""
+  """Return (rows, columns) of the pixels within `reach` of `centre`."""
   columns = np.searchsorted(x[0], [centre[0] - reach, centre[0] + reach])
   rows = np.searchsorted(y[:, 0], [centre[1] - reach, centre[1] + reach])
   return slice(*rows), slice(*columns)

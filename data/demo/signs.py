@@ -15,7 +15,7 @@ from data.demo import shapes
 
 
 def _effusion(x, y, view, rng):
-  """Fluid at the bottom of one or both lungs, its level rising outwards."""
+  """Draw fluid at the bottom of one or both lungs, rising outwards."""
   fluid = 0.0
   for across, _ in _sides(view, rng):
     level = rng.uniform(0.15, 0.42) - 0.5 * np.abs(x - across / 2) ** 1.5
@@ -25,7 +25,7 @@ def _effusion(x, y, view, rng):
 
 
 def _edema(x, y, view, rng):
-  """Haze that spreads from the hila in both lungs, with fine streaks."""
+  """Draw haze that spreads from the hila in both lungs, with fine streaks."""
   haze = sum(
     shapes.ellipse(x, y, (0.7 * across, 0.02), (0.34, 0.5), 0.8)
     for across, _ in view.lungs
@@ -47,7 +47,7 @@ def _consolidation(x, y, view, rng):
 
 
 def _atelectasis(x, y, view, rng):
-  """Plates: flat streaks across the lower lung."""
+  """Draw plates: flat streaks across the lower lung."""
   plates = 0.0
   for across, _ in _sides(view, rng):
     for _ in range(rng.integers(1, 4)):

@@ -46,7 +46,7 @@ def make(
 
 
 def save_jpeg(picture: np.ndarray, path: pathlib.Path) -> None:
-  """Write a uint8 [H, W, 3] or grey [H, W] picture."""
+  """Write a uint8 [H, W, 3] or gray [H, W] picture."""
   path.parent.mkdir(parents=True, exist_ok=True)
   Image.fromarray(picture).save(path, 'JPEG', quality=_JPEG_QUALITY)
 

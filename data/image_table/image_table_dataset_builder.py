@@ -27,11 +27,11 @@ class Builder(base_builder.Builder):
     """Make the builder of a table.
 
     Args:
-      name: What the prepared data set is called.
-      table: What `layout.find` gave.
+      name: Name of the prepared data set.
+      table: The result of `layout.find`.
       image_size: The shorter side in pixels, the aspect being kept; 0 leaves
         the size as it is.
-      **kwargs: Of the base class.
+      **kwargs: Arguments of the base class.
 
     Raises:
       InputError: The name is not fit for a folder, or is taken.

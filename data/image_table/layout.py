@@ -19,15 +19,15 @@ _MAX_GRADES = 100  # A column of more is no scale, but years or numbers.
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-  """What the columns of a table are; empty means there is none or any.
+  """The meaning of a table's columns; empty means there is none or any.
 
   Attributes:
     path: Image paths, relative to the image root.
     labels: One column of class names or grades, or any number of findings;
       empty is every column that is nothing else.
-    patient: Whom an image shows; without it each image is a patient.
+    patient: Patient ids; without it each image is a patient.
     split: `train`, `validation` or `test`; without it patients are drawn.
-    kind: Of KINDS; empty is what the cells look like.
+    kind: One of KINDS; empty infers it from the cells.
     classes: Names of the classes, in order; empty is those that occur.
   """
 
@@ -44,8 +44,8 @@ class Table:
   """A table that was read, with every choice made.
 
   Attributes:
-    kind: Of KINDS.
-    names: Of the classes, the grades or the findings.
+    kind: One of KINDS.
+    names: Names of the classes, the grades or the findings.
   """
 
   found: raw_dataset.Listing
@@ -119,7 +119,7 @@ def _kind(table, labels):
 
 
 def _names(table, columns, kind):
-  """Names of the findings, the grades or the classes."""
+  """Return the names of the findings, the grades or the classes."""
   if kind not in KINDS:
     raise errors.unknown('kind of labels', kind, KINDS)
   if kind == 'findings':

@@ -21,7 +21,7 @@ from transfusion_tf.analysis import sampling
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-  """Which channels of a layer are accumulated, and where a repeat finds its.
+  """The channels of a layer that are accumulated, and those of each repeat.
 
   d of c channels may be cut out of the covariance of all c, or accumulated
   repeat by repeat, whichever is less work.
@@ -37,7 +37,7 @@ class Columns:
 
   @classmethod
   def of(cls, sample: sampling.Sampling, widths: Sequence[int]) -> 'Columns':
-    """Of a layer with `widths` channels in the networks."""
+    """Return those of a layer with `widths` channels in the networks."""
     drawn = [
       [sample.channels(repeat, width) for width in widths]
       for repeat in range(sample.repeats)
@@ -68,7 +68,7 @@ def accumulate(
   columns: Sequence[Columns],
   strategy: tf.distribute.Strategy,
 ) -> list[list[moments.Statistics]]:
-  """Statistics `[layer][repeat]` of the plan's sample, as numpy arrays.
+  """Return statistics `[layer][repeat]` of the plan's sample, as numpy arrays.
 
   Raises:
     InputError: The images end early.
@@ -104,7 +104,7 @@ def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
 
 
 def _trace(step, state, batch, plan, strategy):
-  """Traces `step` at once for batches of any size, like those of a fold's end.
+  """Trace `step` at once for batches of any size, as at a fold's end.
 
   Of a size it has not seen, it would trace all networks a second time.
   """
@@ -137,12 +137,12 @@ def _merge(total, state):
 
 
 def _take(state, columns, repeat):
-  """[layer] a repeat's own statistics."""
+  """Return a repeat's own statistics, by layer."""
   return [c.take(s, repeat) for c, s in zip(columns, state, strict=True)]
 
 
 def _pieces(batches, plan) -> Iterator[tuple[int, Any]]:
-  """Batches cut where a fold ends, each with the number of its first image."""
+  """Yield batches cut at the ends of folds, with their first image's number."""
   first = 0
   for batch in batches:
     start, size = 0, activation_source.num_rows(batch)
@@ -160,7 +160,7 @@ def _pieces(batches, plan) -> Iterator[tuple[int, Any]]:
 
 
 def _spread(first, batch, plan, strategy):
-  """Images and their patches, an even share for each replica."""
+  """Return images and their patches, an even share for each replica."""
   replicas = strategy.num_replicas_in_sync
   size = activation_source.num_rows(batch)
   cuts = np.linspace(0, size, replicas + 1).astype(int)
@@ -184,7 +184,7 @@ def _spread(first, batch, plan, strategy):
 
 
 def _compiled(forward, columns, strategy):
-  """(state, images, patches) -> state with the batch added."""
+  """Return a function (state, images, patches) -> state with the batch."""
 
   def rows(images, patches):
     layers = zip(forward(images), patches, columns, strict=True)
@@ -208,7 +208,7 @@ def _compiled(forward, columns, strategy):
 
 
 def _chosen(networks, indices, channels):
-  """[n, D] the chosen patches and channels of all networks, side by side."""
+  """Return [n, D]: the chosen patches and channels of all networks."""
   rows = []
   for x, chosen in zip(networks, channels, strict=True):
     x = tf.gather(tf.reshape(x, [-1, x.shape[-1]]), indices)

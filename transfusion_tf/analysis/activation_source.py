@@ -21,7 +21,7 @@ class Source:
     batches: Batches of images, to be read more than once: arrays, or nests of
       arrays with as many rows.
     forward: A batch -> `[layer][network]` activations [B, ..., C], in a graph.
-    num_images: How many there are, where that is known without counting.
+    num_images: Number of images, if it is known without counting.
   """
 
   networks: Sequence[str]
@@ -37,7 +37,7 @@ class Source:
     return [[shape[-1] for shape in shapes] for shapes in self.shapes]
 
   def positions(self) -> tuple[int, ...]:
-    """h w of each layer.
+    """Return h w of each layer.
 
     Raises:
       InputError: The networks' layers differ in height or width.
@@ -56,7 +56,7 @@ class Source:
     return int(np.prod(maps[0]))
 
   def count_images(self, limit: int) -> int:
-    """How many images there are; counting ends at `limit`."""
+    """Return the number of images; counting ends at `limit`."""
     if self.num_images is not None:
       return min(self.num_images, limit)
     count = 0
@@ -68,7 +68,7 @@ class Source:
 
 
 def num_rows(batch: Any) -> int:
-  """B of a batch."""
+  """Return B of a batch."""
   return len(tf.nest.flatten(batch)[0])
 
 

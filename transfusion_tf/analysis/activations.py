@@ -4,7 +4,7 @@
   FOLDER/manifest.json   what the files are, and their SHA-256
 
 They grow row by row in FOLDER.partial, which becomes FOLDER when all is there:
-what was stopped goes on where it was, and no layer is ever held in memory.
+a stopped command continues where it was, and no layer is ever held in memory.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -37,8 +37,8 @@ def write(
   """Write the activations that `manifest` promises, or what is missing.
 
   Args:
-    folder: Where to.
-    manifest: What to write, the files' SHA-256 left empty.
+    folder: The folder to write.
+    manifest: The contents to write; the files' SHA-256 are empty.
     batches: Batches of images, in the order of `example_ids`.
     forward: A batch -> layer -> activations [B, ..., C].
 

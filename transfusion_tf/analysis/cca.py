@@ -17,7 +17,7 @@ from svcca import cca_core
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Of canonical correlation; the paper names none, so google/svcca's.
+  """Options of CCA; the paper names none, so those of google/svcca.
 
   Attributes:
     epsilon: Ridge on covariances whose largest entry is scaled to 1; channels
@@ -33,14 +33,14 @@ class Options:
 
 
 class Measures(NamedTuple):
-  """Of one sample of two networks; all are 1 for the same representation.
+  """Similarities of two networks on one sample; all are 1 for equal ones.
 
   Attributes:
     mean: Mean of the leading coefficients that hold 98 % of their sum.
     plain_mean: Mean of all coefficients.
     pwcca: Mean weighted by how much of the narrower network's activations a
       direction accounts for.
-    cka: Linear centred kernel alignment.
+    cka: Linear centered kernel alignment.
     coefficients: [min(D1, D2)] canonical correlations, from high to low.
   """
 
@@ -51,7 +51,7 @@ class Measures(NamedTuple):
   coefficients: np.ndarray
 
   def scalars(self) -> dict[str, float]:
-    """All but the coefficients, by name."""
+    """Return all but the coefficients, by name."""
     values = self._asdict()
     del values['coefficients']
     return values
@@ -75,7 +75,7 @@ class Whitened(NamedTuple):
 
 
 def whiten(covariance: np.ndarray, options: Options) -> Whitened:
-  """Whitens channels with covariance [D, D]."""
+  """Whiten channels with covariance [D, D]."""
   scale = np.max(np.abs(covariance)) or 1.0
   scaled = covariance / scale
   variance = np.diagonal(scaled)
@@ -100,13 +100,13 @@ def compare(
   cross: Sequence[np.ndarray],
   options: Options,
 ) -> list[Measures]:
-  """Measures of P pairs of networks.
+  """Compute the measures of P pairs of networks.
 
   Args:
     x: [P] the first of each pair.
     y: [P] the second.
     cross: [P] cross-covariances [D1, D2].
-    options: Of the canonical correlations.
+    options: Options of the canonical correlations.
   """
   result = [_NOTHING] * len(cross)
   shapes = [(a.root.shape, b.root.shape) for a, b in zip(x, y, strict=True)]

@@ -59,15 +59,15 @@ def load(checkpoint: str, **changes) -> run_lib.Run:
   """Return the run of `RUN[@CHECKPOINT]`, on one device.
 
   Args:
-    checkpoint: Which.
-    **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
+    checkpoint: `RUN[@CHECKPOINT]`.
+    **changes: Changes to the run's `config.Runtime`, e.g. another `data_dir`.
   """
   run_dir, which = run_folder.split_checkpoint(checkpoint)
   return run_lib.load_run(run_dir, which, **_ONE_DEVICE | changes)
 
 
 def _build_alike(checkpoints, changes):
-  """Checkpoint -> its run; those unlike in weights alone share a network."""
+  """Return checkpoint -> run; runs that differ in weights share a network."""
   build = functools.cache(run_lib.build)
   runs = {}
   for checkpoint in checkpoints:
@@ -94,16 +94,16 @@ def compare(
   top: int = 0,
   **changes,
 ) -> dict[similarity.Pair, dict[str, results.Similarity]]:
-  """Similarity of checkpoints, all in one pass over the images.
+  """Compute the similarity of checkpoints, all in one pass over the images.
 
   Args:
-    pairs: Of `RUN[@CHECKPOINT]`.
+    pairs: Pairs of `RUN[@CHECKPOINT]`.
     layers: Stages or Keras layers; all stages but the head if empty.
-    split: Whose images.
-    sampling: What to look at.
-    options: Of the canonical correlations.
-    top: Where `layers` is empty, only so many stages below the head.
-    **changes: To the runs' `config.Runtime`.
+    split: The split that the images are from.
+    sampling: The amount of data to compare.
+    options: Options of the canonical correlations.
+    top: Number of stages below the head, if `layers` is empty.
+    **changes: Changes to the runs' `config.Runtime`.
 
   Raises:
     InputError: Runs on different data sets, and as in `similarity.compare`.
@@ -150,12 +150,12 @@ def extract(
 
   Args:
     checkpoint: `RUN[@CHECKPOINT]`.
-    folder: Where to; goes on where it was stopped.
+    folder: The folder to write; a stopped command continues there.
     layers: Stages or Keras layers; all stages but the head if empty.
-    split: Whose images.
-    num_images: The first so many; 0 is all.
+    split: The split that the images are from.
+    num_images: Number of images, from the first; 0 is all.
     dtype: float16 or float32.
-    **changes: To the run's `config.Runtime`.
+    **changes: Changes to the run's `config.Runtime`.
   """
   run = load(checkpoint, **changes)
   images = Images(run, split)
@@ -192,7 +192,7 @@ def compare_folders(
   sampling: sampling_lib.Sampling | None = None,
   options: cca.Options | None = None,
 ) -> dict[str, results.Similarity]:
-  """Similarity of stored activations at `layers`, or all that are stored."""
+  """Compute the similarity of stored activations at `layers`, or at all."""
   layers = layers or list(manifest_lib.read(folder_a).layers)
   source: activation_source.Source = activations.source(
     {folder_a: folder_a, folder_b: folder_b}, layers
@@ -223,7 +223,7 @@ def before_and_after(run_dirs: Sequence[str], **kwargs) -> pd.DataFrame:
 
   Args:
     run_dirs: The runs.
-    **kwargs: To `compare`.
+    **kwargs: Arguments of `compare`.
 
   Returns:
     As `table`.

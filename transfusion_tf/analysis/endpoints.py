@@ -72,7 +72,7 @@ def source(
     networks: By name.
     batches: Batches of images, to be read more than once.
     layers: Stages or Keras layers, which each of the models must have.
-    num_images: How many there are, if known.
+    num_images: Number of images, if known.
 
   Raises:
     InputError: A model lacks a layer; there is no image, or images do not fit
@@ -106,7 +106,7 @@ def source(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Tap:
-  """What networks that share a model have in common.
+  """The common parts of networks that share a model.
 
   Attributes:
     model: The whole of it.
@@ -152,7 +152,7 @@ class Images:
 
 
 def _shapes(name, tap, image_shape):
-  """Layer -> shape of one image's activations."""
+  """Return layer -> shape of one image's activations."""
   takes = tap.inputs[0].shape[1:]
   if len(takes) != len(image_shape) or any(
     size not in (None, given)

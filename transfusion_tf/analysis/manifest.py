@@ -35,7 +35,7 @@ class File:
 
 @dataclasses.dataclass(frozen=True)
 class Manifest:
-  """What a folder of activations holds.
+  """The contents of a folder of activations.
 
   Attributes:
     model: The network's name.
@@ -83,7 +83,7 @@ def read(folder: str) -> Manifest:
 
 
 def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
-  """Refuses a folder that holds something else, naming what differs."""
+  """Refuse a folder that holds something else, naming what differs."""
   found = dataclasses.replace(
     found,
     layers={

@@ -1,6 +1,6 @@
 """Means and covariances of activations, accumulated batch by batch.
 
-A batch is centred by its own mean before it is multiplied, and batches are
+A batch is centered by its own mean before it is multiplied, and batches are
 merged by the update of Chan, Golub and LeVeque (1979), all in float64: nowhere
 does a sum of raw products lose the digits that the mean takes.
 """
@@ -15,12 +15,12 @@ Array = np.ndarray | tf.Tensor
 
 
 class Moments(NamedTuple):
-  """Of rows [N, D]: the channels of several networks, side by side.
+  """Moments of rows [N, D]: the channels of several networks, side by side.
 
   Attributes:
     count: [], N.
     mean: [D].
-    scatter: [D, D], the sum over rows of the centred outer products.
+    scatter: [D, D], the sum over rows of the centered outer products.
   """
 
   count: Array
@@ -28,7 +28,7 @@ class Moments(NamedTuple):
   scatter: Array
 
   def merge(self, other: 'Moments') -> 'Moments':
-    """Moments of both sets of rows together."""
+    """Return the moments of both sets of rows together."""
     count = self.count + other.count
     shift = other.mean - self.mean
     return Moments(
@@ -40,7 +40,7 @@ class Moments(NamedTuple):
     )
 
   def without(self, part: 'Moments') -> 'Moments':
-    """Moments of the rows that are not in `part`: undoes `merge`."""
+    """Return the moments of the rows not in `part`: undoes `merge`."""
     count = self.count - part.count
     mean = (self.count * self.mean - part.count * part.mean) / count
     return Moments(
@@ -61,7 +61,7 @@ class Permuted(NamedTuple):
   """Scatter of two networks, `first` and `last`, paired row by row at random.
 
   Rows come in random order, so that a row and its neighbour are a random pair.
-  Pairs are drawn, and rows centred, within a batch: what a batch has in common
+  Pairs are drawn, and rows centered, within a batch: what a batch has in common
   does not make two networks look alike.
 
   Attributes:
@@ -99,7 +99,7 @@ class Statistics(NamedTuple):
 
   @classmethod
   def zeros(cls, sizes: Sequence[int]) -> 'Statistics':
-    """Of no rows, for networks with so many channels each."""
+    """Return the statistics of no rows, for networks of these channels."""
     total, first, last = sum(sizes), sizes[0], sizes[-1]
     shapes = [[], [total], [total] * 2, [], [first] * 2, [last] * 2]
     arrays = [tf.zeros(x, tf.float64) for x in (*shapes, [first, last])]
@@ -112,12 +112,12 @@ class Statistics(NamedTuple):
     sizes: Sequence[int],
     strategy: tf.distribute.Strategy,
   ) -> 'Statistics':
-    """Of one batch's rows [n, D], any float type, in random order.
+    """Return those of a batch's rows [n, D], any float type, in random order.
 
     Args:
-      rows: Of each replica of the strategy.
+      rows: The rows of each replica of the strategy.
       sizes: Channels of each network; D is their sum.
-      strategy: Whose replicas they are.
+      strategy: The strategy of the replicas.
     """
 
     def total(function, *args):
@@ -144,11 +144,11 @@ class Statistics(NamedTuple):
   def take(
     self, sizes: Sequence[int], places: Sequence[np.ndarray]
   ) -> 'Statistics':
-    """Of some channels of each network.
+    """Return the statistics of some channels of each network.
 
     Args:
       sizes: Channels of each network so far.
-      places: Which of them stay.
+      places: The channels to keep.
     """
     starts = np.cumsum([0, *sizes[:-1]])
     flat = np.concatenate(
@@ -172,7 +172,7 @@ def _products(rows, mean, sizes):
 
 
 def _gram(x, depth=2):
-  """x^T x [D, D] of x [n, D]; each level skips half of what is symmetric."""
+  """Return x^T x [D, D] of x [n, D]; each level skips a symmetric half."""
   if not depth:
     return tf.matmul(x, x, transpose_a=True)
   left, right = x[:, : x.shape[1] // 2], x[:, x.shape[1] // 2 :]

@@ -38,11 +38,11 @@ class Writer:
 
   @property
   def rows(self) -> int:
-    """Complete rows so far."""
+    """The number of complete rows so far."""
     return (self._file.tell() - self._start) // self._row
 
   def keep(self, rows: int) -> None:
-    """Drop what comes after so many rows."""
+    """Keep only the first `rows` rows."""
     self._file.truncate(self._start + rows * self._row)
     self._file.seek(0, os.SEEK_END)
 

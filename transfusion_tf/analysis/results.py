@@ -31,7 +31,7 @@ class Similarity:
     return average(self.repeats)['mean']
 
   def to_json(self) -> dict[str, Any]:
-    """Means and standard deviations over repeats, then each repeat's own."""
+    """Return means and standard deviations over repeats, then each repeat's."""
     return {
       **average(self.repeats),
       'noise_floor': average(self.noise_floor),
@@ -45,7 +45,7 @@ class Similarity:
 
 
 def average(repeats: Sequence[cca.Measures]) -> dict[str, float]:
-  """Mean of every measure over repeats, and its deviation as `..._std`."""
+  """Return every measure's mean over repeats, and its std as `..._std`."""
   table = pd.DataFrame([m.scalars() for m in repeats])
   deviations = table.std(ddof=len(table) > 1).add_suffix('_std')
   return table.mean().to_dict() | deviations.to_dict()

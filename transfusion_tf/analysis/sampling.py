@@ -11,7 +11,7 @@ times 19 x 19), and n would differ from layer to layer. The rule here:
   replacement and as many from each image.
 * The images fall into as many folds as there are repeats. A repeat draws d
   channels of its own and leaves one fold out, and n is chosen so that what is
-  left holds p patches. So all repeats are had from one pass over the images;
+  left holds p patches. So one pass gives all repeats over the images;
   they share images, and their spread is less than that of separate samples.
 
 Networks with equally many channels at a layer get the same channels: a network
@@ -36,7 +36,7 @@ class Sampling:
     num_channels: d; a layer with fewer gives all it has.
     repeats: Samples of channels and images.
     num_images: n, over all repeats; 0 for the fewest that hold p patches.
-    seed: Of every draw.
+    seed: Seed of every draw.
   """
 
   num_patches: int = 20_000
@@ -59,7 +59,7 @@ class Sampling:
     return np.sort(rng.choice(num_channels, size, replace=False))
 
   def plan(self, positions: tuple[int, ...], available: int) -> 'Plan':
-    """Spreads the sample over images.
+    """Spread the sample over images.
 
     Args:
       positions: h w of each layer.
@@ -93,7 +93,7 @@ class Plan:
   """A sample spread over `folds` times `images_per_fold` images in order.
 
   Attributes:
-    sampling: What was asked for.
+    sampling: The requested sampling.
     positions: h w of each layer.
     folds: Number of folds; with one fold, no repeat leaves it out.
     images_per_fold: The same for each.
@@ -109,18 +109,18 @@ class Plan:
     return self.folds * self.images_per_fold
 
   def num_patches(self, layer: int) -> int:
-    """p as it came out: the patches of one repeat at a layer."""
+    """Return the actual p: the patches of one repeat at a layer."""
     return self._fold_patches(layer) * max(self.folds - 1, 1)
 
   def fold(self, image: int) -> int:
     return image // self.images_per_fold
 
   def room_in_fold(self, image: int) -> int:
-    """Images from this one to the end of its fold."""
+    """Return the number of images from this one to the end of its fold."""
     return self.images_per_fold - image % self.images_per_fold
 
   def ends_fold(self, images: int) -> bool:
-    """Whether so many images fill their last fold."""
+    """Return whether so many images fill their last fold."""
     return images % self.images_per_fold == 0
 
   def left_out(self, repeat: int) -> int | None:
@@ -128,7 +128,7 @@ class Plan:
     return repeat % self.folds if self.folds > 1 else None
 
   def patches(self, layer: int, first: int, count: int) -> np.ndarray:
-    """Patches of `count` consecutive images, in random order.
+    """Return patches of `count` consecutive images, in random order.
 
     Args:
       layer: Index into `positions`.
@@ -150,7 +150,7 @@ class Plan:
     return order.permutation(chosen).astype(np.int32)
 
   def _image_patches(self, layer: int, image: int) -> np.ndarray:
-    """Positions drawn from one image; over a fold as many from each."""
+    """Return the positions drawn from one image; over a fold equally many."""
     positions, place = self.positions[layer], image % self.images_per_fold
     total, images = self._fold_patches(layer), self.images_per_fold
     quota = total * (place + 1) // images - total * place // images

@@ -40,7 +40,7 @@ def compare(
   num_images: int = 0,
   **kwargs,
 ) -> dict[str, results.Similarity]:
-  """Similarity of two models at each of `layers`.
+  """Compute the similarity of two models at each of `layers`.
 
   Args:
     model_a: Any functional or sequential model.
@@ -51,7 +51,7 @@ def compare(
     num_patches: p, patches of each layer.
     num_channels: d, channels of each layer.
     repeats: Samples of channels and images.
-    seed: Of the samples.
+    seed: Seed of the samples.
     num_images: n; 0 for the fewest that hold p patches.
     **kwargs: `options` and `strategy`, as in `of_source`.
 
@@ -80,7 +80,7 @@ def compare_all(
   sampling: sampling_lib.Sampling | None = None,
   **kwargs,
 ) -> dict[Pair, dict[str, results.Similarity]]:
-  """Similarity of many models in one pass over the images.
+  """Compute the similarity of many models in one pass over the images.
 
   Args:
     networks: Name -> model.
@@ -109,13 +109,13 @@ def of_source(
   options: cca.Options | None = None,
   strategy: tf.distribute.Strategy | None = None,
 ) -> dict[Pair, dict[str, results.Similarity]]:
-  """Similarity of all that a source of activations holds.
+  """Compute the similarity of the networks of a source of activations.
 
   Args:
     source: Networks, layers and images.
     pairs: Names of networks to compare; all pairs if None.
     sampling: What to look at.
-    options: Of the canonical correlations.
+    options: Options of the canonical correlations.
     strategy: Devices that share each batch; TensorFlow's current one if None.
   """
   options = options or cca.Options()
@@ -166,7 +166,7 @@ def _plan(source, sampling):
 
 
 def _sizes(source, sampling):
-  """[layer][network] channels of a repeat."""
+  """Return the channels of a repeat, `[layer][network]`."""
   return [
     [min(sampling.num_channels, width) for width in widths]
     for widths in source.widths
@@ -187,7 +187,7 @@ def _check_finite(source, sampling, statistics):
 
 
 def _measure(statistics, source, pairs, sizes, options):
-  """Measures of each pair, and of the permuted rows."""
+  """Return the measures of each pair, and of the permuted rows."""
   moments, permuted = statistics
   covariance = moments.scatter / (moments.count - 1)
   stops = itertools.pairwise(np.cumsum([0, *sizes]))

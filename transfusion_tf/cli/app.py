@@ -28,7 +28,7 @@ def run(
   """Run `main` as an absl app; unusable input is one line and exit code 2.
 
   Args:
-    main: What to run, with what is left of the command line; its module has
+    main: A function of the rest of the command line; its module has
       the flags, and the help as its docstring.
     groups: Flag -> heading under which --help lists it.
   """
@@ -78,7 +78,7 @@ def _exit(program, message, code=USAGE_EXIT_CODE):
 
 
 def import_data() -> None:
-  """Make the package `data` importable, which lies beside this one in a clone.
+  """Make the package `data` importable, which is beside this one in a clone.
 
   Raises:
     InputError: There is no clone: `data` builds data sets and is not installed.

@@ -61,7 +61,7 @@ def main(_) -> None:
 
 
 def _say_where(run_dir, flagfile):
-  """Where the run is, and how to go on, watch it and score it."""
+  """Print where the run is, and how to continue, watch and score it."""
   program = shlex.quote(sys.argv[0])
   evaluate = 'evaluate'.join(program.rsplit('train', 1))  # Beside it.
   folder = shlex.quote(run_dir)

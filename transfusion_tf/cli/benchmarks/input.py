@@ -1,7 +1,7 @@
 """Images a second at 587 px: ours, tf.image's plain chain, decoding alone.
 
 Ours is what the host does in training: decode in the crop, as uint8. Colour
-and normalisation run inside the compiled step, on the accelerator; `with
+and normalization run inside the compiled step, on the accelerator; `with
 colour` adds them here, as a machine without one has to.
 """
 
@@ -82,7 +82,7 @@ def _plain(encoded, draw):
 
 
 def _rate(dataset, step=lambda *batch: None):
-  """Images a second through `dataset` and then `step`."""
+  """Return images per second through `dataset` and then `step`."""
   batches = iter(dataset.prefetch(tf.data.AUTOTUNE))
   for _ in range(_BATCHES // 4):
     step(*_tuple(next(batches)))

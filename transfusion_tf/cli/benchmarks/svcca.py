@@ -49,7 +49,7 @@ def suite() -> Iterator[tuple[str, float, str]]:
 
 
 def _network(seed):
-  """Five layers of one size, none of which takes long to compute."""
+  """Return five layers of one size, none of which takes long to compute."""
   keras.utils.set_random_seed(seed)
   x = inputs = keras.Input((_SIDE, _SIDE, 3))
   for i, name in enumerate(_LAYERS):
@@ -60,7 +60,7 @@ def _network(seed):
 
 
 def _images(count):
-  """Images made as they are read, so that none is held."""
+  """Return images that are made as they are read, so that none is held."""
 
   def image(i):
     return tf.random.stateless_normal([_SIDE, _SIDE, 3], [i, 0])
@@ -69,7 +69,7 @@ def _images(count):
 
 
 def _compare(networks, times=1):
-  """All pairs, on so many times the images and patches."""
+  """Compare all pairs, on so many times the images and patches."""
   sampling = dataclasses.replace(
     _SAMPLING,
     num_patches=times * _SAMPLING.num_patches,
@@ -80,7 +80,7 @@ def _compare(networks, times=1):
 
 
 def _pair_by_pair(networks, streamed):
-  """(largest difference to the stream's coefficients, seconds)."""
+  """Return (largest difference to the stream's coefficients, seconds)."""
   positions = (_SIDE**2,) * len(_LAYERS)
   plan = _SAMPLING.plan(positions, _SAMPLING.num_images)
   options = cca.Options()
@@ -103,7 +103,7 @@ def _pair_by_pair(networks, streamed):
 
 
 def _stored(networks, plan, layer, repeat):
-  """Network -> [d, p], the sample of a repeat."""
+  """Return network -> [d, p], the sample of a repeat."""
   images = np.concatenate(list(_images(plan.num_images)))
   acts = {}
   for name, model in networks.items():
