@@ -2,6 +2,6 @@
 
 prepared      opens what bin/prepare_data.py made
 order         which example comes when: subsets, epochs, lanes
-preprocess    the paper's augmentation and normalisation
+preprocess    the paper's augmentation and normalization
 pipeline      the three joined, as tf.data
 """

@@ -1,4 +1,4 @@
-"""The paper's preprocessing: crop, hue, contrast, flips, normalisation.
+"""The paper's preprocessing: crop, hue, contrast, flips, normalization.
 
 Section 2 names these and no strengths; `config.Augment` holds ours. The work
 is split where it is cheapest. On the host an image is decoded, in its crop
@@ -31,7 +31,7 @@ _MEAN_AND_STDDEV = {
 
 
 def draws(seed: int, counter: 'tf.Tensor') -> 'tf.Tensor':
-  """[NUM_DRAWS] numbers in [0, 1) of the example at place `counter`."""
+  """Return the [NUM_DRAWS] numbers in [0, 1) of example `counter`."""
   return tf.random.stateless_uniform(
     [NUM_DRAWS], seed=tf.stack([tf.cast(seed, tf.int64), counter])
   )
@@ -49,7 +49,7 @@ def decode(
   if the image is not stored at S x S.
 
   Args:
-    encoded: JPEG, PNG, GIF or BMP bytes; grey becomes three equal channels.
+    encoded: JPEG, PNG, GIF or BMP bytes; gray becomes three equal channels.
     image_size: S.
     crop: Share of each side that is kept.
     draw: [NUM_DRAWS] numbers that place the crop; not needed for `crop` 1.
@@ -74,13 +74,13 @@ def augment(
   image_size: int,
   strengths: config.Augment,
 ) -> 'tf.Tensor':
-  """Crops -> training images: uint8 [B, C, C, 3] -> float32 [B, S, S, 3].
+  """Augment crops: uint8 [B, C, C, 3] -> float32 [B, S, S, 3].
 
   Args:
-    images: What `decode` made.
+    images: Crops made by `decode`.
     draw: [B, NUM_DRAWS] the examples' draws.
     image_size: S.
-    strengths: Which operations, how strong.
+    strengths: The operations to apply and their strengths.
   """
   images = _to_unit(images, image_size)
   column = [d[:, None, None, None] for d in tf.unstack(draw, axis=1)]
@@ -98,12 +98,12 @@ def augment(
 
 
 def evaluate(images: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
-  """uint8 [B, C, C, 3] -> float32 [B, S, S, 3] in [0, 1], as they are."""
+  """Resize and scale uint8 [B, C, C, 3] to float32 [B, S, S, 3] in [0, 1]."""
   return _to_unit(images, image_size)
 
 
 def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
-  """Float32 [B, S, S, 3] in [0, 1] -> what the network takes."""
+  """Normalize float32 [B, S, S, 3] in [0, 1] for the network."""
   if kind not in _MEAN_AND_STDDEV:
     raise errors.unknown('normalization', kind, _MEAN_AND_STDDEV)
   mean, stddev = _MEAN_AND_STDDEV[kind]
@@ -111,11 +111,11 @@ def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
 
 
 def turn_hue(images: 'tf.Tensor', turn: 'tf.Tensor') -> 'tf.Tensor':
-  """Turn each image's hue, as tf.image.adjust_hue does for a single one.
+  """Rotate each image's hue, as tf.image.adjust_hue does for a single one.
 
   Args:
     images: [B, H, W, 3] in [0, 1].
-    turn: [B, 1, 1, 1], a share of the colour circle.
+    turn: [B, 1, 1, 1], fractions of the color circle.
   """
   hue, rest = tf.split(tf.image.rgb_to_hsv(images), [1, 2], axis=-1)
   hue = tf.math.floormod(hue + turn, 1.0)
@@ -123,7 +123,7 @@ def turn_hue(images: 'tf.Tensor', turn: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def scale_contrast(images: 'tf.Tensor', factor: 'tf.Tensor') -> 'tf.Tensor':
-  """Scales each channel about its mean over each image; factor [B, 1, 1, 1]."""
+  """Scale each channel about its mean in each image; factor [B, 1, 1, 1]."""
   mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
   return mean + (images - mean) * factor
 
@@ -140,7 +140,7 @@ def _decode_other(encoded, crop, draw):
 
 
 def _window(shape, crop, draw):
-  """Top, left, height and width of the crop."""
+  """Return top, left, height and width of the crop."""
   sides = tf.cast(shape[:2], tf.float32)
   kept = tf.round(sides * crop)
   if draw is None:

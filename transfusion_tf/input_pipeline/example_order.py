@@ -32,13 +32,13 @@ Selection = Callable[['tf.data.Dataset'], 'tf.data.Dataset']
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """Where examples come from and what they become.
+  """A data set and how its examples become inputs and targets.
 
   Attributes:
     prepared: The data set.
-    task: What the network's outputs mean.
-    data: Which examples, and how they become images.
-    seed: Of their order and augmentation.
+    task: The meaning of the network's outputs.
+    data: The choice of examples, and how they become images.
+    seed: Seed of the examples' order and augmentation.
     class_map: Name in the data set -> name of an output, where they differ.
   """
 
@@ -50,10 +50,10 @@ class Source:
 
   @functools.cached_property
   def label_map(self) -> label_map.LabelMap:
-    """How the data set's labels are read as the task's.
+    """The map from the data set's labels to the task's.
 
     Raises:
-      InputError: Their names do not match.
+      InputError: The names do not match.
     """
     return label_map.match(
       self.task.kind,
@@ -80,7 +80,7 @@ class Share:
   def of_worker(
     cls, worker: int, num_workers: int, total_lanes: int = 0
   ) -> 'Share':
-    """Worker `worker`'s lanes; 0 lanes in all means one a worker.
+    """Return the lanes of `worker`; 0 lanes in all means one a worker.
 
     Raises:
       InputError: The lanes do not divide among the workers.
@@ -91,7 +91,7 @@ class Share:
 
 
 def num_train_examples(source: Source) -> int:
-  """N, the examples of an epoch, after `data.subset`."""
+  """Return the number of examples in an epoch, after `data.subset`."""
   total = source.prepared.num_examples(tfds_folder.TRAIN)
   if source.data.subset > total:
     raise errors.InputError(
@@ -102,7 +102,7 @@ def num_train_examples(source: Source) -> int:
 
 
 def divided(count: int, parts: int, what: str) -> int:
-  """`count / parts`, or an InputError that calls `count` a `what`."""
+  """Return `count / parts`; a remainder is an error about the `what`."""
   if count % parts:
     raise errors.InputError(
       f'a {what} of {count} does not divide by {parts}; choose a multiple'
@@ -119,7 +119,7 @@ def lane_examples(
 ) -> 'tf.data.Dataset':
   """Return a lane's endless (number, undecoded example) pairs, from `start` on.
 
-  What lies before `start` is skipped undecoded; whole epochs are not read.
+  Examples before `start` are skipped undecoded; whole epochs are not read.
   `selection` is what the function of that name made of `source`.
   """
   per_epoch = num_train_examples(source) // total_lanes
@@ -135,11 +135,11 @@ def lane_examples(
 
 
 def subset_rows(index: tfds_folder.Index, count: int, seed: int) -> np.ndarray:
-  """[N] bool: the `count` examples of a subset, whole patients first.
+  """Return a bool mask [N] of the `count` examples of a subset.
 
-  Patients are ordered by a hash, so that a smaller subset lies inside a
-  larger one of the same seed. The paper does not say how it drew its 5 000 to
-  100 000 images (Tables 3 and 4).
+  Whole patients come first, ordered by a hash, so that a smaller subset is part
+  of a larger one of the same seed. The paper does not say how it drew its 5 000
+  to 100 000 images (Tables 3 and 4).
   """
   patients = _hashes(index.patient_ids, seed)
   images = _hashes(index.image_ids, seed)

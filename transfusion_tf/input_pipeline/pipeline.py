@@ -36,7 +36,7 @@ def train(
   start_step: int = 0,
   share: example_order.Share = _ALL,
 ) -> 'tf.data.Dataset':
-  """Endless training batches from step `start_step` on.
+  """Return endless training batches from step `start_step` on.
 
   Args:
     source: Where examples come from.
@@ -98,16 +98,16 @@ def evaluation(
   worker: int = 0,
   num_workers: int = 1,
 ) -> 'tf.data.Dataset':
-  """Each example of `split` once, over all workers.
+  """Return each example of `split` once, over all workers.
 
   Every worker gets equally many batches, for a strategy steps together.
 
   Args:
     source: Where examples come from.
     split: Name of the split.
-    batch_size: Of one worker's batch.
+    batch_size: Batch size of one worker.
     worker: Number of this worker.
-    num_workers: How many there are.
+    num_workers: Number of workers.
 
   Returns:
     Batches of image (uint8 [B, S, S, 3]), row (int64 [B], the place in the
@@ -148,7 +148,7 @@ def evaluation(
 
 @contextlib.contextmanager
 def naming_bad_images(source: example_order.Source) -> Iterator[None]:
-  """Turn TensorFlow's error about an image into one that names the image.
+  """Convert TensorFlow's error about an image into one that names the image.
 
   Raises:
     InputError: Something inside read an image that does not decode, or a

@@ -29,7 +29,7 @@ _LABEL_KEYS = ('grade', 'findings', 'label')
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-  """What is known of a split's N examples without decoding an image.
+  """The ids and labels of a split's N examples, without the images.
 
   Attributes:
     image_ids: [N] str, in the order in which the split is stored.
@@ -58,17 +58,17 @@ class Prepared:
 
   @property
   def name(self) -> str:
-    """What TFDS calls the set, whatever its folder is called."""
+    """The name in TFDS, whatever the folder is called."""
     return self._builder.info.name
 
   @property
   def config(self) -> str:
-    """Which of several configs it is, e.g. `kaggle_587`; may be empty."""
+    """The config, e.g. `kaggle_587`; may be empty."""
     return self._builder.info.config_name or ''
 
   @property
   def summary(self) -> dict:
-    """What preparing has counted, if prepare_data.py made the set."""
+    """The counts of the preparation, if prepare_data.py built the set."""
     return dict(self._builder.info.metadata or {})
 
   @property
@@ -78,7 +78,7 @@ class Prepared:
 
   @functools.cached_property
   def label_names(self) -> tuple[str, ...]:
-    """What the labels can be, in the set's own order.
+    """The values of the labels, in the order of the data set.
 
     Findings are in the order of the table that they come from. A set that does
     not say, as older ones, has them in the order of the alphabet: TFDS keeps
@@ -94,7 +94,7 @@ class Prepared:
 
   @property
   def identity(self) -> dict[str, str]:
-    """Which data set it is, as files beside results say it."""
+    """What identifies the data set, as recorded beside results."""
     return {
       'dataset': '/'.join(filter(None, [self.name, self.config])),
       'directory': self.directory,
@@ -103,7 +103,7 @@ class Prepared:
 
   @functools.cached_property
   def fingerprint(self) -> str:
-    """Changes with the data, not with where they are or how they are ordered.
+    """A hash that depends on the data, not on their location or order.
 
     Sets that prepare_data.py did not make have no hash of their images: of them
     it holds the names and numbers alone.
@@ -135,7 +135,7 @@ class Prepared:
     return list(self._split(split).shard_lengths)
 
   def parse(self, record: 'tf.Tensor') -> dict:
-    """One serialized record -> features; the image stays encoded."""
+    """Parse a serialized record into features; the image stays encoded."""
     example = self.features.deserialize_example(
       record, decoders={'image': tfds.decode.SkipDecoding()}
     )
@@ -184,7 +184,7 @@ def open_dataset(data_dir: str, dataset: str) -> Prepared:
   """Open `DATA_DIR/DATASET[/CONFIG][/VERSION]`, newest version first.
 
   Raises:
-    InputError: It was never prepared, or several configs are there.
+    InputError: It does not exist, or there are several configs.
   """
   root = tf.io.gfile.join(data_dir, dataset)
   found = sorted(

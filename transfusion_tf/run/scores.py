@@ -42,7 +42,7 @@ def write(
 
   Args:
     run: The run, with the data set that was scored.
-    run_dir: Its folder.
+    run_dir: The folder of the run.
     split: The split.
     which: The checkpoint, as it was asked for.
     scores: One row an example.

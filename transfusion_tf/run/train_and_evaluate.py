@@ -36,11 +36,11 @@ def run(
   run_dir: str,
   beside: Mapping[str, str] | None = None,
 ) -> dict:
-  """Trains, or continues, or does nothing if `run_dir` is finished.
+  """Train, or continue, or do nothing if `run_dir` is finished.
 
   Args:
-    experiment: What to run.
-    run_dir: Its folder.
+    experiment: The config of the run.
+    run_dir: The folder of the run.
     beside: Name -> text of files to keep there.
 
   Returns:
@@ -143,7 +143,7 @@ def _initialize(built, run_dir, writes, beside):
 
 
 def _judge(built, run_dir, predict):
-  """Scores the chosen checkpoint on the test split, once.
+  """Score the selected checkpoint on the test split, once.
 
   ImageNet's test labels are not public: its validation split serves.
   """
@@ -185,7 +185,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit():
-  """Of the clone that this code lies in, if it does: `1a2b3c4`, or `-dirty`."""
+  """Return the commit of this clone, e.g. `1a2b3c4-dirty`, or an empty text."""
   clone = pathlib.Path(transfusion_tf.__file__).parents[1]
   if not (clone / '.git').exists():  # Another repository may lie above.
     return ''

@@ -27,10 +27,10 @@ class Trainer:
   """Trains a run in its folder.
 
   Attributes:
-    watch: To be entered; then SIGTERM saves and leaves.
+    watch: A context in which SIGTERM saves and exits.
     predict: A function: split -> probabilities of the model as it is now.
-    board: Its TensorBoard.
-    loop: What trains.
+    board: The TensorBoard summaries of the run.
+    loop: The training loop.
   """
 
   def __init__(

@@ -52,7 +52,7 @@ class Checkpoints:
 
     Args:
       directory: RUN/checkpoints.
-      model: Its weights and random states are saved.
+      model: The model whose weights and random states are saved.
       optimizer: Built on the model.
       counters: `step` and what else belongs to it.
       writes: False in workers but the chief: all hold the same values.
@@ -90,7 +90,7 @@ class Checkpoints:
       self._write(final)
 
   def restore_newest(self) -> int | None:
-    """Restores the newest readable checkpoint; its step, or None if none.
+    """Restore the newest readable checkpoint; return its step, or None.
 
     Those after it are damaged, and are deleted.
 
@@ -122,7 +122,7 @@ class Checkpoints:
     return steps(self._directory)
 
   def prune(self, keep: Collection[int]) -> None:
-    """Delete the checkpoints of all steps but `keep`."""
+    """Delete the checkpoints of all steps except `keep`."""
     for step in steps(self._directory) if self._writes else ():
       if step not in keep:
         tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))

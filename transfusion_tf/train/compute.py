@@ -13,7 +13,7 @@ _BFLOAT16_CAPABILITY = (8, 0)
 
 
 def configure(experiment: config.Experiment) -> None:
-  """Threads, determinism and virtual devices: before TensorFlow's first op.
+  """Set threads, determinism and devices, before TensorFlow's first op.
 
   Raises:
     InputError: Too late in this process.
@@ -36,7 +36,7 @@ def configure(experiment: config.Experiment) -> None:
 def wants_xla(
   strategy: tf.distribute.Strategy, experiment: config.Experiment
 ) -> bool:
-  """Whether to compile forward and backward pass.
+  """Return whether to compile the forward and backward pass.
 
   `auto` compiles on GPUs only: on CPUs XLA is slower than oneDNN, and TPUs
   compile by themselves. It leaves out what XLA cannot do: deterministic
@@ -61,7 +61,7 @@ def wants_xla(
 
 
 def precision(strategy: tf.distribute.Strategy, choice: str) -> str:
-  """Keras' dtype policy for `choice`.
+  """Return the Keras dtype policy for `choice`.
 
   `auto` is mixed_bfloat16 where the device multiplies it, else float32;
   weights and batch norm's statistics stay float32 in all of them.

@@ -19,7 +19,7 @@ class Passes:
   """
 
   def __init__(self, endless: Iterable, num_batches: int):
-    """`endless` holds pass after pass, of `num_batches` each."""
+    """Wrap `endless`, which repeats passes of `num_batches` each."""
     self._batches = iter(endless)
     self._num_batches = num_batches
 
@@ -37,7 +37,7 @@ class Evaluator:
     forward: _Forward,
     on_batch: Callable[[], None] = lambda: None,
   ):
-    """`forward` maps uint8 images [b, S, S, 3] to outputs [b, K]."""
+    """Compile `forward`: uint8 images [b, S, S, 3] -> outputs [b, K]."""
     self._strategy = strategy
     self._on_batch = on_batch
 

@@ -25,7 +25,7 @@ class History:
     Args:
       path: RUN/metrics.jsonl.
       headline: The metric that judges a row.
-      writes: Whether to keep the file; False in workers but the chief.
+      writes: True to keep the file; False in workers but the chief.
     """
     self._path = path
     self._headline = headline
@@ -33,7 +33,7 @@ class History:
     self.rows = read(path) if tf.io.gfile.exists(path) else []
 
   def truncate(self, step: int | None) -> None:
-    """Forgets what was written after `step`; everything if None."""
+    """Delete the rows after `step`; all rows if None."""
     self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
     if self._writes:
       storage.write_text(self._path, ''.join(map(_line, self.rows)))
@@ -46,7 +46,7 @@ class History:
           file.write(_line(row))
 
   def has(self, step: int) -> bool:
-    """Whether `step` was evaluated."""
+    """Return whether `step` was evaluated."""
     return any(row['step'] == step for row in self.rows)
 
   @property
@@ -55,7 +55,7 @@ class History:
 
   @property
   def evaluations_since_best(self) -> int:
-    """Evaluations after the best one."""
+    """The number of evaluations after the best one."""
     found = self.best
     return 0 if found is None else len(self.rows) - 1 - self.rows.index(found)
 

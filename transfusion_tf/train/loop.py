@@ -46,14 +46,14 @@ class Schedule:
 
 @dataclasses.dataclass(frozen=True)
 class Hooks:
-  """What the loop asks of the run.
+  """The callbacks of the loop.
 
   Attributes:
     batches: Start step -> iterable of distributed batches.
     validate: The validation metrics of the model as it is now.
     on_row: Called with each row of metrics.jsonl and the pace of the steps
       before it, if there were any in this sitting.
-    on_begin: Called with the step from which the run goes on; None if it
+    on_begin: Called with the step from which the run continues; None if it
       begins.
     on_call: Called after each call of the compiled steps.
     profile: Decides which calls are traced.
@@ -82,7 +82,7 @@ class Loop:
     progress: progress_lib.Progress,
     workers: workers_lib.Workers,
   ):
-    """All workers of a run make the same loop; the chief's writes."""
+    """Initialize the loop; all workers of a run have the same one."""
     self._stepper = stepper
     self._checkpoints = checkpoints
     self._history = history
@@ -102,7 +102,7 @@ class Loop:
     return early and self._stepper.step < self._schedule.total
 
   def _start(self):
-    """Restores, and evaluates where the last sitting did not get to it."""
+    """Restore, and evaluate if the last session stopped before it."""
     start = self._checkpoints.restore_newest()
     self._history.truncate(start)
     self._hooks.on_begin(start)
@@ -120,7 +120,7 @@ class Loop:
     self._save()
 
   def _train(self):
-    """Goes on from where `_start` is; returns whether patience ended it."""
+    """Train from where `_start` is; return whether patience ended it."""
     stepper, schedule = self._stepper, self._schedule
     batches = None
     while not (early := self._is_over()) and stepper.step < schedule.total:
@@ -137,7 +137,7 @@ class Loop:
     return bool(patience) and self._history.evaluations_since_best >= patience
 
   def _advance(self, batches, target):
-    """Trains up to step `target`; returns its pace."""
+    """Train up to step `target`; return the throughput."""
     stepper, profile = self._stepper, self._hooks.profile
     first, began = stepper.step, time.monotonic()
     waited = stepper.seconds_waited

@@ -24,7 +24,7 @@ class Watch:
   def __init__(
     self, strategy: tf.distribute.Strategy, save: Callable[[], None]
   ):
-    """`save` keeps the run as it is; it is called on all workers at once."""
+    """Initialize; `save` writes a checkpoint, on all workers at once."""
     self._save = save
     self._noticed = threading.Event()
     self._cluster = None
@@ -40,7 +40,7 @@ class Watch:
     signal.signal(signal.SIGTERM, self._before)
 
   def check(self) -> None:
-    """Save and exit with `EXIT_CODE` if a worker has had the signal."""
+    """Save and exit with `EXIT_CODE` if a worker has received the signal."""
     if self._cluster:
       self._cluster.save_checkpoint_if_preempted()
     elif self._noticed.is_set():

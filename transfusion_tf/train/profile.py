@@ -29,12 +29,12 @@ class Profile:
     self._running = False
 
   def begin(self, step: int) -> None:
-    """Begin to count at `step`."""
+    """Begin a session at `step`."""
     first = step + _WARM_UP
     self._traced = range(first, first + self._num_steps)
 
   def limit(self, step: int, num_steps: int) -> int:
-    """How many of the next `num_steps` steps may be one call."""
+    """Return how many of the next `num_steps` steps may be one call."""
     if step in self._traced:
       return 1
     before = self._traced.start - step
@@ -42,7 +42,7 @@ class Profile:
 
   @contextlib.contextmanager
   def around(self, step: int) -> Iterator[None]:
-    """Is entered for the call that takes the steps after `step`."""
+    """Trace the enclosed call, which takes the steps after `step`."""
     if not self._writes or step not in self._traced:
       yield
       return

@@ -15,7 +15,7 @@ class Pace:
 
   Attributes:
     images_per_second: Over all devices.
-    input_wait_share: Of the time, what the loop stood waiting for a batch, in
+    input_wait_share: Fraction of the time that the loop waited for a batch, in
       [0, 1]; each worker's own. NaN where no clock is read.
   """
 
@@ -27,14 +27,14 @@ class Progress:
   """Steps done, rate and time left; `note` prints a line beside them."""
 
   def __init__(self, title: str, batch_size: int, shows: bool = True):
-    """Print nothing yet; `shows` is False in workers but the chief."""
+    """Initialize; `shows` is False in workers but the chief."""
     self._title = title
     self._batch_size = batch_size
     self._shows = shows
     self._bar = None
 
   def start(self, step: int, total: int) -> None:
-    """Begins at `step` of `total`."""
+    """Begin at `step` of `total`."""
     self._start, self._total = step, total
     self._bar = tqdm.tqdm(
       desc=self._title,
@@ -60,7 +60,7 @@ class Progress:
       )
 
   def note(self, line: str) -> None:
-    """Print a line that stays."""
+    """Print a line above the bar."""
     if not self._shows:
       return
     tqdm.tqdm.write(f'[{self._title}] {line}')

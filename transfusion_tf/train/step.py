@@ -17,7 +17,7 @@ class Stepper:
   """Trains a model, step by step, under a strategy.
 
   Attributes:
-    optimizer: What it updates with.
+    optimizer: The optimizer.
     batch_size: Global.
     counters: `step`; `loss_sum` and `loss_steps` since the last `drain`;
       `bad_step`, the first step whose loss was not finite, or -1. All are
@@ -39,13 +39,13 @@ class Stepper:
     """Build no variable of the model's.
 
     Args:
-      strategy: Where to run.
+      strategy: The devices.
       model: Logits [b, K] from float images.
       optimizer: Built on the model's trainable variables.
       prepare: A batch -> the model's input.
       loss: Logits, targets and mask, [b, K] each -> [b].
       batch_size: Global; the loss of a step is the sum over it, divided.
-      weight_decay: Of all trainable weights but batch norm's and biases.
+      weight_decay: L2 penalty on trainable weights, except batch norm, biases.
       xla: Compile forward and backward pass.
       clock: Time the waiting for batches. TensorFlow refuses to read a clock
         where op determinism is on.
@@ -104,16 +104,16 @@ class Stepper:
 
   @property
   def learning_rate(self) -> float:
-    """The rate of the next step."""
+    """The learning rate of the next step."""
     return float(self.optimizer.learning_rate)
 
   @property
   def seconds_waited(self) -> float:
-    """Of this host, for batches, so far; NaN without a clock."""
+    """Seconds that this host has waited for batches; NaN without a clock."""
     return float(self._waited.numpy())
 
   def drain(self) -> float:
-    """Mean loss of the steps since the last call."""
+    """Return the mean loss of the steps since the last call."""
     total, count = self.counters['loss_sum'], self.counters['loss_steps']
     mean = float(total.numpy()) / max(int(count.numpy()), 1)
     total.assign(0.0)
@@ -148,9 +148,9 @@ class Stepper:
     return loss
 
   def _share_statistics(self):
-    """Averages batch norm's moving statistics over the replicas.
+    """Average batch norm's moving statistics over the replicas.
 
-    Each replica normalises with its own batch, as one device would. Left to
+    Each replica normalizes with its own batch, as one device would. Left to
     themselves the statistics drift apart, and a checkpoint holds only the
     first replica's.
     """
@@ -202,7 +202,7 @@ def _batch_norms(layer):
 
 
 def _all_or_none(gradients):
-  """NaN everywhere if a replica's gradients overflowed.
+  """Replace all gradients by NaN if a replica's gradients overflowed.
 
   Each replica's LossScaleOptimizer looks at its own gradients only, and all
   must skip the same steps.

@@ -41,7 +41,7 @@ def distribute(
   strategy: tf.distribute.Strategy,
   of_host: Callable[[tf.distribute.InputContext], 'tf.data.Dataset'],
 ) -> Iterable:
-  """Batches of the devices, of what `of_host` makes for each host."""
+  """Distribute the data sets of `of_host` over the hosts' devices."""
   devices = strategy.extended.worker_devices
   if len(devices) == 1 and _is_cpu(devices[0]) and num_hosts(strategy) == 1:
     # Nothing is to be sent. To delete a distributed iterator could take as
@@ -58,7 +58,7 @@ def _is_cpu(device):
 def scope(
   strategy: tf.distribute.Strategy, policy: str = 'float32'
 ) -> Iterator[None]:
-  """`strategy.scope()`, in which layers are made under a Keras dtype policy."""
+  """Enter `strategy.scope()` with a Keras dtype policy."""
   # Keras is slow to import, and `make` is called before it is needed.
   import keras
 
@@ -142,7 +142,7 @@ def _tpu(runtime):
 
 
 def _devices(runtime):
-  """GPUs if there are any; CPUs if they were asked for."""
+  """Return the GPUs if there are any, or the CPUs if they are requested."""
   gpus = tf.config.list_logical_devices('GPU')
   if runtime.num_virtual_cpus or not gpus:
     return tf.config.list_logical_devices('CPU')

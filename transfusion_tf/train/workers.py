@@ -23,7 +23,7 @@ class Workers:
 
   Attributes:
     index: Number of this process.
-    count: How many there are.
+    count: Number of processes.
   """
 
   def __init__(self, strategy: tf.distribute.Strategy):
@@ -44,7 +44,7 @@ class Workers:
 
   @property
   def is_chief(self) -> bool:
-    """Whether it is the one that writes the run folder."""
+    """Whether this process writes the run folder."""
     return self.index == 0
 
   def meet(self) -> None:
@@ -71,7 +71,7 @@ class Workers:
 
   @contextlib.contextmanager
   def naming_the_lost(self) -> Iterator[None]:
-    """Says in one line that another worker is gone.
+    """Convert errors of collective operations into one line.
 
     Raises:
       RunError: Something inside waited for a worker that has died.

@@ -106,7 +106,7 @@ class Summaries:
 
   @contextlib.contextmanager
   def _at(self, step: int) -> Iterator[None]:
-    """Inside, tf.summary writes to this run, at `step`."""
+    """Direct tf.summary to this run, at `step`."""
     with storage.convert_write_errors(self._directory):
       with self._writer.as_default(step=step):
         yield
@@ -114,7 +114,7 @@ class Summaries:
 
 
 def _buckets(values):
-  """[_BUCKETS, 3]: from, to, how many.
+  """Return [_BUCKETS, 3]: lower edge, upper edge and count.
 
   tf.summary.histogram's own way needs 240 bytes a value.
   """

@@ -43,7 +43,7 @@ def filters(model: keras.Model) -> np.ndarray | None:
 
 
 def sheet(images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
-  """Images [N, S, S, 3] in [0, 1], with what is said of each below it."""
+  """Plot images [N, S, S, 3] in [0, 1], each with a caption below it."""
   columns = min(_SHEET_COLUMNS, len(images))
   rows = math.ceil(len(images) / columns)
   side = _TILE_INCHES
@@ -60,7 +60,7 @@ def sheet(images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
 
 
 def confusion(found: Confusions) -> np.ndarray:
-  """Matrices side by side, shaded by the share of their row."""
+  """Plot matrices side by side, shaded by the fraction of their row."""
   size = max(len(names) for names, _ in found.values())
   least = _LONE_INCHES if len(found) == 1 else 0.0
   drawn, grid = _figure(len(found), 2, max(least, 0.9 + 0.5 * size))
@@ -84,7 +84,7 @@ def confusions(
   Args:
     task: Any; a task that is not known here has no confusions.
     probabilities: [N, K].
-    labels: Of the examples, as `tasks.Task.metrics` takes them.
+    labels: Labels of the examples, as `tasks.Task.metrics` takes them.
   """
   del task, probabilities, labels
   return {}

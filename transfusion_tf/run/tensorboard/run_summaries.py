@@ -81,7 +81,7 @@ class Board:
 
     Args:
       row: The row.
-      pace: Of the steps before it.
+      pace: Throughput of the steps before it.
       probabilities: [N, K], of the validation split, at its step.
     """
     self._summaries.row(row, pace)
@@ -91,7 +91,7 @@ class Board:
       self._summaries.histograms(step, self._weights())
 
   def end(self, step: int, test: dict[str, dict[str, float | None]]) -> None:
-    """End the run; `test` is what the checkpoint of `step` got."""
+    """End the run; `test` are the metrics of its checkpoint at `step`."""
     self._summaries.end(step, {name: m['value'] for name, m in test.items()})
 
   def _pictures(self, probabilities):
@@ -106,7 +106,7 @@ class Board:
     return found
 
   def _weights(self):
-    """Kernels only: the rest is too little for a histogram."""
+    """Return the kernels; the other weights are too small for a histogram."""
     return {
       f'weights/{weight.path.removesuffix("/kernel")}': weight.numpy()
       for weight in self._built.model.weights
@@ -114,7 +114,7 @@ class Board:
     }
 
   def _first_batch(self):
-    """Images of the run's first batch as augmented, with their targets."""
+    """Plot augmented images of the run's first batch, with their targets."""
     built, data = self._built, self._built.experiment.data
     train = built.experiment.train
     share = example_order.Share.of_worker(
