@@ -108,6 +108,20 @@ def begun_on(run_dir: str) -> dict[str, str]:
   return (_read(run_dir, OUTPUTS) or {}).get('data', {})
 
 
+def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
+  """Return the data set that a run was begun on, if it is another one.
+
+  Args:
+    run_dir: The run's folder.
+    fingerprint: That of the data set that is open.
+
+  Returns:
+    As `begun_on`; empty if it is the same data set, or is not known.
+  """
+  known = begun_on(run_dir)
+  return known if known and known['fingerprint'] != fingerprint else {}
+
+
 def _described(run_dir):
   """Return what RUN/outputs.json says of the outputs; None without it."""
   record = _read(run_dir, OUTPUTS)

@@ -220,11 +220,9 @@ def make(kind: str, names: Sequence[str], data: config.Data) -> Task:
   if kind == Grades.kind:
     cumulative = data.grade_targets == 'cumulative'
     return Grades(names, data.referable_from, cumulative)
-  return (
-    Findings(names, data.uncertain)
-    if kind == Findings.kind
-    else (Classes(names))
-  )
+  if kind == Findings.kind:
+    return Findings(names, data.uncertain)
+  return Classes(names)
 
 
 def to_json(task: Task) -> dict[str, Any]:

@@ -102,12 +102,13 @@ def export(
 
 
 def _notes(run, run_dir):
-  known = run_folder.begun_on(run_dir) if run_dir else {}
   prepared = run.source.prepared
-  if known and known['fingerprint'] != prepared.fingerprint:
+  if not run_dir:
+    return
+  if other := run_folder.begun_on_other(run_dir, prepared.fingerprint):
     yield (
       f'{prepared.directory} is not the data set of the training '
-      f'({known["dataset"]}): the names of the outputs are the run’s, image '
+      f'({other["dataset"]}): the names of the outputs are the run’s, image '
       'files are prepared like those of this set'
     )
 

@@ -36,10 +36,12 @@ def facts(
     run_dir: The run's folder, or empty.
     step: Of the exported checkpoint, or None.
   """
-  result = (run_folder.result(run_dir) if run_dir else None) or {}
   prepared = run.source.prepared
-  known = run_folder.begun_on(run_dir) if run_dir else {}
-  is_own = not known or known['fingerprint'] == prepared.fingerprint
+  dataset = prepared.identity['dataset']
+  result, other = {}, {}
+  if run_dir:
+    result = run_folder.result(run_dir) or {}
+    other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
   judged = bool(result) and result['judged_step'] == step
   settings = config.flatten(run.experiment)
   return {
@@ -50,10 +52,10 @@ def facts(
     'task': type(run.task).__name__,
     'classes': run.task.names,
     'headline': run.task.headline,
-    'data': known.get('dataset', prepared.identity['dataset']),
-    'prepared_like': '' if is_own else prepared.identity['dataset'],
-    'splits': _splits(prepared) if is_own else {},
-    'published': _published(prepared.summary) if is_own else {},
+    'data': other.get('dataset', dataset),
+    'prepared_like': dataset if other else '',
+    'splits': {} if other else _splits(prepared),
+    'published': {} if other else _published(prepared.summary),
     'preparation': preparation.text,
     'layers': layers,
     'step': step,

@@ -20,8 +20,9 @@ def is_own(run: run_lib.Run, run_dir: str) -> bool:
   source = run.source
   if not source.label_map.is_identity:
     return False
-  if known := run_folder.begun_on(run_dir):
-    return known['fingerprint'] == source.prepared.fingerprint
+  if run_folder.begun_on(run_dir):
+    fingerprint = source.prepared.fingerprint
+    return not run_folder.begun_on_other(run_dir, fingerprint)
   result = run_folder.result(run_dir)
   return not result or result['data'] == source.prepared.directory
 
@@ -34,7 +35,7 @@ def write(
   scores: pd.DataFrame,
   found: Mapping[str, metrics.Summary],
 ) -> str:
-  """Write what `experiment.evaluate` gave into the run's folder.
+  """Write what `build.evaluate` gave into the run's folder.
 
   Scores on another data set than the run's own get a file that is named after
   it. NAME.json beside NAME.csv says which data set, split and checkpoint they

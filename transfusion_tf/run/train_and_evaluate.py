@@ -109,8 +109,8 @@ def _identity(built):
 
 
 def _check_same_data(built, run_dir):
-  known, prepared = run_folder.begun_on(run_dir), built.source.prepared
-  if known and known['fingerprint'] != prepared.fingerprint:
+  prepared = built.source.prepared
+  if run_folder.begun_on_other(run_dir, prepared.fingerprint):
     raise errors.InputError(
       f'{run_dir} was begun on other data than {prepared.directory} now '
       'holds; choose another --run_dir, or the --data_dir that it was begun on'

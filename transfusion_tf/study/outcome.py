@@ -12,10 +12,10 @@ from transfusion_tf.study import decision
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import results
 
-# Enough for a noise floor near 0.1 on a few hundred images.
 _NO_ROWS = pd.DataFrame(
   columns=['layer', 'mean', 'noise_floor', 'model', 'start']
 )
+# Enough for a noise floor near 0.1 on a few hundred images.
 _SAMPLING = sampling.Sampling(num_patches=8_000, num_channels=32, repeats=3)
 
 
