@@ -1,4 +1,7 @@
-"""A network and a scheme that join in one place each: here, as beside ours."""
+"""A network, a scheme and a metric that join in one place each: here."""
+
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -10,7 +13,9 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import export
 from transfusion_tf import init
+from transfusion_tf import metrics
 from transfusion_tf import models
+from transfusion_tf import tasks
 from transfusion_tf.models import registry
 from transfusion_tf.paper import costs
 from transfusion_tf.paper import initializations
@@ -19,6 +24,7 @@ from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import recommendation_text
+from transfusion_tf.study import results
 
 _WIDTH = 8
 
@@ -85,6 +91,22 @@ def test_its_work_is_estimated(toy, tmp_path):
     for name in (toy, 'cbr_large_w')
   )
   assert 0 < one < large
+
+
+def test_it_joins_studies(toy, tmp_path):
+  plan = plan_lib.Plan(
+    base=prepared_sets.experiment(tmp_path),
+    models=(toy,),
+    starts=('random', 'transfer'),
+    num_seeds=1,
+    sources={},
+    pretraining=prepared_sets.experiment(tmp_path),
+  )
+  assert [run.key for run in plan.runs(str(tmp_path))] == [
+    'toy/pretrained',
+    'toy/random/seed0',
+    'toy/transfer/seed0',
+  ]
 
 
 def test_its_stages_are_transfused(toy):
@@ -205,3 +227,87 @@ def test_a_scheme_joins_studies(halved, tmp_path):
   assert style.label == halved
   looks = [(s.color, s.line) for s in display.SCHEMES.values()]
   assert (style.color, style.line) not in looks
+
+
+@pytest.fixture
+def distance_metric():
+  """The name of a registered metric, which is forgotten afterwards."""
+
+  @tasks.register_metric('distance', kind='grade', label='distance of grades')
+  def distance(task, probabilities, labels):
+    assert len(task.names) == probabilities.shape[1]
+    return metrics.Mean(abs(probabilities.argmax(axis=1) - labels['grade']))
+
+  yield 'distance'
+  del tasks.METRICS['distance']
+
+
+def test_a_metric_is_in_all_results(distance_metric, tmp_path):
+  prepared_sets.write_spots(tmp_path / 'data')
+  experiment = prepared_sets.experiment(tmp_path / 'data')
+  result = train_and_evaluate.run(experiment, str(tmp_path / 'run'))
+  assert list(result['test']) == ['referable', distance_metric]
+  found = result['test'][distance_metric]
+  assert 0 <= found['low'] <= found['value'] <= found['high'] <= 4
+  run = results.read(str(tmp_path), 'run')
+  assert run.curve[distance_metric].between(0, 4).all()
+  assert run.test_metric(distance_metric).value() == pytest.approx(
+    found['value']
+  )
+  assert run.test(distance_metric) == found
+  loaded = run_lib.load_run(str(tmp_path / 'run'), 'best')
+  _, again = run_lib.evaluate(loaded, 'test')
+  assert again[distance_metric] == found
+  exported = export.export(
+    loaded,
+    tmp_path / 'export',
+    run_dir=run.run_dir,
+    step=result['judged_step'],
+  )
+  card = (tmp_path / 'export' / 'model_card.md').read_text()
+  assert exported.num_checked
+  assert distance_metric in card
+
+
+def test_a_metric_is_of_its_kind_and_has_a_label(distance_metric):
+  assert display.metric(distance_metric) == 'distance of grades'
+  assert display.metric('Edema') == 'AUC, Edema'
+  classes = tasks.Classes(('a', 'b'))
+  scored = classes.metrics(np.eye(2)[[0, 1, 1]], {'label': [0, 1, 0]})
+  assert list(scored) == ['top1', 'auc']
+  findings = tasks.Findings(('a', 'b'))
+  states = {name: tf.constant([0, 1]) for name in findings.names}
+  scored = findings.metrics(np.eye(2), {'findings': states})
+  assert list(scored) == ['mean', 'a', 'b']
+  # The same objects: resampled once.
+  assert scored['mean'].parts == (scored['a'], scored['b'])
+  with pytest.raises(ValueError, match="metric 'distance' already"):
+    tasks.register_metric(distance_metric, kind='label', label='')
+
+
+_HELP = """
+import sys
+from transfusion_tf.init import schemes
+from transfusion_tf.models import registry
+registry.register(
+  'toy', label='Toy-1', stages=('conv1',), multiply_adds=1, convolutions=1
+)(lambda num_classes, input_shape, bn_momentum: None)
+schemes.register('halved')(lambda source: None)
+from transfusion_tf.cli import {command}
+assert not {{'keras', 'tensorflow'}} & set(sys.modules)
+{command}.run()
+"""
+
+
+@pytest.mark.parametrize('command', ['train', 'study'])
+def test_help_lists_networks_and_schemes(command):
+  code = _HELP.format(command=command)
+  text = subprocess.run(
+    [sys.executable, '-c', code, '--help'],
+    capture_output=True,
+    text=True,
+    check=True,
+  ).stdout
+  said = ' '.join(text.split())
+  assert 'cbr_tiny_wide, toy,' in said
+  assert 'mean_var, sampling, shuffled or halved.' in said

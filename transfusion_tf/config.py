@@ -37,7 +37,7 @@ class Flag:
 
   Attributes:
     name: Name of the flag.
-    help: The text of --help.
+    help: The text of --help; {models} and {schemes} are those registered.
     kind: Type of its values.
     low: Smallest number that it takes.
     high: Largest number that it takes.
@@ -126,9 +126,7 @@ class Data:
 class Model:
   """The network, for any image size and number of outputs."""
 
-  name: str = _flag(
-    'resnet50, cbr_tiny, ... or package.module:function.', name='model'
-  )
+  name: str = _flag('{models}, or package.module:function.', name='model')
   # Share of the old moving average kept at each step; 0 is the network's own
   # (Slim's 0.997 or 0.9997), which wants thousands of steps to settle.
   bn_momentum: float = _flag("Batch norm; 0: the network's.", 0.0, high=1)
@@ -143,9 +141,7 @@ class Model:
 class Init:
   """The initialization of the weights (Sections 3 to 5, Appendix F)."""
 
-  scheme: str = _flag(
-    'random, transfer, mean_var, sampling or shuffled.', 'random', name='init'
-  )
+  scheme: str = _flag('{schemes}.', 'random', name='init')
   pretrained: str = _flag('Run folder, weights or imagenet.', '')
   # Random weights above it; all if empty.
   upto: str = _flag('Last stage that --init reaches.', '')

@@ -9,20 +9,24 @@ names its task (`make`):
   label     one class of many (ImageNet, or a table of one's own)
 
 A task turns labels into targets, logits into a loss and into probabilities,
-and both into metrics. K is the number of outputs, N of examples.
+and both into metrics. K is the number of outputs, N of examples. A metric joins
+with one line, `@register_metric(NAME, KIND, LABEL)`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 from typing import Any, ClassVar, Protocol
 
+from etils import epy
 import numpy as np
-import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf import output_names
+
+with epy.lazy_imports():  # Listing runs does without.
+  import tensorflow as tf
 
 
 class Task(Protocol):
@@ -55,7 +59,61 @@ class Task(Protocol):
     """Probabilities [N, K] and the labels of N examples -> named metrics."""
 
 
-class _Sigmoids:
+@dataclasses.dataclass(frozen=True)
+class NamedMetric:
+  """One metric of a kind of task.
+
+  Attributes:
+    kind: Of the labels.
+    label: Its name on axes and in tables.
+    make: (task, probabilities [N, K], labels) -> metric, or None where the task
+      has none; itself None where the task makes the metric.
+  """
+
+  kind: str
+  label: str
+  make: Callable[['Task', np.ndarray, Mapping], metrics.Metric | None] | None
+
+
+METRICS: dict[str, NamedMetric] = {}
+
+
+def register_metric(
+  name: str, kind: str, label: str
+) -> Callable[[Callable], Callable]:
+  """Return a decorator that adds a metric to all tasks of a kind.
+
+  Args:
+    name: Its name in results.
+    kind: `grade`, `findings` or `label`.
+    label: Its name on axes and in tables.
+
+  Raises:
+    ValueError: The name is taken.
+  """
+  if name in METRICS:
+    raise ValueError(f'there is a metric {name!r} already')
+
+  def add(make):
+    METRICS[name] = NamedMetric(kind, label, make)
+    return make
+
+  return add
+
+
+class _Registered:
+  """A task whose metrics are those that are registered for its kind."""
+
+  def metrics(self, probabilities, labels):
+    made = {
+      name: metric.make(self, probabilities, labels)
+      for name, metric in METRICS.items()
+      if metric.kind == self.kind and metric.make
+    }
+    return {name: metric for name, metric in made.items() if metric is not None}
+
+
+class _Sigmoids(_Registered):
   """Independent yes/no outputs."""
 
   def loss(self, logits, targets, mask):
@@ -91,13 +149,6 @@ class Grades(_Sigmoids):
     targets = tf.cast(met, tf.float32)
     return targets, tf.ones_like(targets)
 
-  def metrics(self, probabilities, labels):
-    return {
-      'referable': metrics.Auc(
-        labels['grade'] >= self.referable_from, self.scores(probabilities)
-      )
-    }
-
   def scores(self, probabilities: 'np.ndarray | tf.Tensor'):
     """How referable an image looks: [N, K] -> [N], in [0, 1]."""
     if self.cumulative:
@@ -105,6 +156,13 @@ class Grades(_Sigmoids):
     # Sums of columns, which arrays and tensors both have.
     columns = [probabilities[:, k] for k in range(len(self.names))]
     return sum(columns[self.referable_from :]) / (sum(columns) + 1e-12)
+
+
+@register_metric('referable', Grades.kind, 'AUC, referable DR')
+def _referable(task, probabilities, labels):
+  return metrics.Auc(
+    labels['grade'] >= task.referable_from, task.scores(probabilities)
+  )
 
 
 # States of a finding in a prepared set.
@@ -145,7 +203,12 @@ class Findings(_Sigmoids):
       name: metrics.Auc(targets[:, k], probabilities[:, k])
       for k, name in enumerate(self.names)
     }
-    return {metrics.MEAN: metrics.Average(tuple(aucs.values())), **aucs}
+    mean = metrics.Average(tuple(aucs.values()))
+    return {
+      metrics.MEAN: mean,
+      **super().metrics(probabilities, labels),
+      **aucs,
+    }
 
   def _uncertain_positive(self):
     if self.uncertain == 'mix':
@@ -153,8 +216,14 @@ class Findings(_Sigmoids):
     return [self.uncertain == 'ones'] * len(self.names)
 
 
+# The task makes it of the very AUCs that it returns: each is resampled once.
+METRICS[metrics.MEAN] = NamedMetric(
+  Findings.kind, 'AUC, mean over findings', make=None
+)
+
+
 @dataclasses.dataclass(frozen=True)
-class Classes:
+class Classes(_Registered):
   """One class of many, by softmax; two classes are also ranked."""
 
   names: tuple[str, ...]
@@ -176,16 +245,32 @@ class Classes:
   def probabilities(self, logits):
     return tf.nn.softmax(logits)
 
-  def metrics(self, probabilities, labels):
-    label = np.asarray(labels['label'])
-    own = probabilities[np.arange(len(label)), label][:, None]
-    rank = (probabilities > own).sum(axis=1)
-    found = {'top1': metrics.Mean(rank < 1)}
-    if len(self.names) > 5:
-      found['top5'] = metrics.Mean(rank < 5)
-    if len(self.names) == 2:
-      found['auc'] = metrics.Auc(label == 1, probabilities[:, 1])
-    return found
+
+@register_metric('top1', Classes.kind, 'top-1 accuracy')
+def _top1(task, probabilities, labels):
+  del task
+  return metrics.Mean(_rank(probabilities, labels) < 1)
+
+
+@register_metric('top5', Classes.kind, 'top-5 accuracy')
+def _top5(task, probabilities, labels):
+  if len(task.names) <= 5:
+    return None
+  return metrics.Mean(_rank(probabilities, labels) < 5)
+
+
+@register_metric('auc', Classes.kind, 'AUC')
+def _auc(task, probabilities, labels):
+  if len(task.names) != 2:
+    return None
+  return metrics.Auc(np.asarray(labels['label']) == 1, probabilities[:, 1])
+
+
+def _rank(probabilities, labels):
+  """[N]: how many classes are more probable than the true one."""
+  label = np.asarray(labels['label'])
+  own = probabilities[np.arange(len(label)), label][:, None]
+  return (probabilities > own).sum(axis=1)
 
 
 _OF_KIND = {task.kind: task for task in (Grades, Findings, Classes)}

@@ -1,6 +1,6 @@
 """What --help prints: what the binary does, an example, and a line a flag."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 import re
 import shutil
 import sys
@@ -16,6 +16,12 @@ _ALSO = {
   '-v': 'Show what TensorFlow logs, and where an error comes from.',
   '--helpfull': 'The flags of the libraries too.',
 }
+
+
+def either(names: Iterable[str]) -> str:
+  """Return `a, b or c`."""
+  *others, last = names
+  return f'{", ".join(others)} or {last}' if others else last
 
 
 def text(module: str, groups: Mapping[str, str]) -> str:

@@ -3,6 +3,9 @@
 from absl import flags
 
 from transfusion_tf import config
+from transfusion_tf import models
+from transfusion_tf.cli import help_text
+from transfusion_tf.init import schemes
 
 _HEADINGS = {
   'data': 'Data',
@@ -27,13 +30,14 @@ def define(module: str) -> None:
 
 
 def _define(flag, module):
+  said = flag.help.format(
+    models=', '.join(models.NAMES), schemes=help_text.either(schemes.names())
+  )
   if flag.kind is bool:
-    flags.DEFINE_bool(flag.name, None, flag.help, module_name=module)
+    flags.DEFINE_bool(flag.name, None, said, module_name=module)
   elif flag.kind is str:
-    flags.DEFINE_string(flag.name, None, flag.help, module_name=module)
+    flags.DEFINE_string(flag.name, None, said, module_name=module)
   else:
     define = flags.DEFINE_integer if flag.kind is int else flags.DEFINE_float
-    define(
-      *(flag.name, None, flag.help, flag.low, flag.high), module_name=module
-    )
+    define(*(flag.name, None, said, flag.low, flag.high), module_name=module)
   flags.FLAGS.register_key_flag_for_module(module, flags.FLAGS[flag.name])

@@ -18,9 +18,12 @@ import re
 from absl import flags
 
 from transfusion_tf import config
+from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf.cli import app
+from transfusion_tf.cli import help_text
 from transfusion_tf.cli import table_flags as table_flags_lib
+from transfusion_tf.init import schemes
 
 _TABLE = flags.DEFINE_string(
   'table', None, 'CSV: a row an image, with labels; or give --dataset.'
@@ -42,12 +45,12 @@ _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
 _MODELS = flags.DEFINE_list(
   'models',
   ['cbr_tiny', 'cbr_small', 'resnet50'],
-  'resnet50, cbr_tiny, ... and your own as package.module:function.',
+  f'{", ".join(models.NAMES)}, and your own as package.module:function.',
 )
 _INITS = flags.DEFINE_list(
   'inits',
   ['random', 'transfer', 'mean_var'],
-  'Starts; there are also sampling and shuffled.',
+  f'Starts: {help_text.either(schemes.names())}.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
 _PRETRAINED = flags.DEFINE_list(

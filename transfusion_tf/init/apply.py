@@ -1,17 +1,22 @@
 """Runs a scheme over a model: all or nothing, with a report of every weight."""
 
+from __future__ import annotations
+
 import collections
 import dataclasses
 import hashlib
 from typing import Any
 
-import keras
+from etils import epy
 import numpy as np
 
 from transfusion_tf import errors
 from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.models import stages as stages_lib
+
+with epy.lazy_imports():  # Help does without.
+  import keras
 
 _LISTED = 4  # Weights of one kind that an error names.
 

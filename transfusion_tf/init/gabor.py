@@ -16,12 +16,15 @@ numerical magnitudes of the learned Gabor filters". Where it is silent:
 from collections.abc import Callable
 import functools
 
+from etils import epy
 import numpy as np
-from skimage import filters as skimage_filters
-from skimage import transform
 
 from transfusion_tf import errors
 from transfusion_tf.init import types
+
+with epy.lazy_imports():  # Help does without.
+  from skimage import filters as skimage_filters
+  from skimage import transform
 
 FREQUENCIES = (0.08, 0.16, 0.25, 0.32)  # Cycles a pixel, before resizing.
 NUM_ANGLES = 16  # Over half a turn.

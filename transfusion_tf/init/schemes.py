@@ -9,13 +9,18 @@ and by role; `init.apply` runs one over a model. A scheme with a source joins
 runs and studies with one line, `@register(NAME)`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
-import keras
+from etils import epy
 import numpy as np
 
 from transfusion_tf import errors
 from transfusion_tf.init import types
+
+with epy.lazy_imports():  # Help does without.
+  import keras
 
 # Batch norm that changes nothing: (x - 0) / 1 * 1 + 0.
 _IDENTITY = {'gamma': 1, 'beta': 0, 'moving_mean': 0, 'moving_variance': 1}

@@ -1,21 +1,21 @@
 """The words of initialisation: a weight, where it starts, a source."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Mapping
 import dataclasses
 
-import keras
+from etils import epy
 import numpy as np
 
 from transfusion_tf import errors
 
+with epy.lazy_imports():  # Help does without.
+  import keras
+
 Arrays = Mapping[str, np.ndarray]  # Path -> array.
 
 KERNEL, BIAS, BN, STATE = ROLES = ('kernel', 'bias', 'bn', 'state')
-_NORMALIZERS = (
-  keras.layers.BatchNormalization,
-  keras.layers.GroupNormalization,
-  keras.layers.LayerNormalization,
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -74,9 +74,15 @@ class Weight:
     A state is what a layer without trainable weights keeps, such as the
     statistics of `keras.layers.Normalization`: no feature, and never drawn.
     """
-    if isinstance(self.layer, _NORMALIZERS):
+    layers = keras.layers
+    if isinstance(
+      self.layer,
+      layers.BatchNormalization
+      | layers.GroupNormalization
+      | layers.LayerNormalization,
+    ):
       return BN
-    if isinstance(self.layer, keras.layers.Normalization):
+    if isinstance(self.layer, layers.Normalization):
       return STATE
     return BIAS if self.name == 'bias' else KERNEL
 

@@ -6,6 +6,8 @@ and markers repeat the distinction in grey.
 
 import dataclasses
 
+from transfusion_tf import tasks
+
 
 @dataclasses.dataclass(frozen=True)
 class Style:
@@ -27,14 +29,6 @@ SCHEMES = {
 }
 _OTHER = Style('', '#56B4E9', (0, (3, 1, 1, 1)), 'P')
 
-METRICS = {
-  'referable': 'AUC, referable DR',
-  'mean': 'AUC, mean over findings',
-  'auc': 'AUC',
-  'top1': 'top-1 accuracy',
-  'top5': 'top-5 accuracy',
-}
-
 
 def scheme(name: str) -> Style:
   """Return a scheme's look; one that has none here goes by its name."""
@@ -43,4 +37,4 @@ def scheme(name: str) -> Style:
 
 def metric(name: str) -> str:
   """Return a metric's name on an axis; findings are called by their own."""
-  return METRICS.get(name, f'AUC, {name}')
+  return tasks.METRICS[name].label if name in tasks.METRICS else f'AUC, {name}'
