@@ -46,7 +46,7 @@ class Images:
     settings = self.run.experiment
     batch_size = settings.runtime.eval_batch_size or settings.train.batch_size
     source = self.run.source
-    with pipeline.naming_bad_images(source):
+    with pipeline.convert_image_errors(source):
       for batch in pipeline.evaluation(source, self.split, batch_size):
         yield batch['image'][: int(np.sum(batch['weight']))]
 

@@ -76,7 +76,7 @@ class Preparation:
     return augment.decode(encode(self.picture(image)), image_size)
 
 
-def of(prepared: tfds_folder.Prepared) -> Preparation:
+def of(prepared: tfds_folder.PreparedDataset) -> Preparation:
   """The preparation of a prepared data set.
 
   prepare_data.py cuts some sets into squares, and names them after their side.

@@ -40,7 +40,7 @@ class Run:
   """A run's parts, built: what training, evaluation and analysis share."""
 
   experiment: config.Experiment
-  source: example_order.Source
+  source: example_order.ExampleSource
   model: keras.Model
   stages: stages_lib.Stages
   strategy: tf.distribute.Strategy
@@ -56,7 +56,7 @@ class Run:
     """A training batch -> the network's input."""
     data = self.experiment.data
     images = augment.augment(
-      batch['image'], batch['draw'], data.image_size, data.augment
+      batch['image'], batch['uniforms'], data.image_size, data.augment
     )
     return augment.normalize(images, data.normalization)
 
@@ -101,7 +101,7 @@ class Run:
     batch_size = self.experiment.train.batch_size
 
     def of_host(host, num_hosts):
-      share = example_order.Share.of_worker(host, num_hosts, lanes)
+      share = example_order.Shard.for_worker(host, num_hosts, lanes)
       return pipeline.train(self.source, batch_size, start_step, share)
 
     return self._distributed(batch_size, of_host)
@@ -124,7 +124,7 @@ class Run:
 
   def _distributed(self, batch_size, of_host):
     """Batches of each host, cut for its devices."""
-    per_replica = example_order.divided(
+    per_replica = example_order.checked_div(
       batch_size, self.strategy.num_replicas_in_sync, 'batch'
     )
 
@@ -191,7 +191,7 @@ def build(
         layer.synchronized = True
   return Run(
     experiment=experiment,
-    source=example_order.Source(
+    source=example_order.ExampleSource(
       prepared,
       task,
       data,
@@ -272,7 +272,7 @@ def evaluate(
     One row an example (ids, K probabilities, what metrics are of), and
     metric -> `metrics.summary`.
   """
-  with pipeline.naming_bad_images(run.source):
+  with pipeline.convert_image_errors(run.source):
     probabilities = (predict or run.predictor())(split)
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}

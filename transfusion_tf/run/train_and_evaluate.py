@@ -80,7 +80,7 @@ def _sit(built, run_dir, workers, beside):
   built.training_batches(0, built.experiment.train.lanes)
   _initialize(built, run_dir, workers.is_chief, beside)
   trainer = trainer_lib.Trainer(built, run_dir, workers)
-  with trainer.watch, pipeline.naming_bad_images(built.source):
+  with trainer.watch, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
     scores, result = _judge(built, run_dir, trainer.predict)
   trainer.board.end(result['judged_step'], result['test'])

@@ -117,13 +117,13 @@ class Board:
     """Images of the run's first batch as augmented, with their targets."""
     built, data = self._built, self._built.experiment.data
     train = built.experiment.train
-    share = example_order.Share.of_worker(
+    share = example_order.Shard.for_worker(
       0, strategy_lib.num_hosts(built.strategy), train.lanes
     )
     batches = pipeline.train(built.source, train.batch_size, share=share)
     batch = {k: v[:_SHEET_IMAGES] for k, v in next(iter(batches)).items()}
     images = augment.augment(
-      batch['image'], batch['draw'], data.image_size, data.augment
+      batch['image'], batch['uniforms'], data.image_size, data.augment
     )
     met = (batch['targets'] * batch['mask']).numpy() > 0
     names = np.array(built.task.names)
