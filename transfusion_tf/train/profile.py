@@ -5,36 +5,36 @@ import contextlib
 
 import tensorflow as tf
 
-# Steps of a sitting before the trace: they compile, fill buffers, and allocate.
+# Steps of a session before the trace: they compile, fill buffers, and allocate.
 _WARM_UP = 10
 
 
 class Profile:
-  """Traces `num_steps` steps of a sitting, one in each call."""
+  """Traces `num_steps` steps of a session, one in each call."""
 
   def __init__(
-    self, directory: str = '', num_steps: int = 0, writes: bool = True
+    self, directory: str = '', num_steps: int = 0, is_chief: bool = True
   ):
-    """Writes DIRECTORY/plugins/profile.
+    """Write the trace to DIRECTORY/plugins/profile.
 
     Args:
-      directory: RUN/tensorboard.
-      num_steps: 0 traces nothing.
-      writes: False in workers but the chief, who keep its step with it.
+      directory: The folder RUN/tensorboard.
+      num_steps: Number of steps to trace.
+      is_chief: Whether to trace; other workers only make the same calls.
     """
     self._directory = directory
     self._num_steps = num_steps
-    self._writes = writes
+    self._is_chief = is_chief
     self._traced = range(0)
     self._running = False
 
   def begin(self, step: int) -> None:
-    """A sitting begins at `step`."""
+    """Begin a session at `step`."""
     first = step + _WARM_UP
     self._traced = range(first, first + self._num_steps)
 
   def limit(self, step: int, num_steps: int) -> int:
-    """How many of the next `num_steps` steps may be one call."""
+    """Return how many of the next `num_steps` steps may be one call."""
     if step in self._traced:
       return 1
     before = self._traced.start - step
@@ -42,8 +42,8 @@ class Profile:
 
   @contextlib.contextmanager
   def around(self, step: int) -> Iterator[None]:
-    """Is entered for the call that takes the steps after `step`."""
-    if not self._writes or step not in self._traced:
+    """Trace the enclosed call, which takes the steps after `step`."""
+    if not self._is_chief or step not in self._traced:
       yield
       return
     if step == self._traced.start:
@@ -56,7 +56,7 @@ class Profile:
       self.close()
 
   def close(self) -> None:
-    """Writes what was traced, if it was not yet."""
+    """Write the trace, if it is not written yet."""
     if self._running:
       self._running = False
       tf.profiler.experimental.stop()
