@@ -98,4 +98,4 @@ def source(data_dir, name='retina', seed=0, **changes):
   data = experiment(data_dir, **changes).data
   opened = tfds_folder.open_dataset(str(data_dir), name)
   task = tasks.make(opened.label_kind, opened.label_names, data)
-  return example_order.Source(opened, task, data, seed)
+  return example_order.ExampleSource(opened, task, data, seed)

@@ -29,7 +29,7 @@ def test_a_restored_run_goes_on_with_the_same_bits(tmp_path):
 
 
 def _save_as(parts, step):
-  parts.stepper.counters['step'].assign(step)
+  parts.train_step.counters['step'].assign(step)
   parts.model.get_layer('head').bias.assign([step, -step])
   parts.checkpoints.save()
 

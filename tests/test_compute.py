@@ -21,11 +21,11 @@ from transfusion_tf.train import strategy as strategy_lib
 _HOST_CALLS = r'\b(outfeed|infeed|send|recv|custom-call)\('
 
 
-def _stepper(data_dir, **changes):
+def _train_step(data_dir, **changes):
   built = run_lib.build(prepared_sets.experiment(data_dir, **changes))
   optimizer = keras.optimizers.Adam(0.001)
   optimizer.build(built.model.trainable_variables)
-  stepper = step_lib.Stepper(
+  train_step = step_lib.TrainStep(
     built.strategy,
     built.model,
     optimizer,
@@ -34,7 +34,7 @@ def _stepper(data_dir, **changes):
     built.experiment.train.batch_size,
     weight_decay=1e-4,
   )
-  return built, stepper
+  return built, train_step
 
 
 @pytest.mark.parametrize(
@@ -53,14 +53,14 @@ def test_a_whole_step_compiles_and_never_calls_the_host(data_dir, changes):
   """Input as uint8, augmentation, both passes and the update, in one."""
   if 'model__name' in changes:
     changes |= {'data__image_size': 96}
-  built, stepper = _stepper(data_dir, **changes)
+  built, train_step = _train_step(data_dir, **changes)
   batches = built.training_batches(0)
   batch = next(iter(batches))
   for spec in tf.nest.flatten(batches.element_spec):
     assert spec.shape.is_fully_defined()
 
   def whole(batch):
-    return built.strategy.run(stepper._replica_step, (batch,))
+    return built.strategy.run(train_step._replica_step, (batch,))
 
   compiled = tf.function(whole, jit_compile=True, autograph=False)
   program = compiled.experimental_get_compiler_ir(batch)(stage='hlo')
@@ -78,7 +78,7 @@ def test_a_whole_step_compiles_and_never_calls_the_host(data_dir, changes):
 
 
 def test_evaluation_compiles_and_never_calls_the_host(data_dir):
-  built, _ = _stepper(data_dir)
+  built, _ = _train_step(data_dir)
   images = tf.zeros([8, prepared_sets.SIZE, prepared_sets.SIZE, 3], tf.uint8)
 
   @tf.function(jit_compile=True, autograph=False)

@@ -80,7 +80,7 @@ def test_a_row_that_was_not_written_comes_on_the_next_sitting(tmp_path):
   scores = _scores(0, 1)
 
   def validate():
-    if parts.stepper.step == 4:
+    if parts.train_step.step == 4:
       parts.checkpoints.save()
       raise KeyboardInterrupt
     return scores()
@@ -122,7 +122,7 @@ def test_a_loss_that_is_no_number_names_its_step(tmp_path):
   schedule = _schedule(checkpoint_every=1, steps_per_call=4)
 
   def validate():
-    if parts.stepper.step == 4:  # Seen in the loss of the next step.
+    if parts.train_step.step == 4:  # Seen in the loss of the next step.
       parts.model.get_layer('head').bias.assign([1e38, 1e38])
     return {'score': 0.0}
 

@@ -77,7 +77,7 @@ def test_workers_share_each_epoch_and_each_batch(data_dir, num_workers, subset):
     [
       list(pipeline.train(source, 8, 5, share).take(12).as_numpy_iterator())
       for share in (
-        example_order.Share.of_worker(w, workers, total_lanes=4)
+        example_order.Shard.for_worker(w, workers, num_lanes=4)
         for w in range(workers)
       )
     ]
@@ -97,7 +97,7 @@ def test_lanes_of_files_cover_an_epoch_once(data_dir):
       for lane in range(total)
       for name in _names(
         pipeline.train(
-          _plain(data_dir), 6, 0, example_order.Share((lane,), total)
+          _plain(data_dir), 6, 0, example_order.Shard((lane,), total)
         )
         .take(16)
         .as_numpy_iterator()
@@ -109,7 +109,7 @@ def test_lanes_of_files_cover_an_epoch_once(data_dir):
 
 def test_a_batch_that_does_not_divide_is_refused(data_dir):
   with pytest.raises(errors.InputError, match='batch of 9'):
-    pipeline.train(_plain(data_dir), 9, 0, example_order.Share.of_worker(0, 2))
+    pipeline.train(_plain(data_dir), 9, 0, example_order.Shard.for_worker(0, 2))
 
 
 @pytest.mark.parametrize('batch_size', [1, 8, 33, 50])
@@ -208,7 +208,7 @@ def test_an_image_that_does_not_decode_is_named(tmp_path):
   source = prepared_sets.source(tmp_path)
   with (
     pytest.raises(errors.InputError, match='1_0002 of split test'),
-    pipeline.naming_bad_images(source),
+    pipeline.convert_image_errors(source),
   ):
     list(pipeline.evaluation(source, 'test', 4))
 
@@ -222,6 +222,6 @@ def test_a_damaged_record_file_is_named(tmp_path):
   open(path, 'wb').write(content)
   with (
     pytest.raises(errors.InputError, match='split test is damaged'),
-    pipeline.naming_bad_images(source),
+    pipeline.convert_image_errors(source),
   ):
     list(pipeline.evaluation(source, 'test', 4))

@@ -17,7 +17,9 @@ def _images(count=6, size=_SIZE):
 
 
 def _draws(count):
-  return tf.stack([augment.draws(0, np.int64(n)) for n in range(count)])
+  return tf.stack(
+    [augment.augmentation_uniforms(0, np.int64(n)) for n in range(count)]
+  )
 
 
 def _only(**strengths):
@@ -33,7 +35,7 @@ def test_hue_agrees_with_tf_image():
   images = tf.constant(_images()) / 255
   images = tf.cast(images, tf.float32)
   turns = np.linspace(-0.5, 0.5, len(images), dtype=np.float32)
-  ours = augment.turn_hue(images, turns[:, None, None, None])
+  ours = augment.adjust_hue(images, turns[:, None, None, None])
   for image, turn, turned in zip(images, turns, ours, strict=True):
     np.testing.assert_allclose(
       turned, tf.image.adjust_hue(image, turn), atol=2e-6
@@ -43,7 +45,7 @@ def test_hue_agrees_with_tf_image():
 def test_contrast_agrees_with_tf_image():
   images = tf.cast(_images(), tf.float32) / 255
   factors = np.linspace(0.5, 2, len(images), dtype=np.float32)
-  ours = augment.scale_contrast(images, factors[:, None, None, None])
+  ours = augment.adjust_contrast(images, factors[:, None, None, None])
   for image, factor, scaled in zip(images, factors, ours, strict=True):
     np.testing.assert_allclose(
       scaled, tf.image.adjust_contrast(image, factor), atol=2e-6
@@ -70,12 +72,14 @@ def test_flips_flip_half_the_time(strength, axis):
 
 def test_the_draws_cover_their_range_and_depend_on_seed_and_place():
   draws = np.array(_draws(2000))
-  assert draws.shape == (2000, augment.NUM_DRAWS)
+  assert draws.shape == (2000, augment.NUM_UNIFORMS)
   np.testing.assert_allclose(draws.mean(axis=0), 0.5, atol=0.03)
   assert np.abs(np.corrcoef(draws.T) - np.eye(draws.shape[1])).max() < 0.1
-  other = augment.draws(1, np.int64(0))
+  other = augment.augmentation_uniforms(1, np.int64(0))
   assert not np.isclose(draws[0], other).any()
-  np.testing.assert_array_equal(draws[7], augment.draws(0, np.int64(7)))
+  np.testing.assert_array_equal(
+    draws[7], augment.augmentation_uniforms(0, np.int64(7))
+  )
 
 
 @pytest.mark.parametrize('encode', [tf.io.encode_jpeg, tf.io.encode_png])

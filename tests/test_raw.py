@@ -277,7 +277,7 @@ def test_a_raw_file_becomes_what_is_stored(tmp_path, made, words):
   builder, path, name = made(tmp_path / 'raw', tmp_path / 'data')
   builder.num_processes = 1
   builder.build(builder.check(tmp_path / 'raw'))
-  prepared = tfds_folder.Prepared(builder.data_dir)
+  prepared = tfds_folder.PreparedDataset(builder.data_dir)
   found = preparation.of(prepared)
   assert words in found.text
   stored = _stored(prepared, name)

@@ -335,10 +335,10 @@ def _slow_prepare(seconds):
 def _input_wait_share(tmp_path, batches, prepare, num_steps=20):
   parts = tiny_training.Parts(tmp_path, prepare=prepare)
   batches = iter(batches)
-  parts.stepper(batches, tf.constant(1, tf.int64))  # Compiles.
-  began, before = time.monotonic(), parts.stepper.seconds_waited
-  parts.stepper(batches, tf.constant(num_steps, tf.int64))
-  waited = parts.stepper.seconds_waited - before
+  parts.train_step(batches, tf.constant(1, tf.int64))  # Compiles.
+  began, before = time.monotonic(), parts.train_step.seconds_waited
+  parts.train_step(batches, tf.constant(num_steps, tf.int64))
+  waited = parts.train_step.seconds_waited - before
   return waited / (time.monotonic() - began)
 
 
@@ -354,16 +354,16 @@ def test_waiting_for_input_is_what_the_input_does_not_do_meanwhile(tmp_path):
 
 def test_without_a_clock_there_is_no_share(tmp_path):
   """TensorFlow reads none where op determinism is on."""
-  parts = tiny_training.Parts(tmp_path, clock=False)
+  parts = tiny_training.Parts(tmp_path, measure_input_wait=False)
   batches = iter(tiny_training.batches_from(0))
-  parts.stepper(batches, tf.constant(2, tf.int64))
-  waited = parts.stepper.seconds_waited
+  parts.train_step(batches, tf.constant(2, tf.int64))
+  waited = parts.train_step.seconds_waited
   assert np.isnan(waited)
   board_dir = tmp_path / run_folder.TENSORBOARD
   written = event_files.Summaries(str(board_dir))
   written.begin(None)
   row = {'step': 2, 'loss': 1.0, 'learning_rate': 0.1, 'validation': {}}
-  written.row(row, progress.Pace(100.0, waited))
+  written.row(row, progress.Throughput(100.0, waited))
   assert {tag for _, tag in _events(tmp_path)} == {
     'train/images_per_second',
     'train/learning_rate',

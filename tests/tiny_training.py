@@ -15,7 +15,7 @@ BATCH = 8
 
 
 class Parts:
-  """Model, optimizer, stepper and checkpoints; weights differ by `seed`."""
+  """Model, optimizer, train_step and checkpoints; weights differ by `seed`."""
 
   def __init__(
     self,
@@ -23,7 +23,7 @@ class Parts:
     seed=0,
     learning_rate=0.01,
     prepare=lambda batch: batch['x'],
-    clock=True,
+    measure_input_wait=True,
   ):
     keras.utils.set_random_seed(seed)
     self.strategy = tf.distribute.get_strategy()
@@ -39,7 +39,7 @@ class Parts:
     )
     optimizer = keras.optimizers.Adam(learning_rate, name='adam')
     optimizer.build(self.model.trainable_variables)
-    self.stepper = step.Stepper(
+    self.train_step = step.TrainStep(
       self.strategy,
       self.model,
       optimizer,
@@ -48,33 +48,33 @@ class Parts:
         mask * (logits - targets) ** 2, axis=-1
       ),
       BATCH,
-      clock=clock,
+      measure_input_wait=measure_input_wait,
     )
     self.checkpoints = checkpoint.Checkpoints(
-      str(directory), self.model, optimizer, self.stepper.counters
+      str(directory), self.model, optimizer, self.train_step.counters
     )
 
   def values(self):
     """All that training changes, by place."""
-    variables = self.model.variables + self.stepper.optimizer.variables
+    variables = self.model.variables + self.train_step.optimizer.variables
     return [v.numpy() for v in variables] + [
-      v.numpy() for v in self.stepper.counters.values()
+      v.numpy() for v in self.train_step.counters.values()
     ]
 
   def train(self, num_steps):
-    batches = iter(batches_from(self.stepper.step))
-    self.stepper(batches, tf.constant(num_steps, tf.int64))
+    batches = iter(batches_from(self.train_step.step))
+    self.train_step(batches, tf.constant(num_steps, tf.int64))
 
   def loop(self, run_dir, validate, schedule, **hooks):
     return loop.Loop(
-      self.stepper,
+      self.train_step,
       self.checkpoints,
       history.History(f'{run_dir}/metrics.jsonl', 'score'),
       schedule,
       loop.Hooks(
         batches_from, validate, hooks.pop('on_row', lambda *_: None), **hooks
       ),
-      progress.Progress('tiny', BATCH, shows=False),
+      progress.Progress('tiny', BATCH, enabled=False),
       workers.Workers(self.strategy),
     )
 

@@ -43,7 +43,7 @@ class Images:
     settings = self.run.experiment
     batch_size = settings.runtime.eval_batch_size or settings.train.batch_size
     source = self.run.source
-    with pipeline.naming_bad_images(source):
+    with pipeline.convert_image_errors(source):
       for batch in pipeline.evaluation(source, self.split, batch_size):
         yield batch['image'][: int(np.sum(batch['weight']))]
 
@@ -72,7 +72,7 @@ def _build_alike(checkpoints, changes):
   runs = {}
   for checkpoint in checkpoints:
     run_dir, _ = run_folder.split_checkpoint(checkpoint)
-    settings = run_lib.settings(run_dir, **_ONE_DEVICE | changes)
+    settings = run_lib.load_config(run_dir, **_ONE_DEVICE | changes)
     # Where a run starts and how it learns shows in its weights alone.
     plain = dataclasses.replace(settings, init=config.Init(), seed=0)
     runs[checkpoint] = build(plain, run_folder.task(run_dir, settings.data))

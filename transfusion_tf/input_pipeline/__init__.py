@@ -1,7 +1,7 @@
 """Prepared data sets -> batches.
 
-prepared      opens what bin/prepare_data.py made
-order         which example comes when: subsets, epochs, lanes
-preprocess    the paper's augmentation and normalization
-pipeline      the three joined, as tf.data
+tfds_folder     open a data set that bin/prepare_data.py built
+example_order   the order of the examples: subsets, epochs, shards
+augment         the paper's augmentation and normalization
+pipeline        the three combined, as tf.data
 """

@@ -1,10 +1,11 @@
 """Which training examples a run sees, in which order, on which worker.
 
-Each epoch has an order of its own, drawn from (seed, epoch). It is cut into
-lanes of equal length, each with files of its own; a worker reads its lanes
-only, and a global batch takes as many examples from each lane. With the number
-of lanes fixed, a run sees the same batches on any number of workers. (The few
-examples that do not divide among the lanes wait for another epoch.)
+The order of each epoch is drawn from (seed, epoch). It is cut into lanes of
+equal length, each a contiguous part of the files; a worker reads only the lanes
+of its shard, and a global batch takes equally many examples from each lane.
+With the number of lanes fixed, a run sees the same batches on any number of
+workers. (The few examples that do not divide among the lanes are left out of
+that epoch.)
 """
 
 from collections.abc import Callable, Mapping
@@ -20,8 +21,8 @@ from transfusion_tf import label_map
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import tfds_folder
 
-# Undecoded records to draw from. A set smaller than this is shuffled
-# perfectly; a larger one also has the order of its files shuffled.
+# Undecoded records. A data set smaller than this is shuffled perfectly; in a
+# larger one the order of the files is shuffled as well.
 _SHUFFLE_BUFFER = 16_384
 _INTERLEAVED_FILES = 16
 _FOREVER = np.iinfo(np.int64).max
@@ -31,7 +32,7 @@ Selection = Callable[['tf.data.Dataset'], 'tf.data.Dataset']
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class ExampleSource:
   """A data set and how its examples become inputs and targets.
 
   Attributes:
@@ -42,7 +43,7 @@ class Source:
     class_map: Name in the data set -> name of an output, where they differ.
   """
 
-  prepared: tfds_folder.Prepared
+  prepared: tfds_folder.PreparedDataset
   task: tasks.Task
   data: config.Data
   seed: int
@@ -70,27 +71,32 @@ class Source:
 
 
 @dataclasses.dataclass(frozen=True)
-class Share:
-  """The lanes that one worker reads, of `total_lanes`."""
+class Shard:
+  """The lanes that one worker reads.
+
+  Attributes:
+    lanes: Numbers of the lanes.
+    num_lanes: Number of lanes over all workers.
+  """
 
   lanes: tuple[int, ...] = (0,)
-  total_lanes: int = 1
+  num_lanes: int = 1
 
   @classmethod
-  def of_worker(
-    cls, worker: int, num_workers: int, total_lanes: int = 0
-  ) -> 'Share':
-    """Return the lanes of `worker`; 0 lanes in all means one a worker.
+  def for_worker(
+    cls, worker: int, num_workers: int, num_lanes: int = 0
+  ) -> 'Shard':
+    """Return the shard of one worker; `num_lanes` 0 means one per worker.
 
     Raises:
       InputError: The lanes do not divide among the workers.
     """
-    total_lanes = total_lanes or num_workers
-    each = divided(total_lanes, num_workers, 'number of lanes')
-    return cls(tuple(range(worker * each, (worker + 1) * each)), total_lanes)
+    num_lanes = num_lanes or num_workers
+    each = checked_div(num_lanes, num_workers, 'number of lanes')
+    return cls(tuple(range(worker * each, (worker + 1) * each)), num_lanes)
 
 
-def num_train_examples(source: Source) -> int:
+def num_train_examples(source: ExampleSource) -> int:
   """Return the number of examples in an epoch, after `data.subset`."""
   total = source.prepared.num_examples(tfds_folder.TRAIN)
   if source.data.subset > total:
@@ -101,34 +107,44 @@ def num_train_examples(source: Source) -> int:
   return source.data.subset or total
 
 
-def divided(count: int, parts: int, what: str) -> int:
-  """Return `count / parts`; a remainder is an error about the `what`."""
+def checked_div(count: int, parts: int, name: str) -> int:
+  """Return `count / parts`, an exact division.
+
+  Raises:
+    InputError: It has a remainder; the message calls `count` a `name`.
+  """
   if count % parts:
     raise errors.InputError(
-      f'a {what} of {count} does not divide by {parts}; choose a multiple'
+      f'a {name} of {count} does not divide by {parts}; choose a multiple'
     )
   return count // parts
 
 
 def lane_examples(
-  source: Source,
+  source: ExampleSource,
   selection: Selection | None,
   lane: 'tf.Tensor',
-  total_lanes: int,
+  num_lanes: int,
   start: int,
 ) -> 'tf.data.Dataset':
-  """Return a lane's endless (number, undecoded example) pairs, from `start` on.
+  """Return a lane's endless (number, undecoded example) pairs from `start` on.
 
   Examples before `start` are skipped undecoded; whole epochs are not read.
-  `selection` is what the function of that name made of `source`.
+
+  Args:
+    source: The examples.
+    selection: The result of `selection(source)`.
+    lane: Number of the lane.
+    num_lanes: Number of lanes over all workers.
+    start: Number of the first pair.
   """
-  per_epoch = num_train_examples(source) // total_lanes
-  first_epoch, done = np.array(divmod(start, per_epoch), np.int64)
+  per_epoch = num_train_examples(source) // num_lanes
+  first_epoch, num_done = np.array(divmod(start, per_epoch), np.int64)
 
   def epoch(number):
-    records = _shuffled(source, selection, number, lane, total_lanes)
-    already = tf.where(number == first_epoch, done, np.int64(0))
-    return records.take(per_epoch).skip(already)
+    records = _shuffled(source, selection, number, lane, num_lanes)
+    num_skipped = tf.where(number == first_epoch, num_done, np.int64(0))
+    return records.take(per_epoch).skip(num_skipped)
 
   epochs = tf.data.Dataset.range(first_epoch, _FOREVER)
   return epochs.flat_map(epoch).enumerate(start)
@@ -137,9 +153,9 @@ def lane_examples(
 def subset_rows(index: tfds_folder.Index, count: int, seed: int) -> np.ndarray:
   """Return a bool mask [N] of the `count` examples of a subset.
 
-  Whole patients come first, ordered by a hash, so that a smaller subset is part
-  of a larger one of the same seed. The paper does not say how it drew its 5 000
-  to 100 000 images (Tables 3 and 4).
+  Whole patients are taken, ordered by a hash, so that a smaller subset is part
+  of a larger one of the same seed. The paper does not say how it drew its 5,000
+  to 100,000 images (Tables 3 and 4).
   """
   patients = _hashes(index.patient_ids, seed)
   images = _hashes(index.image_ids, seed)
@@ -149,15 +165,15 @@ def subset_rows(index: tfds_folder.Index, count: int, seed: int) -> np.ndarray:
 
 
 def shuffled_labels(index: tfds_folder.Index, seed: int) -> dict:
-  """Return the labels of other examples: nothing can be learned from them."""
+  """Return labels permuted over examples: a control with nothing to learn."""
   order = np.random.default_rng(seed).permutation(len(index))
   return tf.nest.map_structure(lambda labels: labels[order], index.labels)
 
 
-def selection(source: Source) -> Selection | None:
-  """Return what `subset` and `shuffle_labels` do to examples, or None."""
+def selection(source: ExampleSource) -> Selection | None:
+  """Return what applies `data.subset` and `data.shuffle_labels`, or None."""
   data = source.data
-  num_train_examples(source)  # Refuses a subset larger than the set.
+  num_train_examples(source)  # Raises if the subset is larger than the set.
   if not data.subset and not data.shuffle_labels:
     return None
   index = source.prepared.index(tfds_folder.TRAIN)
@@ -191,7 +207,7 @@ def _hashes(names, seed):
   ).numpy()
 
 
-def _shuffled(source, selection, epoch, lane, total_lanes):
+def _shuffled(source, selection, epoch, lane, num_lanes):
   """Return a lane's examples of one epoch, in order, parsed, not decoded."""
   seed = tf.stack([np.int64(source.seed), epoch])
   prepared = source.prepared
@@ -203,26 +219,28 @@ def _shuffled(source, selection, epoch, lane, total_lanes):
     np.array(prepared.file_lengths(tfds_folder.TRAIN), np.int64), order
   )
   if selection:
-    # Which files hold a lane's part of a subset is not known beforehand.
+    # It is not known in advance which files hold a lane's part of a subset.
     records = _read(tf.gather(files, order), tf.zeros_like(lengths), lengths)
     examples = selection(records.map(prepared.parse))
-    return _shuffle(examples.shard(total_lanes, lane), seed)
-  parts = _lane_parts(lengths, lane, total_lanes)
+    return _shuffle(examples.shard(num_lanes, lane), seed)
+  parts = _lane_parts(lengths, lane, num_lanes)
   records = _read(tf.gather(files, order), *parts)
   return _shuffle(records, seed).map(prepared.parse)
 
 
-def _lane_parts(lengths, lane, total_lanes):
-  """Return records to skip and take of each file for a lane's share."""
+def _lane_parts(lengths, lane, num_lanes):
+  """Return how many records of each file a lane skips and takes."""
   end = tf.cumsum(lengths)
   begin = end - lengths
-  share = end[-1] // total_lanes
-  skip = tf.clip_by_value(lane * share - begin, 0, lengths)
-  return skip, tf.clip_by_value((lane + 1) * share - begin, 0, lengths) - skip
+  per_lane = end[-1] // num_lanes
+  skip = tf.clip_by_value(lane * per_lane - begin, 0, lengths)
+  return skip, tf.clip_by_value(
+    (lane + 1) * per_lane - begin, 0, lengths
+  ) - skip
 
 
 def _read(files, skip, take):
-  """Return records of several files at a time, in a fixed order."""
+  """Interleave the records of several files in a fixed order."""
   parts = tf.data.Dataset.from_tensor_slices((files, skip, take))
   return parts.filter(lambda file, skip, take: take > 0).interleave(
     lambda file, skip, take: (
@@ -237,6 +255,6 @@ def _shuffle(records, seed):
     [], seed, minval=None, maxval=None, dtype=tf.int64
   )
   graph = tf.compat.v1.get_default_graph()
-  if graph.seed == 0:  # tf.data takes it for none, and then refuses tensors.
+  if graph.seed == 0:  # To tf.data it is unset, and tensors are rejected.
     graph.seed = None
   return records.shuffle(_SHUFFLE_BUFFER, seed=seed)

@@ -1,12 +1,12 @@
 """Prepared data sets as batches.
 
-Training is an endless sequence of places: the batch of step s holds places
-s * B to (s + 1) * B - 1 of the run. `order` says which example has a place,
-and its augmentation is drawn from (seed, place). A run that starts at step s
-therefore sees just what an uninterrupted one sees from there on.
+Training is an endless sequence of positions: the batch of step s holds
+positions s * B to (s + 1) * B - 1 of the run. `example_order` maps a position
+to an example, and its augmentation is drawn from (seed, position). A run that
+starts at step s therefore sees the same batches as an uninterrupted one.
 
 Evaluation passes over a split once, in stored order, each example exactly
-once; the last batch is filled up with rows of weight 0.
+once; the last batch is padded with rows of weight 0.
 """
 
 from collections.abc import Iterator
@@ -21,70 +21,72 @@ from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import tfds_folder
 
-_ALL = example_order.Share()
-# Images decoded at a time. `_options` says why it is not AUTOTUNE.
+_ALL = example_order.Shard()
+# Images decoded in parallel. See `_options` for why it is not AUTOTUNE.
 _PARALLEL = cores.available()
-# AutoGraph would spend seconds of each start on rewriting Python that has no
-# tensors to branch on.
+# AutoGraph would spend seconds at start-up on rewriting Python that does not
+# branch on tensors.
 _as_written = tf.autograph.experimental.do_not_convert
 
 
 @_as_written
 def train(
-  source: example_order.Source,
+  source: example_order.ExampleSource,
   batch_size: int,
   start_step: int = 0,
-  share: example_order.Share = _ALL,
+  shard: example_order.Shard = _ALL,
 ) -> 'tf.data.Dataset':
   """Return endless training batches from step `start_step` on.
 
   Args:
-    source: Where examples come from.
-    batch_size: Global, over all workers.
-    start_step: Steps that lie behind.
-    share: This worker's part.
+    source: The examples.
+    batch_size: Global batch size, over all workers.
+    start_step: Number of steps already taken.
+    shard: This worker's part of the data.
 
   Returns:
-    Batches of image (uint8 [B, C, C, 3]), draw ([B, NUM_DRAWS]), targets and
-    mask ([B, K]), in which B is this worker's part of `batch_size`.
+    Batches of image (uint8 [B, C, C, 3]), uniforms ([B, NUM_UNIFORMS]), targets
+    and mask ([B, K]), where B is this worker's part of `batch_size`.
 
   Raises:
     InputError: The batch does not divide among the lanes.
   """
-  lane_batch = example_order.divided(batch_size, share.total_lanes, 'batch')
+  lane_batch = example_order.checked_div(batch_size, shard.num_lanes, 'batch')
 
   selection, label_map = example_order.selection(source), source.label_map
 
   def examples(lane):
     numbered = example_order.lane_examples(
-      source, selection, lane, share.total_lanes, start_step * lane_batch
+      source, selection, lane, shard.num_lanes, start_step * lane_batch
     )
-    return numbered.map(lambda number, example: (place(number, lane), example))
+    return numbered.map(
+      lambda number, example: (position(number, lane), example)
+    )
 
-  def place(number, lane):
+  def position(number, lane):
     batch, within = number // lane_batch, number % lane_batch
     return batch * batch_size + lane * lane_batch + within
 
-  def load(place, example):
-    draw = augment.draws(source.seed, place)
+  def load(position, example):
+    uniforms = augment.augmentation_uniforms(source.seed, position)
     targets, mask = source.task.targets(label_map(example))
     return {
       'image': augment.decode(
         example['image'],
         source.data.image_size,
         source.data.augment.crop,
-        draw,
+        uniforms,
       ),
-      'draw': draw,
+      'uniforms': uniforms,
       'targets': targets,
       'mask': mask,
     }
 
-  lanes = tf.data.Dataset.from_tensor_slices(np.array(share.lanes, np.int64))
+  lanes = tf.data.Dataset.from_tensor_slices(np.array(shard.lanes, np.int64))
   batches = (
-    lanes.interleave(examples, len(share.lanes), block_length=lane_batch)
+    lanes.interleave(examples, len(shard.lanes), block_length=lane_batch)
     .map(load, num_parallel_calls=_PARALLEL)
-    .batch(lane_batch * len(share.lanes), drop_remainder=True)
+    .batch(lane_batch * len(shard.lanes), drop_remainder=True)
     .prefetch(tf.data.AUTOTUNE)
   )
   return batches.with_options(_options())
@@ -92,7 +94,7 @@ def train(
 
 @_as_written
 def evaluation(
-  source: example_order.Source,
+  source: example_order.ExampleSource,
   split: str,
   batch_size: int,
   worker: int = 0,
@@ -100,19 +102,19 @@ def evaluation(
 ) -> 'tf.data.Dataset':
   """Return each example of `split` once, over all workers.
 
-  Every worker gets equally many batches, for a strategy steps together.
+  Every worker gets the same number of batches: replicas step together.
 
   Args:
-    source: Where examples come from.
+    source: The examples.
     split: Name of the split.
     batch_size: Batch size of one worker.
     worker: Number of this worker.
     num_workers: Number of workers.
 
   Returns:
-    Batches of image (uint8 [B, S, S, 3]), row (int64 [B], the place in the
-    stored order, which `Prepared.index` shares) and weight (float32 [B], 0
-    for the rows that fill up).
+    Batches of image (uint8 [B, S, S, 3]), row (int64 [B], the position in
+    stored order, as in `PreparedDataset.index`) and weight (float32 [B], 0 for
+    padding).
   """
   total = source.prepared.num_examples(split)
   num_batches = -(-total // (batch_size * num_workers))
@@ -126,7 +128,7 @@ def evaluation(
     }
 
   size = source.data.image_size
-  filling = tf.data.Dataset.from_tensors(
+  padding = tf.data.Dataset.from_tensors(
     {
       'image': np.zeros([size, size, 3], np.uint8),
       'row': np.int64(0),
@@ -138,7 +140,7 @@ def evaluation(
     .enumerate()
     .shard(num_workers, worker)
     .map(load, num_parallel_calls=_PARALLEL)
-    .concatenate(filling)
+    .concatenate(padding)
     .batch(batch_size, drop_remainder=True)
     .take(num_batches)
     .prefetch(tf.data.AUTOTUNE)
@@ -147,7 +149,7 @@ def evaluation(
 
 
 @contextlib.contextmanager
-def naming_bad_images(source: example_order.Source) -> Iterator[None]:
+def convert_image_errors(source: example_order.ExampleSource) -> Iterator[None]:
   """Convert TensorFlow's error about an image into one that names the image.
 
   Raises:
@@ -158,11 +160,11 @@ def naming_bad_images(source: example_order.Source) -> Iterator[None]:
     yield
   except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
     for split in source.prepared.splits:
-      _refuse_bad_images(source, split)
+      _raise_on_bad_image(source, split)
     raise
 
 
-def _refuse_bad_images(source, split):
+def _raise_on_bad_image(source, split):
   directory = source.prepared.directory
   for row, record in enumerate(_readable_records(source.prepared, split)):
     encoded = source.prepared.parse(record)['image']
@@ -176,7 +178,7 @@ def _refuse_bad_images(source, split):
       ) from None
 
 
-def _readable_records(prepared: tfds_folder.Prepared, split):
+def _readable_records(prepared: tfds_folder.PreparedDataset, split):
   try:
     yield from prepared.records(split)
   except tf.errors.DataLossError as error:
@@ -189,10 +191,11 @@ def _readable_records(prepared: tfds_folder.Prepared, split):
 def _options():
   options = tf.data.Options()
   options.deterministic = True
-  # The thread that tunes can miss that its iterator ends (TensorFlow 2.21), and
-  # who deletes the iterator then waits for as long as it lived, up to a minute.
+  # The tuning thread can miss the end of its iterator (TensorFlow 2.21):
+  # deleting the iterator can then block for as long as it existed, up to a
+  # minute.
   options.autotune.enabled = False
-  # Workers and replicas are told their part here; see `order.Share`.
+  # Each worker reads its own part already; see `example_order.Shard`.
   options.experimental_distribute.auto_shard_policy = (
     tf.data.experimental.AutoShardPolicy.OFF
   )

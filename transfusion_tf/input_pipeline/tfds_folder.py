@@ -1,6 +1,6 @@
-"""Prepared data sets: TFDS folders, read without the code that made them.
+"""Prepared data sets: TFDS folders, read without the code that built them.
 
-`bin/prepare_data.py` writes them; any machine or bucket can hold them. A set
+`bin/prepare_data.py` writes them, to any machine or bucket. A data set
 describes itself by the keys of its features:
 
   image       encoded JPEG or PNG
@@ -22,7 +22,7 @@ import tensorflow_datasets as tfds
 from transfusion_tf import errors
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
-# Sets that prepare_data.py knows by name; any other is a table of images.
+# Data sets that prepare_data.py builds by name; any other is an image table.
 _BUILDERS = ('retina', 'chexpert', 'imagenet2012')
 _LABEL_KEYS = ('grade', 'findings', 'label')
 
@@ -34,7 +34,7 @@ class Index:
   Attributes:
     image_ids: [N] str, in the order in which the split is stored.
     patient_ids: [N] str.
-    labels: Feature key -> [N] int64, or for `findings` a dict of such.
+    labels: Feature key -> [N] int64, or for `findings` a dict of those.
   """
 
   image_ids: np.ndarray
@@ -45,15 +45,15 @@ class Index:
     return len(self.image_ids)
 
 
-class Prepared:
-  """One prepared data set."""
+class PreparedDataset:
+  """A data set that was prepared for training."""
 
   def __init__(self, directory: str | os.PathLike):
-    """Open the TFDS folder that holds `dataset_info.json`."""
+    """Open the TFDS folder that contains `dataset_info.json`."""
     self.directory = os.fspath(directory)
     self._builder = tfds.builder_from_directory(directory)
     self.features = self._builder.info.features
-    # Reads a split once, leaving the images aside.
+    # Reads a split once, without the images.
     self.index = functools.cache(self._read_index)
 
   @property
@@ -80,9 +80,8 @@ class Prepared:
   def label_names(self) -> tuple[str, ...]:
     """The values of the labels, in the order of the data set.
 
-    Findings are in the order of the table that they come from. A set that does
-    not say, as older ones, has them in the order of the alphabet: TFDS keeps
-    none.
+    Findings are in the order of the table that they come from. Older data sets
+    do not record it and have them in alphabetical order: TFDS keeps none.
     """
     if not self.label_kind:
       return ()
@@ -105,10 +104,10 @@ class Prepared:
   def fingerprint(self) -> str:
     """A hash that depends on the data, not on their location or order.
 
-    Sets that prepare_data.py did not make have no hash of their images: of them
-    it holds the names and numbers alone.
+    Data sets that prepare_data.py did not build have no hash of their images:
+    the fingerprint covers only their names and counts.
     """
-    facts = [
+    identity = [
       self.name,
       self.config,
       {split: self.num_examples(split) for split in self.splits},
@@ -116,14 +115,16 @@ class Prepared:
       sorted(self.label_names),
       self.summary.get('records_sha256', ''),
     ]
-    text = json.dumps(facts, sort_keys=True)
+    text = json.dumps(identity, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
   @property
   def splits(self) -> tuple[str, ...]:
+    """The names of the splits."""
     return tuple(self._builder.info.splits)
 
   def num_examples(self, split: str) -> int:
+    """Return the number of examples in a split."""
     return self._split(split).num_examples
 
   def files(self, split: str) -> list[str]:
@@ -139,7 +140,7 @@ class Prepared:
     example = self.features.deserialize_example(
       record, decoders={'image': tfds.decode.SkipDecoding()}
     )
-    if 'file_name' in example:  # What TFDS calls it in imagenet2012.
+    if 'file_name' in example:  # Its name in TFDS' imagenet2012.
       example['image_id'] = example.pop('file_name')
     return example
 
@@ -147,7 +148,7 @@ class Prepared:
     """Return the split's serialized records, in stored order."""
     return tf.data.TFRecordDataset(self.files(split))
 
-  @tf.autograph.experimental.do_not_convert  # Takes a second, for nothing.
+  @tf.autograph.experimental.do_not_convert  # It would take a second.
   def _read_index(self, split: str) -> Index:
     def describe(record):
       example = self.parse(record)
@@ -180,19 +181,19 @@ class Prepared:
     return self._builder.info.splits[split]
 
 
-def open_dataset(data_dir: str, dataset: str) -> Prepared:
-  """Open `DATA_DIR/DATASET[/CONFIG][/VERSION]`, newest version first.
+def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
+  """Open DATA_DIR/DATASET[/CONFIG][/VERSION], by default the newest version.
 
   Raises:
     InputError: It does not exist, or there are several configs.
   """
   root = tf.io.gfile.join(data_dir, dataset)
-  found = sorted(
+  directories = sorted(
     os.path.dirname(path)
     for depth in ('', '*/', '*/*/')
     for path in tf.io.gfile.glob(f'{root}/{depth}dataset_info.json')
   )
-  if not found:
+  if not directories:
     kind = dataset.split('/')[0]
     if kind not in _BUILDERS:
       kind = f'image_table --name={kind}'
@@ -201,13 +202,13 @@ def open_dataset(data_dir: str, dataset: str) -> Prepared:
       f'bin/prepare_data.py --dataset={kind} --data_dir={data_dir} '
       '--manual_dir=RAW'
     )
-  configs = {os.path.dirname(path) for path in found}
+  configs = {os.path.dirname(path) for path in directories}
   if len(configs) > 1:
     names = [os.path.relpath(path, data_dir) for path in sorted(configs)]
     raise errors.InputError(
       f'{root}: several configs; name one: --dataset={" or ".join(names)}'
     )
-  return Prepared(max(found, key=_version))
+  return PreparedDataset(max(directories, key=_version))
 
 
 def _version(path):

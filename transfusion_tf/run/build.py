@@ -1,7 +1,8 @@
-"""The composition root: input, models and train make a run's parts.
+"""The composition root: builds the parts of a run.
 
-`build` makes them from a config, `load_run` from a run folder; `launch` trains
-them, `analysis` looks inside them, `export` ships them.
+`build` builds them from a config, `load_run` from a run folder;
+`train_and_evaluate` trains them, `analysis` compares them, `export` exports
+them.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -35,37 +36,38 @@ from transfusion_tf.train import strategy as strategy_lib
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
-  """A run's parts, built: what training, evaluation and analysis share."""
+  """The parts of a run, shared by training, evaluation and analysis."""
 
   experiment: config.Experiment
-  source: example_order.Source
+  source: example_order.ExampleSource
   model: keras.Model
   stages: stages_lib.Stages
   strategy: tf.distribute.Strategy
 
   @property
   def task(self) -> tasks.Task:
+    """The meaning of the network's outputs."""
     return self.source.task
 
-  # XLA joins these many small operations on pixels: three times as fast, on
-  # CPUs too.
+  # XLA fuses these many small operations on pixels: three times as fast, also
+  # on CPUs.
   @tf.function(jit_compile=True, autograph=False)
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
-    """Return a training batch -> the network's input."""
+    """Convert a training batch to the network's input."""
     data = self.experiment.data
     images = augment.augment(
-      batch['image'], batch['draw'], data.image_size, data.augment
+      batch['image'], batch['uniforms'], data.image_size, data.augment
     )
     return augment.normalize(images, data.normalization)
 
   def prepare_evaluation(self, images: 'tf.Tensor') -> 'tf.Tensor':
-    """uint8 [B, S, S, 3] -> the network's input."""
+    """Convert uint8 [B, S, S, 3] to the network's input."""
     data = self.experiment.data
     images = augment.evaluate(images, data.image_size)
     return augment.normalize(images, data.normalization)
 
   def probabilities(self, images: 'tf.Tensor') -> 'tf.Tensor':
-    """uint8 [B, S, S, 3] -> float32 [B, K], as evaluation has them."""
+    """Compute probabilities: uint8 [B, S, S, 3] -> float32 [B, K]."""
     logits = self.model(self.prepare_evaluation(images), training=False)
     return self.task.probabilities(tf.cast(logits, tf.float32))
 
@@ -77,7 +79,6 @@ class Run:
     Args:
       on_batch: Called after each batch.
     """
-
     evaluator = evaluation.Evaluator(
       self.strategy, self.probabilities, on_batch
     )
@@ -87,47 +88,47 @@ class Run:
     )
 
   def training_batches(self, start_step: int, lanes: int = 0) -> Iterable[dict]:
-    """Distributed training batches from `start_step` on.
+    """Return distributed training batches from `start_step` on.
 
     Args:
-      start_step: Steps that lie behind.
-      lanes: `order.Share`'s total; 0 is one a host.
+      start_step: Number of steps already taken.
+      lanes: `Shard.num_lanes`; 0 is one per host.
 
     Raises:
       InputError: The batch does not divide among devices and lanes.
     """
     batch_size = self.experiment.train.batch_size
 
-    def of_host(host, num_hosts):
-      share = example_order.Share.of_worker(host, num_hosts, lanes)
+    def host_dataset(host, num_hosts):
+      share = example_order.Shard.for_worker(host, num_hosts, lanes)
       return pipeline.train(self.source, batch_size, start_step, share)
 
-    return self._distributed(batch_size, of_host)
+    return self._distributed(batch_size, host_dataset)
 
   def _evaluation_passes(self, split):
-    # A device's batch is the same on any number of devices, so that an
+    # The batch of a device is the same on any number of devices, so that an
     # example's scores have the same bits.
     per_replica = self.experiment.runtime.eval_batch_size
     batch_size = per_replica * self.strategy.num_replicas_in_sync
 
-    def of_host(host, num_hosts):
+    def host_dataset(host, num_hosts):
       return pipeline.evaluation(
         self.source, split, batch_size // num_hosts, host, num_hosts
       ).repeat()
 
     return evaluation.Passes(
-      self._distributed(batch_size, of_host),
+      self._distributed(batch_size, host_dataset),
       math.ceil(self.source.prepared.num_examples(split) / batch_size),
     )
 
-  def _distributed(self, batch_size, of_host):
-    """Batches of each host, cut for its devices."""
-    per_replica = example_order.divided(
+  def _distributed(self, batch_size, host_dataset):
+    """Distribute the batches of each host over its devices."""
+    per_replica = example_order.checked_div(
       batch_size, self.strategy.num_replicas_in_sync, 'batch'
     )
 
     def cut(context):
-      batches = of_host(context.input_pipeline_id, context.num_input_pipelines)
+      batches = host_dataset(context.input_pipeline_id, context.num_input_pipelines)
       return batches.rebatch(per_replica, drop_remainder=True)
 
     return strategy_lib.distribute(self.strategy, cut)
@@ -135,11 +136,11 @@ class Run:
   def metrics(
     self, split: str, probabilities: np.ndarray
   ) -> dict[str, metrics.Metric]:
-    """Return the task's metrics of what `probabilities` returned."""
+    """Return the task's metrics of [N, K] probabilities."""
     return self.task.metrics(probabilities, self.labels(split))
 
   def labels(self, split: str) -> dict:
-    """Feature key -> [N]: those that `split` is scored against."""
+    """Return the labels that `split` is scored against: feature key -> [N]."""
     if self.experiment.data.shuffle_labels and split != tfds_folder.TEST:
       index = self.source.prepared.index(split)
       shuffled = example_order.shuffled_labels(index, self.source.seed)
@@ -153,13 +154,12 @@ def build(
   dataset: str = '',
   class_map: Sequence[str] = (),
 ) -> Run:
-  """Open the data and build the network; its weights are Keras' own.
+  """Open the data and build the network, with the initial weights of Keras.
 
   Args:
-    experiment: What to build.
-    task: What the outputs mean, where a run has settled that; if None, they
-      are what the data set's labels can be.
-    dataset: Another data set to open than the experiment's.
+    experiment: The config.
+    task: The meaning of the outputs; the labels of the data set if None.
+    dataset: A data set to open in place of the experiment's.
     class_map: `THEIRS=OURS`: a name in the data set, and that of an output.
 
   Raises:
@@ -189,7 +189,7 @@ def build(
         layer.synchronized = True
   return Run(
     experiment=experiment,
-    source=example_order.Source(
+    source=example_order.ExampleSource(
       prepared,
       task,
       data,
@@ -209,16 +209,16 @@ def load_run(
   class_map: Sequence[str] = (),
   **changes,
 ) -> Run:
-  """Return a trained run, with the weights of one of its checkpoints.
+  """Load a trained run with the weights of one of its checkpoints.
 
   Args:
-    run_dir: A folder that `train_and_evaluate.run` wrote.
-    which: As `run_folder.checkpoint_step` takes it.
-    dataset: Another data set to open than the run's own.
-    class_map: `THEIRS=OURS`, as of `build`.
-    **changes: To the run's `config.Runtime`, e.g. another `data_dir`.
+    run_dir: The folder of the run.
+    which: The checkpoint, as in `run_folder.checkpoint_step`.
+    dataset: A data set to open in place of the run's.
+    class_map: `THEIRS=OURS`, as in `build`.
+    **changes: Changes to the run's `config.Runtime`, e.g. another `data_dir`.
   """
-  experiment = settings(run_dir, **changes)
+  experiment = load_config(run_dir, **changes)
   task = run_folder.task(run_dir, experiment.data)
   if task is None and (dataset or 'data_dir' in changes):
     raise errors.InputError(
@@ -232,22 +232,22 @@ def load_run(
   return run
 
 
-def settings(run_dir: str, **changes) -> config.Experiment:
-  """Return what a run was made of, with changes to its `config.Runtime`."""
+def load_config(run_dir: str, **changes) -> config.Experiment:
+  """Read the config of a run and apply changes to its `config.Runtime`."""
   experiment = config.load(os.path.join(run_dir, run_folder.CONFIG))
   runtime = dataclasses.replace(experiment.runtime, **changes)
   return dataclasses.replace(experiment, runtime=runtime)
 
 
 def load_weights(run: Run, run_dir: str, step: int) -> None:
-  """Give `run.model` the weights of a checkpoint."""
+  """Load the weights of a checkpoint into `run.model`."""
   weights = read_weights(run, run_dir, step)
   for variable, value in zip(run.model.weights, weights, strict=True):
     variable.assign(value)
 
 
 def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
-  """Return a checkpoint's weights, in the order of `run.model.weights`."""
+  """Read a checkpoint's weights, in the order of `run.model.weights`."""
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
   return [weights[stages_lib.path_of(v, run.model)] for v in run.model.weights]
 
@@ -258,25 +258,25 @@ def evaluate(
   num_samples: int = 1000,
   predict: Callable[[str], np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, dict]:
-  """Scores a split with the run's present weights.
+  """Score a split with the current weights.
 
   Args:
     run: The run.
     split: Name of the split.
-    num_samples: Bootstrap resamples of the 95 % interval.
-    predict: What `run.predictor` made, if it is there already.
+    num_samples: Number of bootstrap resamples for the 95 % interval.
+    predict: The result of `run.predictor`, if there already is one.
 
   Returns:
-    One row an example (ids, K probabilities, what metrics are of), and
-    metric -> `metrics.Summary`.
+    One row per example (ids, K probabilities, the columns of each metric), and
+    metric -> `metrics.summary`.
   """
-  with pipeline.naming_bad_images(run.source):
+  with pipeline.convert_image_errors(run.source):
     probabilities = (predict or run.predictor())(split)
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
-  scored = run.metrics(split, probabilities)
-  for name, metric in scored.items():
+  summaries = {}
+  for name, metric in run.metrics(split, probabilities).items():
     scores |= metric.columns(name)
-  weights = metrics.patient_weights(index.patient_ids, num_samples)
-  return pd.DataFrame(scores), metrics.summaries(scored, weights)
+    summaries[name] = metrics.summary(metric, index.patient_ids, num_samples)
+  return pd.DataFrame(scores), summaries

@@ -1,4 +1,4 @@
-"""Scores of a split as a table, and beside it what they are scores of."""
+"""Scores of a split as a table, with a JSON file that says what they are."""
 
 from collections.abc import Mapping
 import datetime
@@ -12,10 +12,10 @@ from transfusion_tf import storage
 from transfusion_tf.run import build as run_lib
 
 
-def is_own(run: run_lib.Run, run_dir: str) -> bool:
-  """Return whether a run has its own data set open, as it was trained on.
+def is_training_data(run: run_lib.Run, run_dir: str) -> bool:
+  """Return whether the open data set is the one that the run was trained on.
 
-  Of a run that an earlier version made, the folder has to be the same one.
+  For a run of an earlier version, the folder has to be the same one.
   """
   source = run.source
   if not source.label_map.is_identity:
@@ -33,21 +33,21 @@ def write(
   split: str,
   which: str,
   scores: pd.DataFrame,
-  found: Mapping[str, metrics.Summary],
+  summaries: Mapping[str, metrics.Summary],
 ) -> str:
-  """Write what `build.evaluate` gave into the run's folder.
+  """Write the results of `build.evaluate` to the run's folder.
 
-  Scores on another data set than the run's own get a file that is named after
-  it. NAME.json beside NAME.csv says which data set, split and checkpoint they
-  are of, and how names were matched.
+  The file of scores on another data set than the run's is named after that data
+  set. NAME.json beside NAME.csv states the data set, split and checkpoint, and
+  how names were matched.
 
   Args:
     run: The run, with the data set that was scored.
     run_dir: The folder of the run.
-    split: The split.
-    which: The checkpoint, as it was asked for.
-    scores: One row an example.
-    found: The metrics.
+    split: Name of the split.
+    which: The checkpoint, as requested.
+    scores: One row per example.
+    summaries: The metrics.
 
   Returns:
     The path of the table.
@@ -55,7 +55,7 @@ def write(
   source = run.source
   identity = source.prepared.identity
   name = f'{split}_{which}'
-  if not is_own(run, run_dir):
+  if not is_training_data(run, run_dir):
     digest = identity['fingerprint'][:8]
     name = f'{source.prepared.name}-{digest}_{name}'
   path = os.path.join(run_dir, f'scores_{name}.csv')
@@ -68,7 +68,7 @@ def write(
     'outputs': list(run.task.names),
     'names': dict(source.label_map.stored),
     'notes': source.label_map.notes(identity['dataset']),
-    'metrics': dict(found),
+    'metrics': dict(summaries),
     'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
   }
   storage.write_text(path, scores.to_csv(index=False))

@@ -1,4 +1,4 @@
-"""Carries an experiment out: one sitting of a run in its folder."""
+"""Trains and evaluates an experiment: one session of a run in its folder."""
 
 from collections.abc import Mapping
 import contextlib
@@ -34,59 +34,59 @@ from transfusion_tf.train import workers as workers_lib
 def run(
   experiment: config.Experiment,
   run_dir: str,
-  beside: Mapping[str, str] | None = None,
+  extra_files: Mapping[str, str] | None = None,
 ) -> dict:
   """Train, or continue, or do nothing if `run_dir` is finished.
 
   Args:
     experiment: The config of the run.
     run_dir: The folder of the run.
-    beside: Name -> text of files to keep there.
+    extra_files: Name -> text of additional files in the folder.
 
   Returns:
-    What RUN/result.json holds.
+    The contents of RUN/result.json.
 
   Raises:
     InputError: Unusable input; `run_dir` holds another experiment, is in
       use or cannot be written.
     RunError: The loss is no longer finite, the disk is full, or another
-      worker is gone.
-    SystemExit: SIGTERM came; the checkpoint is saved.
+      worker has died.
+    SystemExit: SIGTERM was received; the checkpoint is saved.
   """
   run_folder.check(experiment, run_dir)
   finished = run_folder.result(run_dir)
   if finished:
     return finished
   compute.configure(experiment)
-  # tf.data takes a global seed of 0 for none and then refuses tensor seeds.
+  # tf.data treats a global seed of 0 as unset and then rejects tensor seeds.
   keras.utils.set_random_seed(experiment.seed + 1)
   built = run_lib.build(experiment, run_folder.task(run_dir, experiment.data))
   workers = workers_lib.Workers(built.strategy)
   claim = run_folder.claim(experiment, run_dir)
   with (
-    workers.naming_the_lost(),
+    workers.convert_worker_errors(),
     claim if workers.is_chief else contextlib.nullcontext(),
   ):
-    return _sit(built, run_dir, workers, beside or {})
+    return _run_session(built, run_dir, workers, extra_files or {})
 
 
-def _sit(built, run_dir, workers, beside):
-  began = time.monotonic()
-  settings = dataclasses.replace(built.experiment, runtime=None)
-  workers.agree('the settings', repr(settings))
-  workers.agree('the data set and the network', repr(_identity(built)))
+def _run_session(built, run_dir, workers, extra_files):
+  start_time = time.monotonic()
+  comparable = dataclasses.replace(built.experiment, runtime=None)
+  workers.assert_equal_across_workers('the settings', repr(comparable))
+  workers.assert_equal_across_workers('the data set and the network', repr(_identity(built)))
   _check_same_data(built, run_dir)
-  # Refuses shares that do not divide, before anything is written.
+  # Raises if batch and lanes do not divide, before anything is written.
   built.training_batches(0, built.experiment.train.lanes)
-  _initialize(built, run_dir, workers.is_chief, beside)
+  _initialize(built, run_dir, workers.is_chief, extra_files)
   trainer = trainer_lib.Trainer(built, run_dir, workers)
-  with trainer.watch, pipeline.naming_bad_images(built.source):
+  with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
-    scores, result = _judge(built, run_dir, trainer.predict)
-  trainer.board.end(result['judged_step'], result['test'])
+    scores, result = _score_test_split(built, run_dir, trainer.predict)
+  trainer.summaries.end(result['judged_step'], result['test'])
   result |= {
     'stopped_early': stopped_early,
-    'seconds': round(time.monotonic() - began, 1),
+    'seconds': round(time.monotonic() - start_time, 1),
     'versions': versions(),
   }
   if workers.is_chief:
@@ -94,12 +94,12 @@ def _sit(built, run_dir, workers, beside):
       os.path.join(run_dir, run_folder.TEST_SCORES), scores.to_csv(index=False)
     )
     storage.write_json(os.path.join(run_dir, run_folder.RESULT), result)
-  workers.meet()
+  workers.barrier()
   return result
 
 
 def _identity(built):
-  """Return what all workers must share, beside the settings."""
+  """Return what must be the same for all workers besides the config."""
   weights = built.model.variables
   return (
     built.task,
@@ -117,17 +117,17 @@ def _check_same_data(built, run_dir):
     )
 
 
-def _initialize(built, run_dir, writes, beside):
-  settings = built.experiment.init
+def _initialize(built, run_dir, is_chief, extra_files):
+  init_config = built.experiment.init
   if not checkpoint.steps(os.path.join(run_dir, run_folder.CHECKPOINTS)):
-    source = init.weights.load(settings.pretrained, built.model)
+    source = init.weights.load(init_config.pretrained, built.model)
     scheme = init.from_config(
-      settings, source, built.stages, built.experiment.model.slim_from
+      init_config, source, built.stages, built.experiment.model.slim_from
     )
     report = init.apply(
       built.model, scheme, built.stages, built.experiment.seed
     )
-    if writes:
+    if is_chief:
       storage.write_json(os.path.join(run_dir, run_folder.INIT), report)
       storage.write_json(
         os.path.join(run_dir, run_folder.CONFIG),
@@ -136,16 +136,16 @@ def _initialize(built, run_dir, writes, beside):
       run_folder.write_outputs(
         run_dir, built.task, built.source.prepared.identity
       )
-      for name, text in beside.items():
+      for name, text in extra_files.items():
         storage.write_text(os.path.join(run_dir, name), text)
-  if settings.freeze_upto:
-    init.freeze(built.model, built.stages, settings.freeze_upto)
+  if init_config.freeze_upto:
+    init.freeze(built.model, built.stages, init_config.freeze_upto)
 
 
-def _judge(built, run_dir, predict):
+def _score_test_split(built, run_dir, predict):
   """Score the selected checkpoint on the test split, once.
 
-  ImageNet's test labels are not public: its validation split serves.
+  ImageNet's test labels are not public: its validation split is used.
   """
   splits = built.source.prepared.splits
   split = (
@@ -153,11 +153,11 @@ def _judge(built, run_dir, predict):
   )
   step = run_folder.checkpoint_step(run_dir, built.experiment.train.select)
   run_lib.load_weights(built, run_dir, step)
-  scores, found = run_lib.evaluate(built, split, predict=predict)
+  scores, summaries = run_lib.evaluate(built, split, predict=predict)
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
   return scores, {
     'headline': built.task.headline,
-    'test': found,
+    'test': summaries,
     'judged_split': split,
     'num_test': len(scores),
     'num_train': example_order.num_train_examples(built.source),
@@ -172,7 +172,7 @@ def _judge(built, run_dir, predict):
 
 
 def versions() -> dict[str, str]:
-  """Return the versions that made a result."""
+  """Return the versions that a result was computed with."""
   commit = _commit()
   return {
     'transfusion_tf': transfusion_tf.__version__,
@@ -187,11 +187,11 @@ def versions() -> dict[str, str]:
 def _commit():
   """Return the commit of this clone, e.g. `1a2b3c4-dirty`, or an empty text."""
   clone = pathlib.Path(transfusion_tf.__file__).parents[1]
-  if not (clone / '.git').exists():  # Another repository may lie above.
+  if not (clone / '.git').exists():  # It may be inside another repository.
     return ''
   command = ['git', 'describe', '--always', '--exclude=*', '--dirty']
   try:
-    found = subprocess.run(command, cwd=clone, capture_output=True, text=True)
+    process = subprocess.run(command, cwd=clone, capture_output=True, text=True)
   except OSError:
     return ''
-  return found.stdout.strip()
+  return process.stdout.strip()

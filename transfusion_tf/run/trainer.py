@@ -1,4 +1,4 @@
-"""A built run's training, put together: steps, folder, evaluation, signals."""
+"""The training of a run: steps, folder, evaluation and signals combined."""
 
 import os
 
@@ -27,9 +27,9 @@ class Trainer:
   """Trains a run in its folder.
 
   Attributes:
-    watch: A context in which SIGTERM saves and exits.
-    predict: A function: split -> probabilities of the model as it is now.
-    board: The TensorBoard summaries of the run.
+    preemption: A context in which SIGTERM saves and exits.
+    predict: A function: split -> probabilities of the current model.
+    summaries: The TensorBoard summaries of the run.
     loop: The training loop.
   """
 
@@ -43,8 +43,8 @@ class Trainer:
     self._run_dir = run_dir
     self._workers = workers
     self._num_examples = example_order.num_train_examples(built.source)
-    self._stepper = self._make_stepper()
-    # How the epochs are cut is part of the place in the data.
+    self._train_step = self._make_train_step()
+    # The number of lanes is part of the position in the data.
     self._lanes = tf.Variable(
       built.experiment.train.lanes or strategy_lib.num_hosts(built.strategy),
       dtype=tf.int64,
@@ -53,21 +53,21 @@ class Trainer:
     self._checkpoints = checkpoint.Checkpoints(
       os.path.join(run_dir, run_folder.CHECKPOINTS),
       built.model,
-      self._stepper.optimizer,
-      self._stepper.counters | {'lanes': self._lanes},
+      self._train_step.optimizer,
+      self._train_step.counters | {'lanes': self._lanes},
       workers.is_chief,
     )
-    self.watch = preemption.Watch(built.strategy, self._save)
-    self.predict = built.predictor(self.watch.check)
+    self.preemption = preemption.PreemptionHandler(built.strategy, self._save)
+    self.predict = built.predictor(self.preemption.check)
     self._schedule = _schedule(built.experiment, self._num_examples)
-    self.board = run_summaries.Board(
+    self.summaries = run_summaries.RunSummaries(
       built, run_dir, self._schedule.total, workers.is_chief
     )
     self.loop = self._make_loop()
 
   def _save(self):
     self._checkpoints.save()
-    self._workers.meet()  # Nobody leaves before it is written.
+    self._workers.barrier()  # No worker exits before it is written.
 
   def _batches(self, start_step):
     return self._built.training_batches(start_step, int(self._lanes.numpy()))
@@ -75,25 +75,25 @@ class Trainer:
   def _validate(self):
     split = tfds_folder.VALIDATION
     self._probabilities = self.predict(split)
-    found = self._built.metrics(split, self._probabilities)
-    return {name: metric.value() for name, metric in found.items()}
+    metrics = self._built.metrics(split, self._probabilities)
+    return {name: metric.value() for name, metric in metrics.items()}
 
-  def _show(self, row, pace):
-    self.board.row(row, pace, self._probabilities)
+  def _on_row(self, row, throughput):
+    self.summaries.row(row, throughput, self._probabilities)
 
-  def _make_stepper(self):
+  def _make_train_step(self):
     built, experiment = self._built, self._built.experiment
     strategy, train = built.strategy, experiment.train
-    rate = optimizers.schedule(
+    learning_rate = optimizers.schedule(
       experiment.optimizer,
       steps_per_epoch=self._num_examples / train.batch_size,
     )
     with strategy_lib.scope(strategy):
       optimizer = optimizers.make(
-        experiment.optimizer, rate, compute.precision(strategy, train.precision)
+        experiment.optimizer, learning_rate, compute.precision(strategy, train.precision)
       )
       optimizer.build(built.model.trainable_variables)
-    return step_lib.Stepper(
+    return step_lib.TrainStep(
       strategy,
       built.model,
       optimizer,
@@ -102,60 +102,61 @@ class Trainer:
       train.batch_size,
       experiment.optimizer.weight_decay,
       compute.wants_xla(strategy, experiment),
-      clock=not train.deterministic,
+      measure_input_wait=not train.deterministic,
     )
 
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir
-    writes = self._workers.is_chief
+    is_chief = self._workers.is_chief
     return loop.Loop(
-      self._stepper,
+      self._train_step,
       self._checkpoints,
       history.History(
-        os.path.join(run_dir, run_folder.METRICS), built.task.headline, writes
+        os.path.join(run_dir, run_folder.METRICS), built.task.headline, is_chief
       ),
       self._schedule,
       loop.Hooks(
         self._batches,
         self._validate,
-        self._show,
-        self.board.begin,
-        self.watch.check,
+        self._on_row,
+        self.summaries.begin,
+        self.preemption.check,
         profile.Profile(
           os.path.join(run_dir, run_folder.TENSORBOARD),
           built.experiment.runtime.profile,
-          writes,
+          is_chief,
         ),
       ),
       progress.Progress(
-        title(built.experiment), built.experiment.train.batch_size, writes
+        title(built.experiment), built.experiment.train.batch_size, is_chief
       ),
       self._workers,
     )
 
 
-_TELLING = ('subset', 'upto', 'bn_init', 'conv1', 'slim_from', 'freeze_upto')
+_TITLE_FLAGS = ('subset', 'upto', 'bn_init', 'conv1', 'slim_from', 'freeze_upto')
 
 
 def title(experiment: config.Experiment) -> str:
-  """Return what progress lines call a run: `retina/resnet50/transfer/seed0`.
+  """Return the name of a run in progress lines: `retina/cbr_tiny/random/seed0`.
 
-  And in what it is unusual, `upto=conv1`: runs of a study go side by side.
+  Flags with unusual values follow, as `upto=conv1`, to tell apart the runs of a
+  study.
   """
-  data, model, start = experiment.data, experiment.model, experiment.init
-  name = f'{data.dataset}/{model.name}/{start.scheme}/seed{experiment.seed}'
-  values, usual = map(config.flatten, (experiment, config.RETINA))
-  fields = {flag: config.FLAGS[flag] for flag in _TELLING}
-  unusual = [
+  data, model, init = experiment.data, experiment.model, experiment.init
+  name = f'{data.dataset}/{model.name}/{init.scheme}/seed{experiment.seed}'
+  values, default = map(config.flatten, (experiment, config.RETINA))
+  fields = {flag: config.FLAGS[flag] for flag in _TITLE_FLAGS}
+  changed = [
     f'{flag}={values[field]}'
     for flag, field in fields.items()
-    if values[field] != usual[field]
+    if values[field] != default[field]
   ]
-  return ' '.join([name, *unusual])
+  return ' '.join([name, *changed])
 
 
 def total_steps(experiment: config.Experiment, num_examples: int) -> int:
-  """Return the steps of a whole run: `train_steps` or `train_epochs`."""
+  """Return the steps of a whole run, from `train_steps` or `train_epochs`."""
   train = experiment.train
   if train.train_steps:
     return train.train_steps

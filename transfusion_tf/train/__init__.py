@@ -2,10 +2,10 @@
 
 strategy, compute, workers   devices; precision and XLA; several processes
 step                         many compiled steps in one call
-loop                         train, evaluate, keep, stop
-checkpoint, history          what is kept: weights and all else; metrics.jsonl
-evaluation, metrics          every example once; exact AUC
-optimizers, schedules        the update rule and its rate
+loop                         train, evaluate, save, stop early
+checkpoint, history          the state of a run; metrics.jsonl
+evaluation                   every example scored once
+optimizers, schedules        the update rule and its learning rate
 preemption                   SIGTERM
-progress, summaries, profile what is shown
+progress, profile            progress lines; a trace for TensorBoard
 """

@@ -1,9 +1,9 @@
-"""Checkpoints: every value by name, each in a folder that appears at once.
+"""Checkpoints: values by name, in folders that are written atomically.
 
-RUN/checkpoints/step-00000000 holds the weights before training, which later
-analyses compare with; the last few steps and the best one stay as well.
+RUN/checkpoints/step-00000000 holds the weights before training, for later
+analyses; the last few steps and the best one are kept as well.
 
-Keras' own checkpoint keys are positions in the model, and they leave out the
+The checkpoint keys of Keras are positions in the model, and they omit the
 state of random layers. Here each variable is stored under its path: inserting
 a layer moves no weight, and `read` needs no model.
 """
@@ -24,7 +24,7 @@ from transfusion_tf.models import stages
 _MODEL, _RANDOM = 'model', 'random'
 _OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
-# What reading a checkpoint raises, and what of it does not mean damage.
+# Errors of reading a checkpoint, and those of them that do not mean damage.
 _UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
 _OUT_OF_REACH = (
   tf.errors.AbortedError,
@@ -46,19 +46,19 @@ class Checkpoints:
     model: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     counters: dict[str, tf.Variable],
-    writes: bool = True,
+    is_chief: bool = True,
   ):
     """Open RUN/checkpoints.
 
     Args:
-      directory: RUN/checkpoints.
+      directory: The folder RUN/checkpoints.
       model: The model whose weights and random states are saved.
-      optimizer: Built on the model.
-      counters: `step` and what else belongs to it.
-      writes: False in workers but the chief: all hold the same values.
+      optimizer: An optimizer built on the model.
+      counters: `step` and the other counters of the run.
+      is_chief: Whether to write; all workers hold the same values.
     """
     self._directory = directory
-    self._writes = writes
+    self._is_chief = is_chief
     self._step = counters['step']
     self._weights = [v.value for v in model.weights]
     self._checkpoint = tf.train.Checkpoint(
@@ -71,11 +71,11 @@ class Checkpoints:
     )
 
   def save(self) -> None:
-    """Write the checkpoint of the current step, if there is none yet.
+    """Write the checkpoint of the current step, if it does not exist.
 
     Raises:
-      RunError: A weight is no longer a finite number, or it cannot be
-        written; the earlier checkpoints are as they were.
+      RunError: A weight is not finite, or the checkpoint cannot be written;
+        earlier checkpoints are unchanged.
     """
     step = int(self._step.numpy())
     final = os.path.join(self._directory, folder(step))
@@ -86,19 +86,20 @@ class Checkpoints:
         f'the weights are not finite numbers after step {step}; lower '
         '--learning_rate; the last checkpoint before it is kept'
       )
-    if self._writes:
+    if self._is_chief:
       self._write(final)
 
   def restore_newest(self) -> int | None:
-    """Restore the newest readable checkpoint; return its step, or None.
+    """Restore the newest readable checkpoint and delete damaged later ones.
 
-    Those after it are damaged, and are deleted.
+    Returns:
+      Its step, or None if there is no checkpoint.
 
     Raises:
-      RunError: There are checkpoints, and none of them can be read.
+      RunError: There are checkpoints, but none of them can be read.
     """
-    found, damage = self.steps(), {}
-    for step in reversed(found):
+    saved, damage = self.steps(), {}
+    for step in reversed(saved):
       try:
         self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
       except _OUT_OF_REACH:
@@ -108,22 +109,22 @@ class Checkpoints:
         continue
       for later, reason in damage.items():
         print(f'checkpoint of step {later} is damaged ({reason}): left out')
-      self.prune(set(found) - set(damage))
+      self.prune(set(saved) - set(damage))
       return step
-    if found:
+    if saved:
       raise errors.RunError(
-        f'{self._directory}: no checkpoint can be read ({damage[found[-1]]}); '
+        f'{self._directory}: no checkpoint can be read ({damage[saved[-1]]}); '
         'delete the run folder and start again'
       )
     return None
 
   def steps(self) -> list[int]:
-    """Return the steps that are there, in order."""
+    """Return the steps of the finished checkpoints, in order."""
     return steps(self._directory)
 
   def prune(self, keep: Collection[int]) -> None:
     """Delete the checkpoints of all steps except `keep`."""
-    for step in steps(self._directory) if self._writes else ():
+    for step in steps(self._directory) if self._is_chief else ():
       if step not in keep:
         tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))
 
@@ -138,7 +139,7 @@ class Checkpoints:
         tf.io.gfile.rename(partial, final)
     except errors.RunError:
       with contextlib.suppress(tf.errors.OpError):
-        tf.io.gfile.rmtree(partial)  # A full disk has need of the space.
+        tf.io.gfile.rmtree(partial)  # A full disk needs the space.
       raise
 
   def _weights_are_finite(self):
@@ -146,25 +147,26 @@ class Checkpoints:
 
 
 def folder(step: int) -> str:
+  """Return the name of a step's folder."""
   return f'step-{step:08d}'
 
 
 def prefix(directory: str, step: int) -> str:
-  """Return what tf.train.load_checkpoint takes."""
+  """Return the prefix for tf.train.load_checkpoint."""
   return os.path.join(directory, folder(step), 'checkpoint')
 
 
 def steps(directory: str) -> list[int]:
-  """Return the steps of finished checkpoints, in order."""
+  """Return the steps of the finished checkpoints of a folder, in order."""
   if not tf.io.gfile.exists(directory):
     return []
   names = [name.rstrip('/') for name in tf.io.gfile.listdir(directory)]
-  found = [re.fullmatch(r'step-(\d{8,})', name) for name in names]
-  return sorted(int(match[1]) for match in found if match)
+  matches = [re.fullmatch(r'step-(\d{8,})', name) for name in names]
+  return sorted(int(match[1]) for match in matches if match)
 
 
 def read(directory: str, step: int) -> dict[str, np.ndarray]:
-  """Return the weights at `step`: Keras path -> array.
+  """Read the weights at `step`: Keras path -> array.
 
   Raises:
     InputError: No such step, or an unreadable checkpoint.

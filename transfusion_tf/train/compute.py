@@ -5,18 +5,18 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 
-# Without a fixed number of threads, sums come in another order on a machine
-# with another number of cores.
+# Without a fixed number of threads, the order of sums depends on the number of
+# cores.
 _DETERMINISTIC_THREADS = 2
 # GPUs from this compute capability on (Ampere) multiply bfloat16.
 _BFLOAT16_CAPABILITY = (8, 0)
 
 
 def configure(experiment: config.Experiment) -> None:
-  """Set threads, determinism and devices, before TensorFlow's first op.
+  """Set threads, determinism and virtual devices, before TensorFlow's first op.
 
   Raises:
-    InputError: Too late in this process.
+    InputError: TensorFlow is already initialized in this process.
   """
   threading = tf.config.threading
   try:
@@ -39,32 +39,33 @@ def wants_xla(
   """Return whether to compile the forward and backward pass.
 
   `auto` compiles on GPUs only: on CPUs XLA is slower than oneDNN, and TPUs
-  compile by themselves. It leaves out what XLA cannot do: deterministic
-  gradients of max-pooling, and talk between devices in the forward pass.
+  always compile. It is off for what XLA does not support: deterministic
+  gradients of max-pooling, and communication between devices in the forward
+  pass.
 
   Raises:
-    InputError: `on`, where it cannot be.
+    InputError: `on` is not possible for this experiment.
   """
   choice, train = experiment.runtime.xla, experiment.train
   if choice not in ('auto', 'on', 'off'):
     raise errors.unknown('xla', choice, ('auto', 'on', 'off'))
-  talks = train.sync_batch_norm and strategy.num_replicas_in_sync > 1
-  if choice == 'on' and (talks or train.deterministic):
+  communicates = train.sync_batch_norm and strategy.num_replicas_in_sync > 1
+  if choice == 'on' and (communicates or train.deterministic):
     raise errors.InputError(
       f'xla=on does not go with '
-      f'{"sync_batch_norm" if talks else "deterministic"}; choose one'
+      f'{"sync_batch_norm" if communicates else "deterministic"}; choose one'
     )
   if choice == 'auto':
     gpus = tf.config.list_logical_devices('GPU')
-    return bool(gpus) and not talks and not train.deterministic
+    return bool(gpus) and not communicates and not train.deterministic
   return choice == 'on' and not isinstance(strategy, tf.distribute.TPUStrategy)
 
 
 def precision(strategy: tf.distribute.Strategy, choice: str) -> str:
   """Return the Keras dtype policy for `choice`.
 
-  `auto` is mixed_bfloat16 where the device multiplies it, else float32;
-  weights and batch norm's statistics stay float32 in all of them.
+  `auto` is mixed_bfloat16 where the device multiplies it, else float32. Weights
+  and the statistics of batch norm are float32 in every policy.
 
   Raises:
     InputError: No such precision.

@@ -1,4 +1,4 @@
-"""Scores of a whole split: each example exactly once."""
+"""Scoring a whole split, each example exactly once."""
 
 from collections.abc import Callable, Iterable, Iterator
 import itertools
@@ -12,10 +12,10 @@ _Forward = Callable[['tf.Tensor'], 'tf.Tensor']
 
 
 class Passes:
-  """A split's batches, pass after pass, all from one iterator.
+  """Repeated passes over the batches of a split, all from one iterator.
 
-  A new iterator for each pass would cost as much as a small pass, and the end
-  of a distributed one more (`pipeline`, on tuning).
+  A new iterator for each pass would cost as much as a small pass, and deleting
+  a distributed one more (see `pipeline._options`).
   """
 
   def __init__(self, endless: Iterable, num_batches: int):
@@ -24,7 +24,7 @@ class Passes:
     self._num_batches = num_batches
 
   def __iter__(self) -> Iterator:
-    """Return the next pass; one that was begun must have been finished."""
+    """Iterate over the next pass; the previous one must be complete."""
     return itertools.islice(self._batches, self._num_batches)
 
 
@@ -43,10 +43,10 @@ class Evaluator:
 
     @tf.function(autograph=False)
     def outputs(batch):
-      found = strategy.run(lambda b: forward(b['image']), (batch,))
+      scores = strategy.run(lambda b: forward(b['image']), (batch,))
       return [
         strategy.gather(x, axis=0)
-        for x in (found, batch['row'], batch['weight'])
+        for x in (scores, batch['row'], batch['weight'])
       ]
 
     self._outputs = outputs
@@ -55,29 +55,29 @@ class Evaluator:
     """Return outputs in stored order: [num_examples, K] float32.
 
     Args:
-      dataset: Distributed batches of what `pipeline.evaluation` makes.
+      dataset: Distributed batches of `pipeline.evaluation`.
       num_examples: Size of the split.
 
     Raises:
-      RunError: An output is not a finite number.
+      RunError: An output is not finite.
     """
-    found, seen = None, np.zeros(num_examples, int)
+    scores, counts = None, np.zeros(num_examples, int)
     for batch in dataset:
       outputs, row, weight = (x.numpy() for x in self._outputs(batch))
       self._on_batch()
-      real = weight > 0
-      if found is None:
-        found = np.zeros((num_examples, outputs.shape[1]), outputs.dtype)
-      found[row[real]] = outputs[real]
-      np.add.at(seen, row[real], 1)
-    if found is None or (seen != 1).any():
+      is_example = weight > 0
+      if scores is None:
+        scores = np.zeros((num_examples, outputs.shape[1]), outputs.dtype)
+      scores[row[is_example]] = outputs[is_example]
+      np.add.at(counts, row[is_example], 1)
+    if scores is None or (counts != 1).any():
       raise AssertionError(
-        f'scored {int(seen.sum())} times over {num_examples} examples; '
+        f'scored {int(counts.sum())} times over {num_examples} examples; '
         'each must be scored exactly once'
       )
-    if not np.isfinite(found).all():
+    if not np.isfinite(scores).all():
       raise errors.RunError(
         'the network puts out what are not finite numbers; lower '
         '--learning_rate'
       )
-    return found
+    return scores

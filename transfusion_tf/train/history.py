@@ -1,8 +1,8 @@
-"""RUN/metrics.jsonl: one row an evaluation, and what follows from the rows.
+"""RUN/metrics.jsonl: one row per evaluation.
 
-A row is {"step", "loss", "learning_rate", "validation": {metric: value}}, and
-no clock time, so that a resumed run writes the same bytes. The best step and
-the early-stopping state are functions of the rows: nothing else is kept.
+A row is {"step", "loss", "learning_rate", "validation": {metric: value}},
+without a time, so that a resumed run writes the same bytes. The best step and
+the early-stopping state are functions of the rows: nothing else is stored.
 """
 
 import json
@@ -17,30 +17,31 @@ Row = dict[str, Any]
 
 
 class History:
-  """The rows of one run, kept in step with the file."""
+  """The rows of one run, synchronized with the file."""
 
-  def __init__(self, path: str, headline: str, writes: bool = True):
-    """Read what is there.
+  def __init__(self, path: str, primary_metric: str, is_chief: bool = True):
+    """Read the existing rows.
 
     Args:
-      path: RUN/metrics.jsonl.
-      headline: The metric that judges a row.
-      writes: True to keep the file; False in workers but the chief.
+      path: Path of RUN/metrics.jsonl.
+      primary_metric: The metric that selects the best row.
+      is_chief: Whether to write the file.
     """
     self._path = path
-    self._headline = headline
-    self._writes = writes
+    self._primary_metric = primary_metric
+    self._is_chief = is_chief
     self.rows = read(path) if tf.io.gfile.exists(path) else []
 
   def truncate(self, step: int | None) -> None:
     """Delete the rows after `step`; all rows if None."""
     self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
-    if self._writes:
+    if self._is_chief:
       storage.write_text(self._path, ''.join(map(_line, self.rows)))
 
   def append(self, row: Row) -> None:
+    """Add a row."""
     self.rows.append(row)
-    if self._writes:
+    if self._is_chief:
       with storage.convert_write_errors(self._path):
         with tf.io.gfile.GFile(self._path, 'a') as file:
           file.write(_line(row))
@@ -51,23 +52,24 @@ class History:
 
   @property
   def best(self) -> Row | None:
-    return best(self.rows, self._headline)
+    """The best row so far."""
+    return best(self.rows, self._primary_metric)
 
   @property
   def evaluations_since_best(self) -> int:
     """The number of evaluations after the best one."""
-    found = self.best
-    return 0 if found is None else len(self.rows) - 1 - self.rows.index(found)
+    best_row = self.best
+    return 0 if best_row is None else len(self.rows) - 1 - self.rows.index(best_row)
 
 
-def best(rows: list[Row], headline: str) -> Row | None:
-  """Return the earliest of the rows with the highest validation `headline`."""
-  scored = [r for r in rows if r['validation'].get(headline) is not None]
-  return max(scored, key=lambda r: r['validation'][headline], default=None)
+def best(rows: list[Row], primary_metric: str) -> Row | None:
+  """Return the earliest of the rows with the highest `primary_metric`."""
+  scored = [r for r in rows if r['validation'].get(primary_metric) is not None]
+  return max(scored, key=lambda r: r['validation'][primary_metric], default=None)
 
 
 def read(path: str) -> list[Row]:
-  """Return the rows of a metrics.jsonl; a last line cut short is left out.
+  """Read the rows of a metrics.jsonl; a truncated last line is left out.
 
   Raises:
     InputError: A line that is not the last is damaged.

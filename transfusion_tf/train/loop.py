@@ -1,4 +1,4 @@
-"""The outer loop: train, evaluate, keep, stop. The inner one is in `step`."""
+"""The outer training loop; the inner one is in `step`."""
 
 from collections.abc import Callable, Iterable
 import contextlib
@@ -16,14 +16,14 @@ from transfusion_tf.train import progress as progress_lib
 from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import workers as workers_lib
 
-# A host call is made long enough to cost nothing and short enough to show
-# progress and to notice a signal.
+# Target length of a host call: its overhead is negligible, and progress and
+# signals are still handled in time.
 _SECONDS_PER_CALL = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-  """When the loop does what; all in steps, but `patience` in evaluations."""
+  """The schedule of the loop, in steps; `patience` is in evaluations."""
 
   total: int
   eval_every: int
@@ -33,14 +33,16 @@ class Schedule:
   steps_per_call: int = 0  # 0: as many as take about a second.
 
   def next_stop(self, step: int) -> int:
-    """Return the next step at which the loop looks up from training."""
+    """Return the next step at which training pauses."""
     periods = (self.eval_every, self.checkpoint_every)
     return min(self.total, *((step // p + 1) * p for p in periods))
 
   def evaluates(self, step: int) -> bool:
+    """Return whether there is an evaluation at `step`."""
     return step % self.eval_every == 0 or step >= self.total
 
   def saves(self, step: int) -> bool:
+    """Return whether there is a checkpoint at `step`."""
     return step % self.checkpoint_every == 0 or step >= self.total
 
 
@@ -50,18 +52,18 @@ class Hooks:
 
   Attributes:
     batches: Start step -> iterable of distributed batches.
-    validate: The validation metrics of the model as it is now.
-    on_row: Called with each row of metrics.jsonl and the pace of the steps
-      before it, if there were any in this sitting.
+    validate: Computes the validation metrics of the current model.
+    on_row: Called with each row of metrics.jsonl and the throughput of the
+      steps before it, if there were any in this session.
     on_begin: Called with the step from which the run continues; None if it
-      begins.
+      is new.
     on_call: Called after each call of the compiled steps.
-    profile: Decides which calls are traced.
+    profile: Selects the calls to trace.
   """
 
   batches: Callable[[int], Iterable]
   validate: Callable[[], dict[str, float]]
-  on_row: Callable[[history_lib.Row, progress_lib.Pace | None], None]
+  on_row: Callable[[history_lib.Row, progress_lib.Throughput | None], None]
   on_begin: Callable[[int | None], None] = lambda _: None
   on_call: Callable[[], None] = lambda: None
   profile: profile_lib.Profile = dataclasses.field(
@@ -70,11 +72,11 @@ class Hooks:
 
 
 class Loop:
-  """Trains until the schedule ends or validation stops getting better."""
+  """Trains until the schedule ends or validation stops improving."""
 
   def __init__(
     self,
-    stepper: step_lib.Stepper,
+    train_step: step_lib.TrainStep,
     checkpoints: checkpoint.Checkpoints,
     history: history_lib.History,
     schedule: Schedule,
@@ -83,7 +85,7 @@ class Loop:
     workers: workers_lib.Workers,
   ):
     """Initialize the loop; all workers of a run have the same one."""
-    self._stepper = stepper
+    self._train_step = train_step
     self._checkpoints = checkpoints
     self._history = history
     self._schedule = schedule
@@ -93,42 +95,42 @@ class Loop:
     self._steps_per_call = schedule.steps_per_call or 1
 
   def run(self) -> bool:
-    """Start or continue; return whether it stopped before the schedule."""
+    """Start or continue; return whether training stopped early."""
     with contextlib.closing(self._hooks.profile):
       self._start()
       early = self._train()
     self._progress.close()
-    self._workers.meet()  # All files are written.
-    return early and self._stepper.step < self._schedule.total
+    self._workers.barrier()  # Until all files are written.
+    return early and self._train_step.step < self._schedule.total
 
   def _start(self):
-    """Restore, and evaluate if the last session stopped before it."""
+    """Restore, and evaluate if the last session was interrupted before it."""
     start = self._checkpoints.restore_newest()
     self._history.truncate(start)
     self._hooks.on_begin(start)
-    self._workers.agree(
+    self._workers.assert_equal_across_workers(
       'where to continue', f'step {start}, rows {self._history.rows}'
     )
-    self._hooks.profile.begin(self._stepper.step)
-    self._progress.start(self._stepper.step, self._schedule.total)
+    self._hooks.profile.begin(self._train_step.step)
+    self._progress.start(self._train_step.step, self._schedule.total)
     if start is not None:
       self._progress.note(f'continuing from step {start}')
-    if self._history.has(self._stepper.step):
-      self._stepper.drain()
-    elif self._schedule.evaluates(self._stepper.step):
-      self._evaluate(pace=None)
+    if self._history.has(self._train_step.step):
+      self._train_step.pop_mean_loss()
+    elif self._schedule.evaluates(self._train_step.step):
+      self._evaluate(throughput=None)
     self._save()
 
   def _train(self):
-    """Train from where `_start` is; return whether patience ended it."""
-    stepper, schedule = self._stepper, self._schedule
+    """Train to the end; return whether patience ended it."""
+    train_step, schedule = self._train_step, self._schedule
     batches = None
-    while not (early := self._is_over()) and stepper.step < schedule.total:
+    while not (early := self._is_over()) and train_step.step < schedule.total:
       if batches is None:
-        batches = iter(self._hooks.batches(stepper.step))
-      pace = self._advance(batches, schedule.next_stop(stepper.step))
-      if schedule.evaluates(stepper.step):
-        self._evaluate(pace)
+        batches = iter(self._hooks.batches(train_step.step))
+      throughput = self._advance(batches, schedule.next_stop(train_step.step))
+      if schedule.evaluates(train_step.step):
+        self._evaluate(throughput)
       self._save()
     return early
 
@@ -138,66 +140,66 @@ class Loop:
 
   def _advance(self, batches, target):
     """Train up to step `target`; return the throughput."""
-    stepper, profile = self._stepper, self._hooks.profile
-    first, began = stepper.step, time.monotonic()
-    waited = stepper.seconds_waited
-    while (step := stepper.step) < target:
+    train_step, profile = self._train_step, self._hooks.profile
+    first, began = train_step.step, time.monotonic()
+    waited = train_step.seconds_waited
+    while (step := train_step.step) < target:
       num_steps = min(self._steps_per_call, target - step)
       num_steps = profile.limit(step, num_steps)
       called = time.monotonic()
       with profile.around(step):
-        stepper(batches, tf.constant(num_steps, tf.int64))
-      self._progress.update(stepper.step)
-      self._refuse_nonsense()
+        train_step(batches, tf.constant(num_steps, tf.int64))
+      self._progress.update(train_step.step)
+      self._check_finite_loss()
       self._hooks.on_call()
       self._adapt(num_steps, time.monotonic() - called)
     seconds = time.monotonic() - began
-    waited = stepper.seconds_waited - waited
-    images = (target - first) * stepper.batch_size
-    return progress_lib.Pace(images / seconds, waited / seconds)
+    waited = train_step.seconds_waited - waited
+    images = (target - first) * train_step.batch_size
+    return progress_lib.Throughput(images / seconds, waited / seconds)
 
   def _adapt(self, num_steps, seconds):
-    """Make the calls longer; all workers must make the same number."""
+    """Lengthen short calls; all workers must make the same number of them."""
     if not self._schedule.steps_per_call and num_steps == self._steps_per_call:
       if self._workers.mean(seconds) < _SECONDS_PER_CALL / 2:
         self._steps_per_call *= 2
 
-  def _refuse_nonsense(self):
-    bad = int(self._stepper.counters['bad_step'].numpy())
+  def _check_finite_loss(self):
+    bad = int(self._train_step.counters['bad_step'].numpy())
     if bad >= 0:
       raise errors.RunError(
         f'the loss is not a finite number at step {bad}; lower '
         '--learning_rate; the last checkpoint before it is kept'
       )
 
-  def _evaluate(self, pace):
-    step = self._stepper.step
+  def _evaluate(self, throughput):
+    step = self._train_step.step
     try:
       validation = metrics.finite(self._hooks.validate())
     except errors.RunError as error:
       raise errors.RunError(f'at step {step} {error}') from None
-    loss = self._stepper.drain()
+    loss = self._train_step.pop_mean_loss()
     row = {
       'step': step,
       'loss': loss if step else None,
-      'learning_rate': self._stepper.learning_rate,
+      'learning_rate': self._train_step.learning_rate,
       'validation': validation,
     }
     self._history.append(row)
-    self._hooks.on_row(row, pace)
-    self._progress.note(_describe(row, self._schedule.total, pace))
+    self._hooks.on_row(row, throughput)
+    self._progress.note(_describe(row, self._schedule.total, throughput))
 
   def _save(self):
-    # After the row is written: a row without its checkpoint is forgotten and
-    # comes again, a checkpoint that lacks its row would need evaluating.
-    best, step = self._history.best, self._stepper.step
+    # After the row is written: a row without its checkpoint is deleted and
+    # written again; a checkpoint without its row would need an evaluation.
+    best, step = self._history.best, self._train_step.step
     if self._schedule.saves(step) or (best and best['step'] == step):
       self._checkpoints.save()
     recent = self._checkpoints.steps()[-self._schedule.keep_checkpoints :]
     self._checkpoints.prune({0, best['step'] if best else 0, *recent})
 
 
-def _describe(row, total, pace):
+def _describe(row, total, throughput):
   parts = [f'step {row["step"]}/{total}']
   if row['loss'] is not None:
     parts.append(f'loss {row["loss"]:.4f}')
@@ -205,6 +207,6 @@ def _describe(row, total, pace):
     f'{name} ' + ('not defined' if value is None else f'{value:.4f}')
     for name, value in row['validation'].items()
   ]
-  if pace:
-    parts.append(f'{pace.images_per_second:.0f} images/s')
+  if throughput:
+    parts.append(f'{throughput.images_per_second:.0f} images/s')
   return ', '.join(parts)

@@ -9,13 +9,14 @@ from transfusion_tf.train import schedules
 
 
 class Adam(keras.optimizers.Adam):
-  """Keras' Adam, its update in one operation a weight instead of many.
+  """Keras' Adam with its update in one operation per weight.
 
-  The same formula to rounding; ten updates of 24 million weights were measured
-  at a third of the time on a CPU. There is less to trace, too.
+  The formula is the same up to rounding; ten updates of 24 million weights were
+  measured at a third of the time on a CPU. It is also faster to trace.
   """
 
   def update_step(self, gradient, variable, learning_rate):
+    """Update one variable."""
     index = self._get_variable_index(variable)
     momentum, velocity = self._momentums[index], self._velocities[index]
     step = tf.cast(self.iterations.value + 1, variable.dtype)
@@ -33,47 +34,47 @@ class Adam(keras.optimizers.Adam):
     )
 
 
-def _adam(settings, rate):
-  del settings
-  return Adam(rate, name='adam')
+def _adam(hparams, learning_rate):
+  del hparams
+  return Adam(learning_rate, name='adam')
 
 
-def _sgd(settings, rate):
+def _sgd(hparams, learning_rate):
   return keras.optimizers.SGD(
-    rate, settings.momentum, settings.nesterov, name='sgd'
+    learning_rate, hparams.momentum, hparams.nesterov, name='sgd'
   )
 
 
-# Named, for their slots' names in a checkpoint would else count the optimizers
-# that the process has made.
+# Named, because the default names of the slots in a checkpoint count the
+# optimizers that the process has created.
 _OPTIMIZERS = {'adam': _adam, 'sgd': _sgd}
 
 
 def schedule(
-  settings: config.Optimizer, steps_per_epoch: float
+  hparams: config.Optimizer, steps_per_epoch: float
 ) -> schedules.WarmUpSteps:
-  """Return the learning rate over time, its epochs turned into steps."""
+  """Return the learning rate schedule, with epochs converted to steps."""
   return schedules.WarmUpSteps(
-    settings.learning_rate,
-    round(settings.warmup_epochs * steps_per_epoch),
-    [round(epoch * steps_per_epoch) for epoch in settings.decay_epochs],
-    settings.decay_factor,
+    hparams.learning_rate,
+    round(hparams.warmup_epochs * steps_per_epoch),
+    [round(epoch * steps_per_epoch) for epoch in hparams.decay_epochs],
+    hparams.decay_factor,
   )
 
 
 def make(
-  settings: config.Optimizer,
-  rate: schedules.WarmUpSteps,
+  hparams: config.Optimizer,
+  learning_rate: schedules.WarmUpSteps,
   precision: str = 'float32',
 ) -> keras.optimizers.Optimizer:
-  """Return the optimizer that follows `rate`; it scales the loss in float16.
+  """Return the optimizer; it scales the loss in float16.
 
   Raises:
-    InputError: No optimizer of that name.
+    InputError: There is no optimizer of that name.
   """
-  if settings.name not in _OPTIMIZERS:
-    raise errors.unknown('optimizer', settings.name, _OPTIMIZERS)
-  optimizer = _OPTIMIZERS[settings.name](settings, rate)
+  if hparams.name not in _OPTIMIZERS:
+    raise errors.unknown('optimizer', hparams.name, _OPTIMIZERS)
+  optimizer = _OPTIMIZERS[hparams.name](hparams, learning_rate)
   if precision == 'mixed_float16':
     return keras.optimizers.LossScaleOptimizer(optimizer, name='scaled')
   return optimizer

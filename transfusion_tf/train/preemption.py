@@ -1,4 +1,4 @@
-"""SIGTERM: save at the same step on all workers, then leave."""
+"""SIGTERM: save at the same step on all workers, then exit."""
 
 from collections.abc import Callable
 import os
@@ -13,12 +13,12 @@ import tensorflow as tf
 EXIT_CODE = 75
 
 
-class Watch:
-  """Notes SIGTERM while it is entered; `check` acts on it.
+class PreemptionHandler:
+  """Records SIGTERM inside its context; `check` acts on it.
 
-  The handler of one process is two lines; for several, TensorFlow's agrees on
-  a step. It wants `check` to be called equally often on each of them, and each
-  time after something that they did together.
+  For several workers, TensorFlow's handler agrees on a step. It requires that
+  `check` is called equally often on each of them, each time after a collective
+  operation.
   """
 
   def __init__(
@@ -26,14 +26,14 @@ class Watch:
   ):
     """Initialize; `save` writes a checkpoint, on all workers at once."""
     self._save = save
-    self._noticed = threading.Event()
+    self._received = threading.Event()
     self._cluster = None
     self._scratch = tempfile.TemporaryDirectory(prefix='transfusion_tf_')
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
       self._cluster = self._handler_of(strategy.cluster_resolver)
 
-  def __enter__(self) -> 'Watch':
-    self._before = signal.signal(signal.SIGTERM, lambda *_: self._noticed.set())
+  def __enter__(self) -> 'PreemptionHandler':
+    self._before = signal.signal(signal.SIGTERM, lambda *_: self._received.set())
     return self
 
   def __exit__(self, *_) -> None:
@@ -43,27 +43,27 @@ class Watch:
     """Save and exit with `EXIT_CODE` if a worker has received the signal."""
     if self._cluster:
       self._cluster.save_checkpoint_if_preempted()
-    elif self._noticed.is_set():
+    elif self._received.is_set():
       self._save()
-      _leave()
+      _exit()
 
   def _handler_of(self, resolver):
     return tf.distribute.experimental.PreemptionCheckpointHandler(
       resolver,
-      # It insists on a checkpoint and on a folder to restore it from;
-      # restoring is `Checkpoints`' work.
+      # It requires a checkpoint and a folder to restore it from, which
+      # `Checkpoints` does here.
       tf.train.Checkpoint(),
       os.path.join(self._scratch.name, 'unused'),
       tf.distribute.experimental.TerminationConfig(
-        termination_watcher_fn=self._noticed.is_set,
-        exit_fn=_leave,
+        termination_watcher_fn=self._received.is_set,
+        exit_fn=_exit,
         grace_period=0,
         save_fn=self._save,
       ),
     )
 
 
-def _leave():
+def _exit():
   print(
     'stopped by SIGTERM: checkpoint saved; the same command continues',
     file=sys.stderr,

@@ -5,26 +5,26 @@ import contextlib
 
 import tensorflow as tf
 
-# Steps of a sitting before the trace: they compile, fill buffers, and allocate.
+# Steps of a session before the trace: they compile, fill buffers, and allocate.
 _WARM_UP = 10
 
 
 class Profile:
-  """Traces `num_steps` steps of a sitting, one in each call."""
+  """Traces `num_steps` steps of a session, one in each call."""
 
   def __init__(
-    self, directory: str = '', num_steps: int = 0, writes: bool = True
+    self, directory: str = '', num_steps: int = 0, is_chief: bool = True
   ):
-    """Write DIRECTORY/plugins/profile.
+    """Write the trace to DIRECTORY/plugins/profile.
 
     Args:
-      directory: RUN/tensorboard.
-      num_steps: 0 traces nothing.
-      writes: False in workers but the chief, who keep its step with it.
+      directory: The folder RUN/tensorboard.
+      num_steps: Number of steps to trace.
+      is_chief: Whether to trace; other workers only make the same calls.
     """
     self._directory = directory
     self._num_steps = num_steps
-    self._writes = writes
+    self._is_chief = is_chief
     self._traced = range(0)
     self._running = False
 
@@ -43,7 +43,7 @@ class Profile:
   @contextlib.contextmanager
   def around(self, step: int) -> Iterator[None]:
     """Trace the enclosed call, which takes the steps after `step`."""
-    if not self._writes or step not in self._traced:
+    if not self._is_chief or step not in self._traced:
       yield
       return
     if step == self._traced.start:
@@ -56,7 +56,7 @@ class Profile:
       self.close()
 
   def close(self) -> None:
-    """Write what was traced, if it was not yet."""
+    """Write the trace, if it is not written yet."""
     if self._running:
       self._running = False
       tf.profiler.experimental.stop()

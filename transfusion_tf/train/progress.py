@@ -1,4 +1,4 @@
-"""Progress on a terminal as a bar, elsewhere as a plain line now and then."""
+"""Progress: a bar on a terminal, elsewhere a line every few seconds."""
 
 import dataclasses
 import sys
@@ -10,27 +10,27 @@ _SECONDS_BETWEEN_LINES = 15.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Pace:
-  """How fast steps were taken.
+class Throughput:
+  """The throughput of the steps between two evaluations.
 
   Attributes:
-    images_per_second: Over all devices.
-    input_wait_share: Fraction of the time that the loop waited for a batch, in
-      [0, 1]; each worker's own. NaN where no clock is read.
+    images_per_second: Images per second over all devices.
+    input_wait_fraction: Fraction of the time that this worker waited for
+      batches, in [0, 1]. NaN if it is not measured.
   """
 
   images_per_second: float
-  input_wait_share: float
+  input_wait_fraction: float
 
 
 class Progress:
-  """Steps done, rate and time left; `note` prints a line beside them."""
+  """Shows the steps done, the rate and the time left."""
 
-  def __init__(self, title: str, batch_size: int, shows: bool = True):
-    """Initialize; `shows` is False in workers but the chief."""
+  def __init__(self, title: str, batch_size: int, enabled: bool = True):
+    """Initialize; only the chief's progress is `enabled`."""
     self._title = title
     self._batch_size = batch_size
-    self._shows = shows
+    self._enabled = enabled
     self._bar = None
 
   def start(self, step: int, total: int) -> None:
@@ -41,7 +41,7 @@ class Progress:
       initial=step,
       total=total,
       unit='step',
-      disable=not self._shows or not sys.stderr.isatty(),
+      disable=not self._enabled or not sys.stderr.isatty(),
       dynamic_ncols=True,
     )
     self._began = self._printed = time.monotonic()
@@ -61,10 +61,11 @@ class Progress:
 
   def note(self, line: str) -> None:
     """Print a line above the bar."""
-    if not self._shows:
+    if not self._enabled:
       return
     tqdm.tqdm.write(f'[{self._title}] {line}')
     sys.stdout.flush()
 
   def close(self) -> None:
+    """Close the bar."""
     self._bar.close()

@@ -1,8 +1,8 @@
 """One training step, the same on one device, many, and a TPU pod.
 
-Many steps run in one host call (`Stepper.__call__`): the loop is inside the
+Many steps run in one host call (`TrainStep.__call__`): the loop is inside the
 compiled function and the number of steps is a tensor, so that a new number
-compiles nothing anew.
+does not trigger a compilation.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,15 +13,15 @@ import tensorflow as tf
 _Batch = dict[str, 'tf.Tensor']
 
 
-class Stepper:
-  """Trains a model, step by step, under a strategy.
+class TrainStep:
+  """Compiled training steps of a model under a strategy.
 
   Attributes:
     optimizer: The optimizer.
-    batch_size: Global.
-    counters: `step`; `loss_sum` and `loss_steps` since the last `drain`;
-      `bad_step`, the first step whose loss was not finite, or -1. All are
-      part of a checkpoint.
+    batch_size: Global batch size.
+    counters: `step`; `loss_sum` and `loss_steps` since the last
+      `pop_mean_loss`; `bad_step`, the first step whose loss was not finite, or
+      -1. All are part of a checkpoint.
   """
 
   def __init__(
@@ -34,21 +34,22 @@ class Stepper:
     batch_size: int,
     weight_decay: float = 0.0,
     xla: bool = False,
-    clock: bool = True,
+    measure_input_wait: bool = True,
   ):
-    """Build no variable of the model's.
+    """Initialize the step of a model that is already built.
 
     Args:
       strategy: The devices.
-      model: Logits [b, K] from float images.
-      optimizer: Built on the model's trainable variables.
-      prepare: A batch -> the model's input.
-      loss: Logits, targets and mask, [b, K] each -> [b].
-      batch_size: Global; the loss of a step is the sum over it, divided.
-      weight_decay: L2 penalty on trainable weights, except batch norm, biases.
-      xla: Compile forward and backward pass.
-      clock: Time the waiting for batches. TensorFlow refuses to read a clock
-        where op determinism is on.
+      model: A model of logits [b, K].
+      optimizer: An optimizer built on the model's trainable variables.
+      prepare: Maps a batch to the model's input.
+      loss: Maps logits, targets and mask, [b, K] each, to losses [b].
+      batch_size: Global batch size, by which the sum of losses is divided.
+      weight_decay: L2 penalty on all trainable weights except batch norm and
+        biases.
+      xla: Whether to compile the forward and backward pass.
+      measure_input_wait: Whether to time the waiting for batches. TensorFlow
+        does not read a clock with op determinism.
     """
     self._strategy = strategy
     self._model = model
@@ -57,7 +58,7 @@ class Stepper:
     self._loss = loss
     self.batch_size = batch_size
     self._weight_decay = weight_decay
-    self._clock = clock
+    self._measure_input_wait = measure_input_wait
     self._scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
     self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
     self._statistics = [
@@ -66,7 +67,7 @@ class Stepper:
       for v in (layer.moving_mean, layer.moving_variance)
     ]
     if xla:
-      # Gradients alone: what replicas do together does not compile.
+      # Gradients only: collective operations do not compile.
       self._gradients = tf.function(self._gradients, jit_compile=True)
     with tf.device('CPU:0'):  # Counted on the host.
       self.counters = {
@@ -75,12 +76,12 @@ class Stepper:
         'loss_steps': _counter(0, tf.int64),
         'bad_step': _counter(-1, tf.int64),
       }
-      # Says nothing of the training: no part of a checkpoint.
-      self._waited = _counter(0 if clock else float('nan'), tf.float64)
+      # No state of the training: not part of a checkpoint.
+      self._waited = _counter(0 if measure_input_wait else float('nan'), tf.float64)
 
   @tf.function(reduce_retracing=True, autograph=False)
   def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:
-    """Take `num_steps` steps; a Python number would compile each time anew."""
+    """Take `num_steps` steps; a Python number would be compiled in."""
     if not tf.is_tensor(num_steps):
       raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
 
@@ -100,6 +101,7 @@ class Stepper:
 
   @property
   def step(self) -> int:
+    """The number of steps taken."""
     return int(self.counters['step'].numpy())
 
   @property
@@ -109,10 +111,10 @@ class Stepper:
 
   @property
   def seconds_waited(self) -> float:
-    """Seconds that this host has waited for batches; NaN without a clock."""
+    """Seconds that this host has waited for batches; NaN if not measured."""
     return float(self._waited.numpy())
 
-  def drain(self) -> float:
+  def pop_mean_loss(self) -> float:
     """Return the mean loss of the steps since the last call."""
     total, count = self.counters['loss_sum'], self.counters['loss_steps']
     mean = float(total.numpy()) / max(int(count.numpy()), 1)
@@ -121,14 +123,14 @@ class Stepper:
     return mean
 
   def _next(self, batches):
-    """Return the next batch; add the seconds until it is there to `_waited`.
+    """Return the next batch; add the seconds of waiting for it to `_waited`.
 
-    Two readings of the host's clock, which no device compiles. An iteration of
-    the loop ends with the loss on the host, and only then the next begins: what
-    is read while the devices compute costs no waiting. Where a loss is known
-    before the weights are updated (GPUs without XLA), this is an upper bound.
+    The host's clock is read twice. An iteration of the loop ends with the loss
+    on the host before the next one begins: batches that are read while the
+    devices compute cost no waiting. Where the loss is known before the weights
+    are updated (GPUs without XLA), this is an upper bound.
     """
-    if not self._clock:
+    if not self._measure_input_wait:
       return next(batches)
     with tf.device('CPU:0'):
       began = tf.timestamp()
@@ -144,15 +146,15 @@ class Stepper:
     if self._scales and self._strategy.num_replicas_in_sync > 1:
       gradients = _all_or_none(gradients)
     self.optimizer.apply(gradients, self._model.trainable_variables)
-    self._share_statistics()
+    self._average_statistics()
     return loss
 
-  def _share_statistics(self):
-    """Average batch norm's moving statistics over the replicas.
+  def _average_statistics(self):
+    """Average the moving statistics of batch norm over the replicas.
 
-    Each replica normalizes with its own batch, as one device would. Left to
-    themselves the statistics drift apart, and a checkpoint holds only the
-    first replica's.
+    Each replica normalizes with its own batch, as one device would. The
+    statistics would drift apart, and a checkpoint holds only the first
+    replica's.
     """
     if self._strategy.num_replicas_in_sync > 1 and self._statistics:
       means = tf.distribute.get_replica_context().all_reduce(
@@ -174,7 +176,7 @@ class Stepper:
         loss += (
           self._weight_decay * penalty / self._strategy.num_replicas_in_sync
         )
-      # Half precision wants gradients away from zero; `apply` scales back.
+      # Half precision needs gradients away from zero; `apply` scales back.
       scaled = self.optimizer.scale_loss(loss) if self._scales else loss
     variables = [v.value for v in self._model.trainable_variables]
     return loss, tape.gradient(scaled, variables)
@@ -194,7 +196,7 @@ def _counter(start, dtype):
 
 
 def _batch_norms(layer):
-  """Yield the batch norms of a model whose statistics move."""
+  """Yield the batch norm layers whose statistics are updated."""
   for inner in getattr(layer, 'layers', ()):
     yield from _batch_norms(inner)
   if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
@@ -204,14 +206,14 @@ def _batch_norms(layer):
 def _all_or_none(gradients):
   """Replace all gradients by NaN if a replica's gradients overflowed.
 
-  Each replica's LossScaleOptimizer looks at its own gradients only, and all
-  must skip the same steps.
+  Each replica's LossScaleOptimizer checks its own gradients only, and all must
+  skip the same steps.
   """
   finite = tf.reduce_all(
     [tf.reduce_all(tf.math.is_finite(g)) for g in gradients]
   )
   context = tf.distribute.get_replica_context()
-  share = context.all_reduce(
+  fraction = context.all_reduce(
     tf.distribute.ReduceOp.MEAN, tf.cast(finite, tf.float32)
   )
-  return [tf.where(share == 1, g, float('nan')) for g in gradients]
+  return [tf.where(fraction == 1, g, float('nan')) for g in gradients]

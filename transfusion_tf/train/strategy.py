@@ -10,8 +10,8 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import storage
 
-# A worker that waits longer than this for another gives up. One that has died
-# is noticed in seconds; this is for one that hangs.
+# A worker gives up after waiting this long for another. A dead worker is
+# detected in seconds; this is for one that hangs.
 _COLLECTIVE_TIMEOUT_SECONDS = 300.0
 
 
@@ -19,7 +19,7 @@ def make(runtime: config.Runtime) -> tf.distribute.Strategy:
   """Return the strategy that `runtime.strategy` names.
 
   Raises:
-    InputError: No such strategy, or its devices are not there.
+    InputError: There is no such strategy, or its devices do not exist.
   """
   if runtime.strategy not in _STRATEGIES:
     raise errors.unknown('strategy', runtime.strategy, _STRATEGIES)
@@ -27,7 +27,7 @@ def make(runtime: config.Runtime) -> tf.distribute.Strategy:
 
 
 def num_hosts(strategy: tf.distribute.Strategy) -> int:
-  """Return the machines that feed the devices, each with input of its own."""
+  """Return the number of hosts, each with its own input pipeline."""
   hosts = []
   strategy.distribute_datasets_from_function(
     lambda context: (
@@ -39,15 +39,15 @@ def num_hosts(strategy: tf.distribute.Strategy) -> int:
 
 def distribute(
   strategy: tf.distribute.Strategy,
-  of_host: Callable[[tf.distribute.InputContext], 'tf.data.Dataset'],
+  make_dataset: Callable[[tf.distribute.InputContext], 'tf.data.Dataset'],
 ) -> Iterable:
-  """Distribute the data sets of `of_host` over the hosts' devices."""
+  """Distribute the data sets of the hosts over their devices."""
   devices = strategy.extended.worker_devices
   if len(devices) == 1 and _is_cpu(devices[0]) and num_hosts(strategy) == 1:
-    # Nothing is to be sent. To delete a distributed iterator could take as
-    # long as it lived, up to a minute (TensorFlow 2.21; `pipeline` says why).
-    return of_host(tf.distribute.InputContext())
-  return strategy.distribute_datasets_from_function(of_host)
+    # Nothing needs to be sent. Deleting a distributed iterator can block for as
+    # long as it existed, up to a minute (TensorFlow 2.21; see `pipeline`).
+    return make_dataset(tf.distribute.InputContext())
+  return strategy.distribute_datasets_from_function(make_dataset)
 
 
 def _is_cpu(device):
@@ -108,21 +108,21 @@ def _multi_worker(runtime):
 
 
 def _slurm():
-  """Return the tasks of a Slurm step; each keeps the GPUs that Slurm gave it.
+  """Resolve the tasks of a Slurm step; each keeps the GPUs that Slurm gave it.
 
-  TensorFlow's resolver hands out GPUs itself, counts them with nvidia-smi and
-  fails where there are none; here it only finds the hosts.
+  TensorFlow's resolver assigns GPUs itself, counts them with nvidia-smi and
+  fails if there are none; here it only finds the hosts.
   """
   resolvers = tf.distribute.cluster_resolver
   tasks = int(os.environ['SLURM_STEP_NUM_TASKS'])
-  found = resolvers.SlurmClusterResolver(
+  resolver = resolvers.SlurmClusterResolver(
     gpus_per_node=tasks, gpus_per_task=1, auto_set_gpu=False
   )
-  spec = found.cluster_spec()
+  spec = resolver.cluster_spec()
   return resolvers.SimpleClusterResolver(
     spec,
-    task_type=found.task_type,
-    task_id=found.task_id,
+    task_type=resolver.task_type,
+    task_id=resolver.task_id,
     num_accelerators={'GPU': len(tf.config.list_physical_devices('GPU'))},
     rpc_layer='grpc',
   )

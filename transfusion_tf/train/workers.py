@@ -1,4 +1,4 @@
-"""The processes of a run: which of them writes, and how they keep in step."""
+"""The processes of a run and their synchronization."""
 
 from collections.abc import Iterator
 import contextlib
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 
-# What a collective raises when a process at its other end is gone.
+# Errors of a collective operation when a process at its other end is gone.
 _LOST = (
   tf.errors.AbortedError,
   tf.errors.CancelledError,
@@ -19,11 +19,11 @@ _LOST = (
 
 
 class Workers:
-  """This process among those of a run; alone under most strategies.
+  """The position of this process among those of a run.
 
   Attributes:
     index: Number of this process.
-    count: Number of processes.
+    count: Number of processes; 1 under most strategies.
   """
 
   def __init__(self, strategy: tf.distribute.Strategy):
@@ -47,34 +47,34 @@ class Workers:
     """Whether this process writes the run folder."""
     return self.index == 0
 
-  def meet(self) -> None:
-    """Return when all workers have come here."""
-    self._all(0.0)
+  def barrier(self) -> None:
+    """Block until all workers have reached this call."""
+    self._gather_all(0.0)
 
   def mean(self, value: float) -> float:
     """Return the mean of the workers' values, the same bits on each of them."""
-    return float(self._all(value).mean())
+    return float(self._gather_all(value).mean())
 
-  def agree(self, what: str, value: str) -> None:
-    """Make sure that `value` is the same everywhere.
+  def assert_equal_across_workers(self, name: str, value: str) -> None:
+    """Check that `value` is the same on all workers.
 
     Raises:
-      RunError: It is not; the message calls it `what`.
+      RunError: It is not; the message calls it `name`.
     """
     digest = hashlib.sha256(value.encode()).digest()
     # Six bytes: exact in a float64.
-    if len(set(self._all(float(int.from_bytes(digest[:6], 'big'))))) > 1:
+    if len(set(self._gather_all(float(int.from_bytes(digest[:6], 'big'))))) > 1:
       raise errors.RunError(
-        f'the workers do not agree on {what}; give all of them the same flags '
+        f'the workers do not agree on {name}; give all of them the same flags '
         'and a run_dir that they share'
       )
 
   @contextlib.contextmanager
-  def naming_the_lost(self) -> Iterator[None]:
+  def convert_worker_errors(self) -> Iterator[None]:
     """Convert errors of collective operations into one line.
 
     Raises:
-      RunError: Something inside waited for a worker that has died.
+      RunError: The enclosed code waited for a worker that has died.
     """
     try:
       yield
@@ -86,7 +86,7 @@ class Workers:
         'with the same commands: they continue from the last checkpoint'
       ) from None
 
-  def _all(self, value):
+  def _gather_all(self, value):
     """Return the values of all workers' replicas, in order."""
     if self.count == 1:
       return np.array([value])

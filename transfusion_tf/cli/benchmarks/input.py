@@ -28,12 +28,12 @@ def suite() -> Iterator[tuple[str, float, str]]:
     'plain tf.image chain': lambda: _images().map(_plain, tf.data.AUTOTUNE),
     'ours, on the host': lambda: _images().map(_ours, tf.data.AUTOTUNE),
   }
-  rates = {name: [] for name in (*ways, 'ours, with colour')}
+  rates = {name: [] for name in (*ways, 'ours, with color')}
   for _ in range(_ROUNDS):
     for name, make in ways.items():
       rates[name].append(_rate(make().batch(_BATCH)))
-    rates['ours, with colour'].append(
-      _rate(ways['ours, on the host']().batch(_BATCH), _colour)
+    rates['ours, with color'].append(
+      _rate(ways['ours, on the host']().batch(_BATCH), _color)
     )
   median = {name: statistics.median(r) for name, r in rates.items()}
   for name, rate in median.items():
@@ -41,7 +41,7 @@ def suite() -> Iterator[tuple[str, float, str]]:
   ours, plain = median['ours, on the host'], median['plain tf.image chain']
   yield 'ours / plain chain', ours / plain, 'x'
   yield 'ours / decoding alone', ours / median['decoding alone'], 'x'
-  whole = median['ours, with colour']
+  whole = median['ours, with color']
   yield 'ours, with colour / plain chain', whole / plain, 'x'
 
 
@@ -49,26 +49,26 @@ def _images():
   photograph = tf.image.resize(skimage.data.retina(), [_SIZE, _SIZE])
   encoded = tf.io.encode_jpeg(tf.cast(photograph, tf.uint8), quality=95)
   numbers = tf.data.Dataset.range(np.iinfo(np.int64).max)
-  return numbers.map(lambda n: (encoded, augment.draws(0, n)))
+  return numbers.map(lambda n: (encoded, augment.augmentation_uniforms(0, n)))
 
 
-def _decode(encoded, draw):
-  del draw
+def _decode(encoded, uniforms):
+  del uniforms
   return tf.io.decode_jpeg(encoded, channels=3)
 
 
-def _ours(encoded, draw):
-  return augment.decode(encoded, _SIZE, _AUGMENT.crop, draw), draw
+def _ours(encoded, uniforms):
+  return augment.decode(encoded, _SIZE, _AUGMENT.crop, uniforms), uniforms
 
 
 @tf.function(jit_compile=True)
-def _colour(images, draws):
-  images = augment.augment(images, draws, _SIZE, _AUGMENT)
+def _color(images, uniforms):
+  images = augment.augment(images, uniforms, _SIZE, _AUGMENT)
   return augment.normalize(images, 'imagenet')
 
 
-def _plain(encoded, draw):
-  del draw
+def _plain(encoded, uniforms):
+  del uniforms
   side = round(_SIZE * _AUGMENT.crop)
   image = tf.io.decode_jpeg(encoded, channels=3)
   image = tf.image.convert_image_dtype(image, tf.float32)

@@ -61,11 +61,11 @@ def _loop():
   strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
   with strategy.scope():
     model, optimizer, task = _parts()
-    stepper = step_lib.Stepper(
+    train_step = step_lib.TrainStep(
       strategy, model, optimizer, lambda b: b['image'], task.loss, _BATCH
     )
   batches = iter(strategy.experimental_distribute_dataset(_batches()))
-  return lambda: stepper(batches, tf.constant(_STEPS, tf.int64))
+  return lambda: train_step(batches, tf.constant(_STEPS, tf.int64))
 
 
 def _bare():

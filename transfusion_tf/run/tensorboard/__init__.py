@@ -1,1 +1,1 @@
-"""What a run shows of itself while it trains."""
+"""The TensorBoard summaries of a run."""

@@ -1,8 +1,8 @@
-"""RUN/tensorboard: event files that a resumed run goes on with.
+"""RUN/tensorboard: event files that a resumed run continues.
 
-What a killed run wrote after its last checkpoint comes again in the next
-sitting. That one takes it out of the files before it writes, as `history` does
-with its rows: TensorBoard shows each step once.
+The events of a killed run after its last checkpoint are written again in the
+next session. It deletes them from the files first, as `history` does with its
+rows, so that TensorBoard shows each step once.
 """
 
 from collections.abc import Iterator
@@ -21,8 +21,8 @@ from transfusion_tf import storage
 from transfusion_tf.train import history
 from transfusion_tf.train import progress
 
-# The file of what is written when the run ends. One that begins another sitting
-# has not ended.
+# Suffix of the file that is written when the run ends. A run that begins
+# another session has not ended.
 _END = '.end'
 _BUCKETS = 30  # Of a histogram, as tf.summary's.
 
@@ -30,47 +30,47 @@ _BUCKETS = 30  # Of a histogram, as tf.summary's.
 class Summaries:
   """The event files of one run."""
 
-  def __init__(self, directory: str, headline: str = '', writes: bool = True):
-    """Write nothing yet.
+  def __init__(self, directory: str, primary_metric: str = '', is_chief: bool = True):
+    """Initialize; nothing is written yet.
 
     Args:
-      directory: RUN/tensorboard.
-      headline: The metric that stands first, under a name that all tasks
-        share: the HParams table has one column for it.
-      writes: False in workers but the chief.
+      directory: The folder RUN/tensorboard.
+      primary_metric: The metric that is also written under a name common to all
+        tasks, so that the HParams table has one column for it.
+      is_chief: Whether to write.
     """
     self._directory = directory
-    self._headline = headline
-    self._writes = writes
+    self._primary_metric = primary_metric
+    self._is_chief = is_chief
     self._writer = tf.summary.create_noop_writer()
 
   def begin(self, step: int | None) -> None:
-    """Continue a run from `step`, or begin it if None."""
-    if self._writes:
+    """Begin a session at `step`; the run is new if None."""
+    if self._is_chief:
       with storage.convert_write_errors(self._directory):
-        _forget_after(self._directory, -1 if step is None else step)
+        _delete_after(self._directory, -1 if step is None else step)
         self._writer = tf.summary.create_file_writer(self._directory)
 
-  def row(self, row: history.Row, pace: progress.Pace | None) -> None:
-    """Write the scalars of a row of metrics.jsonl, and how fast it went."""
+  def row(self, row: history.Row, throughput: progress.Throughput | None) -> None:
+    """Write the scalars of a row of metrics.jsonl, and the throughput."""
     with self._at(row['step']):
       self._metrics('validation', row['validation'])
       if row['loss'] is not None:
         tf.summary.scalar('train/loss', row['loss'])
       tf.summary.scalar('train/learning_rate', row['learning_rate'])
-      if pace:
-        tf.summary.scalar('train/images_per_second', pace.images_per_second)
-        if math.isfinite(pace.input_wait_share):
-          tf.summary.scalar('train/input_wait_share', pace.input_wait_share)
+      if throughput:
+        tf.summary.scalar('train/images_per_second', throughput.images_per_second)
+        if math.isfinite(throughput.input_wait_fraction):
+          tf.summary.scalar('train/input_wait_share', throughput.input_wait_fraction)
 
   def images(self, step: int, named: dict[str, np.ndarray]) -> None:
-    """Write pictures, uint8 [height, width, 3] each."""
+    """Write images, uint8 [height, width, 3] each."""
     with self._at(step):
       for name, pixels in named.items():
         tf.summary.image(name, pixels[None])
 
   def histograms(self, step: int, named: dict[str, np.ndarray]) -> None:
-    """Write how the values of arrays of any shape spread."""
+    """Write histograms of arrays of any shape."""
     with self._at(step):
       for name, values in named.items():
         tf.summary.write(
@@ -79,15 +79,15 @@ class Summaries:
           metadata=histogram_metadata.create_summary_metadata(None, None),
         )
 
-  def settings(self, name: str, values: dict[str, str | float]) -> None:
-    """Make the run a row of TensorBoard's HParams table."""
+  def hparams(self, name: str, values: dict[str, str | float]) -> None:
+    """Write the run's row of TensorBoard's HParams table."""
     with self._at(0):
       hparams_api.hparams(values, trial_id=name)
 
   def end(self, step: int, test: dict[str, float | None]) -> None:
     """End the run; `test` are the metrics of its checkpoint at `step`."""
     self._writer.close()
-    if self._writes:
+    if self._is_chief:
       self._writer = tf.summary.create_file_writer(
         self._directory, filename_suffix=_END
       )
@@ -101,7 +101,7 @@ class Summaries:
     for name, value in values.items():
       if value is not None:
         tf.summary.scalar(f'{split}/{name}', value)
-        if name == self._headline:
+        if name == self._primary_metric:
           tf.summary.scalar(f'headline/{split}', value)
 
   @contextlib.contextmanager
@@ -116,32 +116,32 @@ class Summaries:
 def _buckets(values):
   """Return [_BUCKETS, 3]: lower edge, upper edge and count.
 
-  tf.summary.histogram's own way needs 240 bytes a value.
+  tf.summary.histogram needs 240 bytes per value.
   """
   values = np.asarray(values, np.float64).ravel()
   counts, edges = np.histogram(values[np.isfinite(values)], _BUCKETS)
   return np.stack([edges[:-1], edges[1:], counts], axis=1)
 
 
-def _forget_after(directory, step):
-  """Take out of the event files what belongs to no step up to `step`."""
+def _delete_after(directory, step):
+  """Delete the events after `step` from the event files."""
   for path in tf.io.gfile.glob(os.path.join(directory, '*tfevents*')):
     if path.endswith(_END):
       tf.io.gfile.remove(path)
       continue
     records = list(_records(path))
-    kept = [record for record in records if _stays(record, step)]
+    kept = [record for record in records if _is_kept(record, step)]
     if len(kept) < len(records):
       _rewrite(path, kept)
 
 
-def _stays(record, step):
+def _is_kept(record, step):
   event = tf.compat.v1.Event.FromString(record)
   return event.HasField('file_version') or event.step <= step
 
 
 def _records(path):
-  """Yield the file's records; the last one may have been cut short."""
+  """Yield the file's records; the last one may be truncated."""
   with contextlib.suppress(tf.errors.DataLossError):
     yield from tf.data.TFRecordDataset(path).as_numpy_iterator()
 

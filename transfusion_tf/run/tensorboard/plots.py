@@ -1,4 +1,4 @@
-"""Pictures of a run for a person to look at: uint8 [height, width, 3] each."""
+"""Plots of a run for TensorBoard: uint8 [height, width, 3] each."""
 
 from collections.abc import Sequence
 import functools
@@ -17,7 +17,7 @@ from transfusion_tf import tasks
 from transfusion_tf.models import filters as filters_lib
 
 # Confusion -> the names of its rows and columns, and [k, k] counts: rows are
-# what the labels say, columns what the network does.
+# labels, columns are predictions.
 Confusions = dict[str, tuple[Sequence[str], np.ndarray]]
 
 _DOTS_PER_INCH = 100
@@ -26,14 +26,14 @@ _SHEET_COLUMNS = 4
 _TILE_INCHES = 2.2
 _TILE_HEIGHT = 1.2  # With two lines of caption, in sides of the image.
 _CAPTION_WIDTH = 26  # Letters in a line.
-_LONE_INCHES = 3.0  # Of a matrix that has the picture to itself.
+_LONE_INCHES = 3.0  # Side of a single matrix.
 _NAME_WIDTH = 16
 # A larger confusion matrix cannot be read.
-_MOST_CLASSES = 25
+_MAX_CLASSES = 25
 
 
 def filters(model: keras.Model) -> np.ndarray | None:
-  """Return the first convolution's filters, or None if they are not images."""
+  """Return the first convolution's filters, or None if they are no images."""
   try:
     kernel = filters_lib.conv1(model)
     zoom = math.ceil(_FILTER_SIDE / kernel.shape[0])
@@ -47,8 +47,8 @@ def sheet(images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
   columns = min(_SHEET_COLUMNS, len(images))
   rows = math.ceil(len(images) / columns)
   side = _TILE_INCHES
-  drawn = figure.Figure((side * columns, side * _TILE_HEIGHT * rows))
-  axes = drawn.add_axes((0, 0, 1, 1))  # One: each costs 10 ms.
+  fig = figure.Figure((side * columns, side * _TILE_HEIGHT * rows))
+  axes = fig.add_axes((0, 0, 1, 1))  # One: each costs 10 ms.
   for n, (image, caption) in enumerate(zip(images, captions, strict=True)):
     top, left = n // columns * _TILE_HEIGHT, n % columns
     axes.imshow(image, extent=(left + 0.02, left + 0.98, top + 0.98, top))
@@ -56,35 +56,35 @@ def sheet(images: np.ndarray, captions: Sequence[str]) -> np.ndarray:
     axes.text(left + 0.5, top + 1, text, ha='center', va='top', fontsize=11)
   axes.set(xlim=(0, columns), ylim=(rows * _TILE_HEIGHT, 0))
   axes.set_axis_off()
-  return _pixels(drawn)
+  return _pixels(fig)
 
 
-def confusion(found: Confusions) -> np.ndarray:
+def confusion(matrices: Confusions) -> np.ndarray:
   """Plot matrices side by side, shaded by the fraction of their row."""
-  size = max(len(names) for names, _ in found.values())
-  least = _LONE_INCHES if len(found) == 1 else 0.0
-  drawn, grid = _figure(len(found), 2, max(least, 0.9 + 0.5 * size))
-  for axes, title in zip(grid, found, strict=True):
-    _draw_matrix(axes, *found[title])
+  size = max(len(names) for names, _ in matrices.values())
+  least = _LONE_INCHES if len(matrices) == 1 else 0.0
+  fig, grid = _figure(len(matrices), 2, max(least, 0.9 + 0.5 * size))
+  for axes, title in zip(grid, matrices, strict=True):
+    _draw_matrix(axes, *matrices[title])
     axes.set_title(title, fontsize=9)
-  drawn.supxlabel('network', fontsize=9)
-  drawn.supylabel('label', fontsize=9)
-  return _pixels(drawn)
+  fig.supxlabel('network', fontsize=9)
+  fig.supylabel('label', fontsize=9)
+  return _pixels(fig)
 
 
 @functools.singledispatch
 def confusions(
   task: tasks.Task, probabilities: np.ndarray, labels: dict
 ) -> Confusions:
-  """Return what a task's network calls the N examples, against their labels.
+  """Count the predictions of N examples against their labels.
 
-  Grades and classes: the most probable one. Findings: each by itself, present
-  from a probability of one half on.
+  Predictions are the most probable grade or class, or for each finding whether
+  its probability is at least one half.
 
   Args:
-    task: Any; a task that is not known here has no confusions.
-    probabilities: [N, K].
-    labels: Labels of the examples, as `tasks.Task.metrics` takes them.
+    task: Any task; one that is not registered here has no confusions.
+    probabilities: Probabilities [N, K].
+    labels: Labels of the examples, as in `tasks.Task.metrics`.
   """
   del task, probabilities, labels
   return {}
@@ -93,15 +93,15 @@ def confusions(
 @confusions.register
 def _(task: tasks.Grades, probabilities, labels):
   if task.cumulative:  # Output k says "at least grade k".
-    called = (probabilities[:, 1:] >= 0.5).sum(axis=1)
+    predicted = (probabilities[:, 1:] >= 0.5).sum(axis=1)
   else:
-    called = probabilities.argmax(axis=1)
-  return _of_classes(task.names, labels['grade'], called)
+    predicted = probabilities.argmax(axis=1)
+  return _class_confusions(task.names, labels['grade'], predicted)
 
 
 @confusions.register
 def _(task: tasks.Classes, probabilities, labels):
-  return _of_classes(task.names, labels['label'], probabilities.argmax(axis=1))
+  return _class_confusions(task.names, labels['label'], probabilities.argmax(axis=1))
 
 
 @confusions.register
@@ -121,18 +121,18 @@ def _(task: tasks.Findings, probabilities, labels):
   }
 
 
-def _of_classes(names, labels, called):
-  if len(names) > _MOST_CLASSES:
+def _class_confusions(names, labels, predicted):
+  if len(names) > _MAX_CLASSES:
     return {}
   counts = sklearn_metrics.confusion_matrix(
-    labels, called, labels=range(len(names))
+    labels, predicted, labels=range(len(names))
   )
-  return {f'{len(called)} images': (names, counts)}
+  return {f'{len(predicted)} images': (names, counts)}
 
 
 def _draw_matrix(axes: axes_lib.Axes, names, counts):
-  share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-  axes.imshow(share, cmap='Blues', vmin=0, vmax=1)
+  fractions = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+  axes.imshow(fractions, cmap='Blues', vmin=0, vmax=1)
   for row, column in np.ndindex(counts.shape):
     axes.text(
       column,
@@ -141,7 +141,7 @@ def _draw_matrix(axes: axes_lib.Axes, names, counts):
       ha='center',
       va='center',
       fontsize=9,
-      color='white' if share[row, column] > 0.5 else 'black',
+      color='white' if fractions[row, column] > 0.5 else 'black',
     )
   places = range(len(names))
   names = [n if len(n) <= _NAME_WIDTH else f'{n[:_NAME_WIDTH]}…' for n in names]
@@ -153,17 +153,17 @@ def _figure(count, columns, inches):
   """Return a figure and its `count` axes, each about a square of `inches`."""
   columns = min(columns, count)
   rows = math.ceil(count / columns)
-  drawn = figure.Figure(
+  fig = figure.Figure(
     (inches * columns, (inches + 0.2) * rows), layout='constrained'
   )
-  grid = drawn.subplots(rows, columns, squeeze=False).flatten()
+  grid = fig.subplots(rows, columns, squeeze=False).flatten()
   for unused in grid[count:]:
     unused.set_visible(False)
-  return drawn, grid[:count]
+  return fig, grid[:count]
 
 
-def _pixels(drawn):
-  drawn.set_dpi(_DOTS_PER_INCH)
-  canvas = backend_agg.FigureCanvasAgg(drawn)
+def _pixels(fig):
+  fig.set_dpi(_DOTS_PER_INCH)
+  canvas = backend_agg.FigureCanvasAgg(fig)
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()

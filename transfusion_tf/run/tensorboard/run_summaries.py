@@ -1,4 +1,4 @@
-"""What a run shows of itself on TensorBoard while it trains."""
+"""The TensorBoard summaries of a run while it trains."""
 
 import math
 import os
@@ -19,7 +19,7 @@ from transfusion_tf.train import progress
 from transfusion_tf.train import strategy as strategy_lib
 
 # The columns of the HParams table.
-_SETTINGS = (
+_HPARAMS = (
   'dataset',
   'image_size',
   'subset',
@@ -37,56 +37,56 @@ _SETTINGS = (
   'batch_size',
   'seed',
 )
-# TensorBoard shows ten images of a tag, unless it is told otherwise.
-_MOST_PICTURES = 10
+# TensorBoard shows ten images of a tag by default.
+_MAX_PICTURES = 10
 _SHEET_IMAGES = 8
 
 
-class Board:
-  """The TensorBoard of one run."""
+class RunSummaries:
+  """Writes the TensorBoard summaries of one run."""
 
   def __init__(
     self,
     built: run_lib.Run,
     run_dir: str,
     total_steps: int,
-    writes: bool = True,
+    is_chief: bool = True,
   ):
-    """Write RUN/tensorboard; `writes` is False in workers but the chief."""
+    """Initialize; only the chief writes RUN/tensorboard."""
     self._built = built
     self._run_dir = run_dir
-    self._draws = writes and built.experiment.runtime.pictures
+    self._plots_enabled = is_chief and built.experiment.runtime.pictures
     self._steps = picture_steps(total_steps, built.experiment.train.eval_every)
     self._summaries = event_files.Summaries(
       os.path.join(run_dir, run_folder.TENSORBOARD),
       built.task.headline,
-      writes,
+      is_chief,
     )
 
   def begin(self, step: int | None) -> None:
-    """Continue a run from `step`, or begin it if None."""
+    """Begin a session at `step`; the run is new if None."""
     self._summaries.begin(step)
     if step is None:
-      self._summaries.settings(self._run_dir, settings(self._built.experiment))
-      if self._draws:
+      self._summaries.hparams(self._run_dir, hparams(self._built.experiment))
+      if self._plots_enabled:
         self._summaries.images(0, {'train/first_batch': self._first_batch()})
 
   def row(
     self,
     row: history.Row,
-    pace: progress.Pace | None,
+    throughput: progress.Throughput | None,
     probabilities: np.ndarray,
   ) -> None:
-    """Show a row of metrics.jsonl.
+    """Write a row of metrics.jsonl, with plots at some steps.
 
     Args:
       row: The row.
-      pace: Throughput of the steps before it.
-      probabilities: [N, K], of the validation split, at its step.
+      throughput: Throughput of the steps before it.
+      probabilities: Probabilities [N, K] of the validation split at its step.
     """
-    self._summaries.row(row, pace)
+    self._summaries.row(row, throughput)
     step = row['step']
-    if self._draws and step in self._steps:
+    if self._plots_enabled and step in self._steps:
       self._summaries.images(step, self._pictures(probabilities))
       self._summaries.histograms(step, self._weights())
 
@@ -95,15 +95,15 @@ class Board:
     self._summaries.end(step, {name: m['value'] for name, m in test.items()})
 
   def _pictures(self, probabilities):
-    built, found = self._built, {}
+    built, pictures = self._built, {}
     labels = built.labels(tfds_folder.VALIDATION)
     confusions = plots.confusions(built.task, probabilities, labels)
     if confusions:
-      found['validation/confusion'] = plots.confusion(confusions)
+      pictures['validation/confusion'] = plots.confusion(confusions)
     filters = plots.filters(built.model)
     if filters is not None:
-      found['train/first_filters'] = filters
-    return found
+      pictures['train/first_filters'] = filters
+    return pictures
 
   def _weights(self):
     """Return the kernels; the other weights are too small for a histogram."""
@@ -117,28 +117,28 @@ class Board:
     """Plot augmented images of the run's first batch, with their targets."""
     built, data = self._built, self._built.experiment.data
     train = built.experiment.train
-    share = example_order.Share.of_worker(
+    shard = example_order.Shard.for_worker(
       0, strategy_lib.num_hosts(built.strategy), train.lanes
     )
-    batches = pipeline.train(built.source, train.batch_size, share=share)
+    batches = pipeline.train(built.source, train.batch_size, shard=shard)
     batch = {k: v[:_SHEET_IMAGES] for k, v in next(iter(batches)).items()}
     images = augment.augment(
-      batch['image'], batch['draw'], data.image_size, data.augment
+      batch['image'], batch['uniforms'], data.image_size, data.augment
     )
-    met = (batch['targets'] * batch['mask']).numpy() > 0
+    is_positive = (batch['targets'] * batch['mask']).numpy() > 0
     names = np.array(built.task.names)
-    captions = [', '.join(names[row]) or 'none' for row in met]
+    captions = [', '.join(names[row]) or 'none' for row in is_positive]
     return plots.sheet(images.numpy(), captions)
 
 
-def settings(experiment: config.Experiment) -> dict[str, str | float]:
-  """Return what tells runs apart, for the HParams table."""
+def hparams(experiment: config.Experiment) -> dict[str, str | float]:
+  """Return the values that distinguish runs, for the HParams table."""
   values = config.flatten(experiment)
-  return {name: values[config.FLAGS[name]] for name in _SETTINGS}
+  return {name: values[config.FLAGS[name]] for name in _HPARAMS}
 
 
 def picture_steps(total: int, eval_every: int) -> set[int]:
-  """Return the evaluations with pictures: evenly, first and last too."""
+  """Return the evaluation steps with plots, evenly spaced, with both ends."""
   evaluations = [0, *range(eval_every, total, eval_every), total]
-  every = math.ceil((len(evaluations) - 1) / (_MOST_PICTURES - 1))
+  every = math.ceil((len(evaluations) - 1) / (_MAX_PICTURES - 1))
   return {0, *evaluations[:0:-every]}
