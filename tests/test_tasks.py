@@ -107,7 +107,7 @@ def test_classes_count_the_rank_of_the_true_one():
 
 def test_two_classes_are_ranked():
   task = tasks.Classes(('benign', 'malignant'))
-  assert task.headline == 'auc'
+  assert task.primary_metric == 'auc'
   probabilities = np.array([[0.9, 0.1], [0.4, 0.6]])
   assert task.metrics(probabilities, {'label': np.array([0, 1])})['auc'].value()
 

@@ -159,7 +159,7 @@ def _of_scores(run_dir):
 
 def _has_findings(run_dir):
   rows = _rows(run_dir)
-  return any(tasks.Findings.headline in row['validation'] for row in rows)
+  return any(tasks.Findings.primary_metric in row['validation'] for row in rows)
 
 
 def _check_order(run_dir, names):
@@ -204,7 +204,7 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
   if which == 'final':
     return steps[-1]
   if which == 'best':
-    row = history.best(_rows(run_dir), _headline(run_dir))
+    row = history.best(_rows(run_dir), _primary_metric(run_dir))
     return row['step'] if row else steps[-1]
   if which:
     raise errors.unknown('checkpoint', which, ['best', 'final', 'init', 'STEP'])
@@ -216,12 +216,17 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
   return judged['judged_step']
 
 
-def _headline(run_dir):
+def _primary_metric(run_dir):
   """Return the metric that chooses a run's best checkpoint."""
   if described := _described(run_dir):
-    return described.headline
+    return described.primary_metric
   metrics = {name for row in _rows(run_dir) for name in row['validation']}
-  kinds = (tasks.Grades.headline, tasks.Findings.headline, 'auc', 'top1')
+  kinds = (
+    tasks.Grades.primary_metric,
+    tasks.Findings.primary_metric,
+    'auc',
+    'top1',
+  )
   return next(name for name in kinds if name in metrics)
 
 

@@ -35,14 +35,14 @@ class Task(Protocol):
   Attributes:
     kind: Of the labels: `grade`, `findings` or `label`.
     names: The K outputs' names.
-    headline: The metric that chooses the best checkpoint.
+    primary_metric: The metric that chooses the best checkpoint.
   """
 
   kind: ClassVar[str]
   names: tuple[str, ...]
 
   @property
-  def headline(self) -> str: ...
+  def primary_metric(self) -> str: ...
 
   def targets(self, labels: Mapping) -> tuple['tf.Tensor', 'tf.Tensor']:
     """Labels of any leading shape -> targets and mask, [..., K] float32."""
@@ -140,7 +140,7 @@ class Grades(_Sigmoids):
   cumulative: bool = False
 
   kind = 'grade'
-  headline = 'referable'
+  primary_metric = 'referable'
 
   def targets(self, labels):
     grade = labels['grade'][..., None]
@@ -186,7 +186,7 @@ class Findings(_Sigmoids):
   uncertain: str = 'mix'
 
   kind = 'findings'
-  headline = metrics.MEAN
+  primary_metric = metrics.MEAN
 
   def targets(self, labels):
     states = tf.stack([labels['findings'][n] for n in self.names], axis=-1)
@@ -231,7 +231,7 @@ class Classes(_Registered):
   kind = 'label'
 
   @property
-  def headline(self):
+  def primary_metric(self):
     return 'auc' if len(self.names) == 2 else 'top1'
 
   def targets(self, labels):

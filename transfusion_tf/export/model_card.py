@@ -51,7 +51,7 @@ def facts(
     'normalization': run.experiment.data.normalization,
     'task': type(run.task).__name__,
     'classes': run.task.names,
-    'headline': run.task.headline,
+    'headline': run.task.primary_metric,
     'data': other.get('dataset', dataset),
     'prepared_like': dataset if other else '',
     'splits': {} if other else _splits(prepared),

@@ -174,9 +174,9 @@ def _of_any_number(function, images):
 
 
 def _scores(task, probabilities):
-  """Return the score behind the headline, if it is no probability."""
+  """Return the score behind the primary_metric, if it is no probability."""
   if isinstance(task, tasks.Grades):
-    return {task.headline: task.scores(probabilities)}
+    return {task.primary_metric: task.scores(probabilities)}
   return {}
 
 

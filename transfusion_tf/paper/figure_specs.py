@@ -75,7 +75,7 @@ class Panel:
 
   Attributes:
     groups: What is compared.
-    metric: The metric; the headline of the data set if None.
+    metric: The metric; the primary_metric of the data set if None.
   """
 
   groups: tuple[Group, ...]

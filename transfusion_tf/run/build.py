@@ -128,7 +128,9 @@ class Run:
     )
 
     def cut(context):
-      batches = host_dataset(context.input_pipeline_id, context.num_input_pipelines)
+      batches = host_dataset(
+        context.input_pipeline_id, context.num_input_pipelines
+      )
       return batches.rebatch(per_replica, drop_remainder=True)
 
     return strategy_lib.distribute(self.strategy, cut)

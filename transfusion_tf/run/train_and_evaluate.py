@@ -74,7 +74,9 @@ def _run_session(built, run_dir, workers, extra_files):
   start_time = time.monotonic()
   comparable = dataclasses.replace(built.experiment, runtime=None)
   workers.assert_equal_across_workers('the settings', repr(comparable))
-  workers.assert_equal_across_workers('the data set and the network', repr(_identity(built)))
+  workers.assert_equal_across_workers(
+    'the data set and the network', repr(_identity(built))
+  )
   _check_same_data(built, run_dir)
   # Raises if batch and lanes do not divide, before anything is written.
   built.training_batches(0, built.experiment.train.lanes)
@@ -156,7 +158,7 @@ def _score_test_split(built, run_dir, predict):
   scores, summaries = run_lib.evaluate(built, split, predict=predict)
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
   return scores, {
-    'headline': built.task.headline,
+    'headline': built.task.primary_metric,
     'test': summaries,
     'judged_split': split,
     'num_test': len(scores),

@@ -90,7 +90,9 @@ class Trainer:
     )
     with strategy_lib.scope(strategy):
       optimizer = optimizers.make(
-        experiment.optimizer, learning_rate, compute.precision(strategy, train.precision)
+        experiment.optimizer,
+        learning_rate,
+        compute.precision(strategy, train.precision),
       )
       optimizer.build(built.model.trainable_variables)
     return step_lib.TrainStep(
@@ -112,7 +114,9 @@ class Trainer:
       self._train_step,
       self._checkpoints,
       history.History(
-        os.path.join(run_dir, run_folder.METRICS), built.task.headline, is_chief
+        os.path.join(run_dir, run_folder.METRICS),
+        built.task.primary_metric,
+        is_chief,
       ),
       self._schedule,
       loop.Hooks(
@@ -134,7 +138,14 @@ class Trainer:
     )
 
 
-_TITLE_FLAGS = ('subset', 'upto', 'bn_init', 'conv1', 'slim_from', 'freeze_upto')
+_TITLE_FLAGS = (
+  'subset',
+  'upto',
+  'bn_init',
+  'conv1',
+  'slim_from',
+  'freeze_upto',
+)
 
 
 def title(experiment: config.Experiment) -> str:

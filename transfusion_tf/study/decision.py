@@ -153,7 +153,7 @@ def _effects(runs, resamples, margin):
 
 
 def _is_validated(seeds):
-  return all(run.curve[run.headline].notna().all() for run in seeds)
+  return all(run.curve[run.primary_metric].notna().all() for run in seeds)
 
 
 def _best_start(starts):
@@ -161,4 +161,4 @@ def _best_start(starts):
 
 
 def _validation(seeds):
-  return float(np.mean([run.curve[run.headline].max() for run in seeds]))
+  return float(np.mean([run.curve[run.primary_metric].max() for run in seeds]))

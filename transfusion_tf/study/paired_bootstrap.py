@@ -33,7 +33,7 @@ class Resamples:
     Args:
       coefficients: One a group.
       groups: Runs that differ in their seed.
-      metric: A test metric; the headline if None.
+      metric: A test metric; the primary_metric if None.
 
     Raises:
       Gap: A metric has no value, a file of scores is damaged, or runs were

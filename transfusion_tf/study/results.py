@@ -44,24 +44,24 @@ class Result:
   curve: pd.DataFrame
 
   @property
-  def headline(self) -> str:
+  def primary_metric(self) -> str:
     return self.result['headline']
 
   def test(self, metric: str | None = None) -> dict:
-    """Value, low and high of a test metric; the headline by default."""
-    return self.result['test'][metric or self.headline]
+    """Value, low and high of a test metric; the primary_metric by default."""
+    return self.result['test'][metric or self.primary_metric]
 
   def steps_to(self, threshold: float, metric: str | None = None) -> int | None:
     """First evaluated step whose validation metric reaches `threshold`."""
-    reached = self.curve[self.curve[metric or self.headline] >= threshold]
+    reached = self.curve[self.curve[metric or self.primary_metric] >= threshold]
     return int(reached['step'].iloc[0]) if len(reached) else None
 
   def area(self, last_step: int, metric: str | None = None) -> float:
     """Mean validation metric over training up to `last_step`."""
     curve = self.curve[self.curve['step'] <= last_step].dropna(
-      subset=[metric or self.headline]
+      subset=[metric or self.primary_metric]
     )
-    steps, values = curve['step'], curve[metric or self.headline]
+    steps, values = curve['step'], curve[metric or self.primary_metric]
     if len(curve) < 2:
       return float('nan')
     return float(np.trapezoid(values, steps) / np.ptp(steps))
@@ -74,8 +74,8 @@ class Result:
     return pd.read_csv(path, dtype=ids)
 
   def test_metric(self, metric: str | None = None) -> metrics.Metric:
-    """Return a test metric, rebuilt from `scores`; the headline by default."""
-    return metrics.from_columns(self.scores, metric or self.headline)
+    """Return a test metric, rebuilt from `scores`; the primary_metric by default."""
+    return metrics.from_columns(self.scores, metric or self.primary_metric)
 
   @property
   def num_outputs(self) -> int:
@@ -147,18 +147,16 @@ def _undefined(found):
   """Which score of a run is not defined, and why; '' if all are."""
   test = found.test()
   if reason := test.get('undefined'):
-    return f'test {found.headline} is not defined: {reason}'
+    return f'test {found.primary_metric} is not defined: {reason}'
   if not _finite(test['value']):
-    raise ValueError(f'result.json has no value for {found.headline}')
-  if found.curve[found.headline].isna().all():
-    return (
-      f'validation {found.headline} is not defined: the split lacks a class'
-    )
-  values = found.curve[found.headline]
+    raise ValueError(f'result.json has no value for {found.primary_metric}')
+  if found.curve[found.primary_metric].isna().all():
+    return f'validation {found.primary_metric} is not defined: the split lacks a class'
+  values = found.curve[found.primary_metric]
   if values.isna().any():
     steps = found.curve['step'][values.isna()]
     raise ValueError(
-      f'metrics.jsonl has no {found.headline} at step {steps.iloc[0]:.0f}'
+      f'metrics.jsonl has no {found.primary_metric} at step {steps.iloc[0]:.0f}'
     )
   return ''
 
@@ -169,7 +167,7 @@ def _finite(value):
 
 def common_threshold(results: list[Result]) -> float:
   """Return the highest validation score, in 0.01, that all runs reach."""
-  best = min(r.curve[r.headline].max() for r in results)
+  best = min(r.curve[r.primary_metric].max() for r in results)
   return float(np.floor(best * 100) / 100)
 
 

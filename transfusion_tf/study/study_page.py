@@ -125,7 +125,7 @@ def _table(outcome, footprints, threshold, resamples):
 
 
 def _score(seeds, scored, resamples):
-  column = f'Test {display.metric(seeds[0].headline)}'
+  column = f'Test {display.metric(seeds[0].primary_metric)}'
   if not scored:
     value, reason = metrics.cells(seeds[0].test())
     return {column: value, '95 % interval': reason}
@@ -150,7 +150,7 @@ def _speed(seeds, threshold):
   spent = {'Minutes': f'{minutes:.1f}'}
   if np.isnan(threshold):
     return spent
-  best = np.mean([run.curve[run.headline].max() for run in seeds])
+  best = np.mean([run.curve[run.primary_metric].max() for run in seeds])
   steps = np.mean([run.steps_to(threshold) for run in seeds])
   return {
     'Best validation': f'{best:.3f}',

@@ -59,13 +59,17 @@ class History:
   def evaluations_since_best(self) -> int:
     """The number of evaluations after the best one."""
     best_row = self.best
-    return 0 if best_row is None else len(self.rows) - 1 - self.rows.index(best_row)
+    return (
+      0 if best_row is None else len(self.rows) - 1 - self.rows.index(best_row)
+    )
 
 
 def best(rows: list[Row], primary_metric: str) -> Row | None:
   """Return the earliest of the rows with the highest `primary_metric`."""
   scored = [r for r in rows if r['validation'].get(primary_metric) is not None]
-  return max(scored, key=lambda r: r['validation'][primary_metric], default=None)
+  return max(
+    scored, key=lambda r: r['validation'][primary_metric], default=None
+  )
 
 
 def read(path: str) -> list[Row]:

@@ -33,7 +33,9 @@ class PreemptionHandler:
       self._cluster = self._handler_of(strategy.cluster_resolver)
 
   def __enter__(self) -> 'PreemptionHandler':
-    self._before = signal.signal(signal.SIGTERM, lambda *_: self._received.set())
+    self._before = signal.signal(
+      signal.SIGTERM, lambda *_: self._received.set()
+    )
     return self
 
   def __exit__(self, *_) -> None:

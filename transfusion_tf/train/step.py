@@ -77,7 +77,9 @@ class TrainStep:
         'bad_step': _counter(-1, tf.int64),
       }
       # No state of the training: not part of a checkpoint.
-      self._waited = _counter(0 if measure_input_wait else float('nan'), tf.float64)
+      self._waited = _counter(
+        0 if measure_input_wait else float('nan'), tf.float64
+      )
 
   @tf.function(reduce_retracing=True, autograph=False)
   def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:

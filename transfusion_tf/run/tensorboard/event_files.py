@@ -30,7 +30,9 @@ _BUCKETS = 30  # Of a histogram, as tf.summary's.
 class Summaries:
   """The event files of one run."""
 
-  def __init__(self, directory: str, primary_metric: str = '', is_chief: bool = True):
+  def __init__(
+    self, directory: str, primary_metric: str = '', is_chief: bool = True
+  ):
     """Initialize; nothing is written yet.
 
     Args:
@@ -51,7 +53,9 @@ class Summaries:
         _delete_after(self._directory, -1 if step is None else step)
         self._writer = tf.summary.create_file_writer(self._directory)
 
-  def row(self, row: history.Row, throughput: progress.Throughput | None) -> None:
+  def row(
+    self, row: history.Row, throughput: progress.Throughput | None
+  ) -> None:
     """Write the scalars of a row of metrics.jsonl, and the throughput."""
     with self._at(row['step']):
       self._metrics('validation', row['validation'])
@@ -59,9 +63,13 @@ class Summaries:
         tf.summary.scalar('train/loss', row['loss'])
       tf.summary.scalar('train/learning_rate', row['learning_rate'])
       if throughput:
-        tf.summary.scalar('train/images_per_second', throughput.images_per_second)
+        tf.summary.scalar(
+          'train/images_per_second', throughput.images_per_second
+        )
         if math.isfinite(throughput.input_wait_fraction):
-          tf.summary.scalar('train/input_wait_share', throughput.input_wait_fraction)
+          tf.summary.scalar(
+            'train/input_wait_share', throughput.input_wait_fraction
+          )
 
   def images(self, step: int, named: dict[str, np.ndarray]) -> None:
     """Write images, uint8 [height, width, 3] each."""

@@ -101,7 +101,9 @@ def _(task: tasks.Grades, probabilities, labels):
 
 @confusions.register
 def _(task: tasks.Classes, probabilities, labels):
-  return _class_confusions(task.names, labels['label'], probabilities.argmax(axis=1))
+  return _class_confusions(
+    task.names, labels['label'], probabilities.argmax(axis=1)
+  )
 
 
 @confusions.register

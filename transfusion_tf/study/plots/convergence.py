@@ -36,7 +36,7 @@ def draw(
 ) -> None:
   """Mean over seeds and, from two seeds on, the range between them."""
   for style, seeds in curves.items():
-    metric = metric or seeds[0].headline
+    metric = metric or seeds[0].primary_metric
     steps, scores = _aligned(seeds, metric)
     layout.band(
       axes,
