@@ -41,9 +41,9 @@ def under(folder: str | os.PathLike) -> Iterator[str]:
 
 
 def load(data: bytes, at_least: int | None = None) -> Image.Image:
-  """Decode an image, upright, as 8-bit grey (`L`) or colour (`RGB`).
+  """Decode an image, upright, as 8-bit gray (`L`) or color (`RGB`).
 
-  16-bit grey is stretched from its darkest and brightest value to 0..255;
+  16-bit gray is stretched from its darkest and brightest value to 0..255;
   DICOM is windowed as its header says.
 
   Args:
@@ -88,7 +88,7 @@ def check_size(width: int, height: int) -> None:
 
 
 def stretch(values: np.ndarray) -> Image.Image:
-  """Grey values of any range as an 8-bit picture."""
+  """Gray values of any range as an 8-bit picture."""
   values = values.astype(np.float32)
   low, high = values.min(), values.max()
   scaled = (values - low) * (255 / max(high - low, rules.MIN_RANGE))

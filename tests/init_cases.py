@@ -1,4 +1,4 @@
-"""Every network that the laws of initialisation are tested on."""
+"""Every network that the laws of initialization are tested on."""
 
 import functools
 

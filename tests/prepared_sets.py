@@ -47,7 +47,7 @@ def write(data_dir, name, label, splits, per_shard=16):
 
 
 def spots(count, seed, patient_images=2):
-  """Grey noise with `2 * grade` red spots: learnable in a few steps."""
+  """Gray noise with `2 * grade` red spots: learnable in a few steps."""
   rng = np.random.default_rng(seed)
   for n in range(count):
     grade = int(rng.integers(5))

@@ -108,8 +108,8 @@ def chexpert(
     for patient in patients:
       for view, kind in enumerate(('frontal', 'lateral')[: 1 + patient % 2]):
         path = f'{split}/patient{patient:05d}/study1/view{view + 1}_{kind}.jpg'
-        grey = photograph(patient * 10 + view).convert('L')
-        save(grey, folder / name / path)
+        gray = photograph(patient * 10 + view).convert('L')
+        save(gray, folder / name / path)
         labels = (states[(patient + k) % 4] for k in range(14))
         if split == 'valid':
           labels = (f'{(patient + k) % 2:.1f}' for k in range(14))
@@ -133,13 +133,13 @@ def table(folder: pathlib.Path, count: int = 40) -> pathlib.Path:
 
 
 FINDINGS = ('severe', 'left', 'any', 'bleed', 'edge')  # No alphabet's order.
-_COLOURS = ((255,) * 3, (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
+_COLORS = ((255,) * 3, (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 
 
 def squares(folder: pathlib.Path, count: int = 120) -> pathlib.Path:
-  """Pictures of coloured squares, with two eyes a patient, and three tables.
+  """Pictures of colored squares, with two eyes a patient, and three tables.
 
-  findings.csv has a column for each colour, in the order of FINDINGS; here.csv
+  findings.csv has a column for each color, in the order of FINDINGS; here.csv
   calls those with and without a white square malignant and benign,
   elsewhere.csv abnormal and normal.
   """
@@ -148,10 +148,10 @@ def squares(folder: pathlib.Path, count: int = 120) -> pathlib.Path:
   for number in range(count):
     pixels = rng.integers(60, 150, (24, 24, 3)).astype(np.uint8)
     states = rng.integers(0, 2, len(FINDINGS))
-    for colour, state in zip(_COLOURS, states, strict=True):
+    for color, state in zip(_COLORS, states, strict=True):
       y, x = rng.integers(1, 18, 2)
       if state:
-        pixels[y : y + 4, x : x + 4] = colour
+        pixels[y : y + 4, x : x + 4] = color
     path = f'images/{number:03d}.png'
     save(Image.fromarray(pixels), folder / path)
     ids, white = f'{path},p{number // 2}', states[0]

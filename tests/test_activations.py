@@ -255,7 +255,7 @@ def test_refuses_too_few_images(tmp_path, images, net):
     )
 
 
-def test_filters_span_all_grey_levels_each():
+def test_filters_span_all_gray_levels_each():
   kernel = np.random.default_rng(0).standard_normal((5, 7, 3, 6))
   kernel[..., 1] *= 1e-3
   kernel[..., 2] = 4

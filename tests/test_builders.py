@@ -266,13 +266,13 @@ def _odd_table(folder):
   raw_sets.table(folder, count=20)
   images = folder / 'images'
   photo = raw_sets.photograph(500, 120, 160)
-  grey = np.asarray(photo.convert('L')).astype(np.uint16)
+  gray = np.asarray(photo.convert('L')).astype(np.uint16)
   turned = Image.Exif()
   turned[0x0112] = 6
   photo.save(images / 'exif.JPG', exif=turned)
   raw_sets.photograph(501).convert('CMYK').save(images / 'cmyk.jpg')
-  raw_sets.photograph(502).convert('L').save(images / 'grey.jpeg')
-  Image.fromarray(grey * 200).save(images / 'deep.png')
+  raw_sets.photograph(502).convert('L').save(images / 'gray.jpeg')
+  Image.fromarray(gray * 200).save(images / 'deep.png')
   photo.save(images / 'cut.jpg')
   whole = (images / 'cut.jpg').read_bytes()
   (images / 'cut.jpg').write_bytes(whole[: len(whole) // 2])
@@ -285,7 +285,7 @@ def _odd_table(folder):
   fate = {
     'exif.JPG': '',
     'cmyk.jpg': '',
-    'grey.jpeg': '',
+    'gray.jpeg': '',
     'deep.png': '',
     'twice.png': 'repeated row',
     'cut.jpg': 'truncated image',

@@ -73,7 +73,7 @@ def test_what_is_no_experiment_is_refused_by_name(tmp_path, text):
 
 def test_an_unknown_field_is_refused(tmp_path):
   path = tmp_path / 'config.json'
-  saved = dataclasses.asdict(config.RETINA) | {'colour': 'blue'}
+  saved = dataclasses.asdict(config.RETINA) | {'color': 'blue'}
   path.write_text(json.dumps(saved))
-  with pytest.raises(errors.InputError, match='colour'):
+  with pytest.raises(errors.InputError, match='color'):
     config.load(path)

@@ -97,7 +97,7 @@ def test_grades_are_imbalanced_and_go_together_in_a_patient(raw):
   assert 0.5 < np.corrcoef(left, right)[0, 1] < 0.95
 
 
-def test_colour_does_not_tell_the_grade(raw):
+def test_color_does_not_tell_the_grade(raw):
   labels = pd.read_csv(raw['retina'] / 'trainLabels.csv')
   pictures = np.stack(
     [
@@ -105,12 +105,12 @@ def test_colour_does_not_tell_the_grade(raw):
       for name in labels['image']
     ]
   ).reshape(len(labels), -1, 3)
-  colour = np.concatenate([pictures.mean(1), pictures.std(1)], axis=1) / 255
+  color = np.concatenate([pictures.mean(1), pictures.std(1)], axis=1) / 255
   referable = labels['level'].to_numpy() >= 2
   half = len(labels) // 2
   model = linear_model.LogisticRegression(C=100, max_iter=5000)
-  model.fit(colour[:half], referable[:half])
-  scores = model.decision_function(colour[half:])
+  model.fit(color[:half], referable[:half])
+  scores = model.decision_function(color[half:])
   assert abs(metrics.roc_auc_score(referable[half:], scores) - 0.5) < 0.12
 
 

@@ -24,7 +24,7 @@ def _photo(width, height, x, y, radius, seed=0, ground=4):
   'width, height, x, y, radius',
   [
     (600, 400, 300, 200, 180),  # Whole.
-    (600, 400, 240, 190, 150),  # Off the centre.
+    (600, 400, 240, 190, 150),  # Off the center.
     (600, 400, 300, 200, 240),  # Top and bottom are cut off.
     (600, 400, 330, 260, 240),  # Bottom only.
     (400, 400, 200, 200, 199),  # Touches all sides.
@@ -97,6 +97,6 @@ def test_without_a_disc_the_photograph_is_kept_whole(size):
   assert green[40, 40]
 
 
-def test_grey_photographs_stay_grey():
-  grey = _photo(600, 400, 300, 200, 180).convert('L')
-  assert fundus.crop(grey, 64).mode == 'L'
+def test_gray_photographs_stay_gray():
+  gray = _photo(600, 400, 300, 200, 180).convert('L')
+  assert fundus.crop(gray, 64).mode == 'L'

@@ -64,7 +64,7 @@ def test_png_modes(mode):
 
 
 @pytest.mark.parametrize('low, high', [(0, 65535), (0, 4095), (1000, 1200)])
-def test_16_bit_grey_is_stretched(low, high):
+def test_16_bit_gray_is_stretched(low, high):
   values = np.linspace(low, high, 256).round().astype(np.uint16)
   values = np.tile(values, (8, 1))
   image = np.asarray(images.load(_encoded(Image.fromarray(values))))
@@ -126,7 +126,7 @@ def test_a_draft_keeps_the_size_asked_for_and_looks_alike():
   assert _distance(image, large.resize(image.size)) < 3
 
 
-def test_stored_jpeg_is_close_and_keeps_fine_colour():
+def test_stored_jpeg_is_close_and_keeps_fine_color():
   dots = np.zeros((64, 64, 3), np.uint8)
   dots[...] = (190, 80, 50)
   dots[::8, ::8] = (90, 20, 20)  # As small as a lesion can be.
@@ -163,7 +163,7 @@ def _dicom(values, interpretation='MONOCHROME2', **tags):
 _RAMP = np.tile(np.arange(0, 4096, 16, dtype=np.uint16), (4, 1))
 
 
-def test_dicom_grey_is_windowed():
+def test_dicom_gray_is_windowed():
   window = dict(WindowCenter=2048, WindowWidth=1024)
   image = np.asarray(images.load(_dicom(_RAMP, **window)))
   assert (image[:, _RAMP[0] < 1500] == 0).all()
@@ -193,10 +193,10 @@ def test_dicom_rescale_is_applied_before_the_window():
   assert (image[:, _RAMP[0] > 2050] == 255).all()
 
 
-def test_dicom_colour():
-  colour = np.asarray(_gradient())
-  image = images.load(_dicom(colour, 'RGB'))
-  assert image.mode == 'RGB' and _distance(image, colour) == 0
+def test_dicom_color():
+  color = np.asarray(_gradient())
+  image = images.load(_dicom(color, 'RGB'))
+  assert image.mode == 'RGB' and _distance(image, color) == 0
 
 
 @pytest.mark.parametrize(

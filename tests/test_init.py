@@ -80,7 +80,7 @@ def test_only_what_is_read_must_fit(tiny):
   model, stages, source = tiny
   source['conv4/kernel'] = np.full((1, 1), np.nan)
   source['conv9/kernel'] = np.ones(1)
-  scheme = compose.upto(stages, 'conv3', schemes.transfer(source))
+  scheme = compose.up_to(stages, 'conv3', schemes.transfer(source))
   report = init.apply(model, scheme, stages, 0)
   assert {r['scheme'] for r in report if r['stage'] == 'conv4'} == {'random'}
 
@@ -149,7 +149,7 @@ def test_names_of_parts_are_checked(tiny):
   with pytest.raises(errors.InputError, match="did you mean 'kernel'"):
     compose.by_role(keep, kernels=keep)
   with pytest.raises(errors.InputError, match='block1'):
-    compose.upto(stages, 'block1', keep)
+    compose.up_to(stages, 'block1', keep)
 
 
 def settle(tiny, slim_from='', source=True, **settings):
@@ -268,7 +268,7 @@ def test_slim_hybrid_transfers_below_and_is_random_above(name, slim_from):
   )
   report = init.apply(model, scheme, stages, 0)
   values = init_cases.values_of(model)
-  below = stages.upto(slim_from)[:-1]
+  below = stages.up_to(slim_from)[:-1]
   for row in report:
     transferred = row['stage'] in below
     assert row['scheme'] == ('transfer' if transferred else 'random')
@@ -382,7 +382,7 @@ def test_frozen_stages_do_not_move(name, upto):
     path: (before[path] != now).any()
     for path, now in init_cases.values_of(model).items()
   }
-  frozen = stages.upto(upto)
+  frozen = stages.up_to(upto)
   assert not any(m for path, m in moved.items() if stages.of(path) in frozen)
   statistics = [p for p in moved if p.endswith('moving_mean')]
   assert any(stages.of(path) in frozen for path in statistics)

@@ -131,10 +131,10 @@ def test_another_seed_changes_all_that_is_drawn(case):
 def test_transfusion_is_equal_below_and_random_above(case):
   bodies = case.stages.names[:-1]
   last = bodies[len(bodies) // 2 - 1]
-  scheme = compose.upto(case.stages, last, schemes.transfer(case.source))
+  scheme = compose.up_to(case.stages, last, schemes.transfer(case.source))
   values, report = case.start(scheme)
   for row in report:
-    path, below = row['path'], row['stage'] in case.stages.upto(last)
+    path, below = row['path'], row['stage'] in case.stages.up_to(last)
     assert row['scheme'] == ('transfer' if below else 'random')
     assert (values[path] == case.source[path]).all() == below, path
     # The draw of a weight does not depend on what the others do.

@@ -308,7 +308,7 @@ def test_stages_of_a_foreign_model_are_not_guessed():
       keras.applications.ResNet50,
       {'stride_in': 'first'},
       keras.applications.resnet.preprocess_input,
-      1e-3,  # Of the spread: the colour of the padding differs a little.
+      1e-3,  # Of the spread: the color of the padding differs a little.
     ),
     (
       'inception_v3',
@@ -319,7 +319,7 @@ def test_stages_of_a_foreign_model_are_not_guessed():
     ),
   ],
 )
-def test_keras_weights_fit_our_normalised_images(
+def test_keras_weights_fit_our_normalized_images(
   name, oracle, kwargs, preprocess, tolerance
 ):
   theirs = oracle(
@@ -338,12 +338,12 @@ def test_keras_weights_fit_our_normalised_images(
   expected = np.asarray(theirs(preprocess(255 * images)))
   ours = models.build(name, 7, (107, 107, 3), **kwargs)
   plain = keras_applications.renamed(theirs, ours)
-  normalised = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
+  normalized = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
   differences = []
   for arrays in (plain, keras_applications.for_normalized(plain)):
     for weight in ours.weights:
       weight.assign(arrays[weight.path])
-    actual = np.asarray(ours(normalised))
+    actual = np.asarray(ours(normalized))
     differences.append(np.abs(actual - expected).max() / expected.std())
   print(f'{name}: off by {differences} of the spread')
   assert differences[1] < tolerance < differences[0]

@@ -105,7 +105,7 @@ def test_an_export_has_the_names_of_the_run(sites):
   assert 'is not the data set of the training' in made.notes[0]
   card = (sites / 'export' / 'model_card.md').read_text()
   assert 'Outputs: benign, malignant' in card
-  assert 'normal' not in card.split('## Training')[0].replace('normalis', '')
+  assert 'normal' not in card.split('## Training')[0].replace('normaliz', '')
 
 
 def test_a_run_goes_on_with_its_own_data_alone(sites, tmp_path):

@@ -91,7 +91,7 @@ def test_the_crop_is_a_window_of_the_image_and_lands_everywhere(encode):
   for draw in _draws(200):
     crop = augment.decode(encoded, _SIZE, 0.9, draw).numpy()
     assert crop.shape == (36, 36, 3)
-    # The edge of a JPEG window interpolates its colour from fewer samples.
+    # The edge of a JPEG window interpolates its color from fewer samples.
     found |= {
       (y, x)
       for y, x in corners
@@ -103,8 +103,8 @@ def test_the_crop_is_a_window_of_the_image_and_lands_everywhere(encode):
 def test_an_image_of_another_size_is_resized():
   encoded = tf.io.encode_jpeg(_images(1, 64)[0, :48])
   assert augment.decode(encoded, _SIZE).shape == (_SIZE, _SIZE, 3)
-  grey = tf.io.encode_png(_images(1)[0, ..., :1])
-  decoded = augment.decode(grey, _SIZE).numpy()
+  gray = tf.io.encode_png(_images(1)[0, ..., :1])
+  decoded = augment.decode(gray, _SIZE).numpy()
   assert (decoded == decoded[..., :1]).all()
 
 

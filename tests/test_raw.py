@@ -54,7 +54,7 @@ def _noise(mode='RGB', size=(61, 47), seed=0):
   return Image.fromarray(pixels, mode)
 
 
-def _grey16():
+def _gray16():
   values = np.random.default_rng(0).integers(900, 5000, (40, 30))
   return Image.fromarray(values.astype(np.uint16))
 
@@ -68,15 +68,15 @@ def _file(image, kind='PNG', **options):
 _FILES = {
   'jpeg': _file(_noise(), 'JPEG', quality=90),
   'progressive': _file(_noise(), 'JPEG', progressive=True),
-  'grey_jpeg': _file(_noise('L'), 'JPEG'),
+  'gray_jpeg': _file(_noise('L'), 'JPEG'),
   'cmyk_jpeg': _file(_noise('CMYK'), 'JPEG', quality=95),
   'png': _file(_noise()),
-  'grey': _file(_noise('L')),
-  'grey_alpha': _file(_noise('LA')),
+  'gray': _file(_noise('L')),
+  'gray_alpha': _file(_noise('LA')),
   'alpha': _file(_noise('RGBA')),
   'palette': _file(_noise().quantize(16)),
   'one_bit': _file(_noise('1')),
-  'grey16': _file(_grey16()),
+  'gray16': _file(_gray16()),
   'constant16': _file(Image.fromarray(np.full((9, 7), 500, np.uint16))),
 }
 
@@ -189,13 +189,13 @@ def test_regions_are_those_of_scipy(mask):
 def _photograph(rng, height, width):
   """A disc of any place, size and brightness, darker towards its rim."""
   y, x = np.mgrid[:height, :width]
-  centre = rng.uniform(0.3, 0.7, 2) * (height, width)
+  center = rng.uniform(0.3, 0.7, 2) * (height, width)
   radius = min(height, width) * rng.uniform(0.2, 0.8)
-  distance = np.hypot(y - centre[0], x - centre[1]) / radius
+  distance = np.hypot(y - center[0], x - center[1]) / radius
   light = (distance < 1) * np.clip(1.2 - 0.7 * distance, 0, 1)
-  colour = rng.uniform(0.1, 1.3) * np.array([170, 90, 60])
+  color = rng.uniform(0.1, 1.3) * np.array([170, 90, 60])
   noise = rng.normal(0, rng.uniform(0, 15), (height, width, 3))
-  pixels = np.clip(light[..., None] * colour + noise, 0, 255)
+  pixels = np.clip(light[..., None] * color + noise, 0, 255)
   return pixels.astype(np.uint8)
 
 
@@ -317,9 +317,9 @@ def test_sets_that_others_stored_are_read_as_they_are(data_dir):
   assert np.abs(difference).mean() < 2
 
 
-def test_deep_grey_files_of_such_sets_are_stretched():
-  found = preparation.AS_IT_IS.load(_FILES['grey16'], 30)
-  pixels = images.load(_FILES['grey16']).convert('RGB')
+def test_deep_gray_files_of_such_sets_are_stretched():
+  found = preparation.AS_IT_IS.load(_FILES['gray16'], 30)
+  pixels = images.load(_FILES['gray16']).convert('RGB')
   expected = preparation.load_prepared_picture(np.asarray(pixels), 30)
   np.testing.assert_array_equal(found, expected)
 

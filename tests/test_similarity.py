@@ -90,10 +90,10 @@ def test_agrees_with_svcca_on_the_same_sample(
 
 def _pwcca(acts, result):
   """As arXiv 1806.05759 defines it, over the datapoints themselves."""
-  centred = acts - acts.mean(axis=1, keepdims=True)
+  centered = acts - acts.mean(axis=1, keepdims=True)
   directions = result['cca_dirns1'] - result['cca_dirns1'].mean(1)[:, None]
   directions /= np.linalg.norm(directions, axis=1)[:, None]
-  weights = np.abs(directions @ centred.T).sum(axis=1)
+  weights = np.abs(directions @ centered.T).sum(axis=1)
   return np.average(result['cca_coef1'], weights=weights)
 
 

@@ -168,13 +168,13 @@ def test_reads_the_single_file_format_of_the_published_checkpoints(
 
 
 @pytest.mark.parametrize('name', SIZES)
-def test_weights_fit_normalised_images(saved, name):
+def test_weights_fit_normalized_images(saved, name):
   images = np.random.default_rng(3).uniform(size=(1, 107, 107, 3))
   if name == 'inception_v3':
     published = 2 * images - 1
   else:
     published = 255 * images - (123.68, 116.779, 103.939)
-  normalised = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
+  normalized = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
   arrays = tf_slim.read(saved[name], name)
   model = models.build(name, NUM_CLASSES[name], (107, 107, 3))
 
@@ -184,9 +184,9 @@ def test_weights_fit_normalised_images(saved, name):
     return np.asarray(model(x))
 
   expected = logits(arrays, published)
-  fitted = logits(tf_slim.for_normalized(arrays, name), normalised)
-  unfitted = logits(arrays, normalised)
-  # A border of another colour is all that may differ.
+  fitted = logits(tf_slim.for_normalized(arrays, name), normalized)
+  unfitted = logits(arrays, normalized)
+  # A border of another color is all that may differ.
   tolerance = 5e-3 * expected.std()
   assert np.abs(fitted - expected).max() < tolerance
   assert np.abs(unfitted - expected).max() > 2 * tolerance

@@ -96,11 +96,11 @@ def test_help_answers_at_once_and_shows_an_example(binary):
 @pytest.mark.parametrize('binary', _BINARIES, ids=lambda path: path.name)
 def test_an_unknown_flag_is_one_line(binary):
   found = subprocess.run(
-    [sys.executable, binary, '--colour=blue'], capture_output=True, text=True
+    [sys.executable, binary, '--color=blue'], capture_output=True, text=True
   )
   assert found.returncode == 2
   assert found.stderr.count('\n') == 1
-  assert 'colour' in found.stderr
+  assert 'color' in found.stderr
 
 
 def test_the_tree_names_no_place_of_its_making():

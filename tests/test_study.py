@@ -31,7 +31,7 @@ def net(num_classes, input_shape):
 
 
 def _write_images(folder, count, seed):
-  """Grey noise, with a white square where the label is `square`."""
+  """Gray noise, with a white square where the label is `square`."""
   rng = np.random.default_rng(seed)
   rows = []
   for n in range(count):

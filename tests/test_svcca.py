@@ -302,7 +302,7 @@ def test_fourier_resize_is_a_low_pass(rng):
   np.testing.assert_allclose(np.sum(np.abs(small)), np.sum(np.abs(whole)))
 
 
-def test_pca_centres_each_neuron(rng):
+def test_pca_centers_each_neuron(rng):
   scale = np.array([3, 2, 1])[:, None]
   acts = scale * rng.standard_normal((3, 4_000)) + np.array([[50], [0], [-9]])
   result = numpy_pca.get_pca(acts, compute_dirns=True)

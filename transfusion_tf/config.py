@@ -75,12 +75,12 @@ def flag_of(field: dataclasses.Field) -> Flag | None:
 class Augment:
   """Section 2: mild random cropping, hue and contrast; flips for RETINA.
 
-  The paper gives no strengths. Colour follows the nearest public proxy,
+  The paper gives no strengths. Color follows the nearest public proxy,
   Google's fundus code (google-health genomics-research, ml-based-vcdr).
   """
 
   crop: float = 0.9  # Side of the random crop as a share of the image's side.
-  hue: float = 0.0251488  # Largest turn, as a share of the colour circle.
+  hue: float = 0.0251488  # Largest turn, as a share of the color circle.
   contrast: tuple[float, float] = (0.9996807, 1.7704824)
   flip_left_right: bool = True
   flip_up_down: bool = True
@@ -249,7 +249,7 @@ RETINA = Experiment(
 
 # Section 2, CheXpert: 224 px, batch 32, SGD with momentum 0.9; the rate warms
 # up from 0 to 0.1 * 32 / 256 in five epochs and falls tenfold at epochs 30, 60
-# and 90; x-rays are not flipped. Hue does nothing to a grey image. The end is
+# and 90; x-rays are not flipped. Hue does nothing to a gray image. The end is
 # not given: we stop where the last decay would begin.
 CHEXPERT = Experiment(
   data=Data(

@@ -90,13 +90,13 @@ class Auc:
     """Return the AUC, or NaN where only one class has weight."""
     if weights is None:
       return float(self.value(np.ones(len(self.labels))))
-    positive, negative, below, upto = self._order
+    positive, negative, below, up_to = self._order
     wins = np.take(weights, positive, axis=-1)
     # Entry k is the weight of the k lowest negatives.
     losses = np.zeros((*weights.shape[:-1], len(negative) + 1))
     drawn = np.take(weights, negative, axis=-1)
     np.cumsum(drawn, axis=-1, dtype=float, out=losses[..., 1:])
-    beaten = np.take(losses, below, axis=-1) + np.take(losses, upto, axis=-1)
+    beaten = np.take(losses, below, axis=-1) + np.take(losses, up_to, axis=-1)
     pairs = wins.sum(axis=-1, dtype=float) * losses[..., -1]
     with np.errstate(invalid='ignore'):
       return np.einsum('...n,...n', wins, beaten) / 2 / pairs
@@ -121,8 +121,8 @@ class Auc:
     positive = by_score[labels[by_score] > 0]
     negative = by_score[labels[by_score] <= 0]  # NaN is neither.
     below = np.searchsorted(scores[negative], scores[positive], 'left')
-    upto = np.searchsorted(scores[negative], scores[positive], 'right')
-    return positive, negative, below, upto
+    up_to = np.searchsorted(scores[negative], scores[positive], 'right')
+    return positive, negative, below, up_to
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Return `NAME:label`, 1, 0 or NaN, and `NAME:score`."""

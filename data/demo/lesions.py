@@ -18,7 +18,7 @@ _EXUDATE_CLUSTERS = ((0, 0), (0, 0), (0, 3), (1, 4), (1, 4))
 _NEW_VESSELS = ((0, 0), (0, 0), (0, 0), (0, 0), (1, 3))
 
 # What is left of red, green and blue light behind a layer of blood: it takes
-# green and blue. A factor of the colour beneath follows the photograph's own.
+# green and blue. A factor of the color beneath follows the photograph's own.
 _BLOOD = np.array([0.62, 0.30, 0.45], np.float32)
 _LIPID = np.array([1.0, 0.93, 0.62], np.float32)  # Exudates are pale yellow.
 # Harmless, in any eye: pigment is brown and soft-edged, drusen pale and faint.
@@ -65,16 +65,16 @@ def _somewhere(rng):
   return radius * np.cos(angle), radius * np.sin(angle)
 
 
-def _blot(tissue, centre, radius, tint, rng, softness, lighten=False):
+def _blot(tissue, center, radius, tint, rng, softness, lighten=False):
   """Draw a spot of `tint`: of the light beneath, or of the brightest there."""
   x, y = shapes.grid(*tissue.shape[:2])
-  rows, columns = shapes.window(x, y, centre, 3 * radius)
+  rows, columns = shapes.window(x, y, center, 3 * radius)
   stretch = rng.uniform(1.0, 1.5)
   wobble = rng.normal(size=(3, 2)) @ (1, 1j) * (0.10, 0.06, 0.04)
   coverage = shapes.ellipse(
     x[:, columns],
     y[rows],
-    centre,
+    center,
     (radius * stretch, radius / stretch),
     softness,
     angle=rng.uniform(0, np.pi),
@@ -86,26 +86,26 @@ def _blot(tissue, centre, radius, tint, rng, softness, lighten=False):
   tissue[rows, columns] += opacity * coverage * (full - beneath)
 
 
-def _microaneurysm(tissue, centre, rng, size):
+def _microaneurysm(tissue, center, rng, size):
   radius = size * rng.uniform(0.016, 0.022)
-  _blot(tissue, centre, radius, _BLOOD, rng, softness=0.5)
+  _blot(tissue, center, radius, _BLOOD, rng, softness=0.5)
 
 
-def _haemorrhage(tissue, centre, rng, size):
+def _haemorrhage(tissue, center, rng, size):
   radius = size * rng.uniform(0.02, 0.05)
-  _blot(tissue, centre, radius, _BLOOD, rng, softness=0.4)
+  _blot(tissue, center, radius, _BLOOD, rng, softness=0.4)
 
 
-def _preretinal_haemorrhage(tissue, centre, rng, size):
+def _preretinal_haemorrhage(tissue, center, rng, size):
   radius = size * rng.uniform(0.12, 0.2)
-  _blot(tissue, centre, radius, _BLOOD, rng, softness=0.2)
+  _blot(tissue, center, radius, _BLOOD, rng, softness=0.2)
 
 
-def _exudate_cluster(tissue, centre, rng, size):
+def _exudate_cluster(tissue, center, rng, size):
   for offset in rng.normal(scale=0.06, size=(rng.integers(3, 9), 2)):
     _blot(
       tissue,
-      tuple(centre + offset),
+      tuple(center + offset),
       size * rng.uniform(0.012, 0.03),
       _LIPID,
       rng,
@@ -114,11 +114,11 @@ def _exudate_cluster(tissue, centre, rng, size):
     )
 
 
-def _new_vessel(tissue, centre, rng, size):
+def _new_vessel(tissue, center, rng, size):
   """Draw a tuft of fine, winding vessels: a random walk from one point."""
   x, y = shapes.grid(*tissue.shape[:2])
   for _ in range(rng.integers(3, 6)):
-    point, heading = np.array(centre), rng.uniform(0, 2 * np.pi)
+    point, heading = np.array(center), rng.uniform(0, 2 * np.pi)
     for _ in range(6):
       heading += rng.normal(scale=0.7)
       tip = point + 0.035 * size * np.array([np.cos(heading), np.sin(heading)])

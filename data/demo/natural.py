@@ -76,7 +76,7 @@ def _crop(label, size, rng):
   turn, flip = rng.uniform(-0.3, 0.3), rng.choice([-1, 1])
   fine = _FINER * size
   cos, sin = side / fine * np.cos(turn), side / fine * np.sin(turn)
-  # The affine map from the crop's pixels to the photograph's, about centres.
+  # The affine map from the crop's pixels to the photograph's, about centers.
   matrix = np.array([[flip * cos, sin], [-flip * sin, cos]])
   offset = np.array([left, top]) + side / 2 - matrix @ [fine / 2, fine / 2]
   rows = np.column_stack([matrix, offset])

@@ -20,9 +20,9 @@ _FINER = 2  # Drawn at this many times the final size.
 class View:
   """The positions of the anatomy, in the coordinates of `shapes`."""
 
-  lungs: tuple[tuple[float, float], ...]  # Centres.
+  lungs: tuple[tuple[float, float], ...]  # Centers.
   lung_radii: tuple[float, float]
-  heart: tuple[float, float]  # Centre.
+  heart: tuple[float, float]  # Center.
   heart_radii: tuple[float, float]
   spine: float  # x.
   body: float  # Half the chest's width.

@@ -25,7 +25,7 @@ def step(distance: np.ndarray, softness: float) -> np.ndarray:
 def ellipse(
   x: np.ndarray,
   y: np.ndarray,
-  centre: tuple[float, float],
+  center: tuple[float, float],
   radii: tuple[float, float],
   softness: float,
   angle: float = 0.0,
@@ -36,14 +36,14 @@ def ellipse(
   Args:
     x: [1, W], from `grid`.
     y: [H, 1], from `grid`.
-    centre: (x, y).
+    center: (x, y).
     radii: Along the axis at `angle`, and across it.
     softness: Half the width of the edge, as a share of the radius.
     angle: Radians.
     wobble: Complex amplitudes of the outline's 2nd, 3rd, ... harmonic, as
       shares of the radius.
   """
-  dx, dy = x - centre[0], y - centre[1]
+  dx, dy = x - center[0], y - center[1]
   u = (np.cos(angle) * dx + np.sin(angle) * dy) / radii[0]
   v = (-np.sin(angle) * dx + np.cos(angle) * dy) / radii[1]
   outline = 1.0
@@ -73,9 +73,9 @@ def line(
 
 
 def window(
-  x: np.ndarray, y: np.ndarray, centre: tuple[float, float], reach: float
+  x: np.ndarray, y: np.ndarray, center: tuple[float, float], reach: float
 ) -> tuple[slice, slice]:
-  """Return (rows, columns) of the pixels within `reach` of `centre`."""
-  columns = np.searchsorted(x[0], [centre[0] - reach, centre[0] + reach])
-  rows = np.searchsorted(y[:, 0], [centre[1] - reach, centre[1] + reach])
+  """Return (rows, columns) of the pixels within `reach` of `center`."""
+  columns = np.searchsorted(x[0], [center[0] - reach, center[0] + reach])
+  rows = np.searchsorted(y[:, 0], [center[1] - reach, center[1] + reach])
   return slice(*rows), slice(*columns)

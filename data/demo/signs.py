@@ -40,9 +40,9 @@ def _consolidation(x, y, view, rng):
   air = 1.0
   for across, down in _sides(view, rng):
     middle = np.array([across, down]) + rng.uniform([-0.1, -0.3], [0.1, 0.3])
-    for centre in rng.normal(middle, 0.09, size=(rng.integers(5, 10), 2)):
+    for center in rng.normal(middle, 0.09, size=(rng.integers(5, 10), 2)):
       radii = rng.uniform(0.08, 0.17, size=2)
-      air = air * (1 - 0.7 * shapes.ellipse(x, y, centre, radii, 0.8))
+      air = air * (1 - 0.7 * shapes.ellipse(x, y, center, radii, 0.8))
   return rng.uniform(0.1, 0.4) * (1 - air)
 
 

@@ -50,7 +50,7 @@ def find_disc(image: Image.Image) -> Disc | None:
   if not circle or not _plausible(circle, rim, disc.shape):
     return None
   factor = max(image.size) / max(small.size)
-  y, x = (np.asarray(circle.center) - 0.5) * factor  # Less the pad, to centres.
+  y, x = (np.asarray(circle.center) - 0.5) * factor  # Less the pad, to centers.
   return Disc(x, y, circle.radius * factor)
 
 
@@ -68,7 +68,7 @@ def crop(image: Image.Image, size: int) -> Image.Image:
   """Return the disc in a square of `size` pixels; black beyond the photo.
 
   A photograph whose disc cannot be found is kept whole, scaled to fit and
-  centred on black. The aspect is kept in either case.
+  centered on black. The aspect is kept in either case.
   """
   disc = find_disc(image)
   if disc is None:

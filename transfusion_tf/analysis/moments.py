@@ -60,7 +60,7 @@ class Moments(NamedTuple):
 class Permuted(NamedTuple):
   """Scatter of two networks, `first` and `last`, paired row by row at random.
 
-  Rows come in random order, so that a row and its neighbour are a random pair.
+  Rows come in random order, so that a row and its neighbor are a random pair.
   Pairs are drawn, and rows centered, within a batch: what a batch has in common
   does not make two networks look alike.
 

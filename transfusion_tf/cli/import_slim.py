@@ -29,7 +29,7 @@ _NORMALIZATION = flags.DEFINE_enum(
   'published',
   ['published', 'imagenet'],
   'The images that the weights fit: those they were published for (Inception: '
-  "train.py's --normalization=inception), or images normalised by ImageNet's "
+  "train.py's --normalization=inception), or images normalized by ImageNet's "
   "mean and standard deviation, train.py's default.",
 )
 

@@ -15,5 +15,5 @@ them what preparing did, in a graph that needs nothing but TensorFlow:
 `data/` itself prepares with Pillow and SciPy, so that a worker process need not
 import TensorFlow and a file may be TIFF, BMP or DICOM; tests hold the two to
 each other: decoding, thumbnails and discs are equal, scaling is within one
-grey value.
+gray value.
 """

@@ -1,4 +1,4 @@
-"""Connected regions of a mask; neighbours share an edge."""
+"""Connected regions of a mask; neighbors share an edge."""
 
 import tensorflow as tf
 
@@ -21,7 +21,7 @@ def filled(mask: 'tf.Tensor') -> 'tf.Tensor':
 def edge(mask: 'tf.Tensor') -> 'tf.Tensor':
   """Return the pixels of a mask that border on others within the picture."""
   around = tf.pad(mask, [[1, 1], [1, 1]], constant_values=True)
-  return mask & ~tf.reduce_all(_neighbours(around), axis=0)
+  return mask & ~tf.reduce_all(_neighbors(around), axis=0)
 
 
 def _labels(mask):
@@ -53,7 +53,7 @@ def _runs(mask):
   return tf.reshape(numbers, tf.shape(mask))
 
 
-def _neighbours(around):
+def _neighbors(around):
   """Return the four neighbors of each pixel of a picture with a border."""
   return (
     around[:-2, 1:-1],

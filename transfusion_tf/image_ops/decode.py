@@ -35,7 +35,7 @@ def encode(image: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def eight_bits(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Return the file itself or, of a 16-bit grey PNG, an 8-bit one."""
+  """Return the file itself or, of a 16-bit gray PNG, an 8-bit one."""
   return tf.cond(
     _is_png(encoded) & _is_deep(encoded),
     lambda: without_loss(_decode_png(encoded)),
@@ -52,7 +52,7 @@ def decode(encoded: 'tf.Tensor', at_least: int = 0) -> 'tf.Tensor':
   """Return an encoded image, upright, as uint8 [H, W, 3].
 
   Args:
-    encoded: A JPEG or PNG, grey or color; alpha is dropped. Grey of 16 bits
+    encoded: A JPEG or PNG, gray or color; alpha is dropped. Gray of 16 bits
       is stretched from its darkest and brightest value to 0..255.
     at_least: If given, a JPEG is decoded at a half, quarter or eighth of its
       size if both sides stay at or above this.
@@ -108,5 +108,5 @@ def _is_png(encoded):
 
 
 def _is_deep(encoded):
-  """Whether a PNG is grey (color type 0) of 16 bits."""
+  """Whether a PNG is gray (color type 0) of 16 bits."""
   return tf.strings.substr(encoded, 24, 2) == b'\x10\x00'

@@ -13,7 +13,7 @@ from typing import Any
 # broken or hostile: decoding it would fill the memory.
 MAX_PIXELS = 200_000_000
 JPEG_QUALITY = 95  # Of stored images, whose colors have full resolution.
-MIN_RANGE = 1e-6  # Of grey values that are stretched: no division by zero.
+MIN_RANGE = 1e-6  # Of gray values that are stretched: no division by zero.
 
 # Finding the disc of the fundus.
 THUMBNAIL_SIDE = 256  # It is sought on a small copy; this is its longer side.

@@ -55,8 +55,8 @@ def apply(
   return [_row(*x) for x in zip(weights, starts, values, strict=True)]
 
 
-def freeze(model: keras.Model, stages: stages_lib.Stages, upto: str) -> None:
-  """Keep the stages up to `upto` as they are (Figures 12 and 13).
+def freeze(model: keras.Model, stages: stages_lib.Stages, freeze_upto: str) -> None:
+  """Keep the stages up to `freeze_upto` as they are (Figures 12 and 13).
 
   Their batch norm then runs on its moving statistics and keeps those too.
   Freeze before an optimizer is built or a training step is traced.
@@ -64,10 +64,10 @@ def freeze(model: keras.Model, stages: stages_lib.Stages, upto: str) -> None:
   Raises:
     InputError: No such stage, or nothing would be left to train.
   """
-  frozen = stages.upto(upto)
+  frozen = stages.up_to(freeze_upto)
   if frozen == stages.names:
     raise errors.InputError(
-      f'freezing up to {upto} leaves nothing to train; freeze up to one of '
+      f'freezing up to {freeze_upto} leaves nothing to train; freeze up to one of '
       f'{", ".join(stages.names[:-1])}'
     )
   for path, _, layer in _owned(model):

@@ -42,7 +42,7 @@ def by_role(default: types.Scheme, **parts: types.Scheme) -> types.Scheme:
   return lambda weight: parts.get(weight.role, default)(weight)
 
 
-def upto(
+def up_to(
   stages: stages_lib.Stages,
   name: str,
   scheme: types.Scheme,
@@ -51,7 +51,7 @@ def upto(
   """Weight transfusion (Section 5): `scheme` up to a stage, random above."""
   return by_stage(
     stages,
-    dict.fromkeys(stages.upto(name), scheme),
+    dict.fromkeys(stages.up_to(name), scheme),
     default=above or schemes.random(),
   )
 
@@ -119,15 +119,15 @@ def _check(init, source):
     )
 
 
-def _reached(upto_stage, stages, slim_from):
+def _reached(upto, stages, slim_from):
   """Names of the stages that the scheme, not chance, starts."""
-  if not upto_stage:
+  if not upto:
     last = slim_from or stages_lib.HEAD
-    return stages.upto(last)[:-1] if last in stages.names else stages.names
-  reached = stages.upto(upto_stage)
+    return stages.up_to(last)[:-1] if last in stages.names else stages.names
+  reached = stages.up_to(upto)
   if slim_from in reached:
     raise errors.InputError(
-      f'upto={upto_stage} reaches into the half-width stages, which begin '
+      f'upto={upto} reaches into the half-width stages, which begin '
       f'with {slim_from} and start random'
     )
   return reached

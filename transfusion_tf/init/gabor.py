@@ -1,7 +1,7 @@
 """Synthetic Gabor filters as a network's first convolution (Appendix F.3).
 
 The bank is the paper's: 4 frequencies x 16 angles, 7x7. Each kernel is drawn
-by scikit-image, resized to 10x10 and cropped to 7x7, which leaves its centre
+by scikit-image, resized to 10x10 and cropped to 7x7, which leaves its center
 half a pixel off the middle, as in the paper.
 
 The paper covers conv1 of 64 filters of 7x7 and one scale, "to match the

@@ -1,7 +1,7 @@
 """Other inputs than the published weights were trained on.
 
 Networks were published for images in [-1, 1], or in [0, 255] less a mean
-colour. This study normalises by ImageNet's mean and standard deviation
+color. This study normalizes by ImageNet's mean and standard deviation
 (Section 2). The first convolution and its batch norm can take the change on
 them, so that the network computes what it was published for.
 """
@@ -24,7 +24,7 @@ class Scaling:
 
 MINUS_ONE_TO_ONE = Scaling(2.0, (-1.0, -1.0, -1.0))  # Inception.
 # ResNet and VGG; keras.applications has the same in the order BGR.
-MEAN_COLOUR = Scaling(255.0, (-123.68, -116.779, -103.939))
+CAFFE_MEAN = Scaling(255.0, (-123.68, -116.779, -103.939))
 
 
 def for_normalized(
@@ -36,7 +36,7 @@ def for_normalized(
   """Return the same network for images normalized as ImageNet's.
 
   A convolution without padding, as Inception's, computes exactly the same; in
-  a padded one the border stands for another colour, by 0.5 of 255 steps.
+  a padded one the border stands for another color, by 0.5 of 255 steps.
 
   Args:
     arrays: Path -> array.

@@ -1,4 +1,4 @@
-"""The words of initialisation: a weight, where it starts, a source."""
+"""The words of initialization: a weight, where it starts, a source."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@
   RUN@final and RUN@STEP name another.
 - A file: .keras, .weights.h5, .npz (of import_slim.py) or a Saver's .ckpt.
 - `imagenet`: keras.applications, for resnet50 (with stride_in='first') and
-  inception_v3, fitted to images normalised by ImageNet's mean and standard
+  inception_v3, fitted to images normalized by ImageNet's mean and standard
   deviation. Keras downloads them.
 - `package.module:function`: what that function, without arguments, returns.
 - Any keras.Model, e.g. keras.applications.MobileNetV2().

@@ -25,8 +25,8 @@ def conv1(model: keras.Model) -> np.ndarray:
 def grid(kernel: np.ndarray, columns: int = 0, zoom: int = 1) -> np.ndarray:
   """Return filters side by side, each stretched over all gray levels.
 
-  Every filter spans 0 to 255 by itself, its colours together: a figure shows
-  shapes, not magnitudes. A constant filter is mid-grey.
+  Every filter spans 0 to 255 by itself, its colors together: a figure shows
+  shapes, not magnitudes. A constant filter is mid-gray.
 
   Args:
     kernel: [h, w, C, n], C of 3 (red, green, blue) or 1.

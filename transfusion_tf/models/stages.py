@@ -106,7 +106,7 @@ class Stages:
     """Return the layer whose output represents stage `name`."""
     return self.stages[self._index(name)].tap
 
-  def upto(self, name: str) -> tuple[str, ...]:
+  def up_to(self, name: str) -> tuple[str, ...]:
     """Return the names from the input to stage `name`, which is included."""
     return self.names[: self._index(name) + 1]
 

@@ -34,7 +34,7 @@ class Device:
 
 # Two free cores: 85 % more than one, which was measured.
 TWO_CORES = Device('two CPU cores', 80e9, 0.0025, 0.2)
-# A data-centre GPU in float32 with TF32: 10 % of its nominal 495 TFLOP/s.
+# A data-center GPU in float32 with TF32: 10 % of its nominal 495 TFLOP/s.
 GPU = Device('one H100-class GPU', 25e12, 2e-5, 0.5)
 
 

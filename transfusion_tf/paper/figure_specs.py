@@ -38,14 +38,14 @@ RESAMPLINGS = (
 HYBRIDS = {  # Figure 8.
   'resnet50': (
     initializations.RANDOM,
-    initializations.upto('resnet50', 'conv1'),
+    initializations.up_to('resnet50', 'conv1'),
     initializations.GABOR,
     initializations.SLIM,
     initializations.TRANSFER,
   ),
   'cbr_large_w': (
     initializations.RANDOM,
-    initializations.upto('cbr_large_w', 'conv1'),
+    initializations.up_to('cbr_large_w', 'conv1'),
     initializations.GABOR,
     initializations.TRANSFER,
   ),
@@ -92,7 +92,7 @@ TABLE4 = (
   ('resnet50', initializations.TRANSFER, _AMOUNTS),
   ('resnet50', initializations.RANDOM, _AMOUNTS),
   *((m, s, _AMOUNTS[:1]) for m in CBR[:2] for s in BOTH),
-  ('resnet50', initializations.upto('resnet50', 'conv1'), _AMOUNTS[:1]),
+  ('resnet50', initializations.up_to('resnet50', 'conv1'), _AMOUNTS[:1]),
   ('resnet50', initializations.MEAN_VAR, _AMOUNTS[1:]),
 )
 

@@ -9,7 +9,7 @@ NOTABLE = 0.1  # A rise of the mean that would mean Gabors were learned.
 _FREQUENCIES = (0.12, 0.18, 0.25, 0.32, 0.4)  # Cycles a pixel.
 _ANGLES = np.arange(12) * np.pi / 12
 _WIDTHS = (0.2, 0.35)  # Deviation of the envelope, as a share of the size.
-_SHIFTS = (-1, 0, 1)  # Of the centre, in pixels.
+_SHIFTS = (-1, 0, 1)  # Of the center, in pixels.
 
 
 def mean(kernel: np.ndarray) -> float:

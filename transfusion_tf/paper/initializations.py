@@ -71,7 +71,7 @@ MEAN_VAR_BN_TRANSFER = _start(
 )
 
 
-def upto(model: str, stage: str) -> Start:
+def up_to(model: str, stage: str) -> Start:
   """Weight transfusion: pretrained up to a stage, random above."""
   if stage == registry.stages(model)[-1]:
     return TRANSFER  # Nothing random but the head, which always is.

@@ -1,7 +1,7 @@
 """How starts and networks are called and drawn, in all tables and figures.
 
-Colours are Okabe and Ito's, told apart by colour-blind readers; line styles
-and markers repeat the distinction in grey.
+Colors are Okabe and Ito's, told apart by color-blind readers; line styles
+and markers repeat the distinction in gray.
 """
 
 import dataclasses

@@ -1,8 +1,8 @@
 """Images a second at 587 px: ours, tf.image's plain chain, decoding alone.
 
-Ours is what the host does in training: decode in the crop, as uint8. Colour
+Ours is what the host does in training: decode in the crop, as uint8. Color
 and normalization run inside the compiled step, on the accelerator; `with
-colour` adds them here, as a machine without one has to.
+color` adds them here, as a machine without one has to.
 """
 
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def suite() -> Iterator[tuple[str, float, str]]:
   yield 'ours / plain chain', ours / plain, 'x'
   yield 'ours / decoding alone', ours / median['decoding alone'], 'x'
   whole = median['ours, with color']
-  yield 'ours, with colour / plain chain', whole / plain, 'x'
+  yield 'ours, with color / plain chain', whole / plain, 'x'
 
 
 def _images():

@@ -39,10 +39,10 @@ def check(like: keras.Model) -> None:
 
 
 def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Return what `renamed` gave of published weights, for our normalised images.
+  """Return what `renamed` gave of published weights, for our normalized images.
 
-  Keras' ResNet50 was trained on BGR less a mean colour, its InceptionV3 on
-  [-1, 1]; here images are RGB, normalised by ImageNet's mean and stddev.
+  Keras' ResNet50 was trained on BGR less a mean color, its InceptionV3 on
+  [-1, 1]; here images are RGB, normalized by ImageNet's mean and stddev.
   """
   if 'conv1/kernel' not in arrays:
     return input_scaling.for_normalized(
@@ -53,7 +53,7 @@ def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     )
   rgb = {**arrays, 'conv1/kernel': arrays['conv1/kernel'][:, :, ::-1]}
   return input_scaling.for_normalized(
-    rgb, 'conv1/kernel', 'conv1.bn/moving_mean', input_scaling.MEAN_COLOUR
+    rgb, 'conv1/kernel', 'conv1.bn/moving_mean', input_scaling.CAFFE_MEAN
   )
 
 

@@ -3,7 +3,7 @@
 `inception_v3.ckpt` and `resnet_v1_50.ckpt` of the TF-Slim model zoo are read
 variable by variable, by name: half of Inception's kernels share their shape
 with another. What a checkpoint has beyond the network is known and left out:
-the auxiliary head, the step, the mean colour. The classes are its own: the
+the auxiliary head, the step, the mean color. The classes are its own: the
 published Inception has 1001, of which class 0 is the background.
 """
 
@@ -70,12 +70,12 @@ def for_normalized(
   """Return what `read` gave, for images normalized as ImageNet's.
 
   TF-Slim's Inception was trained on [-1, 1], its ResNet on RGB in [0, 255]
-  less a mean colour.
+  less a mean color.
   """
   if name == 'inception_v3':
     first, trained_on = 'Conv2d_1a_3x3', input_scaling.MINUS_ONE_TO_ONE
   else:
-    first, trained_on = 'conv1', input_scaling.MEAN_COLOUR
+    first, trained_on = 'conv1', input_scaling.CAFFE_MEAN
   return input_scaling.for_normalized(
     arrays,
     f'{first}/kernel',

@@ -70,7 +70,7 @@ def gabors_are_enough(study: study_lib.Study) -> list[verdicts.Test]:
         study,
         [-1, 1],
         groups.retina(
-          model, initializations.upto(model, 'conv1'), initializations.GABOR
+          model, initializations.up_to(model, 'conv1'), initializations.GABOR
         ),
       ),
       **_EQUAL,

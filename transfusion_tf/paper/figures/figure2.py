@@ -9,7 +9,7 @@ from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study.plots import layout
 
-# The paper's colours: blue for two random starts, orange across.
+# The paper's colors: blue for two random starts, orange across.
 _BARS = {
   'random': ('random and random', '#0072B2', ''),
   'across': ('pretrained and random', '#E69F00', '//'),

@@ -1,4 +1,4 @@
-"""Figure 4: does similarity at initialisation outlast training?"""
+"""Figure 4: does similarity at initialization outlast training?"""
 
 from matplotlib import figure
 import numpy as np
@@ -46,5 +46,5 @@ def _draw(axes, study, model, pair, stage):
     )
   r_squared = np.mean(cca_results.correlations(study, model, pair, stage))
   axes.set_title(f'R² = {r_squared:.2f}', fontsize=9, loc='right')
-  axes.set_xlabel('CCA at initialisation')
+  axes.set_xlabel('CCA at initialization')
   axes.set_ylabel('CCA after training')

@@ -21,7 +21,7 @@ _WHENS = (first_layer.BEFORE, first_layer.AFTER)
 def plot(runs: Sequence[results.Result]) -> figure.Figure:
   """Draw a row a run: its first convolution's filters before and after.
 
-  Each filter is scaled to its own largest weight, grey is zero: the picture
+  Each filter is scaled to its own largest weight, gray is zero: the picture
   shows patterns, not magnitudes.
   """
   fig, rows = grid(len(runs))
