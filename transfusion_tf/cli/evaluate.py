@@ -42,7 +42,7 @@ def main(_) -> None:
   run = run_lib.load_run(
     run_dir, which, _DATASET.value, _CLASS_MAP.value, **changes
   )
-  if not scores_lib.is_own(run, run_dir):
+  if not scores_lib.is_training_data(run, run_dir):
     for note in run.source.label_map.notes(run.source.prepared.name):
       print(f'note: {note}')
   scores, found = run_lib.evaluate(run, split)

@@ -51,8 +51,13 @@ class Preparation:
     return augment.decode(encode(self.picture(image)), image_size)
 
 
+def load_prepared_picture(image: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
+  """Read a decoded stored picture, uint8 [H, W, 3], as a run reads its file."""
+  return augment.decode(decode.without_loss(image), image_size)
+
+
 def of(prepared: tfds_folder.PreparedDataset) -> Preparation:
-  """The preparation of a prepared data set.
+  """Return the preparation of a prepared data set.
 
   prepare_data.py cuts some sets into squares, and names them after their side.
   Of a table of images it does not say to which shorter side they were scaled:

@@ -55,7 +55,9 @@ def apply(
   return [_row(*x) for x in zip(weights, starts, values, strict=True)]
 
 
-def freeze(model: keras.Model, stages: stages_lib.Stages, freeze_upto: str) -> None:
+def freeze(
+  model: keras.Model, stages: stages_lib.Stages, freeze_upto: str
+) -> None:
   """Keep the stages up to `freeze_upto` as they are (Figures 12 and 13).
 
   Their batch norm then runs on its moving statistics and keeps those too.
@@ -67,8 +69,8 @@ def freeze(model: keras.Model, stages: stages_lib.Stages, freeze_upto: str) -> N
   frozen = stages.up_to(freeze_upto)
   if frozen == stages.names:
     raise errors.InputError(
-      f'freezing up to {freeze_upto} leaves nothing to train; freeze up to one of '
-      f'{", ".join(stages.names[:-1])}'
+      f'freezing up to {freeze_upto} leaves nothing to train; freeze up to one '
+      f'of {", ".join(stages.names[:-1])}'
     )
   for path, _, layer in _owned(model):
     if stages.of(path) in frozen:

@@ -85,7 +85,7 @@ def up_to(model: str, stage: str) -> Start:
 
 def transfusions(model: str) -> list[Start]:
   """Random, then transfusion up to each stage, then all (Figure 7)."""
-  return [RANDOM, *(upto(model, stage) for stage in registry.stages(model))]
+  return [RANDOM, *(up_to(model, stage) for stage in registry.stages(model))]
 
 
 def fixed_imagenet(stage: str) -> Start:

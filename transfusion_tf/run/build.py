@@ -100,8 +100,8 @@ class Run:
     batch_size = self.experiment.train.batch_size
 
     def host_dataset(host, num_hosts):
-      share = example_order.Shard.for_worker(host, num_hosts, lanes)
-      return pipeline.train(self.source, batch_size, start_step, share)
+      shard = example_order.Shard.for_worker(host, num_hosts, lanes)
+      return pipeline.train(self.source, batch_size, start_step, shard)
 
     return self._distributed(batch_size, host_dataset)
 
@@ -277,8 +277,8 @@ def evaluate(
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
-  summaries = {}
-  for name, metric in run.metrics(split, probabilities).items():
+  scored = run.metrics(split, probabilities)
+  for name, metric in scored.items():
     scores |= metric.columns(name)
-    summaries[name] = metrics.summary(metric, index.patient_ids, num_samples)
-  return pd.DataFrame(scores), summaries
+  weights = metrics.patient_weights(index.patient_ids, num_samples)
+  return pd.DataFrame(scores), metrics.summaries(scored, weights)

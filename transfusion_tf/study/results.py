@@ -74,7 +74,7 @@ class Result:
     return pd.read_csv(path, dtype=ids)
 
   def test_metric(self, metric: str | None = None) -> metrics.Metric:
-    """Return a test metric, rebuilt from `scores`; the primary_metric by default."""
+    """Return a test metric, rebuilt from `scores`; the primary by default."""
     return metrics.from_columns(self.scores, metric or self.primary_metric)
 
   @property
@@ -150,9 +150,12 @@ def _undefined(found):
     return f'test {found.primary_metric} is not defined: {reason}'
   if not _finite(test['value']):
     raise ValueError(f'result.json has no value for {found.primary_metric}')
-  if found.curve[found.primary_metric].isna().all():
-    return f'validation {found.primary_metric} is not defined: the split lacks a class'
   values = found.curve[found.primary_metric]
+  if values.isna().all():
+    return (
+      f'validation {found.primary_metric} is not defined: the split lacks a '
+      'class'
+    )
   if values.isna().any():
     steps = found.curve['step'][values.isna()]
     raise ValueError(
