@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import dataclasses
 import json
 import os
-from typing import Any
+from typing import Any, cast
 
 import dacite
 
@@ -68,7 +68,7 @@ def flag_of(field: dataclasses.Field) -> Flag | None:
   if not field.metadata:
     return None
   metadata = {**field.metadata, 'name': field.metadata['name'] or field.name}
-  return Flag(kind=field.type, **metadata)
+  return Flag(kind=cast(type, field.type), **metadata)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -331,7 +331,7 @@ def fields() -> Iterator[tuple[str, dataclasses.Field]]:
 
 def flatten(experiment: Experiment) -> dict[str, Any]:
   """Return dotted field -> value; the inverse of `override`'s naming."""
-  flat = {}
+  flat: dict[str, Any] = {}
   for name, value in dataclasses.asdict(experiment).items():
     if isinstance(value, dict):
       flat |= {f'{name}.{field}': v for field, v in value.items()}
@@ -342,11 +342,11 @@ def flatten(experiment: Experiment) -> dict[str, Any]:
 
 def differences(old: Experiment, new: Experiment) -> list[str]:
   """Return a `field: old -> new` for each difference outside `runtime`."""
-  old, new = flatten(old), flatten(new)
+  before, after = flatten(old), flatten(new)
   return [
-    f'{name}: {old[name]!r} -> {new[name]!r}'
-    for name in old
-    if old[name] != new[name] and not name.startswith('runtime.')
+    f'{name}: {before[name]!r} -> {after[name]!r}'
+    for name in before
+    if before[name] != after[name] and not name.startswith('runtime.')
   ]
 
 

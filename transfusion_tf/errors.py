@@ -1,23 +1,29 @@
-"""The one error that is the caller's to mend."""
+"""Errors that binaries report in one line."""
 
 from collections.abc import Iterable, Sequence
 import difflib
 
 
 class InputError(ValueError):
-  """Unusable input. The message is one line: what, where, what to do.
+  """Raised for invalid user input, with one line: what, where, what to do.
 
   Binaries print it without a traceback and exit with code 2.
   """
 
 
-def unknown(what: str, name: str, known: Iterable[str]) -> InputError:
-  """Return an error for a name not among `known`; the nearest is named."""
+def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
+  """Return the error for a name that is not among `known`.
+
+  Args:
+    kind: The kind of thing that has the name, for the message.
+    name: The unknown name.
+    known: All known names; the message suggests the nearest.
+  """
   known = list(known)
   near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
   hint = f'; did you mean {near[0]!r}?' if near else ''
   return InputError(
-    f'unknown {what} {name!r}{hint} (there are: {", ".join(known)})'
+    f'unknown {kind} {name!r}{hint} (there are: {", ".join(known)})'
   )
 
 
@@ -29,7 +35,7 @@ def listed(names: Sequence[str], most: int = 20) -> str:
 
 
 class RunError(RuntimeError):
-  """A run that cannot go on, e.g. because its loss is no longer a number.
+  """Raised when a run cannot continue, e.g. because its loss is not finite.
 
   Binaries print it without a traceback and exit with code 1.
   """

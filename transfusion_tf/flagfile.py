@@ -1,4 +1,4 @@
-"""A run's settings as a flagfile of train.py."""
+"""The config of a run as a flagfile of train.py."""
 
 import contextlib
 
@@ -8,13 +8,13 @@ from transfusion_tf import config
 def file(experiment: config.Experiment, run_dir: str) -> dict[str, str]:
   """Return `train.flags` -> the shortest flagfile that makes `experiment`.
 
-  Empty where no recipe and flags make it.
+  It is empty if no recipe with flags makes it.
   """
-  found = []
+  texts = []
   for recipe in config.RECIPES:
     with contextlib.suppress(ValueError):
-      found.append(lines(experiment, recipe, run_dir))
-  return {'train.flags': min(found, key=len)} if found else {}
+      texts.append(lines(experiment, recipe, run_dir))
+  return {'train.flags': min(texts, key=len)} if texts else {}
 
 
 def lines(experiment: config.Experiment, recipe: str, run_dir: str) -> str:
@@ -23,17 +23,17 @@ def lines(experiment: config.Experiment, recipe: str, run_dir: str) -> str:
   Raises:
     ValueError: A field that no flag sets differs from the recipe's.
   """
-  base, wanted = config.RECIPES[recipe], config.flatten(experiment)
+  base, values = config.RECIPES[recipe], config.flatten(experiment)
   flags = {field: flag for flag, field in config.FLAGS.items()}
   given = {
     'recipe': recipe,
     'run_dir': run_dir,
-    'dataset': wanted['data.dataset'],
+    'dataset': values['data.dataset'],
   }
   for field, value in config.flatten(base).items():
-    if wanted[field] == value:
+    if values[field] == value:
       continue
     if field not in flags:
       raise ValueError(f'{field}: no flag of train.py sets it')
-    given[flags[field]] = wanted[field]
+    given[flags[field]] = values[field]
   return ''.join(f'--{flag}={value}\n' for flag, value in given.items())

@@ -1,8 +1,8 @@
-"""A data set's labels in the terms of a network's outputs, matched by name.
+"""The labels of a data set matched by name with the outputs of a network.
 
-A prepared set numbers its classes in an order of its own, and another site's
-set calls them by other names. What an output means is the network's to say;
-`match` finds out how the labels of any set say it.
+A prepared data set numbers its classes in its own order, and the one of another
+site may use other names. The network defines the meaning of its outputs;
+`match` maps the labels of any data set to it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,19 +17,19 @@ from transfusion_tf import errors
 from transfusion_tf import output_names
 from transfusion_tf import tasks
 
-_EXAMPLES = 3  # Names of a set that a message maps.
+_EXAMPLES = 3  # Names of a data set that a message shows.
 
 
 @dataclasses.dataclass(frozen=True)
 class LabelMap:
-  """How the labels of one data set are read.
+  """A map from the labels of one data set to a network's outputs.
 
   Attributes:
     kind: `label`, `grade` or `findings`.
-    outputs: [K] names of the network's outputs.
-    stored: Name in the data set -> name of the output that it means, in the
-      set's order; findings that no output means are left out.
-    unused: Findings of the set that no output means.
+    outputs: Names [K] of the network's outputs.
+    stored: Name in the data set -> name of its output, in the order of the
+      data set, without the findings that have no output.
+    unused: Findings of the data set that have no output.
   """
 
   kind: str
@@ -38,11 +38,11 @@ class LabelMap:
   unused: tuple[str, ...] = ()
 
   def __call__(self, labels: Mapping[str, Any]) -> dict[str, Any]:
-    """Translate labels as stored into the network's terms.
+    """Translate stored labels into the network's terms.
 
     Args:
-      labels: Feature key -> numbers of any shape, tensors or arrays; others
-        than `kind` pass.
+      labels: Feature key -> numbers of any shape, tensors or arrays; features
+        other than `kind` are unchanged.
     """
     if self.is_identity:
       return dict(labels)
@@ -54,7 +54,7 @@ class LabelMap:
 
   @functools.cached_property
   def is_identity(self) -> bool:
-    """Whether the set numbers and names things as the network does."""
+    """Whether the data set numbers and names labels as the network does."""
     same = all(name == output for name, output in self.stored.items())
     if self.kind == output_names.FINDINGS:  # Read by name, in any order.
       return same and set(self.stored) >= set(self.outputs)
@@ -62,9 +62,9 @@ class LabelMap:
 
   @property
   def absent(self) -> tuple[str, ...]:
-    """The outputs that no label of the set means."""
-    meant = set(self.stored.values())
-    return tuple(name for name in self.outputs if name not in meant)
+    """The outputs that no label of the data set is mapped to."""
+    present = set(self.stored.values())
+    return tuple(name for name in self.outputs if name not in present)
 
   def notes(self, dataset: str) -> list[str]:
     """Return what is unusual about the data set called `dataset`, as lines."""
@@ -86,7 +86,7 @@ class LabelMap:
 
   @functools.cached_property
   def _numbers(self):
-    """[set's classes] the number that the network gives to each."""
+    """The number that the network gives to each class of the data set."""
     return np.array(
       [self.outputs.index(output) for output in self.stored.values()], np.int64
     )
@@ -114,13 +114,13 @@ def match(
   Args:
     kind: Kind of the network's outputs.
     outputs: Names of the outputs, in order.
-    stored_kind: Kind of the set's labels.
+    stored_kind: Kind of the data set's labels.
     stored: Names of the labels, in order.
-    dataset: Name of the set in messages.
-    class_map: Name in the set -> name of an output, where they differ.
+    dataset: Name of the data set in messages.
+    class_map: Name in the data set -> name of an output, where they differ.
 
   Raises:
-    InputError: The set has other labels, or other names for them.
+    InputError: The data set has other labels, or other names for them.
   """
   if stored_kind != kind:
     raise errors.InputError(
@@ -134,8 +134,8 @@ def match(
       raise errors.unknown(f'name of {dataset} in --class_map', name, stored)
     if output not in outputs:
       raise errors.unknown('output in --class_map', output, outputs)
-  means = {name: class_map.get(name, name) for name in stored}
-  known = {name: o for name, o in means.items() if o in outputs}
+  output_of = {name: class_map.get(name, name) for name in stored}
+  known = {name: o for name, o in output_of.items() if o in outputs}
   unused = tuple(name for name in stored if name not in known)
   findings = kind == output_names.FINDINGS
   if not known or (unused and not findings):
@@ -160,9 +160,9 @@ def parse(
   """Read `THEIRS=OURS` pairs; names may hold an equals sign themselves.
 
   Raises:
-    InputError: A text is no pair, or a name is there twice.
+    InputError: A text is not a pair, or a name is given twice.
   """
-  class_map = {}
+  class_map: dict[str, str] = {}
   for text in pairs:
     splits = [
       (text[:at], text[at + 1 :]) for at, x in enumerate(text) if x == '='

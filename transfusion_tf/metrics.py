@@ -14,8 +14,8 @@ from typing import Protocol
 
 import numpy as np
 
-MEAN = 'mean'  # Of all AUCs of a table.
-# Weights that are looked at together: what fits into a processor's cache.
+MEAN = 'mean'  # The average of all AUCs of a table.
+# Weights that are processed together: they fit into a processor's cache.
 _BLOCK = 200_000
 
 
@@ -38,10 +38,10 @@ _KINDS: dict[tuple[str, ...], type] = {}  # Names of columns -> class.
 
 
 def register(*names: str) -> Callable[[type], type]:
-  """Let `from_columns` know a class by its columns, `METRIC:NAME`.
+  """Register a class under the names of its columns, `METRIC:NAME`.
 
   Args:
-    *names: One for each argument of the class; no other has the same.
+    *names: One name for each argument of the class; no other class has them.
   """
 
   def add(kind):
@@ -56,10 +56,10 @@ def from_columns(table: Mapping[str, Sequence], name: str) -> Metric:
 
   Args:
     table: Column -> [N], e.g. a data frame.
-    name: The metric's; `mean` averages all AUCs of the table.
+    name: Name of the metric; `mean` averages all AUCs of the table.
 
   Raises:
-    ValueError: The table has no columns of it.
+    ValueError: The table has no columns of this metric.
   """
   present = {n for names in _KINDS for n in names if f'{name}:{n}' in table}
   for names, kind in _KINDS.items():
@@ -79,8 +79,8 @@ class Auc:
   """Exact area under the ROC curve, ties counted one half.
 
   Attributes:
-    labels: [N], positive above 0; an example of which it is NaN is left out.
-    scores: [N], higher is more positive.
+    labels: Labels [N], positive above 0; examples with NaN are left out.
+    scores: Scores [N], higher is more positive.
   """
 
   labels: np.ndarray
@@ -103,7 +103,7 @@ class Auc:
 
   @property
   def undefined(self) -> str:
-    """Which of the two classes has no example."""
+    """The class that has no example, as text."""
     positive, negative, _, _ = self._order
     count = len(positive) + len(negative)
     if not count:
@@ -133,7 +133,7 @@ class Auc:
 @register('value')
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mean:
-  """The weighted mean of a value an example, e.g. accuracy."""
+  """The weighted mean of one value per example, e.g. accuracy."""
 
   values: np.ndarray
 
@@ -159,19 +159,19 @@ class Average:
   parts: Sequence[Metric]
 
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
-    return self.of_values([part.value(weights) for part in self.parts])
+    return self.mean_of([part.value(weights) for part in self.parts])
 
-  def of_values(self, values: Sequence) -> np.ndarray | float:
+  def mean_of(self, values: Sequence) -> np.ndarray | float:
     """Return the mean of the parts' values."""
-    values = np.stack(values, axis=-1)
-    known = ~np.isnan(values)
+    stacked = np.stack(values, axis=-1)
+    known = ~np.isnan(stacked)
     with np.errstate(invalid='ignore'):
-      mean = np.where(known, values, 0).sum(axis=-1) / known.sum(axis=-1)
+      mean = np.where(known, stacked, 0).sum(axis=-1) / known.sum(axis=-1)
     return mean if mean.ndim else float(mean)
 
   @property
   def undefined(self) -> str:
-    """Why the first part has no value, if none has."""
+    """Why the first part has no value, if no part has one."""
     reasons = [part.undefined for part in self.parts]
     return f'none of {len(reasons)} is: {reasons[0]}' if all(reasons) else ''
 
@@ -190,12 +190,12 @@ def patient_weights(
   are drawn, not images.
 
   Args:
-    patients: [N] whose each example is.
-    num_samples: S, how often as many patients are drawn as there are.
-    seed: Of the resampling.
+    patients: The patient of each example, [N].
+    num_samples: Number S of resamples, each as many patients as there are.
+    seed: Seed of the resampling.
 
   Returns:
-    [S, N] how often each example is drawn, a byte each.
+    Counts [S, N] of how often each example is drawn, a byte each.
   """
   _, patient = np.unique(patients, return_inverse=True)
   count = patient.max() + 1
@@ -216,12 +216,13 @@ def resampled(
   An average takes the values that its parts have as metrics of their own.
 
   Args:
-    metrics: Over N examples.
-    weights: [S, N] non-negative.
+    metrics: Name -> metric over N examples.
+    weights: Non-negative weights [S, N].
   """
   values = {name: np.empty(len(weights)) for name in metrics}
   for rows in _blocks(weights):
-    block, known = weights[rows].astype(float), {}
+    block = weights[rows].astype(float)
+    known: dict[int, np.ndarray] = {}
     for name, metric in metrics.items():
       values[name][rows] = _value(metric, block, known)
   return values
@@ -231,7 +232,7 @@ def _value(metric, weights, known):
   """Return a metric's value under `weights`; `known` keeps it by id."""
   if id(metric) not in known:
     known[id(metric)] = (
-      metric.of_values([_value(p, weights, known) for p in metric.parts])
+      metric.mean_of([_value(p, weights, known) for p in metric.parts])
       if isinstance(metric, Average)
       else metric.value(weights)
     )
@@ -239,7 +240,7 @@ def _value(metric, weights, known):
 
 
 def _blocks(weights):
-  """Slices of [S, N] weights that are looked at together."""
+  """Return slices of [S, N] weights that are processed together."""
   rows = max(1, _BLOCK // weights.shape[1])
   return [slice(n, n + rows) for n in range(0, len(weights), rows)]
 
@@ -250,13 +251,13 @@ def intervals(
   """Return percentile bootstrap intervals of metrics, on the same resamples.
 
   Args:
-    metrics: Over N examples.
-    weights: [S, N], as of `patient_weights`.
-    level: Probability that an interval is meant to cover.
+    metrics: Name -> metric over N examples.
+    weights: Weights [S, N], e.g. of `patient_weights`.
+    level: Nominal coverage of the intervals.
 
   Returns:
-    Lower and upper end of each, over the resamples in which it has a value;
-    NaN twice where there is none.
+    Lower and upper end of each, over the resamples in which it is defined;
+    both are NaN if there is none.
   """
   tail = (1 - level) / 2
   ends = {}
@@ -267,47 +268,47 @@ def intervals(
   return ends
 
 
-# A metric as results hold it: `value`, `low` and `high`, each None where it is
-# not defined, and then `undefined`, the reason.
+# A metric in results: `value`, `low` and `high`, each None where it is not
+# defined, and then `undefined`, the reason.
 Summary = dict[str, float | str | None]
 
 
 def summaries(
   metrics: Mapping[str, Metric], weights: np.ndarray
 ) -> dict[str, Summary]:
-  """Return metrics with their 95 % intervals, as `intervals` has them."""
+  """Return metrics with their 95 % intervals, see `intervals`."""
   defined = {name: m for name, m in metrics.items() if not m.undefined}
-  summaries_ = {
+  summarized: dict[str, Summary] = {
     name: {'value': None, 'low': None, 'high': None, 'undefined': m.undefined}
     for name, m in metrics.items()
   }
   for name, (low, high) in intervals(defined, weights).items():
-    value = defined[name].value()
-    summaries_[name] = finite({'value': value, 'low': low, 'high': high})
-  return summaries_
+    value = float(defined[name].value())
+    summarized[name] = {**finite({'value': value, 'low': low, 'high': high})}
+  return summarized
 
 
 UNDEFINED = 'not defined'
 
 
-def cells(found: Summary) -> tuple[str, str]:
-  """Return a value and its interval as text, or that, and why, it has none."""
-  if found['value'] is None:
-    return UNDEFINED, str(found.get('undefined') or 'no value')
-  value = f'{found["value"]:.4f}'
-  if found['low'] is None:
+def cells(summary: Summary) -> tuple[str, str]:
+  """Return a value and its interval as text, or `UNDEFINED` and the reason."""
+  if summary['value'] is None:
+    return UNDEFINED, str(summary.get('undefined') or 'no value')
+  value = f'{summary["value"]:.4f}'
+  if summary['low'] is None:
     return value, UNDEFINED
-  return value, f'{found["low"]:.4f} to {found["high"]:.4f}'
+  return value, f'{summary["low"]:.4f} to {summary["high"]:.4f}'
 
 
-def text(found: Summary) -> str:
+def text(summary: Summary) -> str:
   """Return `0.9123 (95 % interval 0.8871 to 0.9342)`, or why there is none."""
-  value, interval_ = cells(found)
+  value, rest = cells(summary)
   if value == UNDEFINED:
-    return f'{value} ({interval_})'
-  return f'{value} (95 % interval {interval_})'
+    return f'{value} ({rest})'
+  return f'{value} (95 % interval {rest})'
 
 
 def finite(values: dict[str, float]) -> dict[str, float | None]:
-  """Return values as JSON holds them: what is not a finite number is null."""
+  """Return values for JSON: those that are not finite become null."""
   return {k: v if math.isfinite(v) else None for k, v in values.items()}

@@ -14,7 +14,7 @@ FINDINGS = 'findings'
 _COLUMNS = ('image_id', 'patient_id')
 # Keys beside which the scores of findings are kept.
 _RESULTS = ('mean', 'step', 'loss')
-# Of columns that belong to a metric.
+# Endings of the columns that belong to a metric.
 SUFFIXES = (':label', ':score', ':value')
 # TFDS names a file after each finding.
 _MAX_BYTES = 200
@@ -45,7 +45,7 @@ def fault(name: str, kind: str) -> str:
 
 def twins(names: Sequence[str]) -> tuple[str, str] | None:
   """Return the first two names that a reader cannot tell apart, or None."""
-  seen = {}
+  seen: dict[str, str] = {}
   for name in names:
     plain = _plain(name)
     if plain in seen:

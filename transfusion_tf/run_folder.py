@@ -1,13 +1,13 @@
-"""A run's folder: what lies where, whose it is, and how it is written.
+"""The folder of a run: its files, and who may write them.
 
 config.json      the `config.Experiment`
-outputs.json     what each output means, and on which data that was learned
-init.json        what happened to every weight before step 0
+outputs.json     the meaning of each output, and the data set it was trained on
+init.json        the initialization of every weight
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
-metrics.jsonl    one row an evaluation (`train.history`)
-tensorboard/     the same with pictures, for TensorBoard (`run.tensorboard`)
-test_scores.csv  probabilities of every test image
-result.json      written last: a run that has it is finished
+metrics.jsonl    one row per evaluation (`train.history`)
+tensorboard/     the same with plots, for TensorBoard (`run.tensorboard`)
+test_scores.csv  the probabilities of every test image
+result.json      written last: a run with it is finished
 """
 
 from collections.abc import Iterator, Mapping
@@ -37,14 +37,14 @@ _LOCK = '.lock'
 
 @contextlib.contextmanager
 def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
-  """Hold `run_dir` for `experiment`; another process is refused meanwhile.
+  """Lock `run_dir` for `experiment` against other processes.
 
-  The operating system lets go of the lock when the process dies, however it
-  dies. Folders in a bucket have no locks.
+  The operating system releases the lock when the process dies. Folders in a
+  bucket have no locks.
 
   Raises:
-    InputError: It holds another experiment, another process has it, or it
-      cannot be written.
+    InputError: The folder holds another experiment, is locked by another
+      process, or cannot be written.
   """
   with _lock(run_dir):
     check(experiment, run_dir)
@@ -52,7 +52,7 @@ def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
 
 
 def check(experiment: config.Experiment, run_dir: str) -> None:
-  """Refuse a folder that holds another experiment, naming what differs."""
+  """Raise an InputError with the differences if another experiment is there."""
   path = os.path.join(run_dir, CONFIG)
   if not _is_begun(run_dir) or not tf.io.gfile.exists(path):
     return
@@ -77,14 +77,14 @@ def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
 
 
 def task(run_dir: str, data: config.Data) -> tasks.Task | None:
-  """Return what a run's outputs mean; None if it has not begun or said.
+  """Return the meaning of a run's outputs; None if it is not known yet.
 
-  A run that an earlier version finished says it by the head of its table of
-  scores, which the process that trained it wrote.
+  For a run that an earlier version finished it is read off the columns of its
+  table of scores, which the training process wrote.
 
   Raises:
     InputError: The file is damaged; or an earlier version began the run on
-      findings, whose order it did not keep.
+      findings, whose order it did not record.
   """
   # A finished run may have lost its checkpoints.
   if not _is_begun(run_dir) and not result(run_dir):
@@ -93,14 +93,14 @@ def task(run_dir: str, data: config.Data) -> tasks.Task | None:
     return described
   if data.findings:
     return tasks.make(output_names.FINDINGS, data.findings, data)
-  kind, names = _of_scores(run_dir)
+  kind, names = _outputs_of_scores(run_dir)
   if kind == output_names.FINDINGS:
     _check_order(run_dir, names)
   return tasks.make(kind, names, data) if kind else None
 
 
 def begun_on(run_dir: str) -> dict[str, str]:
-  """Return the data set that a run was begun on; empty if it is not known.
+  """Return the data set that a run was begun on; empty if unknown.
 
   Returns:
     `dataset`, `directory` and `fingerprint`.
@@ -113,17 +113,17 @@ def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
 
   Args:
     run_dir: The run's folder.
-    fingerprint: That of the data set that is open.
+    fingerprint: Fingerprint of the open data set.
 
   Returns:
-    As `begun_on`; empty if it is the same data set, or is not known.
+    As `begun_on`; empty if it is the same data set, or is unknown.
   """
   known = begun_on(run_dir)
   return known if known and known['fingerprint'] != fingerprint else {}
 
 
 def _described(run_dir):
-  """Return what RUN/outputs.json says of the outputs; None without it."""
+  """Return the outputs as described in RUN/outputs.json, or None."""
   record = _read(run_dir, OUTPUTS)
   if record is None:
     return None
@@ -136,14 +136,14 @@ def _described(run_dir):
     ) from None
 
 
-def _of_scores(run_dir):
+def _outputs_of_scores(run_dir):
   """Return the outputs' kind and names in RUN/test_scores.csv, or empty."""
   path = os.path.join(run_dir, TEST_SCORES)
   if not tf.io.gfile.exists(path):
     if _has_findings(run_dir):
       raise errors.InputError(
         f'{run_dir} was begun by an earlier version, which did not keep the '
-        'order of its findings: what its outputs mean cannot be known; train '
+        'order of its findings: the meaning of its outputs is unknown; train '
         'it again in another --run_dir'
       )
     return '', ()
@@ -163,7 +163,7 @@ def _has_findings(run_dir):
 
 
 def _check_order(run_dir, names):
-  """Refuse an old run that was continued with its findings reordered."""
+  """Raise an InputError if an old run was continued with other findings."""
   for row in _rows(run_dir):
     if tuple(row['validation'])[1:] != tuple(names):
       raise errors.InputError(
@@ -175,7 +175,7 @@ def _check_order(run_dir, names):
 def split_checkpoint(name: str) -> tuple[str, str]:
   """Split `RUN[@CHECKPOINT]` into the run's folder and the checkpoint's name.
 
-  The latter is as `checkpoint_step` takes it.
+  The latter is for `checkpoint_step`.
   """
   run_dir, at, which = name.rpartition('@')
   if not at or tf.io.gfile.isdir(name):
@@ -188,11 +188,11 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
 
   Args:
     run_dir: The run's folder.
-    which: `best` on validation, `final`, `init` or a step; empty is the one
-      that the run was judged by.
+    which: `best` on validation, `final`, `init` or a step; empty is the
+      checkpoint that was scored on the test split.
 
   Raises:
-    InputError: There is none, or the run has not been judged yet.
+    InputError: There is none, or the run is not finished.
   """
   steps = checkpoint.steps(os.path.join(run_dir, CHECKPOINTS))
   if not steps:
@@ -208,16 +208,16 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
     return row['step'] if row else steps[-1]
   if which:
     raise errors.unknown('checkpoint', which, ['best', 'final', 'init', 'STEP'])
-  if not (judged := result(run_dir)):
+  if not (finished := result(run_dir)):
     raise errors.InputError(
       f'{run_dir}: this run is not finished; finish it or name a checkpoint: '
       f'{run_dir}@final'
     )
-  return judged['judged_step']
+  return finished['judged_step']
 
 
 def _primary_metric(run_dir):
-  """Return the metric that chooses a run's best checkpoint."""
+  """Return the metric that selects a run's best checkpoint."""
   if described := _described(run_dir):
     return described.primary_metric
   metrics = {name for row in _rows(run_dir) for name in row['validation']}
@@ -241,7 +241,7 @@ def result(run_dir: str) -> dict[str, Any] | None:
 
 
 def _read(run_dir, name):
-  """Return what a JSON file of the folder holds; None if it is not there."""
+  """Read a JSON file of the folder; None if it does not exist."""
   path = os.path.join(run_dir, name)
   if not tf.io.gfile.exists(path):
     return None

@@ -1,4 +1,4 @@
-"""Files that are there whole or not at all, on a disk or in a bucket."""
+"""Files that exist complete or not at all, on a disk or in a bucket."""
 
 from collections.abc import Iterator
 import contextlib
@@ -16,7 +16,7 @@ with epy.lazy_imports():  # Listing runs does without.
 
 
 def reason(error: Exception) -> str:
-  """Return what went wrong, without TensorFlow's notes on its graph."""
+  """Return the reason of an error, without TensorFlow's notes on its graph."""
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
   lines = [line for line in str(error).splitlines() if line.strip()]
@@ -29,8 +29,8 @@ def convert_write_errors(path: str) -> Iterator[None]:
   """Convert errors of writing `path` into one line.
 
   Raises:
-    RunError: Something inside failed to write: the disk is full or
-      read-only, or the folder is not ours.
+    RunError: Writing failed: the disk is full or read-only, or permission is
+      missing.
   """
   try:
     yield
@@ -42,7 +42,7 @@ def convert_write_errors(path: str) -> Iterator[None]:
 
 
 def write_text(path: str, text: str) -> None:
-  """Write a whole file, or leave the one that was there.
+  """Write a whole file, or leave the existing one unchanged.
 
   Raises:
     RunError: It cannot be written.

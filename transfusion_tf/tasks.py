@@ -13,9 +13,10 @@ and both into metrics. K is the number of outputs, N of examples. A metric joins
 with one line, `@register_metric(NAME, KIND, LABEL)`.
 """
 
+import abc
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 from etils import epy
 import numpy as np
@@ -29,42 +30,12 @@ with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
 
-class Task(Protocol):
-  """What the rooms ask of a task.
-
-  Attributes:
-    kind: Of the labels: `grade`, `findings` or `label`.
-    names: The K outputs' names.
-    primary_metric: The metric that chooses the best checkpoint.
-  """
-
-  kind: ClassVar[str]
-  names: tuple[str, ...]
-
-  @property
-  def primary_metric(self) -> str: ...
-
-  def targets(self, labels: Mapping) -> tuple['tf.Tensor', 'tf.Tensor']:
-    """Labels of any leading shape -> targets and mask, [..., K] float32."""
-
-  def loss(self, logits, targets, mask) -> 'tf.Tensor':
-    """[B, K] each -> [B], one loss an example."""
-
-  def probabilities(self, logits) -> 'tf.Tensor':
-    """[B, K] -> [B, K]."""
-
-  def metrics(
-    self, probabilities: np.ndarray, labels: Mapping
-  ) -> dict[str, metrics.Metric]:
-    """Probabilities [N, K] and the labels of N examples -> named metrics."""
-
-
 @dataclasses.dataclass(frozen=True)
 class NamedMetric:
   """One metric of a kind of task.
 
   Attributes:
-    kind: Of the labels.
+    kind: Kind of the labels.
     label: Its name on axes and in tables.
     make: (task, probabilities [N, K], labels) -> metric, or None where the task
       has none; itself None where the task makes the metric.
@@ -101,19 +72,53 @@ def register_metric(
   return add
 
 
-class _Registered:
-  """A task whose metrics are those that are registered for its kind."""
+@dataclasses.dataclass(frozen=True)
+class Task(abc.ABC):
+  """The meaning of a network's K outputs.
 
-  def metrics(self, probabilities, labels):
-    made = {
+  Attributes:
+    kind: Kind of the labels: `grade`, `findings` or `label`.
+    names: Names of the K outputs.
+    primary_metric: The metric that selects the best checkpoint.
+  """
+
+  kind: ClassVar[str]
+  primary_metric: ClassVar[str]
+
+  names: tuple[str, ...]
+
+  @abc.abstractmethod
+  def targets(self, labels: Mapping) -> tuple['tf.Tensor', 'tf.Tensor']:
+    """Return targets and mask, [..., K] float32, of labels of any shape."""
+
+  @abc.abstractmethod
+  def loss(
+    self, logits: 'tf.Tensor', targets: 'tf.Tensor', mask: 'tf.Tensor'
+  ) -> 'tf.Tensor':
+    """Return the loss of each example, [B], from [B, K] each."""
+
+  @abc.abstractmethod
+  def probabilities(self, logits: 'tf.Tensor') -> 'tf.Tensor':
+    """Return the probabilities [B, K] of logits [B, K]."""
+
+  def metrics(
+    self, probabilities: np.ndarray, labels: Mapping
+  ) -> dict[str, metrics.Metric]:
+    """Return the metrics of N examples that are registered for the kind.
+
+    Args:
+      probabilities: Probabilities [N, K].
+      labels: Feature key -> labels [N].
+    """
+    values = {
       name: metric.make(self, probabilities, labels)
       for name, metric in METRICS.items()
       if metric.kind == self.kind and metric.make
     }
-    return {name: metric for name, metric in made.items() if metric is not None}
+    return {n: metric for n, metric in values.items() if metric is not None}
 
 
-class _Sigmoids(_Registered):
+class _Sigmoids(Task):
   """Independent yes/no outputs."""
 
   def loss(self, logits, targets, mask):
@@ -127,15 +132,13 @@ class _Sigmoids(_Registered):
 
 @dataclasses.dataclass(frozen=True)
 class Grades(_Sigmoids):
-  """Ordered grades, of which the upper ones are referable.
+  """Ordered grades, lowest first, of which the upper ones are referable.
 
   Attributes:
-    names: The grades, lowest first.
     referable_from: Lowest referable grade, counted from 0.
     cumulative: Output k means "at least grade k" instead of "grade k".
   """
 
-  names: tuple[str, ...]
   referable_from: int
   cumulative: bool = False
 
@@ -150,7 +153,7 @@ class Grades(_Sigmoids):
     return targets, tf.ones_like(targets)
 
   def scores(self, probabilities: 'np.ndarray | tf.Tensor'):
-    """How referable an image looks: [N, K] -> [N], in [0, 1]."""
+    """Return how referable images look: [N, K] -> [N], in [0, 1]."""
     if self.cumulative:
       return probabilities[:, self.referable_from]
     # Sums of columns, which arrays and tensors both have.
@@ -167,7 +170,7 @@ def _referable(task, probabilities, labels):
 
 # States of a finding in a prepared set.
 NEGATIVE, POSITIVE, UNCERTAIN, UNMENTIONED = range(4)
-ABSENT = 4  # In no prepared set: what is read of a finding that a set lacks.
+ABSENT = 4  # In no prepared set: read for a finding that a set lacks.
 # What `mix` reads as positive: see config.Data.uncertain.
 _UNCERTAIN_AS_POSITIVE = ('Atelectasis', 'Edema')
 
@@ -176,13 +179,15 @@ _UNCERTAIN_AS_POSITIVE = ('Atelectasis', 'Edema')
 class Findings(_Sigmoids):
   """Findings that may occur together, each with four states.
 
-  An unmentioned finding counts as negative, one that the data set lacks is
-  neither trained nor scored. What an uncertain one counts as
-  is `uncertain`: `zeros`, `ones`, `ignore` (neither trained nor scored) or
-  `mix` (positive for Edema and Atelectasis, else negative).
+  An unmentioned finding counts as negative; one that the data set lacks is
+  neither trained nor scored.
+
+  Attributes:
+    uncertain: What an uncertain finding counts as: `zeros`, `ones`, `ignore`
+      (neither trained nor scored) or `mix` (positive for Edema and Atelectasis,
+      else negative).
   """
 
-  names: tuple[str, ...]
   uncertain: str = 'mix'
 
   kind = 'findings'
@@ -216,22 +221,21 @@ class Findings(_Sigmoids):
     return [self.uncertain == 'ones'] * len(self.names)
 
 
-# The task makes it of the very AUCs that it returns: each is resampled once.
+# The task makes it from the same AUCs that it returns: each is resampled once.
 METRICS[metrics.MEAN] = NamedMetric(
   Findings.kind, 'AUC, mean over findings', make=None
 )
 
 
 @dataclasses.dataclass(frozen=True)
-class Classes(_Registered):
+class Classes(Task):
   """One class of many, by softmax; two classes are also ranked."""
-
-  names: tuple[str, ...]
 
   kind = 'label'
 
   @property
-  def primary_metric(self):
+  def primary_metric(self) -> str:  # type: ignore[override]  # Read only.
+    """`auc` of two classes, `top1` of more."""
     return 'auc' if len(self.names) == 2 else 'top1'
 
   def targets(self, labels):
@@ -267,13 +271,13 @@ def _auc(task, probabilities, labels):
 
 
 def _rank(probabilities, labels):
-  """[N]: how many classes are more probable than the true one."""
+  """Return [N], the number of classes more probable than the true one."""
   label = np.asarray(labels['label'])
   own = probabilities[np.arange(len(label)), label][:, None]
   return (probabilities > own).sum(axis=1)
 
 
-_OF_KIND = {task.kind: task for task in (Grades, Findings, Classes)}
+_TASKS = {task.kind: task for task in (Grades, Findings, Classes)}
 
 
 def make(kind: str, names: Sequence[str], data: config.Data) -> Task:
@@ -281,8 +285,8 @@ def make(kind: str, names: Sequence[str], data: config.Data) -> Task:
 
   Args:
     kind: `grade`, `findings` or `label`.
-    names: What the labels can be, in the order of the outputs.
-    data: Which findings, which grades are referable, and so on.
+    names: The values of the labels, in the order of the outputs.
+    data: The choice of findings, of referable grades, and so on.
 
   Raises:
     InputError: No such kind, a name that no output can have, or a choice that
@@ -290,7 +294,7 @@ def make(kind: str, names: Sequence[str], data: config.Data) -> Task:
   """
   _check_choice('uncertain', data.uncertain, ('mix', 'zeros', 'ones', 'ignore'))
   _check_choice('grade_targets', data.grade_targets, ('one_hot', 'cumulative'))
-  if kind not in _OF_KIND:
+  if kind not in _TASKS:
     raise errors.InputError(
       f'data set {data.dataset} has none of the features grade, findings, '
       'label; prepare it with prepare_data.py'
@@ -323,7 +327,7 @@ def from_json(record: Mapping[str, Any]) -> Task:
   """
   fields = dict(record)
   try:
-    task = _OF_KIND[fields.pop('kind')]
+    task = _TASKS[fields.pop('kind')]
     return task(**fields | {'names': tuple(fields['names'])})
   except (KeyError, TypeError) as error:
     raise errors.InputError(f'no description of outputs: {error}') from None

@@ -31,7 +31,7 @@ class Progress:
     self._title = title
     self._batch_size = batch_size
     self._enabled = enabled
-    self._bar = None
+    self._bar: tqdm.tqdm = tqdm.tqdm(disable=True)  # Until it starts.
 
   def start(self, step: int, total: int) -> None:
     """Begin at `step` of `total`."""

@@ -66,9 +66,12 @@ class TrainStep:
       for layer in _batch_norms(model)
       for v in (layer.moving_mean, layer.moving_variance)
     ]
-    if xla:
-      # Gradients only: collective operations do not compile.
-      self._gradients = tf.function(self._gradients, jit_compile=True)
+    # Gradients only: collective operations do not compile.
+    self._gradients = (
+      tf.function(self._compute_gradients, jit_compile=True)
+      if xla
+      else self._compute_gradients
+    )
     with tf.device('CPU:0'):  # Counted on the host.
       self.counters = {
         'step': _counter(0, tf.int64),
@@ -166,7 +169,7 @@ class TrainStep:
       for variable, mean in zip(self._statistics, means, strict=True):
         variable.assign(mean)
 
-  def _gradients(self, batch):
+  def _compute_gradients(self, batch):
     with tf.GradientTape() as tape:
       logits = self._model(self._prepare(batch), training=True)
       losses = self._loss(

@@ -28,13 +28,14 @@ def make(runtime: config.Runtime) -> tf.distribute.Strategy:
 
 def num_hosts(strategy: tf.distribute.Strategy) -> int:
   """Return the number of hosts, each with its own input pipeline."""
-  hosts = []
-  strategy.distribute_datasets_from_function(
-    lambda context: (
-      hosts.append(context.num_input_pipelines) or tf.data.Dataset.range(1)
-    )
-  )
-  return hosts[0]
+  counts = []
+
+  def count_pipelines(context):
+    counts.append(context.num_input_pipelines)
+    return tf.data.Dataset.range(1)
+
+  strategy.distribute_datasets_from_function(count_pipelines)
+  return counts[0]
 
 
 def distribute(
