@@ -1,37 +1,39 @@
 """The documents: links and flags that exist, a site without warnings."""
 
 import functools
-import pathlib
 import re
 import subprocess
 import sys
 
+import paths
 import pytest
 
-_ROOT = pathlib.Path(__file__).parents[1]
-_DOCS = _ROOT / 'docs'
+_DOCS = paths.ROOT / 'docs'
 _PAGES = [
-  *(_ROOT / name for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')),
-  _ROOT / 'data' / 'README.md',
+  *(
+    paths.ROOT / name
+    for name in ('README.md', 'CONTRIBUTING.md', 'CHANGELOG.md')
+  ),
+  paths.ROOT / 'data' / 'README.md',
   *sorted(_DOCS.rglob('*.md')),
 ]
 # The CHANGELOG may speak of flags that are gone.
 _MANUALS = [page for page in _PAGES if page.name != 'CHANGELOG.md']
-_COMMANDS = sorted(path.stem for path in (_ROOT / 'bin').glob('*.py'))
+_COMMANDS = sorted(path.stem for path in paths.BIN.glob('*.py'))
 # Flags of other programs, or of every command.
 _FOREIGN = {'logdir', 'flagfile', 'help', 'helpfull'}
 _FOREIGN_LINES = ('#SBATCH', 'saved_model_cli')
 
 
 def _id(path):
-  return str(path.relative_to(_ROOT))
+  return str(path.relative_to(paths.ROOT))
 
 
 @functools.cache
 def _flags(command):
   """The flags that --help of a command lists."""
   help_text = subprocess.run(
-    [sys.executable, _ROOT / 'bin' / f'{command}.py', '--help'],
+    [sys.executable, paths.ROOT / 'bin' / f'{command}.py', '--help'],
     capture_output=True,
     text=True,
     check=True,
@@ -69,7 +71,7 @@ def _slugs(page):
 
 
 def test_the_readme_is_short():
-  assert len((_ROOT / 'README.md').read_text('utf-8').splitlines()) <= 250
+  assert len((paths.ROOT / 'README.md').read_text('utf-8').splitlines()) <= 250
 
 
 @pytest.mark.parametrize('page', _PAGES, ids=_id)
@@ -118,7 +120,7 @@ def test_every_command_is_installed_and_documented():
   )
   scripts = subprocess.run(
     [sys.executable, '-c', script],
-    cwd=_ROOT,
+    cwd=paths.ROOT,
     capture_output=True,
     text=True,
     check=True,
@@ -129,7 +131,7 @@ def test_every_command_is_installed_and_documented():
     name = f'transfusion-{command.replace("_", "-")}'
     assert f'{name} = transfusion_tf.cli.{command}:run' in scripts
     assert f'| `bin/{command}.py` | `{name}` |' in usage
-    module = _ROOT / 'transfusion_tf' / 'cli' / f'{command}.py'
+    module = paths.ROOT / 'transfusion_tf' / 'cli' / f'{command}.py'
     assert '\ndef run() -> None:\n' in module.read_text('utf-8')
 
 
@@ -139,7 +141,7 @@ def site(tmp_path_factory):
   folder = tmp_path_factory.mktemp('site')
   built = subprocess.run(
     [sys.executable, '-m', 'mkdocs', 'build', '--strict', '--site-dir', folder],
-    cwd=_ROOT,
+    cwd=paths.ROOT,
     capture_output=True,
     text=True,
   )
@@ -160,8 +162,8 @@ def test_the_reference_has_every_public_module(site):
   folder, _ = site
   pages = (folder / 'reference').rglob('index.html')
   text = '\n'.join(page.read_text('utf-8') for page in pages)
-  for file in (_ROOT / 'transfusion_tf').rglob('*.py'):
-    parts = file.relative_to(_ROOT).with_suffix('').parts
+  for file in (paths.ROOT / 'transfusion_tf').rglob('*.py'):
+    parts = file.relative_to(paths.ROOT).with_suffix('').parts
     module = '.'.join(part for part in parts if part != '__init__')
     if module != 'transfusion_tf':
       assert f'id="{module}"' in text, module

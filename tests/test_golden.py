@@ -2,21 +2,19 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import golden
+import paths
 import pytest
-
-_TESTS = pathlib.Path(__file__).parent
 
 
 @pytest.mark.parametrize(
   'network', ['cbr_tiny', pytest.param('resnet50', marks=pytest.mark.slow)]
 )
 def test_figures_are_those_of_the_first_release(network, tmp_path):
-  bin_dir = _TESTS.parent / 'bin'
+  bin_dir = paths.BIN
   done = subprocess.run(
     [sys.executable, golden.__file__, bin_dir, tmp_path, network],
     env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
@@ -25,7 +23,7 @@ def test_figures_are_those_of_the_first_release(network, tmp_path):
   )
   assert not done.returncode, done.stderr
   found = json.loads((tmp_path / f'{network}.json').read_text())
-  path = _TESTS / 'vectors' / f'golden_{network}.json'
+  path = paths.TESTS / 'vectors' / f'golden_{network}.json'
   expected = json.loads(path.read_text())
   if found['processor'] == expected['processor']:
     assert found == expected

@@ -10,6 +10,7 @@ import sys
 import chain
 import numpy as np
 import pandas as pd
+import paths
 import processes
 import pytest
 import raw_sets
@@ -25,8 +26,7 @@ from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.run import train_and_evaluate
 
-_TESTS = pathlib.Path(__file__).parent
-_OLD_RUN = _TESTS / 'old_run'
+_OLD_RUN = paths.TESTS / 'old_run'
 
 
 @pytest.fixture(scope='module')

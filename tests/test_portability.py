@@ -2,14 +2,13 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
+import paths
 import pytest
 import raw_sets
 
-_ROOT = pathlib.Path(__file__).parents[1]
 # Every Python process imports this first, those that jobs run in, too.
 _WITHOUT_LINUX = """
 import os
@@ -22,12 +21,16 @@ def python(tmp_path):
   """Runs a binary in a Python that lacks what Linux alone has."""
   (tmp_path / 'site').mkdir()
   (tmp_path / 'site' / 'sitecustomize.py').write_text(_WITHOUT_LINUX)
-  paths = [tmp_path / 'site', _ROOT / 'tests', *filter(None, sys.path)]
-  environment = os.environ | {'PYTHONPATH': os.pathsep.join(map(str, paths))}
+  search = [
+    tmp_path / 'site',
+    paths.TESTS / 'support',
+    *filter(None, sys.path),
+  ]
+  environment = os.environ | {'PYTHONPATH': os.pathsep.join(map(str, search))}
 
   def run(name, *arguments):
     done = subprocess.run(
-      [sys.executable, _ROOT / 'bin' / name, *map(str, arguments)],
+      [sys.executable, paths.ROOT / 'bin' / name, *map(str, arguments)],
       env=environment,
       cwd=tmp_path,
       capture_output=True,

@@ -1,17 +1,16 @@
 """The rooms: what may import what, what is installed, how binaries answer."""
 
 import ast
-import pathlib
 import subprocess
 import sys
 import time
 
+import paths
 import pytest
 
-_ROOT = pathlib.Path(__file__).parents[1]
-_PACKAGE = _ROOT / 'transfusion_tf'
+_PACKAGE = paths.ROOT / 'transfusion_tf'
 _BINARIES = sorted(
-  path for path in (_ROOT / 'bin').glob('*.py') if '.run()' in path.read_text()
+  path for path in paths.BIN.glob('*.py') if '.run()' in path.read_text()
 )
 
 # A room or module imports only from those before it.
@@ -72,7 +71,7 @@ def test_only_the_two_packages_are_installed(tmp_path):
       'setuptools.setup = lambda **k: print(*k["packages"], sep="\\n"); '
       'runpy.run_path("setup.py")',
     ],
-    cwd=_ROOT,
+    cwd=paths.ROOT,
     capture_output=True,
     text=True,
     check=True,
@@ -105,7 +104,7 @@ def test_an_unknown_flag_is_one_line(binary):
 
 def test_the_tree_names_no_place_of_its_making():
   skipped = ('.git', '.venv', 'build', 'demo', 'runs')
-  rooms = [room for room in _ROOT.iterdir() if room.name not in skipped]
+  rooms = [room for room in paths.ROOT.iterdir() if room.name not in skipped]
   for file in (f for room in rooms for f in (room, *room.rglob('*'))):
     if file.suffix in ('.py', '.md', '.sh', '.toml', '.txt', '.html'):
       text = file.read_text()

@@ -5,7 +5,6 @@ Their cells assert what they teach, so that one that runs holds. After a change:
   jupyter execute --inplace tests/tutorials/NAME.ipynb
 """
 
-import pathlib
 import re
 import sys
 
@@ -13,10 +12,11 @@ from jupyter_client import kernelspec
 from jupyter_client import manager
 import nbclient
 import nbformat
+import paths
 import pytest
 import traitlets
 
-_FOLDER = pathlib.Path(__file__).parent / 'tutorials'
+_FOLDER = paths.TESTS / 'tutorials'
 # Other tests walk the paths of the longer ones.
 _NAMES = [
   pytest.param('demo_study', marks=pytest.mark.slow),

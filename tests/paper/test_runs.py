@@ -6,12 +6,12 @@ The figures of the paper are written out here a second time, on purpose.
 import collections
 import dataclasses
 import json
-import pathlib
 import subprocess
 import sys
 
 import keras
 import numpy as np
+import paths
 import pytest
 
 from transfusion_tf import config
@@ -25,7 +25,6 @@ from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.study import files
 
-BIN = pathlib.Path(__file__).parents[1] / 'bin'
 ALL_SCALES = (scales.PAPER, scales.DEMO, scales.QUICK)
 MEDICAL = ('retina', 'chexpert')
 
@@ -263,7 +262,7 @@ def _listing(output_dir):
   """The command that lists the runs of the paper."""
   return [
     sys.executable,
-    BIN / 'reproduce.py',
+    paths.BIN / 'reproduce.py',
     '--target=all',
     '--scale=paper',
     '--list',
@@ -286,7 +285,7 @@ def test_listed_flags_make_the_planned_experiments(tmp_path):
     check=True,
     capture_output=True,
     text=True,
-    cwd=BIN,
+    cwd=paths.BIN,
   ).stdout.splitlines()
   plans = runs.plans(['all'], scales.PAPER)
   assert len(parsed) == len(plans) == len(lines)

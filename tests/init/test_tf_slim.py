@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import paths
 import pytest
 import tensorflow as tf
 
@@ -17,7 +18,6 @@ from transfusion_tf import models
 from transfusion_tf.init.sources import tf_slim
 
 tf1 = tf.compat.v1
-ROOT = pathlib.Path(__file__).parents[1]
 NUM_CLASSES = {'inception_v3': 1001, 'resnet50': 1000}
 # A second size beside TF-Slim's own; Inception's pools shrink with it.
 SIZES = {'inception_v3': (299, 203), 'resnet50': (299, 160)}
@@ -148,7 +148,7 @@ def test_inception_has_the_published_variables(saved):
   reader = tf.train.load_checkpoint(saved['inception_v3'])
   shapes = reader.get_variable_to_shape_map()
   del shapes['global_step']
-  with open(ROOT / 'tests/vectors/slim_inception_v3_variables.json') as file:
+  with open(paths.TESTS / 'vectors/slim_inception_v3_variables.json') as file:
     assert shapes == json.load(file)['variables']
 
 
@@ -195,7 +195,7 @@ def test_weights_fit_normalized_images(saved, name):
 def run(*args):
   return subprocess.run(
     [sys.executable, 'bin/import_slim.py', *args],
-    cwd=ROOT,
+    cwd=paths.ROOT,
     capture_output=True,
     text=True,
   )

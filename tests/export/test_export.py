@@ -10,6 +10,7 @@ import sys
 import keras
 import numpy as np
 import pandas as pd
+import paths
 from PIL import Image
 import prepared_sets
 import processes
@@ -37,8 +38,7 @@ from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
 
-_TESTS = pathlib.Path(__file__).parent
-_EXPORT = _TESTS.parent / 'bin' / 'export.py'
+_EXPORT = paths.BIN / 'export.py'
 _NOT_PREPARED = {
   'empty': b'',
   'not_jpeg_or_png': b'GIF89a and then',
@@ -119,7 +119,7 @@ def bare(study, raw_files):
   output = study.root / 'bare.npz'
   subprocess.run(
     [
-      *(sys.executable, '-I', _TESTS / 'bare_process.py'),
+      *(sys.executable, '-I', paths.TESTS / 'support/bare_process.py'),
       *(study.export_dir, raw_files, output),
     ],
     cwd=study.root,

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import pathlib
 
 import init_cases
 import keras
 import numpy as np
+import paths
 import pytest
 
 from transfusion_tf import config
@@ -19,7 +19,7 @@ from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.models import stages as stages_lib
 
-VECTORS = pathlib.Path(__file__).parent / 'vectors'
+VECTORS = paths.TESTS / 'vectors'
 
 
 @pytest.fixture

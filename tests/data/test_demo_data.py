@@ -1,13 +1,13 @@
 """The demo's raw sets: real layouts, same bytes, and nothing but lesions."""
 
 import hashlib
-import pathlib
 import socket
 import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
+import paths
 from PIL import Image
 import pytest
 from sklearn import linear_model
@@ -21,7 +21,6 @@ from data.demo import retina
 from data.demo import writing
 from transfusion_tf import errors
 
-_ROOT = pathlib.Path(__file__).parents[1]
 _WRITERS = {
   'retina': (retina.write, dict(num_patients=4)),
   'chexpert': (chexpert.write, dict(num_patients=4)),
@@ -231,7 +230,7 @@ def test_real_data_are_never_overwritten(tmp_path):
   result = subprocess.run(
     [
       sys.executable,
-      _ROOT / 'bin/make_demo_data.py',
+      paths.ROOT / 'bin/make_demo_data.py',
       f'--raw_dir={tmp_path}',
       '--num_patients=3',
     ],

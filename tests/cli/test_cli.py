@@ -1,22 +1,22 @@
 """What all binaries share: help, what a run says of itself, and -v."""
 
-import pathlib
 import re
 import subprocess
 import sys
 
+import paths
 import prepared_sets
 import pytest
 
 from transfusion_tf import config
 from transfusion_tf import flagfile
 
-_BIN = pathlib.Path(__file__).parents[1] / 'bin'
-
 
 def _run(name, *arguments):
   return subprocess.run(
-    [sys.executable, _BIN / name, *arguments], capture_output=True, text=True
+    [sys.executable, paths.BIN / name, *arguments],
+    capture_output=True,
+    text=True,
   )
 
 

@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import paths
 import prepared_sets
 import pytest
 from sklearn import metrics as sklearn_metrics
@@ -21,8 +22,6 @@ from transfusion_tf import run_folder
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
-
-_BIN = pathlib.Path(__file__).parents[1] / 'bin'
 
 
 @pytest.fixture(scope='module')
@@ -212,7 +211,7 @@ def test_the_binaries(run_dir, data_dir, tmp_path):
   refused = subprocess.run(
     [
       sys.executable,
-      _BIN / 'train.py',
+      paths.BIN / 'train.py',
       '--dataset=retina',
       '--model=vgg',
       f'--data_dir={data_dir}',
@@ -225,7 +224,7 @@ def test_the_binaries(run_dir, data_dir, tmp_path):
   assert refused.stderr.startswith("train.py: unknown model 'vgg'")
   assert refused.stderr.count('\n') == 1
   evaluated = subprocess.run(
-    [sys.executable, _BIN / 'evaluate.py', f'--run_dir={run_dir}'],
+    [sys.executable, paths.BIN / 'evaluate.py', f'--run_dir={run_dir}'],
     capture_output=True,
     text=True,
   )

@@ -12,6 +12,7 @@ import sys
 import time
 
 import numpy as np
+import paths
 from PIL import Image
 import pytest
 import raw_sets
@@ -26,7 +27,6 @@ from transfusion_tf import cores
 from transfusion_tf import errors
 from transfusion_tf.input_pipeline import tfds_folder
 
-_ROOT = pathlib.Path(__file__).parents[1]
 _SIZE = 32
 
 
@@ -355,7 +355,7 @@ def test_an_image_table_keeps_size_and_aspect_unless_told(tmp_path):
 
 
 def _prepare(*flags, **options):
-  command = [sys.executable, _ROOT / 'bin/prepare_data.py', *flags]
+  command = [sys.executable, paths.ROOT / 'bin/prepare_data.py', *flags]
   return subprocess.Popen(
     command,
     stdout=subprocess.PIPE,

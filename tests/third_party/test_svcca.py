@@ -1,9 +1,9 @@
 """svcca: google/svcca's figures, the laws of CCA, and each repaired defect."""
 
 import json
-import pathlib
 
 import numpy as np
+import paths
 import pytest
 
 from svcca import cca_core
@@ -12,7 +12,7 @@ from svcca import numpy_pca
 from svcca import numpy_pls
 from svcca import pwcca
 
-_VECTORS = pathlib.Path(__file__).parent / 'vectors' / 'svcca.json'
+_VECTORS = paths.TESTS / 'vectors' / 'svcca.json'
 _CASES = json.loads(_VECTORS.read_text())['cases']
 
 

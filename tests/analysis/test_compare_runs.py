@@ -2,11 +2,11 @@
 
 import json
 import os
-import pathlib
 import subprocess
 import sys
 
 import numpy as np
+import paths
 import prepared_sets
 import pytest
 
@@ -17,7 +17,6 @@ from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 
-_BIN = pathlib.Path(__file__).parents[1] / 'bin'
 _SAMPLING = sampling_lib.Sampling(num_patches=500, num_channels=16, repeats=3)
 _FEW = sampling_lib.Sampling(num_patches=4, num_channels=16, repeats=3)
 _LAYERS = ['conv1', 'conv2']
@@ -133,7 +132,7 @@ def test_refuses(runs, kwargs, message):
 
 def _call(binary, *args):
   return subprocess.run(
-    [sys.executable, _BIN / binary, *args], capture_output=True, text=True
+    [sys.executable, paths.BIN / binary, *args], capture_output=True, text=True
   )
 
 

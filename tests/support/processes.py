@@ -14,11 +14,12 @@ import subprocess
 import sys
 import time
 
+import paths
+
 from transfusion_tf import flagfile
 
-ROOT = pathlib.Path(__file__).parents[1]
-TRAIN = ROOT / 'bin' / 'train.py'
-OBSERVED = ROOT / 'tests' / 'observed_run.py'
+TRAIN = paths.ROOT / 'bin' / 'train.py'
+OBSERVED = paths.ROOT / 'tests' / 'observed_run.py'
 
 
 class Server:

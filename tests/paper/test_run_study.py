@@ -2,10 +2,10 @@
 
 import dataclasses
 import json
-import pathlib
 import subprocess
 import sys
 
+import paths
 import pytest
 
 from transfusion_tf import metrics
@@ -24,7 +24,6 @@ from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import results
 from transfusion_tf.study import runner
 
-BIN = pathlib.Path(__file__).parents[1] / 'bin'
 SCALE = dataclasses.replace(
   scales.DEMO,
   name='test',
@@ -134,7 +133,11 @@ def _prepare(dataset, raw, data, flag):
 
 
 def _call(binary, *values):
-  command = [sys.executable, BIN / f'{binary}.py', *(f'--{v}' for v in values)]
+  command = [
+    sys.executable,
+    paths.BIN / f'{binary}.py',
+    *(f'--{v}' for v in values),
+  ]
   subprocess.run(command, check=True, capture_output=True)
 
 
