@@ -38,6 +38,7 @@ _EXTRAS['docs'] = [
 _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
   'ipykernel>=6',  # Runs the cells of the tutorials.
+  'mypy>=1.15',  # Types of signatures and calls.
   'nbclient>=0.10',  # Executes the tutorials.
   'nbformat>=5.10',  # Reads what they show.
   'pytest>=8',  # The runner.
