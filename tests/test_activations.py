@@ -255,10 +255,10 @@ def test_refuses_too_few_images(tmp_path, images, net):
     )
 
 
-def test_filters_span_all_gray_levels_each():
+def test_filters_are_scaled_by_themselves_around_gray():
   kernel = np.random.default_rng(0).standard_normal((5, 7, 3, 6))
   kernel[..., 1] *= 1e-3
-  kernel[..., 2] = 4
+  kernel[..., 2] = 0
   image = filters.grid(kernel, columns=4, zoom=2)
   assert image.shape == (2 * (10 + 1) + 1, 4 * (14 + 1) + 1, 3)
   assert image.dtype == np.uint8
@@ -272,9 +272,8 @@ def test_filters_span_all_gray_levels_each():
     if filter_ == 2:
       assert np.all(shown == 128)
       continue
-    assert (shown.min(), shown.max()) == (0, 255)
-    assert np.argmax(shown) == np.argmax(weights)
-    assert np.corrcoef(shown.ravel(), weights.ravel())[0, 1] > 0.999
+    largest = np.abs(weights).max()
+    np.testing.assert_allclose(shown, 127.5 * (1 + weights / largest), 0, 0.51)
   assert np.all(image[::11] == 255) and np.all(image[12:, 31:] == 255)
 
 
