@@ -51,7 +51,7 @@ def _forward(net):
 def _manifest(images, dtype='float32', **changes):
   ids = tuple(f'image{i}' for i in range(len(images)))
   files = {
-    layer: manifest_lib.File.of_layer(layer, (len(ids), *shape), dtype)
+    layer: manifest_lib.File.from_layer(layer, (len(ids), *shape), dtype)
     for layer, shape in zip(_LAYERS, [(6, 6, 6), (4, 4, 9)], strict=True)
   }
   fields = {
@@ -140,8 +140,8 @@ def test_stored_activations_compare_like_the_models(tmp_path, images, net):
   }
   sampling = sampling_lib.Sampling(300, 6, 3)
   direct = similarity.compare_all(nets, images, ['low'], sampling=sampling)
-  stored = similarity.of_source(
-    activations.source(folders, ['low']), None, sampling
+  stored = similarity.from_source(
+    activations.make_source(folders, ['low']), None, sampling
   )
   for x, y in zip(
     direct['a', 'b']['low'].repeats,
@@ -196,7 +196,7 @@ def test_refuses_other_images(tmp_path, images, net):
   c = _write(tmp_path / 'c', images[:20], net)
   for folder, field in ((b, 'dataset'), (c, 'example_ids')):
     with pytest.raises(errors.InputError, match=f'differ in {field}'):
-      activations.source({'a': a, 'b': folder}, ['low'])
+      activations.make_source({'a': a, 'b': folder}, ['low'])
 
 
 def test_refuses_what_is_not_there(tmp_path, images, net):
