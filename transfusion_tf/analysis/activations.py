@@ -8,7 +8,7 @@ complete: a stopped command continues where it was, and no layer is ever held in
 memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib
@@ -111,29 +111,18 @@ def make_source(
           'on the same images'
         )
   arrays = [[load(f, layer) for f in folders.values()] for layer in layers]
+  num_images = len(reference.example_ids)
   return activation_source.ActivationSource(
     networks=list(folders),
     layers=list(layers),
     shapes=[[array.shape[1:] for array in group] for group in arrays],
-    batches=_StoredBatches(arrays, len(reference.example_ids)),
+    batches=[  # Views of the files, which are read on use.
+      [[np.asarray(a[i : i + _READ_BATCH]) for a in group] for group in arrays]
+      for i in range(0, num_images, _READ_BATCH)
+    ],
     forward=lambda batch: batch,
-    num_images=len(reference.example_ids),
+    num_images=num_images,
   )
-
-
-@dataclasses.dataclass(frozen=True)
-class _StoredBatches:
-  """Batches of stored activations [layer][network], read on demand."""
-
-  arrays: list[list[np.ndarray]]
-  num_images: int
-
-  def __iter__(self) -> Iterator[list[list[np.ndarray]]]:
-    for i in range(0, self.num_images, _READ_BATCH):
-      yield [
-        [np.asarray(a[i : i + _READ_BATCH]) for a in networks]
-        for networks in self.arrays
-      ]
 
 
 def _begin(partial, manifest):

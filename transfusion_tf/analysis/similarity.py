@@ -122,19 +122,23 @@ def from_source(
   strategy = strategy or tf.distribute.get_strategy()
   if pairs is None:
     pairs = list(itertools.combinations(source.networks, 2))
-  plan = _plan(source, sampling)
+  sizes = [  # Channels of a repeat, [layer][network].
+    [min(sampling.num_channels, width) for width in widths]
+    for widths in source.widths
+  ]
+  plan = _plan(source, sampling, sizes)
   channels = [
     accumulate.ChannelSamples.draw(sampling, widths) for widths in source.widths
   ]
   statistics = accumulate.accumulate(source, plan, channels, strategy)
-  _check_finite(source, sampling, statistics)
+  _check_finite(source, sizes, statistics)
   # LAPACK runs outside Python's lock: a job for each layer and repeat, on one
   # thread each; BLAS's own threads would only wait for each other.
   limit = threadpoolctl.threadpool_limits(1, user_api='blas')
   with limit, futures.ThreadPoolExecutor() as pool:
     jobs = [
       [pool.submit(_measure, s, source, pairs, n, options) for s in repeats]
-      for n, repeats in zip(_sizes(source, sampling), statistics, strict=True)
+      for n, repeats in zip(sizes, statistics, strict=True)
     ]
   result: dict[Pair, dict[str, cca.Similarity]] = {pair: {} for pair in pairs}
   for layer, name in enumerate(source.layers):
@@ -146,35 +150,27 @@ def from_source(
   return result
 
 
-def _plan(source, sampling):
+def _plan(source, sampling, sizes):
   positions = source.positions()
   available = sampling.num_images or source.count_images(
     sampling.max_images(positions)
   )
   plan = sampling.plan(positions, available)
-  for layer, sizes in enumerate(_sizes(source, sampling)):
-    if plan.num_patches(layer) <= max(sizes):
+  for layer, channels in enumerate(map(max, sizes)):
+    if plan.num_patches(layer) <= channels:
       raise errors.InputError(
         f'{source.layers[layer]}: {plan.num_patches(layer)} patches of '
-        f'{plan.num_images} images for {max(sizes)} channels; give more images '
+        f'{plan.num_images} images for {channels} channels; give more images '
         'or num_patches, or fewer num_channels'
       )
   return plan
 
 
-def _sizes(source, sampling):
-  """Return the channels of a repeat, `[layer][network]`."""
-  return [
-    [min(sampling.num_channels, width) for width in widths]
-    for widths in source.widths
-  ]
-
-
-def _check_finite(source, sampling, statistics):
-  layers = zip(source.layers, _sizes(source, sampling), statistics, strict=True)
-  for layer, sizes, repeats in layers:
+def _check_finite(source, sizes, statistics):
+  layers = zip(source.layers, sizes, statistics, strict=True)
+  for layer, channels, repeats in layers:
     for repeat in repeats:
-      means = np.split(repeat.moments.mean, np.cumsum(sizes)[:-1])
+      means = np.split(repeat.moments.mean, np.cumsum(channels)[:-1])
       for network, mean in zip(source.networks, means, strict=True):
         if not np.all(np.isfinite(mean)):
           raise errors.InputError(

@@ -6,6 +6,7 @@ runs then read. `Preparation` does the same to a raw file, in a graph.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import re
 
 import tensorflow as tf
@@ -65,20 +66,17 @@ def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:
   """
   side = re.fullmatch(r'\w+_(\d+)', prepared.config)
   if side and prepared.name in _SQUARES:
-    text, picture = _SQUARES[prepared.name]
-    return _square(int(side[1]), text, picture)
+    text, square = _SQUARES[prepared.name]
+    pixels = int(side[1])
+    return Preparation(
+      text.format(side=pixels),
+      functools.partial(square, side=pixels),
+      rules.min_decoded_side(pixels),
+    )
   if 'records_sha256' not in prepared.summary:
     return IDENTITY
   sides = {min(shape) for shape in _stored_shapes(prepared)}
   return _scaled(*sides) if len(sides) == 1 else ENCODED
-
-
-def _square(side, text, picture):
-  return Preparation(
-    text=text.format(side=side),
-    picture=lambda image: picture(image, side),
-    min_side=rules.min_decoded_side(side),
-  )
 
 
 def _scaled(side):
@@ -88,11 +86,8 @@ def _scaled(side):
     size = tf.cast(tf.round(factor * tf.cast(shape, tf.float64)), tf.int32)
     return resize.lanczos(image, *tf.unstack(size))
 
-  return Preparation(
-    text=f'scaled to a shorter side of {side} pixels',
-    picture=picture,
-    min_side=rules.min_decoded_side(side),
-  )
+  text = f'scaled to a shorter side of {side} pixels'
+  return Preparation(text, picture, rules.min_decoded_side(side))
 
 
 # Data sets of other projects, and ImageNet, are stored unchanged.

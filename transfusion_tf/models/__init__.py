@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etils import epy
 
 from transfusion_tf import errors
@@ -49,24 +51,30 @@ def build(
   if num_classes < 1:
     raise errors.InputError(f'num_classes is {num_classes}; must be at least 1')
   if custom.is_custom(name):
-    _check_last(name, stride_in)
-    return _build_custom(name, num_classes, input_shape, bn_momentum, slim_from)
-  if name not in registry.NETWORKS:
-    raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
-  network = registry.NETWORKS[name]
-  options = {}
-  if 'stride_in' in network.options:
-    options['stride_in'] = stride_in
+    known: Sequence[str] = ()
+    hint = 'build the narrower network in a function of its own'
+  elif name in registry.NETWORKS:
+    known = registry.NETWORKS[name].options
+    hint = f'{resnet.NAME} and the CBR networks have'
   else:
-    _check_last(name, stride_in)
-  if 'slim_from' in network.options:
-    options['slim_from'] = slim_from
-  elif slim_from:
+    raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
+  if stride_in != 'last' and 'stride_in' not in known:
     raise errors.InputError(
-      f'slim_from={slim_from}: {name} has no slim hybrid; '
-      f'{resnet.NAME} and the CBR networks have'
+      f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
     )
-  return network.build(num_classes, input_shape, bn_momentum, **options)
+  if slim_from and 'slim_from' not in known:
+    raise errors.InputError(
+      f'slim_from={slim_from}: {name} has no slim hybrid; {hint}'
+    )
+  if custom.is_custom(name):
+    return custom.build(name, num_classes, input_shape, bn_momentum, NAMES)
+  options = {'stride_in': stride_in, 'slim_from': slim_from}
+  return registry.NETWORKS[name].build(
+    num_classes,
+    input_shape,
+    bn_momentum,
+    **{key: value for key, value in options.items() if key in known},
+  )
 
 
 def stages_of(model: keras.Model) -> stages.Stages:
@@ -84,23 +92,3 @@ def stages_of(model: keras.Model) -> stages.Stages:
     f'the stages of {model.name!r} are not known here; make them with '
     'stages.Stages.from_patterns'
   )
-
-
-def _check_last(name, stride_in):
-  if stride_in != 'last':
-    raise errors.InputError(
-      f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
-    )
-
-
-def _build_custom(name, num_classes, input_shape, bn_momentum, slim_from):
-  if slim_from:
-    raise errors.InputError(
-      f'slim_from={slim_from}: {name} has no slim hybrid; build the narrower '
-      'network in a function of its own'
-    )
-  model = custom.build(name, num_classes, input_shape, taken=NAMES)
-  for layer in stages.all_layers(model):
-    if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
-      layer.momentum = bn_momentum
-  return model

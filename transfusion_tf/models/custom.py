@@ -20,7 +20,7 @@ Modules are also looked up in the current folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 import contextlib
 import importlib
 import os
@@ -77,7 +77,8 @@ def build(
   name: str,
   num_classes: int,
   input_shape: tuple[int | None, int | None, int],
-  taken: tuple[str, ...],
+  bn_momentum: float,
+  taken: Collection[str],
 ) -> keras.Model:
   """Return the model of the function `name`, checked.
 
@@ -85,6 +86,7 @@ def build(
     name: `package.module:function`.
     num_classes: Number of logits, K.
     input_shape: (H, W, C).
+    bn_momentum: Momentum of the moving averages; 0 leaves the network's own.
     taken: Names that its model must not have.
 
   Raises:
@@ -105,6 +107,9 @@ def build(
       f'makes the logits {stages_lib.HEAD!r}'
     )
   _STAGES[model] = stages
+  for layer in stages_lib.all_layers(model):
+    if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
+      layer.momentum = bn_momentum
   return model
 
 

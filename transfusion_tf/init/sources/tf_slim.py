@@ -7,7 +7,6 @@ auxiliary head, the step, the mean color. The number of classes is that of the
 checkpoint: the published Inception has 1001; class 0 is the background.
 """
 
-import functools
 import hashlib
 import re
 
@@ -24,7 +23,6 @@ _LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
 _HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
 _NAMES = {'weights': 'kernel', 'biases': 'bias'}
 _BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
-_BLOCK = 1 << 20  # Bytes read at a time.
 
 
 def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
@@ -67,11 +65,9 @@ def origin(checkpoint: str) -> str:
   """Return the checkpoint's files, each with its SHA-256, for the record."""
   digests = []
   for path in _files(checkpoint):
-    digest = hashlib.sha256()
     with tf.io.gfile.GFile(path, 'rb') as file:
-      for block in iter(functools.partial(file.read, _BLOCK), b''):
-        digest.update(block)
-    digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest.hexdigest()}')
+      digest = hashlib.sha256(file.read()).hexdigest()
+    digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest}')
   return ', '.join(digests)
 
 
