@@ -456,4 +456,4 @@ def test_the_binary_exports_the_checkpoint_that_was_judged(
   assert done.log.endswith(f'\nWritten: {tmp_path}/made\n')
   text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert f'step {study.result["judged_step"]} ' in text
-  assert 'referable (primary_metric)' in text
+  assert 'referable (primary metric)' in text

@@ -67,10 +67,10 @@ def module(
     (PREPARED, augment.decode, preparation_lib.load_prepared_picture),
   ):
     read = _reader(run, load)
-    setattr(network, SERVE + suffix, _serve(run, read, classify))
-    images = _serve_images(run, load_picture, classify)
-    setattr(network, SERVE_IMAGES + suffix, images)
-    setattr(network, ACTIVATIONS + suffix, _activations(read, activate))
+    pictures = _from_pictures(run, load_picture, classify)
+    setattr(network, SERVE + suffix, _from_files(read, classify))
+    setattr(network, SERVE_IMAGES + suffix, pictures)
+    setattr(network, ACTIVATIONS + suffix, _from_files(read, activate))
   return network
 
 
@@ -107,7 +107,15 @@ def _networks(run, layers):
 
   def classify(images):
     probabilities = _allow_empty(run.probabilities, images)
-    return {'probabilities': probabilities, **_scores(run.task, probabilities)}
+    outputs = {'probabilities': probabilities}
+    if isinstance(run.task, tasks.Grades):
+      outputs[run.task.primary_metric] = run.task.scores(probabilities)
+    # The names go with each image, as servers that batch requests need it.
+    names = list(run.task.names)
+    outputs['class_names'] = tf.broadcast_to(
+      names, [tf.shape(images)[0], len(names)]
+    )
+    return outputs
 
   def forward(images):
     return extractor(run.prepare_evaluation(images), training=False)
@@ -121,17 +129,17 @@ def _networks(run, layers):
   return function(classify), function(activate)
 
 
-def _serve(run, read, classify):
+def _from_files(read, function):
   @tf.function(input_signature=_FILES, autograph=False)
   def serve(image_bytes):
     images, status = read(image_bytes)
-    outputs = _only_where(status == validate.OK, classify(images))
-    return outputs | _class_names(run.task, image_bytes) | {'status': status}
+    outputs = _only_where(status == validate.OK, function(images))
+    return outputs | {'status': status}
 
   return serve
 
 
-def _serve_images(run, load_picture, classify):
+def _from_pictures(run, load_picture, classify):
   size = run.experiment.data.image_size
   spec = tf.TensorSpec([size, size, 3], tf.uint8)
 
@@ -140,20 +148,9 @@ def _serve_images(run, load_picture, classify):
 
   @tf.function(input_signature=_IMAGES, autograph=False)
   def serve_images(images):
-    loaded = _one_by_one(load, images, spec)
-    return classify(loaded) | _class_names(run.task, images)
+    return classify(_one_by_one(load, images, spec))
 
   return serve_images
-
-
-def _activations(read, activate):
-  @tf.function(input_signature=_FILES, autograph=False)
-  def activations(image_bytes):
-    images, status = read(image_bytes)
-    outputs = _only_where(status == validate.OK, activate(images))
-    return outputs | {'status': status}
-
-  return activations
 
 
 def _one_by_one(load, batch, specs):
@@ -173,23 +170,12 @@ def _allow_empty(function, images):
   return tf.nest.map_structure(lambda output: output[:count], outputs)
 
 
-def _scores(task, probabilities):
-  """Return the score of the primary metric, if it is no probability."""
-  if isinstance(task, tasks.Grades):
-    return {task.primary_metric: task.scores(probabilities)}
-  return {}
-
-
-def _class_names(task, batch):
-  """Return the classes' names for each image, as batching servers need."""
-  shape = [tf.shape(batch)[0], len(task.names)]
-  return {'class_names': tf.broadcast_to(list(task.names), shape)}
-
-
 def _only_where(usable, outputs):
-  """Return the outputs as float32, NaN where an image is not usable."""
+  """Return numbers as float32, NaN where an image is not usable."""
 
   def masked(output):
+    if output.dtype == tf.string:
+      return output
     mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
     return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
 

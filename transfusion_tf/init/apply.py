@@ -56,7 +56,7 @@ def apply(
 def freeze(
   model: keras.Model, stages: stages_lib.Stages, freeze_upto: str
 ) -> None:
-  """Keep the stages up to `freeze_upto` as they are (Figures 12 and 13).
+  """Freeze the stages up to `freeze_upto` (Figures 12 and 13).
 
   Their batch norm then runs on its moving statistics and keeps those too.
   Freeze before an optimizer is built or a training step is traced.

@@ -119,15 +119,15 @@ def _check(init, source):
     )
 
 
-def _reached(upto, stages, slim_from):
+def _reached(up_to, stages, slim_from):
   """Return the stages that the scheme initializes; others are random."""
-  if not upto:
+  if not up_to:
     last = slim_from or stages_lib.HEAD
     return stages.up_to(last)[:-1] if last in stages.names else stages.names
-  reached = stages.up_to(upto)
+  reached = stages.up_to(up_to)
   if slim_from in reached:
     raise errors.InputError(
-      f'upto={upto} reaches into the half-width stages, which begin '
+      f'upto={up_to} reaches into the half-width stages, which begin '
       f'with {slim_from} and start random'
     )
   return reached

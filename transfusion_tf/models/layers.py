@@ -56,7 +56,7 @@ def conv_bn(
   strides: int = 1,
   padding: str = 'same',
 ) -> keras.KerasTensor:
-  """Apply a convolution without bias, which batch norm makes idle, then BN."""
+  """Apply a convolution, without the bias that batch norm cancels, and BN."""
   x = keras.layers.Conv2D(
     channels,
     kernel_size,

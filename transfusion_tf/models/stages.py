@@ -97,18 +97,11 @@ class Stages:
       )
     return names[0]
 
-  def endpoint(self, name: str) -> str:
-    """Return the layer whose output represents stage `name`."""
-    return self.stages[self._index(name)].endpoint
-
   def up_to(self, name: str) -> tuple[str, ...]:
     """Return the names from the input to stage `name`, which is included."""
-    return self.names[: self._index(name) + 1]
-
-  def _index(self, name: str) -> int:
     if name not in self.names:
       raise errors.unknown('stage', name, self.names)
-    return self.names.index(name)
+    return self.names[: self.names.index(name) + 1]
 
 
 def prefix_patterns(names: Iterable[str]) -> dict[str, str]:
@@ -139,16 +132,13 @@ def endpoint_layers(
   Raises:
     InputError: A name is neither.
   """
-  layers = {layer.name for layer in model.layers}
-  endpoints = {}
+  layers = sorted(layer.name for layer in model.layers)
+  endpoints = {name: name for name in layers}
+  endpoints |= {stage.name: stage.endpoint for stage in stages}
   for name in names:
-    if name in stages.names:
-      endpoints[name] = stages.endpoint(name)
-    elif name in layers:
-      endpoints[name] = name
-    else:
-      raise errors.unknown('layer', name, [*stages.names, *sorted(layers)])
-  return endpoints
+    if name not in endpoints:
+      raise errors.unknown('layer', name, [*stages.names, *layers])
+  return {name: endpoints[name] for name in names}
 
 
 def halve_widths(
