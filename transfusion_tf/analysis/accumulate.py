@@ -111,25 +111,18 @@ def _trace(step, state, batch, plan, strategy):
 
   Otherwise it would trace all networks again for each new size.
   """
-  sizes = {
-    activation_source.num_rows(batch),
-    max(activation_source.num_rows(batch) - 1, 1),
-  }
-  step.get_concrete_function(
-    state,
-    *tf.nest.map_structure(
-      _common_spec,
-      *(
-        _spread(0, activation_source.rows(batch, 0, size), plan, strategy)
-        for size in sizes
-      ),
-    ),
+  size = activation_source.num_rows(batch)
+  longer, shorter = (
+    _spread(0, activation_source.rows(batch, 0, stop), plan, strategy)
+    for stop in (size, max(size - 1, 1))
   )
+  specs = tf.nest.map_structure(_common_spec, longer, shorter)
+  step.get_concrete_function(state, *specs)
 
 
-def _common_spec(first, *others):
-  spec, *specs = map(tf.type_spec_from_value, (first, *others))
-  return spec.most_specific_common_supertype(specs)
+def _common_spec(a, b):
+  spec = tf.type_spec_from_value(a)
+  return spec.most_specific_common_supertype([tf.type_spec_from_value(b)])
 
 
 def _merge(total, state):

@@ -15,11 +15,11 @@ from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.init import types
 from transfusion_tf.init.sources import keras_applications
+from transfusion_tf.init.sources import tf_slim
 from transfusion_tf.models import stages
 
 _ORIGIN = 'origin'  # A text in the .npz, not a weight.
 _OBJECT_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
-_SLIM_SCOPES = ('InceptionV3/', 'resnet_v1_50/')
 _UNREADABLE = (
   OSError,
   EOFError,
@@ -114,7 +114,8 @@ def _read_saver(name, like):
         f'{name}: a checkpoint of objects; name the run that it is of, or save '
         'the model as .keras'
       )
-    if any(n.startswith(_SLIM_SCOPES) for n in names):
+    scopes = tuple(f'{scope}/' for scope in tf_slim.SCOPES.values())
+    if any(n.startswith(scopes) for n in names):
       raise errors.InputError(
         f'{name}: weights of TF-Slim; import_slim.py makes them usable'
       )
