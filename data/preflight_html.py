@@ -7,7 +7,6 @@ import functools
 import io
 import pathlib
 
-import jinja2
 import pandas as pd
 from PIL import Image
 
@@ -15,10 +14,11 @@ from data import images
 from data import parallel
 from data import raw_dataset
 from data import splits
+from transfusion_tf import templates
 
 Picture = Callable[[bytes], Image.Image]
 
-_TEMPLATE = pathlib.Path(__file__).with_name('preflight.html.jinja')
+_TEMPLATE = pathlib.Path(__file__).with_name('preflight.html')
 _EACH = 6  # Pictures of a class, and problems of a kind.
 _SIDE = 128  # Pixels.
 _MAX_CLASSES = 50
@@ -63,10 +63,8 @@ def render(
       for title, records in groups.items()
     }
 
-  template = jinja2.Template(
-    _TEMPLATE.read_text(), autoescape=True, trim_blocks=True
-  )
-  return template.render(
+  return templates.render(
+    _TEMPLATE,
     name=name,
     table=table.to_html(border=0),
     problems=_by_kind(found),

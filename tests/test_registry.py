@@ -41,7 +41,9 @@ def toy():
     convolutions=2,
   )
   def build(num_classes, input_shape, bn_momentum=0.0, slim_from=''):
-    widths = models.stages.slim(('conv1', 'conv2'), 2 * (_WIDTH,), slim_from)
+    widths = models.stages.halve_widths(
+      ('conv1', 'conv2'), 2 * (_WIDTH,), slim_from
+    )
     x = inputs = keras.Input(input_shape, name='image')
     for i, width in enumerate(widths, start=1):
       x = keras.layers.Conv2D(
@@ -174,7 +176,7 @@ def halved():
 
   @init.schemes.register('halved')
   def halved(source):
-    return lambda weight: init.types.Start(
+    return lambda weight: init.types.InitialValue(
       source[weight.path] / 2, 'halved', source
     )
 

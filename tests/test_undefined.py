@@ -72,7 +72,7 @@ def test_a_test_split_of_one_class(raw, tmp_path):
   step = run_folder.result(run_dir)['judged_step']
   export.export(run, tmp_path / 'export', run_dir=run_dir, step=step)
   card = (tmp_path / 'export' / 'model_card.md').read_text()
-  assert '| auc (primary_metric) | not defined | no positive one among' in card
+  assert '| auc (primary metric) | not defined | no positive one among' in card
 
 
 def _study(raw, root, table):

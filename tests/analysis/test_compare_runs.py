@@ -57,7 +57,9 @@ def test_a_run_alone_is_the_checkpoint_that_it_was_judged_by(runs):
     assert run_folder.split_checkpoint(run) == (run, '')
     assert run_folder.checkpoint_step(run) == step
     weights, judged = (
-      compare_runs.load(name).model.get_weights()
+      run_lib.load_run(
+        *run_folder.split_checkpoint(name), strategy='one_device'
+      ).model.get_weights()
       for name in (run, f'{run}@{step}')
     )
     for one, other in zip(weights, judged, strict=True):

@@ -15,7 +15,6 @@ from transfusion_tf import models
 from transfusion_tf.analysis import accumulate
 from transfusion_tf.analysis import cca
 from transfusion_tf.analysis import endpoints
-from transfusion_tf.analysis import results
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
 
@@ -67,7 +66,7 @@ def test_agrees_with_svcca_on_the_same_sample(
 ):
   sampling = sampling_lib.Sampling(1_500, num_channels, 3, seed=1)
   networks = {'a': _net(1, offset), 'b': _net(2, offset)}
-  columns = accumulate.Columns.of(sampling, [40, 40])
+  columns = accumulate.ChannelSamples.draw(sampling, [40, 40])
   assert len(columns.samples) == samples
   result = similarity.compare_all(networks, images, _LAYERS, sampling=sampling)
   plan = sampling.plan((144, 36), len(images))
@@ -186,7 +185,7 @@ def test_independence_leaves_the_noise_floor():
   result = similarity.compare(
     _noise_net(first), _noise_net(last), noise, ['map'], 4_000, 48
   )['map']
-  got, floor = map(results.average, (result.repeats, result.noise_floor))
+  got, floor = map(cca.average, (result.repeats, result.noise_floor))
   for name in result.repeats[0].scalars():
     assert got[name] == pytest.approx(floor[name], rel=0.1)
 
@@ -197,7 +196,7 @@ def test_the_floor_is_that_of_gaussian_noise(images, nets):
   )['low']
   gauss = np.random.default_rng(3).standard_normal((2, 24, 2_000))
   expected = cca_core.get_cca_similarity(*gauss, epsilon=_EPSILON)
-  floor = results.average(result.noise_floor)
+  floor = cca.average(result.noise_floor)
   assert floor['mean'] == pytest.approx(expected['mean'][0], rel=0.1)
   assert floor['plain_mean'] == pytest.approx(
     expected['plain_mean'][0], rel=0.1
@@ -254,14 +253,16 @@ def test_networks_of_one_model_are_like_models_of_their_own(images, nets):
     return batch
 
   networks = {
-    name: endpoints.Network(
+    name: endpoints.PreparedModel(
       shared, prepare, list(map(tf.constant, net.weights))
     )
     for name, net in nets.items()
   }
-  source = endpoints.source(networks, endpoints.Images(images), _LAYERS)
+  source = endpoints.make_source(
+    networks, endpoints.ImageBatches(images), _LAYERS
+  )
   sampling = sampling_lib.Sampling(1_000, 12, 3)
-  found = similarity.of_source(source, None, sampling)
+  found = similarity.from_source(source, None, sampling)
   want = similarity.compare_all(nets, images, _LAYERS, sampling=sampling)
   assert found.keys() == want.keys()
   for pair, layers in want.items():
@@ -430,7 +431,6 @@ cpu = tf.config.list_physical_devices('CPU')[0]
 tf.config.set_logical_device_configuration(
   cpu, [tf.config.LogicalDeviceConfiguration()] * 3
 )
-from transfusion_tf.analysis import results
 from transfusion_tf.analysis import similarity
 
 def net(seed):

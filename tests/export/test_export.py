@@ -228,7 +228,7 @@ def test_activations_of_raw_files_are_those_of_their_pictures(
   study, loaded, raw_files
 ):
   raw = tf.constant(list(np.load(raw_files, allow_pickle=True)[:3]))
-  prepared = preparation.of(study.run().source.prepared)
+  prepared = preparation.from_dataset(study.run().source.prepared)
   pictures = tf.stack([prepared.load(file, 32) for file in raw])
   run = study.run()
   expected = endpoints.extractor(run.model, run.stages.names)(
@@ -247,7 +247,7 @@ def test_no_signature_guesses_what_was_prepared(study, loaded):
   framed = Image.new('RGB', (32, 32))
   framed.paste(raw_sets.photograph(0, 20, 20), (6, 6))
   file, run = images.jpeg(framed), study.run()
-  prepares = preparation.of(run.source.prepared).load
+  prepares = preparation.from_dataset(run.source.prepared).load
   pictures = []
   for name, load in (
     ('serve', prepares),
@@ -404,7 +404,7 @@ def test_any_task_and_model_can_be_exported(
   source = init.weights.load(tmp_path / 'made' / exporting.KERAS, run.model)
   for variable in run.model.weights:
     path = stages.path_of(variable, run.model)
-    np.testing.assert_array_equal(source.arrays[path], variable)
+    np.testing.assert_array_equal(source[path], variable)
   text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert 'the run has not been judged' in text
   assert 'as they were in memory' in text
@@ -456,4 +456,4 @@ def test_the_binary_exports_the_checkpoint_that_was_judged(
   assert done.log.endswith(f'\nWritten: {tmp_path}/made\n')
   text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert f'step {study.result["judged_step"]} ' in text
-  assert 'referable (primary_metric)' in text
+  assert 'referable (primary metric)' in text

@@ -278,7 +278,7 @@ def test_a_raw_file_becomes_what_is_stored(tmp_path, made, words):
   builder.num_processes = 1
   builder.build(builder.check(tmp_path / 'raw'))
   prepared = tfds_folder.PreparedDataset(builder.data_dir)
-  found = preparation.of(prepared)
+  found = preparation.from_dataset(prepared)
   assert words in found.text
   stored = _stored(prepared, name)
   expected = augment.decode(stored, 20).numpy().astype(int)
@@ -305,12 +305,12 @@ def _stored(prepared, name):
 
 def test_sets_that_others_stored_are_read_as_they_are(data_dir):
   prepared = tfds_folder.open_dataset(str(data_dir), 'retina')
-  assert preparation.of(prepared) is preparation.AS_IT_IS
+  assert preparation.from_dataset(prepared) is preparation.IDENTITY
   upright = _file(_noise(), 'JPEG')
   exif = Image.Exif()
   exif[_ORIENTATION] = 3
   turned = _file(_noise(), 'JPEG', exif=exif)
-  load = functools.partial(preparation.AS_IT_IS.load, image_size=32)
+  load = functools.partial(preparation.IDENTITY.load, image_size=32)
   expected = augment.decode(upright, 32).numpy().astype(int)
   np.testing.assert_array_equal(load(upright), expected)
   difference = load(turned).numpy() - expected[::-1, ::-1]
@@ -318,14 +318,14 @@ def test_sets_that_others_stored_are_read_as_they_are(data_dir):
 
 
 def test_deep_gray_files_of_such_sets_are_stretched():
-  found = preparation.AS_IT_IS.load(_FILES['gray16'], 30)
+  found = preparation.IDENTITY.load(_FILES['gray16'], 30)
   pixels = images.load(_FILES['gray16']).convert('RGB')
   expected = preparation.load_prepared_picture(np.asarray(pixels), 30)
   np.testing.assert_array_equal(found, expected)
 
 
 def _guarded(encoded):
-  load = functools.partial(preparation.AS_IT_IS.load, image_size=16)
+  load = functools.partial(preparation.IDENTITY.load, image_size=16)
   return validate.guarded(load, (16, 16, 3))(encoded)
 
 
@@ -361,7 +361,7 @@ def test_a_good_file_has_the_status_ok():
   for encoded in (*_FILES.values(), animated):
     image, status = _of_file(_guarded, encoded)
     assert status == validate.OK
-    np.testing.assert_array_equal(image, preparation.AS_IT_IS.load(encoded, 16))
+    np.testing.assert_array_equal(image, preparation.IDENTITY.load(encoded, 16))
 
 
 @pytest.mark.fuzz

@@ -97,7 +97,7 @@ def test_the_head_may_differ(tiny):
 
 def test_a_scheme_of_ones_own_is_checked(tiny):
   model, stages, _ = tiny
-  short = types.Start(np.ones(3), 'short')
+  short = types.InitialValue(np.ones(3), 'short')
   with pytest.raises(errors.InputError, match=r'short gives \(3,\)'):
     init.apply(model, lambda weight: short, stages, 0)
 
@@ -113,7 +113,9 @@ def test_a_layer_without_initializer_is_not_guessed():
 
   inputs = keras.Input((4,))
   model = keras.Model(inputs, Scale(name='scale')(inputs))
-  stages = stages_lib.Stages.of_prefixes(['scale'], model)
+  stages = stages_lib.Stages.from_patterns(
+    stages_lib.prefix_patterns(['scale']), model
+  )
   with pytest.raises(errors.InputError, match=r'scale/factor: .*keep'):
     init.apply(model, schemes.random(), stages, 0)
   assert init.apply(model, schemes.keep(), stages, 0)[0]['scheme'] == 'keep'
@@ -125,7 +127,9 @@ def test_input_statistics_are_never_drawn():
   normalize.adapt(np.arange(8.0).reshape(2, 4))
   x = keras.layers.Dense(2, name='head')(normalize(inputs))
   model = keras.Model(inputs, x)
-  stages = stages_lib.Stages.of_prefixes(['normalize', 'head'], model)
+  stages = stages_lib.Stages.from_patterns(
+    stages_lib.prefix_patterns(['normalize', 'head']), model
+  )
   source = init.weights.load(model)
   for scheme in (schemes.random(), schemes.mean_var(source)):
     init.apply(model, scheme, stages, 0)
@@ -341,7 +345,9 @@ def test_gabor_refuses_what_it_does_not_fit(size, channels, words):
   inputs = keras.Input((16, 16, 3))
   conv = keras.layers.Conv2D(channels, size, use_bias=False, name='conv1')
   model = keras.Model(inputs, conv(inputs))
-  stages = stages_lib.Stages.of_prefixes(['conv1'], model)
+  stages = stages_lib.Stages.from_patterns(
+    stages_lib.prefix_patterns(['conv1']), model
+  )
   with pytest.raises(errors.InputError, match=words):
     init.apply(model, gabor.filters(schemes.random()), stages, 0)
 
@@ -383,10 +389,12 @@ def test_frozen_stages_do_not_move(name, upto):
     for path, now in init_cases.values_of(model).items()
   }
   frozen = stages.up_to(upto)
-  assert not any(m for path, m in moved.items() if stages.of(path) in frozen)
+  assert not any(
+    m for path, m in moved.items() if stages.stage_of(path) in frozen
+  )
   statistics = [p for p in moved if p.endswith('moving_mean')]
-  assert any(stages.of(path) in frozen for path in statistics)
-  free = [path for path in moved if stages.of(path) not in frozen]
+  assert any(stages.stage_of(path) in frozen for path in statistics)
+  free = [path for path in moved if stages.stage_of(path) not in frozen]
   assert all(moved[path] for path in free if not path.endswith('/bias'))
 
 
@@ -412,6 +420,8 @@ def test_a_plain_function_is_an_initializer():
     2, kernel_initializer=lambda shape, dtype: np.full(shape, 3), name='head'
   )
   model = keras.Model(inputs, ramp(inputs))
-  stages = stages_lib.Stages.of_prefixes(['head'], model)
+  stages = stages_lib.Stages.from_patterns(
+    stages_lib.prefix_patterns(['head']), model
+  )
   init.apply(model, schemes.random(), stages, 0)
   assert (np.array(ramp.kernel) == 3).all()

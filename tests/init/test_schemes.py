@@ -111,7 +111,7 @@ def test_the_report_covers_every_weight_once(case):
   assert [row['path'] for row in report] == [w.path for w in case.model.weights]
   for row in report:
     ours = values[row['path']]
-    assert row['stage'] == case.stages.of(row['path'])
+    assert row['stage'] == case.stages.stage_of(row['path'])
     assert row['shape'] == list(ours.shape)
     assert row['mean'] == pytest.approx(ours.mean(dtype=float), abs=1e-12)
     assert row['stddev'] == pytest.approx(ours.std(dtype=float), abs=1e-12)
@@ -173,7 +173,9 @@ def test_a_sequential_models_own_name_is_no_part_of_a_path():
   for name in ('sequential', 'sequential_7'):
     layers = [keras.Input((8,)), keras.layers.Dense(3, name='head')]
     model = keras.Sequential(layers, name=name)
-    stages = stages_lib.Stages.of_prefixes(['head'], model)
+    stages = stages_lib.Stages.from_patterns(
+      stages_lib.prefix_patterns(['head']), model
+    )
     reports.append(init.apply(model, schemes.random(), stages, 0))
   assert reports[0] == reports[1]
   assert [r['path'] for r in reports[0]] == ['head/kernel', 'head/bias']
@@ -194,7 +196,9 @@ def test_log_normal_variances_keep_mean_and_variance():
   inputs = keras.Input((100_000,))
   norm = keras.layers.BatchNormalization(name='bn')
   model = keras.Model(inputs, norm(inputs))
-  stages = stages_lib.Stages.of_prefixes(['bn'], model)
+  stages = stages_lib.Stages.from_patterns(
+    stages_lib.prefix_patterns(['bn']), model
+  )
   source = init_cases.pretrained(model)
   init.apply(model, schemes.mean_var(source), stages, 0)
   ours = np.array(norm.moving_variance, float)

@@ -15,6 +15,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
+from transfusion_tf.init import input_scaling
 from transfusion_tf.init.sources import tf_slim
 
 tf1 = tf.compat.v1
@@ -184,7 +185,7 @@ def test_weights_fit_normalized_images(saved, name):
     return np.asarray(model(x))
 
   expected = logits(arrays, published)
-  fitted = logits(tf_slim.for_normalized(arrays, name), normalized)
+  fitted = logits(input_scaling.for_normalized(arrays), normalized)
   unfitted = logits(arrays, normalized)
   # A border of another color is all that may differ.
   tolerance = 5e-3 * expected.std()

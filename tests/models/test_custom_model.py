@@ -119,7 +119,9 @@ def test_each_weight_has_a_stage(name, expected):
   stages = models.stages_of(model)
   assert stages.names == expected
   for weight in model.weights:
-    assert stages.of(weight.path.removeprefix(f'{model.name}/')) in expected
+    assert (
+      stages.stage_of(weight.path.removeprefix(f'{model.name}/')) in expected
+    )
 
 
 def test_all_of_training_works(data_dir, tmp_path):
@@ -208,5 +210,5 @@ def test_what_the_module_lacks_is_its_own_error():
 
 
 def test_a_model_without_stages_of_ours_is_named():
-  with pytest.raises(errors.InputError, match='of_patterns'):
+  with pytest.raises(errors.InputError, match='from_patterns'):
     models.stages_of(keras.Sequential([keras.Input((4,))], name='mine'))

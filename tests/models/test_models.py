@@ -97,7 +97,7 @@ def test_trainable_counts(at_587, name):
 def test_stage_shapes_at_587(at_587, name):
   model = at_587[name]
   stages = models.stages_of(model)
-  shapes = [model.get_layer(s.tap).output.shape for s in stages]
+  shapes = [model.get_layer(s.endpoint).output.shape for s in stages]
   expected = [(None, side, side, c) for side, c in SHAPES_587[name]]
   assert shapes == [*expected, (None, 5)]
   assert stages.names[-1] == 'head'
@@ -105,7 +105,7 @@ def test_stage_shapes_at_587(at_587, name):
 
 def test_keras_geometry_has_37_in_block3():
   model = models.build('resnet50', 5, (587, 587, 3), stride_in='first')
-  taps = [model.get_layer(s.tap) for s in models.stages_of(model)]
+  taps = [model.get_layer(s.endpoint) for s in models.stages_of(model)]
   assert [t.output.shape[1] for t in taps[:-1]] == [294, 147, 74, 37, 19]
 
 
@@ -113,7 +113,7 @@ def test_keras_geometry_has_37_in_block3():
 def test_every_weight_has_one_stage_in_order(at_587, name):
   model = at_587[name]
   stages = models.stages_of(model)
-  order = [stages.of(w.path) for w in model.weights]
+  order = [stages.stage_of(w.path) for w in model.weights]
   assert list(dict.fromkeys(order)) == list(stages.names)
 
 
@@ -170,7 +170,8 @@ def test_batch_norm_constants(name, momentum, epsilon):
 
 def widths(model):
   return [
-    model.get_layer(s.tap).output.shape[-1] for s in models.stages_of(model)
+    model.get_layer(s.endpoint).output.shape[-1]
+    for s in models.stages_of(model)
   ]
 
 
@@ -229,7 +230,7 @@ def test_slim_widths(name, slim_from, expected, parameters):
   below = stages.names[: stages.names.index(slim_from)]
   for mine, theirs in zip(slim.weights, full.weights, strict=True):
     assert mine.path == theirs.path
-    if stages.of(mine.path) in below:
+    if stages.stage_of(mine.path) in below:
       assert mine.shape == theirs.shape
 
 
@@ -296,7 +297,7 @@ def test_refuses_in_one_line(kwargs, words):
 
 def test_stages_of_a_foreign_model_are_not_guessed():
   model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
-  with pytest.raises(errors.InputError, match='of_patterns'):
+  with pytest.raises(errors.InputError, match='from_patterns'):
     models.stages_of(model)
 
 

@@ -56,7 +56,7 @@ def build(name, classes=5):
     model = users_model(classes)
   else:
     model = make(weights=None, classes=classes, input_shape=(64, 64, 3))
-  return model, stages.Stages.of_patterns(table, model)
+  return model, stages.Stages.from_patterns(table, model)
 
 
 ALL = (*models.NAMES, 'mobilenet_v2', 'densenet121', 'users')

@@ -9,7 +9,7 @@ def get_pca(acts, compute_dirns=False):
   """Principal components of acts [D, N], neurons by datapoints, D < N.
 
   Returns:
-    A dict: `eigenvals` [D], the singular values of the centred activations;
+    A dict: `eigenvals` [D], the singular values of the centered activations;
     `neuron_coefs` [D, D], a component a row; with `compute_dirns` also
     `pca_dirns` [D, N], the components' values with the means added back.
   """

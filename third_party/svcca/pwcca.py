@@ -42,7 +42,7 @@ def projection_weights(dirns: np.ndarray, acts: np.ndarray) -> np.ndarray:
   """Share of each direction [K, N], made orthonormal in order, in acts [D, N].
 
   As in google/svcca, whose figures these are, the caller's directions are not
-  whitened and neither argument is centred (see README.md).
+  whitened and neither argument is centered (see README.md).
   """
   basis, _ = np.linalg.qr(dirns.T)
   weights = np.sum(np.abs(basis.T @ acts.T), axis=1)

@@ -1,12 +1,12 @@
-"""Inside networks: activations, how alike two networks are, filters.
+"""Inside networks: activations and the similarity of two networks.
 
-sampling      which images, patches and channels (Appendix C)
-taps          layers of networks -> activations
-source        activations of several networks on the same images
-stream        a pass over the images, accumulating `moments`
-moments       sums that covariances are made of
-measures      covariances -> CCA, SVCCA, PWCCA
-similarity    all of it for pairs of networks; `results` is what it gives
-activations   activations on disk, as `npy` with a `manifest`
-filters       first-layer filters as pictures
+sampling           the images, patches and channels to compare (Appendix C)
+endpoints          layers of networks -> activations
+activation_source  activations of several networks on the same images
+accumulate         one pass over the images, accumulating `moments`
+moments            the sums behind covariances
+cca                covariances -> CCA, SVCCA, PWCCA
+similarity         all of it for pairs of networks
+compare_runs       the same for the checkpoints of runs
+activations        activations on disk, as `npy` with a `manifest`
 """

@@ -2,7 +2,7 @@
 
 Each batch goes through one compiled function: forward passes, the choice of
 patches and channels, and the update of means and covariances, on the device.
-Activations are gone with their batch; what is held is covariances, whatever
+Activations are discarded with their batch; memory holds covariances, whatever
 the number of images.
 """
 
@@ -20,11 +20,11 @@ from transfusion_tf.analysis import sampling
 
 
 @dataclasses.dataclass(frozen=True)
-class Columns:
+class ChannelSamples:
   """The channels of a layer that are accumulated, and those of each repeat.
 
-  d of c channels may be cut out of the covariance of all c, or accumulated
-  repeat by repeat, whichever is less work.
+  The d channels of a repeat are cut out of the covariance of all c, or each
+  repeat is accumulated by itself, whichever is less work.
 
   Attributes:
     samples: `[sample][network]` channels to accumulate together.
@@ -36,14 +36,16 @@ class Columns:
   repeats: list[tuple[int, list[np.ndarray]]]
 
   @classmethod
-  def of(cls, sample: sampling.Sampling, widths: Sequence[int]) -> 'Columns':
-    """Return those of a layer with `widths` channels in the networks."""
+  def draw(
+    cls, sample: sampling.Sampling, widths: Sequence[int]
+  ) -> 'ChannelSamples':
+    """Draw from a layer with `widths` channels in the networks."""
     drawn = [
       [sample.channels(repeat, width) for width in widths]
       for repeat in range(sample.repeats)
     ]
-    apart = sum(sum(map(len, channels)) ** 2 for channels in drawn)
-    if sum(widths) ** 2 <= apart:
+    separate = sum(sum(map(len, channels)) ** 2 for channels in drawn)
+    if sum(widths) ** 2 <= separate:
       everything = [np.arange(width) for width in widths]
       return cls([everything], [(0, channels) for channels in drawn])
     places = [np.arange(len(channels)) for channels in drawn[0]]
@@ -57,15 +59,15 @@ class Columns:
   def take(
     self, statistics: Sequence[moments.Statistics], repeat: int
   ) -> moments.Statistics:
-    """Return a repeat's own out of those of each sample."""
+    """Return the statistics of a repeat, given those of each sample."""
     sample, places = self.repeats[repeat]
     return statistics[sample].take(self.sizes[sample], places)
 
 
 def accumulate(
-  source: activation_source.Source,
-  plan: sampling.Plan,
-  columns: Sequence[Columns],
+  source: activation_source.ActivationSource,
+  plan: sampling.SamplingPlan,
+  columns: Sequence[ChannelSamples],
   strategy: tf.distribute.Strategy,
 ) -> list[list[moments.Statistics]]:
   """Return statistics `[layer][repeat]` of the plan's sample, as numpy arrays.
@@ -73,7 +75,8 @@ def accumulate(
   Raises:
     InputError: The images end early.
   """
-  total, left_out = None, {}
+  total: Any = None
+  left_out: dict[int, list[moments.Statistics]] = {}
   for fold, state in _folds(source, plan, columns, strategy):
     total = _merge(total, state) if total else state
     for repeat in range(plan.sampling.repeats):
@@ -86,7 +89,7 @@ def accumulate(
       pairs = zip(layers, left_out[repeat], strict=True)
       layers = [statistics.without(part) for statistics, part in pairs]
     repeats.append(layers)
-  return list(zip(*repeats, strict=True))
+  return [list(layer) for layer in zip(*repeats, strict=True)]
 
 
 def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
@@ -104,29 +107,22 @@ def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
 
 
 def _trace(step, state, batch, plan, strategy):
-  """Trace `step` at once for batches of any size, as at a fold's end.
+  """Trace `step` for batches of any size, which occur at a fold's end.
 
-  Of a size it has not seen, it would trace all networks a second time.
+  Otherwise it would trace all networks again for each new size.
   """
-  sizes = {
-    activation_source.num_rows(batch),
-    max(activation_source.num_rows(batch) - 1, 1),
-  }
-  step.get_concrete_function(
-    state,
-    *tf.nest.map_structure(
-      _common_spec,
-      *(
-        _spread(0, activation_source.rows(batch, 0, size), plan, strategy)
-        for size in sizes
-      ),
-    ),
+  size = activation_source.num_rows(batch)
+  longer, shorter = (
+    _spread(0, activation_source.rows(batch, 0, stop), plan, strategy)
+    for stop in (size, max(size - 1, 1))
   )
+  specs = tf.nest.map_structure(_common_spec, longer, shorter)
+  step.get_concrete_function(state, *specs)
 
 
-def _common_spec(first, *others):
-  spec, *specs = map(tf.type_spec_from_value, (first, *others))
-  return spec.most_specific_common_supertype(specs)
+def _common_spec(a, b):
+  spec = tf.type_spec_from_value(a)
+  return spec.most_specific_common_supertype([tf.type_spec_from_value(b)])
 
 
 def _merge(total, state):
@@ -137,12 +133,12 @@ def _merge(total, state):
 
 
 def _take(state, columns, repeat):
-  """Return a repeat's own statistics, by layer."""
+  """Return the statistics of a repeat, by layer."""
   return [c.take(s, repeat) for c, s in zip(columns, state, strict=True)]
 
 
 def _pieces(batches, plan) -> Iterator[tuple[int, Any]]:
-  """Yield batches cut at the ends of folds, with their first image's number."""
+  """Yield batches cut at the ends of folds, after their first image's index."""
   first = 0
   for batch in batches:
     start, size = 0, activation_source.num_rows(batch)
@@ -160,15 +156,15 @@ def _pieces(batches, plan) -> Iterator[tuple[int, Any]]:
 
 
 def _spread(first, batch, plan, strategy):
-  """Return images and their patches, an even share for each replica."""
+  """Return images and their patches, divided evenly among the replicas."""
   replicas = strategy.num_replicas_in_sync
   size = activation_source.num_rows(batch)
   cuts = np.linspace(0, size, replicas + 1).astype(int)
 
   def images(context):
     start, stop = cuts[context.replica_id_in_sync_group :][:2]
-    # A replica without a share computes an image of which no patch is taken:
-    # oneDNN's convolutions cannot be trusted with empty batches.
+    # A replica left empty computes an image of which no patch is taken:
+    # oneDNN's convolutions are unreliable on empty batches.
     start = min(start, size - 1)
     return activation_source.rows(batch, start, max(stop, start + 1))
 
@@ -189,12 +185,12 @@ def _compiled(forward, columns, strategy):
   def rows(images, patches):
     layers = zip(forward(images), patches, columns, strict=True)
     return [
-      [_chosen(networks, indices, channels) for channels in c.samples]
+      [_gather(networks, indices, channels) for channels in c.samples]
       for networks, indices, c in layers
     ]
 
   def add(old, x, sizes):
-    return old.merge(moments.Statistics.of_batch(x, sizes, strategy))
+    return old.merge(moments.Statistics.from_batch(x, sizes, strategy))
 
   @tf.function(reduce_retracing=True, autograph=False)
   def step(state, images, patches):
@@ -207,11 +203,12 @@ def _compiled(forward, columns, strategy):
   return step
 
 
-def _chosen(networks, indices, channels):
+def _gather(networks, indices, channels):
   """Return [n, D]: the chosen patches and channels of all networks."""
   rows = []
   for x, chosen in zip(networks, channels, strict=True):
     x = tf.gather(tf.reshape(x, [-1, x.shape[-1]]), indices)
-    every = len(chosen) == x.shape[-1]
-    rows.append(x if every else tf.gather(x, chosen, axis=1))
+    if len(chosen) < x.shape[-1]:
+      x = tf.gather(x, chosen, axis=1)
+    rows.append(x)
   return tf.concat(rows, axis=1)

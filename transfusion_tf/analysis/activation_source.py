@@ -1,4 +1,4 @@
-"""Where the activations come from that a comparison looks at."""
+"""The activations that a comparison reads."""
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
@@ -11,17 +11,17 @@ from transfusion_tf import errors
 
 
 @dataclasses.dataclass(frozen=True)
-class Source:
+class ActivationSource:
   """Activations of several networks at several layers on the same images.
 
   Attributes:
     networks: Names, for messages and results.
-    layers: Names, likewise.
+    layers: Names, for the same.
     shapes: `[layer][network]` shape (..., C) of one image's activations.
-    batches: Batches of images, to be read more than once: arrays, or nests of
+    batches: Batches of images, readable more than once: arrays, or nests of
       arrays with as many rows.
     forward: A batch -> `[layer][network]` activations [B, ..., C], in a graph.
-    num_images: Number of images, if it is known without counting.
+    num_images: Number of images, if known without counting.
   """
 
   networks: Sequence[str]

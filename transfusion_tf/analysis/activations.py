@@ -1,13 +1,14 @@
 """Activations on disk, for other tools: one .npy a layer, and a manifest.
 
   FOLDER/conv1.npy       [N, H, W, C], float16 or float32
-  FOLDER/manifest.json   what the files are, and their SHA-256
+  FOLDER/manifest.json   their description and SHA-256
 
-They grow row by row in FOLDER.partial, which becomes FOLDER when all is there:
-a stopped command continues where it was, and no layer is ever held in memory.
+The files grow row by row in FOLDER.partial, which is renamed FOLDER when it is
+complete: a stopped command continues where it was, and no layer is ever held in
+memory.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import contextlib
 import dataclasses
 import hashlib
@@ -34,7 +35,7 @@ def write(
   batches: Iterable[Any],
   forward: Callable[[Any], Mapping[str, Any]],
 ) -> None:
-  """Write the activations that `manifest` promises, or what is missing.
+  """Write the activations of `manifest`, or those still missing.
 
   Args:
     folder: The folder to write.
@@ -51,7 +52,7 @@ def write(
   if os.path.isdir(folder) and os.listdir(folder):
     raise errors.InputError(f'{folder} is not empty; choose another folder')
   partial = folder.rstrip('/') + '.partial'
-  with _claimed(partial):
+  with _lock(partial):
     _begin(partial, manifest)
     with contextlib.ExitStack() as stack:
       writers = {
@@ -70,7 +71,7 @@ def load(folder: str, layer: str) -> np.ndarray:
   """Return a layer's activations [N, ..., C], mapped from disk after a check.
 
   Raises:
-    InputError: No such layer, or the file is not what the manifest says.
+    InputError: No such layer, or the file does not match the manifest.
   """
   layers = manifest_lib.read(folder).layers
   if layer not in layers:
@@ -87,9 +88,9 @@ def load(folder: str, layer: str) -> np.ndarray:
   )
 
 
-def source(
+def make_source(
   folders: Mapping[str, str], layers: Sequence[str]
-) -> activation_source.Source:
+) -> activation_source.ActivationSource:
   """Return stored activations of several networks on the same images.
 
   Args:
@@ -100,43 +101,32 @@ def source(
     InputError: A layer is missing, a file damaged, or the images differ.
   """
   first, *others = folders.values()
-  ours = manifest_lib.read(first)
+  reference = manifest_lib.read(first)
   for folder in others:
-    theirs = manifest_lib.read(folder)
+    manifest = manifest_lib.read(folder)
     for field in ('dataset', 'split', 'example_ids'):
-      if getattr(theirs, field) != getattr(ours, field):
+      if getattr(manifest, field) != getattr(reference, field):
         raise errors.InputError(
           f'{first} and {folder} differ in {field}: activations compare only '
           'on the same images'
         )
   arrays = [[load(f, layer) for f in folders.values()] for layer in layers]
-  return activation_source.Source(
+  num_images = len(reference.example_ids)
+  return activation_source.ActivationSource(
     networks=list(folders),
     layers=list(layers),
-    shapes=[[array.shape[1:] for array in of_layer] for of_layer in arrays],
-    batches=_Stored(arrays, len(ours.example_ids)),
+    shapes=[[array.shape[1:] for array in group] for group in arrays],
+    batches=[  # Views of the files, which are read on use.
+      [[np.asarray(a[i : i + _READ_BATCH]) for a in group] for group in arrays]
+      for i in range(0, num_images, _READ_BATCH)
+    ],
     forward=lambda batch: batch,
-    num_images=len(ours.example_ids),
+    num_images=num_images,
   )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Stored:
-  """Batches of stored activations [layer][network], read when they come."""
-
-  arrays: list[list[np.ndarray]]
-  num_images: int
-
-  def __iter__(self) -> Iterator[list[list[np.ndarray]]]:
-    for i in range(0, self.num_images, _READ_BATCH):
-      yield [
-        [np.asarray(a[i : i + _READ_BATCH]) for a in networks]
-        for networks in self.arrays
-      ]
-
-
 def _begin(partial, manifest):
-  """Start a folder, or check that one has been started for the same."""
+  """Start a folder, or check that it was started for the same manifest."""
   if manifest_lib.exists(partial):
     return manifest_lib.check_same(
       partial, manifest_lib.read(partial), manifest
@@ -155,7 +145,7 @@ def _begin(partial, manifest):
 
 
 def _fill(writers, num_images, batches, forward):
-  """Append the rows that are missing in at least one file."""
+  """Append the rows that at least one file lacks."""
   done = min(writer.rows for writer in writers.values())
   for writer in writers.values():
     writer.keep(done)
@@ -194,7 +184,7 @@ def _sha256(path):
 
 
 @contextlib.contextmanager
-def _claimed(folder):
+def _lock(folder):
   try:
     os.makedirs(folder, exist_ok=True)
     with filelock.FileLock(os.path.join(folder, _LOCK), timeout=0):

@@ -1,16 +1,17 @@
-"""How alike two networks are, from the covariances of their channels.
+"""Similarity of two networks, from the covariances of their channels.
 
 Canonical correlations s are the singular values of the cross-covariance of the
-two networks' whitened channels (arXiv 1706.05806); whitening is done once for
-each network. Besides s and its means this gives PWCCA (arXiv 1806.05759), the
+two networks' whitened channels (arXiv 1706.05806); each network is whitened
+once. Besides s and its means this gives PWCCA (arXiv 1806.05759), the
 SVD step of SVCCA and linear CKA (arXiv 1905.00414) of the same sample.
 """
 
 from collections.abc import Sequence
 import dataclasses
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from svcca import cca_core
 
@@ -21,10 +22,10 @@ class Options:
 
   Attributes:
     epsilon: Ridge on covariances whose largest entry is scaled to 1; channels
-      of less variance are dead and dropped. The figure is its tutorials'.
-    threshold: Share of the coefficients' sum that `mean` averages over.
-    svd_variance: Share of the variance that the SVD step of SVCCA keeps, e.g.
-      0.99; None skips the step.
+      of less variance are dead and dropped. The value is its tutorials'.
+    threshold: Fraction of the coefficients' sum that `mean` averages over.
+    svd_variance: Fraction of the variance that the SVD step of SVCCA keeps,
+      e.g. 0.99; None skips the step.
   """
 
   epsilon: float = 1e-10
@@ -57,11 +58,53 @@ class Measures(NamedTuple):
     return values
 
 
-_NOTHING = Measures(0.0, 0.0, 0.0, 0.0, np.zeros(1))
+_DEAD = Measures(0.0, 0.0, 0.0, 0.0, np.zeros(1))  # No living channel.
+
+
+@dataclasses.dataclass(frozen=True)
+class Similarity:
+  """The similarity of two networks at one layer.
+
+  Attributes:
+    repeats: Measures of each sample of channels and images.
+    noise_floor: The same of permuted rows, the value of unrelated networks.
+    num_patches: p of a repeat.
+    num_images: n of all repeats together.
+  """
+
+  repeats: tuple[Measures, ...]
+  noise_floor: tuple[Measures, ...]
+  num_patches: int
+  num_images: int
+
+  @property
+  def mean(self) -> float:
+    """The mean of the repeats' `mean`."""
+    return average(self.repeats)['mean']
+
+  def to_json(self) -> dict[str, Any]:
+    """Return means and standard deviations over repeats, then each repeat's."""
+    return {
+      **average(self.repeats),
+      'noise_floor': average(self.noise_floor),
+      'num_patches': self.num_patches,
+      'num_images': self.num_images,
+      'repeats': [
+        m._asdict() | {'coefficients': m.coefficients.tolist()}
+        for m in self.repeats
+      ],
+    }
+
+
+def average(repeats: Sequence[Measures]) -> dict[str, float]:
+  """Return every measure's mean over repeats, and its std as `..._std`."""
+  table = pd.DataFrame([m.scalars() for m in repeats])
+  stddev = table.std(ddof=len(table) > 1).add_suffix('_std')
+  return table.mean().to_dict() | stddev.to_dict()
 
 
 class Whitened(NamedTuple):
-  """One network's channels, ready to meet any other's.
+  """The whitened channels of one network.
 
   Attributes:
     root: [K, D], W: W x is white, with K the number of coordinates kept.
@@ -90,7 +133,7 @@ def whiten(covariance: np.ndarray, options: Options) -> Whitened:
   root = np.zeros((len(roots), len(covariance)))
   root[:, alive] = living / np.sqrt(scale)
   return Whitened(
-    root, living @ scaled * np.sqrt(scale), np.linalg.norm(covariance)
+    root, living @ scaled * np.sqrt(scale), float(np.linalg.norm(covariance))
   )
 
 
@@ -108,25 +151,25 @@ def compare(
     cross: [P] cross-covariances [D1, D2].
     options: Options of the canonical correlations.
   """
-  result = [_NOTHING] * len(cross)
+  result = [_DEAD] * len(cross)
   shapes = [(a.root.shape, b.root.shape) for a, b in zip(x, y, strict=True)]
   for shape in dict.fromkeys(shapes):
-    if not shape[0][0] or not shape[1][0]:  # No living channel.
+    if not shape[0][0] or not shape[1][0]:
       continue
     # One call into LAPACK for all pairs of a shape.
-    alike = [i for i, other in enumerate(shapes) if other == shape]
-    found = _compare_alike(
-      [x[i] for i in alike],
-      [y[i] for i in alike],
-      np.stack([cross[i] for i in alike]),
+    group = [i for i, other in enumerate(shapes) if other == shape]
+    measures = _compare_same_shape(
+      [x[i] for i in group],
+      [y[i] for i in group],
+      np.stack([cross[i] for i in group]),
       options.threshold,
     )
-    for i, measures in zip(alike, found, strict=True):
-      result[i] = measures
+    for i, values in zip(group, measures, strict=True):
+      result[i] = values
   return result
 
 
-def _compare_alike(x, y, cross, threshold):
+def _compare_same_shape(x, y, cross, threshold):
   root_x, root_y = (np.stack([w.root for w in side]) for side in (x, y))
   u, s, v = np.linalg.svd(
     root_x @ cross @ root_y.swapaxes(1, 2), full_matrices=False
@@ -147,10 +190,10 @@ def _compare_alike(x, y, cross, threshold):
   )
 
 
-def _leading(variances, share):
-  """Return indices of the fewest variances that hold `share` of their sum."""
+def _leading(variances, fraction):
+  """Return the indices of the fewest variances with `fraction` of the sum."""
   order = np.arange(len(variances))[::-1]
-  if share is None:
+  if fraction is None:
     return order
-  held = np.cumsum(variances[order])
-  return order[: np.searchsorted(held, share * held[-1]) + 1]
+  sums = np.cumsum(variances[order])
+  return order[: np.searchsorted(sums, fraction * sums[-1]) + 1]

@@ -1,12 +1,12 @@
-"""Trained runs compared: run folders to activations and similarities.
+"""Compare trained runs: from run folders to activations and similarities.
 
-A checkpoint is named `RUN[@CHECKPOINT]`, as `run_folder.checkpoint_step` takes
-it: one of best, final, init or a step; RUN alone is the one that the run was
-judged by. The networks of one comparison see the
-same images, those of the first run's data set.
+A checkpoint is named `RUN[@CHECKPOINT]`, one of best, final, init or a step, as
+in `run_folder.checkpoint_step`; RUN alone is its selected checkpoint. The
+networks of one comparison see the same images, those of the first run's data
+set.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import functools
 
@@ -17,12 +17,10 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
-from transfusion_tf.analysis import activation_source
 from transfusion_tf.analysis import activations
 from transfusion_tf.analysis import cca
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import manifest as manifest_lib
-from transfusion_tf.analysis import results
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
 from transfusion_tf.input_pipeline import pipeline
@@ -33,15 +31,17 @@ _ONE_DEVICE = {'strategy': 'one_device'}
 
 
 @dataclasses.dataclass(frozen=True)
-class Images:
+class SplitImages:
   """A split's images as uint8 batches, in stored order."""
 
   run: run_lib.Run
   split: str
 
   def __iter__(self) -> Iterator[tf.Tensor]:
-    settings = self.run.experiment
-    batch_size = settings.runtime.eval_batch_size or settings.train.batch_size
+    experiment = self.run.experiment
+    batch_size = (
+      experiment.runtime.eval_batch_size or experiment.train.batch_size
+    )
     source = self.run.source
     with pipeline.convert_image_errors(source):
       for batch in pipeline.evaluation(source, self.split, batch_size):
@@ -55,27 +55,16 @@ class Images:
     return tuple(self.run.source.prepared.index(self.split).image_ids)
 
 
-def load(checkpoint: str, **changes) -> run_lib.Run:
-  """Return the run of `RUN[@CHECKPOINT]`, on one device.
-
-  Args:
-    checkpoint: `RUN[@CHECKPOINT]`.
-    **changes: Changes to the run's `config.Runtime`, e.g. another `data_dir`.
-  """
-  run_dir, which = run_folder.split_checkpoint(checkpoint)
-  return run_lib.load_run(run_dir, which, **_ONE_DEVICE | changes)
-
-
-def _build_alike(checkpoints, changes):
+def _build_runs(checkpoints, changes):
   """Return checkpoint -> run; runs that differ in weights share a network."""
   build = functools.cache(run_lib.build)
   runs = {}
   for checkpoint in checkpoints:
     run_dir, _ = run_folder.split_checkpoint(checkpoint)
-    settings = run_lib.load_config(run_dir, **_ONE_DEVICE | changes)
-    # Where a run starts and how it learns shows in its weights alone.
-    plain = dataclasses.replace(settings, init=config.Init(), seed=0)
-    runs[checkpoint] = build(plain, run_folder.task(run_dir, settings.data))
+    experiment = run_lib.load_config(run_dir, **_ONE_DEVICE | changes)
+    # Initialization and seed affect nothing but the weights.
+    plain = dataclasses.replace(experiment, init=config.Init(), seed=0)
+    runs[checkpoint] = build(plain, run_folder.task(run_dir, experiment.data))
   return runs
 
 
@@ -93,13 +82,13 @@ def compare(
   options: cca.Options | None = None,
   top: int = 0,
   **changes,
-) -> dict[similarity.Pair, dict[str, results.Similarity]]:
+) -> dict[similarity.Pair, dict[str, cca.Similarity]]:
   """Compute the similarity of checkpoints, all in one pass over the images.
 
   Args:
     pairs: Pairs of `RUN[@CHECKPOINT]`.
     layers: Stages or Keras layers; all stages but the head if empty.
-    split: The split that the images are from.
+    split: Split of the images.
     sampling: The amount of data to compare.
     options: Options of the canonical correlations.
     top: Number of stages below the head, if `layers` is empty.
@@ -109,31 +98,31 @@ def compare(
     InputError: Runs on different data sets, and as in `similarity.compare`.
   """
   names = list(dict.fromkeys(name for pair in pairs for name in pair))
-  runs = _build_alike(names, changes)
+  runs = _build_runs(names, changes)
   first = runs[names[0]]
-  images = Images(first, split)
+  images = SplitImages(first, split)
   for name in names[1:]:
-    _check_same_images(names[0], images, name, Images(runs[name], split))
+    _check_same_images(names[0], images, name, SplitImages(runs[name], split))
   networks = {
-    name: endpoints.Network(
+    name: endpoints.PreparedModel(
       run.model, run.prepare_evaluation, _weights(name, run)
     )
     for name, run in runs.items()
   }
-  source = endpoints.source(
-    networks, images, layers or body(first)[-top:], num_images=len(images)
+  source = endpoints.make_source(
+    networks, images, layers or _body(first)[-top:], num_images=len(images)
   )
-  return similarity.of_source(
+  return similarity.from_source(
     source,
     pairs,
-    sampling or sampling_lib.Sampling(),
+    sampling,
     options,
     strategy=first.strategy,
   )
 
 
-def body(run: run_lib.Run) -> list[str]:
-  """Return the stages of a run's network but for the head."""
+def _body(run):
+  """Return the stages of a run's network below the head."""
   return [name for name in run.stages.names if name != stages.HEAD]
 
 
@@ -152,23 +141,24 @@ def extract(
     checkpoint: `RUN[@CHECKPOINT]`.
     folder: The folder to write; a stopped command continues there.
     layers: Stages or Keras layers; all stages but the head if empty.
-    split: The split that the images are from.
+    split: Split of the images.
     num_images: Number of images, from the first; 0 is all.
     dtype: float16 or float32.
     **changes: Changes to the run's `config.Runtime`.
   """
-  run = load(checkpoint, **changes)
-  images = Images(run, split)
+  run_dir, which = run_folder.split_checkpoint(checkpoint)
+  run = run_lib.load_run(run_dir, which, **_ONE_DEVICE | changes)
+  images = SplitImages(run, split)
   if num_images > len(images):
     raise errors.InputError(
       f'{num_images} images of {len(images)} in split {split}; ask for fewer'
     )
-  layers = list(layers or body(run))
-  network = endpoints.Network(run.model, run.prepare_evaluation)
-  source = endpoints.source({checkpoint: network}, images, layers)
+  layers = list(layers or _body(run))
+  network = endpoints.PreparedModel(run.model, run.prepare_evaluation)
+  source = endpoints.make_source({checkpoint: network}, images, layers)
   ids = images.ids[: num_images or len(images)]
   files = {
-    layer: manifest_lib.File.of_layer(layer, (len(ids), *shape), dtype)
+    layer: manifest_lib.File.from_layer(layer, (len(ids), *shape), dtype)
     for layer, (shape,) in zip(layers, source.shapes, strict=True)
   }
   manifest = manifest_lib.Manifest(
@@ -176,12 +166,12 @@ def extract(
   )
   forward = tf.function(source.forward, reduce_retracing=True, autograph=False)
 
-  def of_layers(batch):
+  def activations_by_layer(batch):
     return {
       layer: acts for layer, (acts,) in zip(layers, forward(batch), strict=True)
     }
 
-  activations.write(folder, manifest, images, of_layers)
+  activations.write(folder, manifest, images, activations_by_layer)
   return manifest_lib.read(folder)
 
 
@@ -191,17 +181,14 @@ def compare_folders(
   layers: Sequence[str] = (),
   sampling: sampling_lib.Sampling | None = None,
   options: cca.Options | None = None,
-) -> dict[str, results.Similarity]:
+) -> dict[str, cca.Similarity]:
   """Compute the similarity of stored activations at `layers`, or at all."""
   layers = layers or list(manifest_lib.read(folder_a).layers)
-  source: activation_source.Source = activations.source(
+  source = activations.make_source(
     {folder_a: folder_a, folder_b: folder_b}, layers
   )
   pairs = [(folder_a, folder_b)]
-  (result,) = similarity.of_source(
-    source, pairs, sampling or sampling_lib.Sampling(), options
-  ).values()
-  return result
+  return similarity.from_source(source, pairs, sampling, options)[pairs[0]]
 
 
 def _check_same_images(name, images, other, others):
@@ -226,29 +213,17 @@ def before_and_after(run_dirs: Sequence[str], **kwargs) -> pd.DataFrame:
     **kwargs: Arguments of `compare`.
 
   Returns:
-    As `table`.
+    A row for each run (pair `a`, `b`), layer and repeat.
   """
   pairs = [(f'{run}@init', f'{run}@final') for run in run_dirs]
-  return table(compare(pairs, **kwargs))
-
-
-def table(
-  result: Mapping[similarity.Pair, Mapping[str, results.Similarity]],
-) -> pd.DataFrame:
-  """Return a row for each pair `a`, `b`, layer and repeat."""
-  return pd.DataFrame(_rows(result))
-
-
-def _rows(result) -> Iterable[dict]:
-  for (a, b), layers in result.items():
-    for layer, found in layers.items():
-      floor = results.average(found.noise_floor)['mean']
-      for repeat, measured in enumerate(found.repeats):
-        yield {
-          'a': a,
-          'b': b,
-          'layer': layer,
-          'repeat': repeat,
-          **measured.scalars(),
-          'noise_floor': floor,
-        }
+  rows = []
+  for (a, b), layers in compare(pairs, **kwargs).items():
+    for layer, result in layers.items():
+      floor = cca.average(result.noise_floor)['mean']
+      for repeat, measures in enumerate(result.repeats):
+        rows.append(
+          {'a': a, 'b': b, 'layer': layer, 'repeat': repeat}
+          | measures.scalars()
+          | {'noise_floor': floor}
+        )
+  return pd.DataFrame(rows)

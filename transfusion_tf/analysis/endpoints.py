@@ -16,8 +16,8 @@ _ARRAY_BATCH = 8  # Images of one array that go through the networks at once.
 
 
 @dataclasses.dataclass(frozen=True)
-class Network:
-  """A model, and what images go through before it.
+class PreparedModel:
+  """A model with the preparation of its images.
 
   Attributes:
     model: A functional or sequential model with one input.
@@ -34,15 +34,15 @@ class Network:
 def extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
   """Return a model of the activations at `names`, by name.
 
-  It ends at the last of them: what comes after is not computed.
+  It ends at the last of them: later layers are not computed.
 
   Args:
     model: Any functional or sequential model with one input.
     names: Stages, of a model that `models.build` made, or Keras layers.
 
   Raises:
-    InputError: A name is neither (the message lists those that are), or the
-      model's layers cannot be reached.
+    InputError: A name is neither (the message lists the known ones), or the
+      model's layers cannot be read.
   """
   try:
     inputs = model.inputs
@@ -56,21 +56,21 @@ def extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
     raise errors.InputError(
       f'{model.name!r} has {len(inputs)} inputs; only images are given'
     )
-  taps = stages.tap_layers(model, _stages(model), names)
-  return keras.Model(inputs[0], {name: outputs[taps[name]] for name in names})
+  layers = stages.endpoint_layers(model, _stages(model), names)
+  return keras.Model(inputs[0], {name: outputs[layers[name]] for name in names})
 
 
-def source(
-  networks: Mapping[str, Network],
+def make_source(
+  networks: Mapping[str, PreparedModel],
   batches: Iterable[Any],
   layers: Sequence[str],
   num_images: int | None = None,
-) -> activation_source.Source:
+) -> activation_source.ActivationSource:
   """Return the activations of several models on the same images.
 
   Args:
-    networks: By name.
-    batches: Batches of images, to be read more than once.
+    networks: Name -> model.
+    batches: Batches of images, readable more than once.
     layers: Stages or Keras layers, which each of the models must have.
     num_images: Number of images, if known.
 
@@ -82,22 +82,22 @@ def source(
   first = next(iter(batches), None)
   if first is None:
     raise errors.InputError('the data set has no image')
-  taps = {}
+  by_model: dict[keras.Model, _Endpoints] = {}
   for name, network in networks.items():
-    if network.model not in taps:
-      tap = extractor(network.model, layers)
-      shapes = _shapes(name, tap, tuple(first.shape[1:]))
-      taps[network.model] = _Tap(network.model, tap, shapes)
-  of_networks = [(taps[n.model], n) for n in networks.values()]
+    if network.model not in by_model:
+      extract = extractor(network.model, layers)
+      shapes = _shapes(name, extract, tuple(first.shape[1:]))
+      by_model[network.model] = _Endpoints(network.model, extract, shapes)
+  pairs = [(by_model[n.model], n) for n in networks.values()]
 
   def forward(images):
-    outputs = [tap.activations(n, images) for tap, n in of_networks]
+    outputs = [endpoints.activations(n, images) for endpoints, n in pairs]
     return [[output[layer] for output in outputs] for layer in layers]
 
-  return activation_source.Source(
+  return activation_source.ActivationSource(
     networks=list(networks),
     layers=layers,
-    shapes=[[tap.shapes[layer] for tap, _ in of_networks] for layer in layers],
+    shapes=[[e.shapes[layer] for e, _ in pairs] for layer in layers],
     batches=batches,
     forward=forward,
     num_images=num_images,
@@ -105,11 +105,11 @@ def source(
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class _Tap:
+class _Endpoints:
   """The common parts of networks that share a model.
 
   Attributes:
-    model: The whole of it.
+    model: The whole model.
     extractor: Images as the model takes them -> layer -> activations.
     shapes: Layer -> shape of one image's activations.
   """
@@ -131,10 +131,10 @@ class _Tap:
       return self.extractor(images, training=False)
 
 
-class Images:
-  """Batches of images out of whatever holds them, any number of times."""
+class ImageBatches:
+  """Batches of images of a data set or an array, any number of times."""
 
-  def __init__(self, dataset: Iterable[Any]):
+  def __init__(self, dataset: Any):
     """Take batches, tuples that begin with one, or one array of images."""
     if hasattr(dataset, 'shape'):
       starts = range(0, len(dataset), _ARRAY_BATCH)
@@ -151,22 +151,22 @@ class Images:
       yield batch[0] if isinstance(batch, tuple) else batch
 
 
-def _shapes(name, tap, image_shape):
+def _shapes(name, extract, image_shape):
   """Return layer -> shape of one image's activations."""
-  takes = tap.inputs[0].shape[1:]
-  if len(takes) != len(image_shape) or any(
+  input_shape = extract.inputs[0].shape[1:]
+  if len(input_shape) != len(image_shape) or any(
     size not in (None, given)
-    for size, given in zip(takes, image_shape, strict=True)
+    for size, given in zip(input_shape, image_shape, strict=True)
   ):
     raise errors.InputError(
-      f'{name} takes images of shape {takes}, not {image_shape}'
+      f'{name} takes images of shape {input_shape}, not {image_shape}'
     )
-  shapes = tap.compute_output_shape((None, *image_shape))
+  shapes = extract.compute_output_shape((None, *image_shape))
   return {layer: tuple(shape[1:]) for layer, shape in shapes.items()}
 
 
 def _stages(model):
   try:
     return models.stages_of(model)
-  except errors.InputError:  # A model of somebody's own: layers alone.
+  except errors.InputError:  # A user-defined model without stages.
     return stages.Stages(())

@@ -1,4 +1,4 @@
-"""FOLDER/manifest.json: what a folder of activations holds."""
+"""FOLDER/manifest.json: the contents of a folder of activations."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -24,7 +24,7 @@ class File:
   sha256: str = ''
 
   @classmethod
-  def of_layer(
+  def from_layer(
     cls, layer: str, shape: Sequence[int], dtype: str = 'float32'
   ) -> 'File':
     """Return the file of a layer with activations of shape [N, ...]."""
@@ -41,8 +41,8 @@ class Manifest:
     model: The network's name.
     checkpoint: The run folder and checkpoint of its weights.
     dataset: The images' data set.
-    split: Split of it.
-    example_ids: [N], in the order of the rows.
+    split: Split of the data set.
+    example_ids: Identifiers [N], in the order of the rows.
     layers: Layer -> its file.
   """
 
@@ -82,19 +82,17 @@ def read(folder: str) -> Manifest:
     raise errors.InputError(f'{path} is damaged: {error}') from None
 
 
-def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
-  """Refuse a folder that holds something else, naming what differs."""
-  found = dataclasses.replace(
-    found,
-    layers={
-      layer: dataclasses.replace(file, sha256='')
-      for layer, file in found.layers.items()
-    },
-  )
+def check_same(folder: str, existing: Manifest, requested: Manifest) -> None:
+  """Raise InputError if a folder holds other activations than requested."""
+  layers = {
+    layer: dataclasses.replace(file, sha256='')
+    for layer, file in existing.layers.items()
+  }
+  existing = dataclasses.replace(existing, layers=layers)
   differing = [
     field.name
     for field in dataclasses.fields(Manifest)
-    if getattr(found, field.name) != getattr(wanted, field.name)
+    if getattr(existing, field.name) != getattr(requested, field.name)
   ]
   if differing:
     raise errors.InputError(
@@ -104,7 +102,5 @@ def check_same(folder: str, found: Manifest, wanted: Manifest) -> None:
 
 
 def save(folder: str, manifest: Manifest) -> None:
-  """Write a file that appears at once."""
-  with storage.atomic_write(os.path.join(folder, NAME)) as file:
-    json.dump(dataclasses.asdict(manifest), file, indent=2)
-    file.write('\n')
+  """Write the manifest of a folder."""
+  storage.write_json(os.path.join(folder, NAME), dataclasses.asdict(manifest))

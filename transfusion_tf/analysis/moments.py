@@ -1,59 +1,61 @@
 """Means and covariances of activations, accumulated batch by batch.
 
 A batch is centered by its own mean before it is multiplied, and batches are
-merged by the update of Chan, Golub and LeVeque (1979), all in float64: nowhere
-does a sum of raw products lose the digits that the mean takes.
+merged by the update of Chan, Golub and LeVeque (1979), all in float64: no sum
+of raw products loses digits to a large mean.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import tensorflow as tf
 
-Array = np.ndarray | tf.Tensor
+Array: TypeAlias = np.ndarray | tf.Tensor
 
 
 class Moments(NamedTuple):
   """Moments of rows [N, D]: the channels of several networks, side by side.
 
   Attributes:
-    count: [], N.
+    num_rows: [], N.
     mean: [D].
     scatter: [D, D], the sum over rows of the centered outer products.
   """
 
-  count: Array
+  num_rows: Array
   mean: Array
   scatter: Array
 
   def merge(self, other: 'Moments') -> 'Moments':
     """Return the moments of both sets of rows together."""
-    count = self.count + other.count
+    num_rows = self.num_rows + other.num_rows
     shift = other.mean - self.mean
     return Moments(
-      count,
-      self.mean + shift * (other.count / count),
+      num_rows,
+      self.mean + shift * (other.num_rows / num_rows),
       self.scatter
       + other.scatter
-      + _outer(shift, self.count * other.count / count),
+      + _outer(shift, self.num_rows * other.num_rows / num_rows),
     )
 
   def without(self, part: 'Moments') -> 'Moments':
     """Return the moments of the rows not in `part`: undoes `merge`."""
-    count = self.count - part.count
-    mean = (self.count * self.mean - part.count * part.mean) / count
+    num_rows = self.num_rows - part.num_rows
+    mean = (self.num_rows * self.mean - part.num_rows * part.mean) / num_rows
     return Moments(
-      count,
+      num_rows,
       mean,
       self.scatter
       - part.scatter
-      - _outer(part.mean - mean, part.count * count / self.count),
+      - _outer(part.mean - mean, part.num_rows * num_rows / self.num_rows),
     )
 
   def take(self, channels: np.ndarray) -> 'Moments':
     return Moments(
-      self.count, self.mean[channels], self.scatter[np.ix_(channels, channels)]
+      self.num_rows,
+      self.mean[channels],
+      self.scatter[np.ix_(channels, channels)],
     )
 
 
@@ -61,17 +63,17 @@ class Permuted(NamedTuple):
   """Scatter of two networks, `first` and `last`, paired row by row at random.
 
   Rows come in random order, so that a row and its neighbor are a random pair.
-  Pairs are drawn, and rows centered, within a batch: what a batch has in common
-  does not make two networks look alike.
+  Pairs are drawn, and rows centered, within a batch, so that the common mean of
+  a batch does not make two networks look alike.
 
   Attributes:
-    count: [], degrees of freedom: rows less one for each batch's mean.
+    freedom: [], degrees of freedom: rows less one for each batch's mean.
     first: [D1, D1].
     last: [D2, D2].
     cross: [D1, D2], between a row of `first` and another row of `last`.
   """
 
-  count: Array
+  freedom: Array
   first: Array
   last: Array
   cross: Array
@@ -84,7 +86,7 @@ class Permuted(NamedTuple):
 
   def take(self, first: np.ndarray, last: np.ndarray) -> 'Permuted':
     return Permuted(
-      self.count,
+      self.freedom,
       self.first[np.ix_(first, first)],
       self.last[np.ix_(last, last)],
       self.cross[np.ix_(first, last)],
@@ -92,7 +94,7 @@ class Permuted(NamedTuple):
 
 
 class Statistics(NamedTuple):
-  """All that is kept of the rows of several networks."""
+  """The statistics of the rows of several networks."""
 
   moments: Moments
   permuted: Permuted  # Of the first and the last network.
@@ -106,13 +108,13 @@ class Statistics(NamedTuple):
     return cls(Moments(*arrays[:3]), Permuted(*arrays[3:]))
 
   @classmethod
-  def of_batch(
+  def from_batch(
     cls,
     rows: tf.distribute.DistributedValues | tf.Tensor,
     sizes: Sequence[int],
     strategy: tf.distribute.Strategy,
   ) -> 'Statistics':
-    """Return those of a batch's rows [n, D], any float type, in random order.
+    """Return the statistics of rows [n, D], any float type, in random order.
 
     Args:
       rows: The rows of each replica of the strategy.
@@ -136,10 +138,14 @@ class Statistics(NamedTuple):
     )
 
   def merge(self, other: 'Statistics') -> 'Statistics':
-    return Statistics(*(a.merge(b) for a, b in zip(self, other, strict=True)))
+    return Statistics(
+      self.moments.merge(other.moments), self.permuted.merge(other.permuted)
+    )
 
   def without(self, part: 'Statistics') -> 'Statistics':
-    return Statistics(*(a.without(b) for a, b in zip(self, part, strict=True)))
+    return Statistics(
+      self.moments.without(part.moments), self.permuted.without(part.permuted)
+    )
 
   def take(
     self, sizes: Sequence[int], places: Sequence[np.ndarray]

@@ -1,4 +1,4 @@
-"""Which images, patches and channels a comparison looks at (Appendix C).
+"""The images, patches and channels of a comparison (Appendix C).
 
 The paper takes, of a layer with activations [n, h, w, c], n images with
 n h w = p, d of the c channels, CCA of the d x (n h w) matrices, and repeats
@@ -6,17 +6,18 @@ this over samples of d and n. No n meets n h w = p exactly (294 x 294 is 239.4
 times 19 x 19), and n would differ from layer to layer. The rule here:
 
 * All layers share the same n images: the fewest with n h w >= p at the layer
-  with the fewest positions, or as many as there are, or as are asked for.
+  with the fewest positions, or all images, or the requested number.
 * Of every layer p patches are drawn from its n h w positions, without
   replacement and as many from each image.
 * The images fall into as many folds as there are repeats. A repeat draws d
-  channels of its own and leaves one fold out, and n is chosen so that what is
-  left holds p patches. So one pass gives all repeats over the images;
-  they share images, and their spread is less than that of separate samples.
+  channels and leaves one fold out, and n is chosen so that the other folds hold
+  p patches. So one pass over the images gives all repeats; they share images,
+  and their standard deviation is less than that of separate samples.
 
 Networks with equally many channels at a layer get the same channels: a network
-compared with itself is 1, and one compared with its own past keeps its
-neurons. Everything follows from the seed and the order of the images.
+compared with itself gives 1, and one compared with its earlier state is
+compared at the same neurons. The seed and the order of the images determine
+everything.
 """
 
 import dataclasses
@@ -28,15 +29,15 @@ from transfusion_tf import errors
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-  """How much to look at; the paper gives no figures.
+  """The amount of data to compare; the paper gives no numbers.
 
   Attributes:
-    num_patches: p, of each layer; rounded down to a multiple of the folds that
-      a repeat holds.
-    num_channels: d; a layer with fewer gives all it has.
+    num_patches: p, of each layer; rounded down to a multiple of the number of
+      folds of a repeat.
+    num_channels: d; a layer with fewer gives all of them.
     repeats: Samples of channels and images.
     num_images: n, over all repeats; 0 for the fewest that hold p patches.
-    seed: Seed of every draw.
+    seed: Seed of all draws.
   """
 
   num_patches: int = 20_000
@@ -53,17 +54,17 @@ class Sampling:
         )
 
   def channels(self, repeat: int, num_channels: int) -> np.ndarray:
-    """Return the channels, sorted, that a repeat takes of so many."""
+    """Return the channels of a repeat, sorted, out of `num_channels`."""
     rng = np.random.default_rng((self.seed, repeat, num_channels))
     size = min(self.num_channels, num_channels)
     return np.sort(rng.choice(num_channels, size, replace=False))
 
-  def plan(self, positions: tuple[int, ...], available: int) -> 'Plan':
+  def plan(self, positions: tuple[int, ...], available: int) -> 'SamplingPlan':
     """Spread the sample over images.
 
     Args:
       positions: h w of each layer.
-      available: Number of images there are.
+      available: Number of images in the data set.
 
     Raises:
       InputError: There is no image.
@@ -74,10 +75,10 @@ class Sampling:
     images = available // folds
     if not self.num_images:
       images = min(images, self._images_per_fold(folds, positions))
-    return Plan(self, positions, folds, images)
+    return SamplingPlan(self, positions, folds, images)
 
   def max_images(self, positions: tuple[int, ...]) -> int:
-    """Return the most images that `plan` makes use of."""
+    """Return the largest number of images that `plan` uses."""
     folds = self.repeats
     return self.num_images or folds * self._images_per_fold(folds, positions)
 
@@ -89,14 +90,14 @@ class Sampling:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
+class SamplingPlan:
   """A sample spread over `folds` times `images_per_fold` images in order.
 
   Attributes:
     sampling: The requested sampling.
     positions: h w of each layer.
     folds: Number of folds; with one fold, no repeat leaves it out.
-    images_per_fold: The same for each.
+    images_per_fold: Number of images in each fold.
   """
 
   sampling: Sampling
@@ -120,11 +121,11 @@ class Plan:
     return self.images_per_fold - image % self.images_per_fold
 
   def ends_fold(self, images: int) -> bool:
-    """Return whether so many images fill their last fold."""
+    """Return whether the last fold of the first `images` images is complete."""
     return images % self.images_per_fold == 0
 
   def left_out(self, repeat: int) -> int | None:
-    """Return the fold that a repeat does without."""
+    """Return the fold that a repeat leaves out."""
     return repeat % self.folds if self.folds > 1 else None
 
   def patches(self, layer: int, first: int, count: int) -> np.ndarray:

@@ -1,10 +1,10 @@
-"""(SV)CCA of networks, layer by layer, as the paper's Appendix C has it.
+"""(SV)CCA of networks, layer by layer, as in the paper's Appendix C.
 
   result = similarity.compare(model_a, model_b, images, ['conv1', 'block4'])
   result['conv1'].mean, result['conv1'].to_json()['noise_floor']
 
-`sampling` says which patches and channels are looked at, `stream` how their
-covariances are had, `measures` what follows from these.
+`sampling` chooses patches and channels, `accumulate` computes their
+covariances, `cca` the measures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,6 @@ from transfusion_tf.analysis import accumulate
 from transfusion_tf.analysis import activation_source
 from transfusion_tf.analysis import cca
 from transfusion_tf.analysis import endpoints
-from transfusion_tf.analysis import results
 from transfusion_tf.analysis import sampling as sampling_lib
 
 Pair = tuple[str, str]
@@ -39,24 +38,24 @@ def compare(
   seed: int = 0,
   num_images: int = 0,
   **kwargs,
-) -> dict[str, results.Similarity]:
+) -> dict[str, cca.Similarity]:
   """Compute the similarity of two models at each of `layers`.
 
   Args:
     model_a: Any functional or sequential model.
     model_b: Another, or the same.
     dataset: Batches [B, H, W, C] of images as the models take them, or tuples
-      that begin with them, to be read more than once; or one array of images.
+      that begin with them, readable more than once; or one array of images.
     layers: Stages of the paper's networks, or names of Keras layers.
     num_patches: p, patches of each layer.
     num_channels: d, channels of each layer.
     repeats: Samples of channels and images.
     seed: Seed of the samples.
     num_images: n; 0 for the fewest that hold p patches.
-    **kwargs: `options` and `strategy`, as in `of_source`.
+    **kwargs: `options` and `strategy`, as in `from_source`.
 
   Returns:
-    Layer -> `results.Similarity`.
+    Layer -> `cca.Similarity`.
 
   Raises:
     InputError: A layer that does not exist, activations that are not finite,
@@ -79,7 +78,7 @@ def compare_all(
   pairs: Sequence[Pair] | None = None,
   sampling: sampling_lib.Sampling | None = None,
   **kwargs,
-) -> dict[Pair, dict[str, results.Similarity]]:
+) -> dict[Pair, dict[str, cca.Similarity]]:
   """Compute the similarity of many models in one pass over the images.
 
   Args:
@@ -87,97 +86,91 @@ def compare_all(
     dataset: As in `compare`.
     layers: As in `compare`.
     pairs: Names of models to compare; all pairs if None.
-    sampling: What to look at.
-    **kwargs: As in `of_source`.
+    sampling: The amount of data to compare.
+    **kwargs: As in `from_source`.
 
   Returns:
-    Pair -> layer -> `results.Similarity`. Their noise floor is that of the
+    Pair -> layer -> `cca.Similarity`. Their noise floor is that of the
     first and the last model: it depends on p and d alone.
   """
-  source = endpoints.source(
-    {name: endpoints.Network(model) for name, model in networks.items()},
-    endpoints.Images(dataset),
+  source = endpoints.make_source(
+    {name: endpoints.PreparedModel(model) for name, model in networks.items()},
+    endpoints.ImageBatches(dataset),
     layers,
   )
-  return of_source(source, pairs, sampling or sampling_lib.Sampling(), **kwargs)
+  return from_source(source, pairs, sampling, **kwargs)
 
 
-def of_source(
-  source: activation_source.Source,
-  pairs: Sequence[Pair] | None,
-  sampling: sampling_lib.Sampling,
+def from_source(
+  source: activation_source.ActivationSource,
+  pairs: Sequence[Pair] | None = None,
+  sampling: sampling_lib.Sampling | None = None,
   options: cca.Options | None = None,
   strategy: tf.distribute.Strategy | None = None,
-) -> dict[Pair, dict[str, results.Similarity]]:
+) -> dict[Pair, dict[str, cca.Similarity]]:
   """Compute the similarity of the networks of a source of activations.
 
   Args:
     source: Networks, layers and images.
     pairs: Names of networks to compare; all pairs if None.
-    sampling: What to look at.
+    sampling: The amount of data to compare.
     options: Options of the canonical correlations.
     strategy: Devices that share each batch; TensorFlow's current one if None.
   """
+  sampling = sampling or sampling_lib.Sampling()
   options = options or cca.Options()
   strategy = strategy or tf.distribute.get_strategy()
   if pairs is None:
     pairs = list(itertools.combinations(source.networks, 2))
-  plan = _plan(source, sampling)
-  columns = [
-    accumulate.Columns.of(sampling, widths) for widths in source.widths
+  sizes = [  # Channels of a repeat, [layer][network].
+    [min(sampling.num_channels, width) for width in widths]
+    for widths in source.widths
   ]
-  statistics = accumulate.accumulate(source, plan, columns, strategy)
-  _check_finite(source, sampling, statistics)
+  plan = _plan(source, sampling, sizes)
+  channels = [
+    accumulate.ChannelSamples.draw(sampling, widths) for widths in source.widths
+  ]
+  statistics = accumulate.accumulate(source, plan, channels, strategy)
+  _check_finite(source, sizes, statistics)
   # LAPACK runs outside Python's lock: a job for each layer and repeat, on one
   # thread each; BLAS's own threads would only wait for each other.
   limit = threadpoolctl.threadpool_limits(1, user_api='blas')
   with limit, futures.ThreadPoolExecutor() as pool:
     jobs = [
       [pool.submit(_measure, s, source, pairs, n, options) for s in repeats]
-      for n, repeats in zip(_sizes(source, sampling), statistics, strict=True)
+      for n, repeats in zip(sizes, statistics, strict=True)
     ]
-  result = {pair: {} for pair in pairs}
+  result: dict[Pair, dict[str, cca.Similarity]] = {pair: {} for pair in pairs}
   for layer, name in enumerate(source.layers):
-    of_pairs, floors = zip(*(job.result() for job in jobs[layer]), strict=True)
-    for pair, repeats in zip(pairs, zip(*of_pairs, strict=True), strict=True):
-      result[pair][name] = results.Similarity(
-        repeats,
-        floors,
-        plan.num_patches(layer),
-        plan.num_images,
+    measures, floors = zip(*(job.result() for job in jobs[layer]), strict=True)
+    for pair, repeats in zip(pairs, zip(*measures, strict=True), strict=True):
+      result[pair][name] = cca.Similarity(
+        repeats, floors, plan.num_patches(layer), plan.num_images
       )
   return result
 
 
-def _plan(source, sampling):
+def _plan(source, sampling, sizes):
   positions = source.positions()
   available = sampling.num_images or source.count_images(
     sampling.max_images(positions)
   )
   plan = sampling.plan(positions, available)
-  for layer, sizes in enumerate(_sizes(source, sampling)):
-    if plan.num_patches(layer) <= max(sizes):
+  for layer, channels in enumerate(map(max, sizes)):
+    if plan.num_patches(layer) <= channels:
       raise errors.InputError(
         f'{source.layers[layer]}: {plan.num_patches(layer)} patches of '
-        f'{plan.num_images} images for {max(sizes)} channels; give more images '
+        f'{plan.num_images} images for {channels} channels; give more images '
         'or num_patches, or fewer num_channels'
       )
   return plan
 
 
-def _sizes(source, sampling):
-  """Return the channels of a repeat, `[layer][network]`."""
-  return [
-    [min(sampling.num_channels, width) for width in widths]
-    for widths in source.widths
-  ]
-
-
-def _check_finite(source, sampling, statistics):
-  layers = zip(source.layers, _sizes(source, sampling), statistics, strict=True)
-  for layer, sizes, repeats in layers:
+def _check_finite(source, sizes, statistics):
+  layers = zip(source.layers, sizes, statistics, strict=True)
+  for layer, channels, repeats in layers:
     for repeat in repeats:
-      means = np.split(repeat.moments.mean, np.cumsum(sizes)[:-1])
+      means = np.split(repeat.moments.mean, np.cumsum(channels)[:-1])
       for network, mean in zip(source.networks, means, strict=True):
         if not np.all(np.isfinite(mean)):
           raise errors.InputError(
@@ -189,24 +182,24 @@ def _check_finite(source, sampling, statistics):
 def _measure(statistics, source, pairs, sizes, options):
   """Return the measures of each pair, and of the permuted rows."""
   moments, permuted = statistics
-  covariance = moments.scatter / (moments.count - 1)
+  covariance = moments.scatter / (moments.num_rows - 1)
   stops = itertools.pairwise(np.cumsum([0, *sizes]))
   parts = {n: slice(*s) for n, s in zip(source.networks, stops, strict=True)}
   white = {
     network: cca.whiten(covariance[part, part], options)
     for network, part in parts.items()
   }
-  of_pairs = cca.compare(
+  measures = cca.compare(
     [white[a] for a, _ in pairs],
     [white[b] for _, b in pairs],
     [covariance[parts[a], parts[b]] for a, b in pairs],
     options,
   )
-  first, last, cross = (x / permuted.count for x in permuted[1:])
+  first, last, cross = (x / permuted.freedom for x in permuted[1:])
   (floor,) = cca.compare(
     [cca.whiten(first, options)],
     [cca.whiten(last, options)],
     [cross],
     options,
   )
-  return of_pairs, floor
+  return measures, floor

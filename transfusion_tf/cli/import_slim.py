@@ -40,12 +40,13 @@ def main(_) -> None:
     raise errors.InputError(f'output {output}: must end in .npz')
   if not os.path.isdir(os.path.dirname(output) or '.'):
     raise errors.InputError(f'output {output}: its folder does not exist')
+  from transfusion_tf.init import input_scaling
   from transfusion_tf.init.sources import files
   from transfusion_tf.init.sources import tf_slim
 
   arrays = tf_slim.read(_CHECKPOINT.value, _MODEL.value)
   if _NORMALIZATION.value == 'imagenet':
-    arrays = tf_slim.for_normalized(arrays, _MODEL.value)
+    arrays = input_scaling.for_normalized(arrays)
   origin = tf_slim.origin(_CHECKPOINT.value)
   files.save_npz(output, arrays, origin)
   values = sum(array.size for array in arrays.values())

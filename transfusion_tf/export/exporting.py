@@ -28,14 +28,14 @@ _MAX_DIFFERENCE = 1e-4
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-  """What was made.
+  """An export that was written.
 
   Attributes:
-    directory: Where.
+    directory: The folder.
     differences: File -> largest difference of any probability from the run's
       own, on `num_checked` stored images.
-    num_checked: How many.
-    notes: What is unusual.
+    num_checked: Number of images compared.
+    notes: Peculiarities that a user should know.
   """
 
   directory: str
@@ -59,25 +59,25 @@ def export(
   Args:
     run: Built on one device.
     export_dir: A folder to make, on this machine.
-    run_dir: Where the model card finds results, if the run has a folder.
-    step: Which checkpoint's weights they are, if they are one's.
+    run_dir: The run's folder, if any; the model card takes results from it.
+    step: Step of the checkpoint that the weights are from, if any.
     layers: Stages or Keras layers for the signature `activations`; all stages
       if empty.
-    tflite: Whether to write `model.tflite`, too.
-    overwrite: Whether to replace an earlier export.
+    tflite: If true, `model.tflite` is written, too.
+    overwrite: If true, an earlier export is replaced.
 
   Raises:
     InputError: The folder is in use, or there is no such layer.
     RunError: The exported network computes something else than the run.
   """
   export_dir = os.fspath(export_dir)
-  _refuse(export_dir, overwrite)
+  _check_export_dir(export_dir, overwrite)
   export_dir = os.path.abspath(export_dir)
   layers = tuple(layers) or run.stages.names
-  preparation = preparation_lib.of(run.source.prepared)
+  preparation = preparation_lib.from_dataset(run.source.prepared)
   network = signatures.module(run, preparation, layers)
   checked = _stored_files(run)
-  with _published(export_dir) as partial:
+  with _atomic_folder(export_dir) as partial:
     signatures.save(network, partial)
     run.model.save(os.path.join(partial, KERAS))
     differences = {'SavedModel': _difference(run, checked, _served(partial))}
@@ -93,33 +93,35 @@ def export(
           f'{name}: probabilities differ by {difference:.2g} from those of the '
           'run; nothing was exported'
         )
-    notes = tuple(_notes(run, run_dir))
-    made = Exported(export_dir, differences, len(checked), notes)
-    facts = model_card.facts(run, preparation, layers, run_dir, step)
-    text = model_card.render(facts, made)
+    text = model_card.render(
+      run, preparation, layers, run_dir, step, differences, len(checked)
+    )
     storage.write_text(os.path.join(partial, CARD), text)
-  return made
+  return Exported(export_dir, differences, len(checked), _notes(run, run_dir))
 
 
 def _notes(run, run_dir):
   prepared = run.source.prepared
   if not run_dir:
-    return
-  if other := run_folder.begun_on_other(run_dir, prepared.fingerprint):
-    yield (
-      f'{prepared.directory} is not the data set of the training '
-      f'({other["dataset"]}): the names of the outputs are the run’s, image '
-      'files are prepared like those of this set'
-    )
+    return ()
+  other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
+  if not other:
+    return ()
+  return (
+    f'{prepared.directory} is not the data set of the training '
+    f'({other["dataset"]}): the names of the outputs are the run’s, image '
+    'files are prepared like those of this set',
+  )
 
 
-def _refuse(export_dir, overwrite):
+def _check_export_dir(export_dir, overwrite):
   if '://' in export_dir:
     raise errors.InputError(
       f'{export_dir}: export to a folder of this machine, then copy it'
     )
-  there = os.path.lexists(export_dir)
-  if not there or (os.path.isdir(export_dir) and not os.listdir(export_dir)):
+  if not os.path.lexists(export_dir):
+    return
+  if os.path.isdir(export_dir) and not os.listdir(export_dir):
     return
   if not os.path.exists(os.path.join(export_dir, CARD)):
     raise errors.InputError(
@@ -133,8 +135,8 @@ def _refuse(export_dir, overwrite):
 
 
 @contextlib.contextmanager
-def _published(export_dir) -> Iterator[str]:
-  """Provide a folder that in the end takes the place of `export_dir`."""
+def _atomic_folder(export_dir) -> Iterator[str]:
+  """Yield a folder that replaces `export_dir` if the block succeeds."""
   partial = f'{export_dir}.partial-{os.getpid()}'
   replaced = f'{export_dir}.replaced-{os.getpid()}'
   try:
@@ -165,7 +167,7 @@ def _stored_files(run):
 
 
 def _difference(run, encoded, read):
-  """Largest difference of `read(encoded)` from the run's probabilities."""
+  """Return the largest difference of `read(encoded)` from the run itself."""
   size = run.experiment.data.image_size
   images = tf.stack([augment.decode(e, size) for e in encoded])
   expected = run.probabilities(images).numpy()

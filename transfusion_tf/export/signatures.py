@@ -2,7 +2,7 @@
 
 serve (and serving_default)
   image_bytes    string [N], JPEG or PNG files as the camera wrote them
-  probabilities  float32 [N, K]; not a number where the status is not `ok`
+  probabilities  float32 [N, K]; NaN where the status is not `ok`
   class_names    string [N, K]
   status         string [N], of `validate.STATUSES`
   referable      float32 [N], of graded data sets
@@ -15,7 +15,7 @@ activations
   <layer>        float32 [N, ...], for each stage or layer
 
 serve_prepared, serve_images_prepared and activations_prepared take files and
-images as a prepared data set stores them. Nobody guesses which is which: a
+images as a prepared data set stores them. The two kinds are not told apart: a
 prepared file given to `serve` is prepared a second time.
 
 N may be 0. K is the number of classes.
@@ -49,7 +49,7 @@ def module(
 
   Args:
     run: The run, with the weights to be exported.
-    preparation: What raw files go through.
+    preparation: The steps that raw files go through.
     layers: Stages or Keras layers for `activations`.
 
   Raises:
@@ -67,15 +67,15 @@ def module(
     (PREPARED, augment.decode, preparation_lib.load_prepared_picture),
   ):
     read = _reader(run, load)
-    setattr(network, SERVE + suffix, _serve(run, read, classify))
-    images = _serve_images(run, load_picture, classify)
-    setattr(network, SERVE_IMAGES + suffix, images)
-    setattr(network, ACTIVATIONS + suffix, _activations(read, activate))
+    pictures = _from_pictures(run, load_picture, classify)
+    setattr(network, SERVE + suffix, _from_files(read, classify))
+    setattr(network, SERVE_IMAGES + suffix, pictures)
+    setattr(network, ACTIVATIONS + suffix, _from_files(read, activate))
   return network
 
 
 def save(network: tf.Module, directory: str) -> None:
-  """Write what `module` made, as a SavedModel."""
+  """Write a network of `module` as a SavedModel."""
   signatures = {
     name + suffix: getattr(network, name + suffix)
     for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
@@ -100,20 +100,28 @@ def _reader(run, load_file):
 
 
 def _networks(run, layers):
-  """Return images -> what `serve` and `activations` say, each traced once."""
+  """Return the functions behind `serve` and `activations`, each traced once."""
   size = run.experiment.data.image_size
   spec = [tf.TensorSpec([None, size, size, 3], tf.uint8)]
   extractor = endpoints.extractor(run.model, layers)
 
   def classify(images):
-    probabilities = _of_any_number(run.probabilities, images)
-    return {'probabilities': probabilities, **_scores(run.task, probabilities)}
+    probabilities = _allow_empty(run.probabilities, images)
+    outputs = {'probabilities': probabilities}
+    if isinstance(run.task, tasks.Grades):
+      outputs[run.task.primary_metric] = run.task.scores(probabilities)
+    # The names go with each image, as servers that batch requests need it.
+    names = list(run.task.names)
+    outputs['class_names'] = tf.broadcast_to(
+      names, [tf.shape(images)[0], len(names)]
+    )
+    return outputs
 
   def forward(images):
     return extractor(run.prepare_evaluation(images), training=False)
 
   def activate(images):
-    return _of_any_number(forward, images)
+    return _allow_empty(forward, images)
 
   function = functools.partial(
     tf.function, input_signature=spec, autograph=False
@@ -121,17 +129,17 @@ def _networks(run, layers):
   return function(classify), function(activate)
 
 
-def _serve(run, read, classify):
+def _from_files(read, function):
   @tf.function(input_signature=_FILES, autograph=False)
   def serve(image_bytes):
     images, status = read(image_bytes)
-    found = _only_where(status == validate.OK, classify(images))
-    return found | _named(run.task, image_bytes) | {'status': status}
+    outputs = _only_where(status == validate.OK, function(images))
+    return outputs | {'status': status}
 
   return serve
 
 
-def _serve_images(run, load_picture, classify):
+def _from_pictures(run, load_picture, classify):
   size = run.experiment.data.image_size
   spec = tf.TensorSpec([size, size, 3], tf.uint8)
 
@@ -140,32 +148,21 @@ def _serve_images(run, load_picture, classify):
 
   @tf.function(input_signature=_IMAGES, autograph=False)
   def serve_images(images):
-    loaded = _one_by_one(load, images, spec)
-    return classify(loaded) | _named(run.task, images)
+    return classify(_one_by_one(load, images, spec))
 
   return serve_images
 
 
-def _activations(read, activate):
-  @tf.function(input_signature=_FILES, autograph=False)
-  def activations(image_bytes):
-    images, status = read(image_bytes)
-    found = _only_where(status == validate.OK, activate(images))
-    return found | {'status': status}
-
-  return activations
-
-
 def _one_by_one(load, batch, specs):
-  """`load` of each; a batch of hostile files needs no more room than one."""
-  with tf.device('CPU'):  # Decoding is; what is between stays beside it.
+  """Apply `load` to each; a batch of hostile files needs the memory of one."""
+  with tf.device('CPU'):  # Decoding runs there; so does what is in between.
     return tf.map_fn(
       load, batch, parallel_iterations=1, fn_output_signature=specs
     )
 
 
-def _of_any_number(function, images):
-  """Return `function` of [N, ...], N may be 0; batch norm wants one."""
+def _allow_empty(function, images):
+  """Return `function` of [N, ...], N may be 0: batch norm needs an image."""
   count = tf.shape(images)[0]
   missing = tf.cast(count == 0, tf.int32)
   padded = tf.pad(images, [[0, missing], [0, 0], [0, 0], [0, 0]])
@@ -173,23 +170,12 @@ def _of_any_number(function, images):
   return tf.nest.map_structure(lambda output: output[:count], outputs)
 
 
-def _scores(task, probabilities):
-  """Return the score behind the primary_metric, if it is no probability."""
-  if isinstance(task, tasks.Grades):
-    return {task.primary_metric: task.scores(probabilities)}
-  return {}
-
-
-def _named(task, batch):
-  """Return the classes' names for each image, as batching servers need."""
-  shape = [tf.shape(batch)[0], len(task.names)]
-  return {'class_names': tf.broadcast_to(list(task.names), shape)}
-
-
 def _only_where(usable, outputs):
-  """Return the outputs as float32, NaN where an image is not usable."""
+  """Return numbers as float32, NaN where an image is not usable."""
 
   def masked(output):
+    if output.dtype == tf.string:
+      return output
     mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
     return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
 

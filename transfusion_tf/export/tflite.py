@@ -46,9 +46,9 @@ def write(run: run_lib.Run, path: str) -> None:
 
 def reader(
   path: str, run: run_lib.Run
-) -> Callable[[Sequence['tf.Tensor']], np.ndarray]:
+) -> Callable[[Sequence[tf.Tensor]], np.ndarray]:
   """Return a function: prepared images, encoded -> the file's [N, K]."""
-  with warnings.catch_warnings():  # Of its moving to another package.
+  with warnings.catch_warnings():  # Its move to another package is announced.
     warnings.simplefilter('ignore')
     interpreter = tf.lite.Interpreter(path)
   classify = interpreter.get_signature_runner()
@@ -56,7 +56,7 @@ def reader(
 
   def read(encoded):
     images = [augment.decode(e, size).numpy()[None] for e in encoded]
-    found = [classify(image=np.float32(image)) for image in images]
-    return np.concatenate([f['probabilities'] for f in found])
+    outputs = [classify(image=np.float32(image)) for image in images]
+    return np.concatenate([output['probabilities'] for output in outputs])
 
   return read

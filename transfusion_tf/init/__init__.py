@@ -1,4 +1,4 @@
-"""Where a network's weights start: every scheme that the paper tries.
+"""Initialization: every scheme that the paper tries.
 
 source = init.weights.load('runs/pretrained')
 scheme = init.schemes.mean_var(source)

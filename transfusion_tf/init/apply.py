@@ -1,4 +1,4 @@
-"""Runs a scheme over a model: all or nothing, with a report of every weight."""
+"""Apply a scheme to a model: all or nothing, with a report of every weight."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from transfusion_tf.models import stages as stages_lib
 with epy.lazy_imports():  # Help does without.
   import keras
 
-_LISTED = 4  # Weights of one kind that an error names.
-
 
 def apply(
   model: keras.Model,
@@ -27,16 +25,16 @@ def apply(
   stages: stages_lib.Stages,
   seed: int,
 ) -> list[dict[str, Any]]:
-  """Give every weight of `model` the start that `scheme` says.
+  """Give every weight of `model` the initial value of a scheme.
 
   Nothing is assigned before all is computed. A source must fit: a weight that
   only one side has, or in another shape, is an error, except in the head,
-  which then starts random.
+  which then gets random values.
 
   Args:
     model: Any Keras model.
-    scheme: See `schemes` and `compose`.
-    stages: The model's.
+    scheme: A scheme of `schemes` or `compose`.
+    stages: The model's stages.
     seed: Non-negative; with a weight's path it fixes that weight's draws.
 
   Returns:
@@ -47,18 +45,18 @@ def apply(
     InputError: A source does not fit or is not finite; no weight has changed.
   """
   weights = _weights(model, stages, seed)
-  starts = [_start(scheme, weight) for weight in weights]
-  _refuse_misfits(model, stages, weights, starts)
-  values = [_checked(*pair) for pair in zip(weights, starts, strict=True)]
+  initial = [_initial_value(scheme, weight) for weight in weights]
+  _raise_on_mismatch(model, stages, weights, initial)
+  values = [_checked(*pair) for pair in zip(weights, initial, strict=True)]
   for weight, value in zip(weights, values, strict=True):
     weight.variable.assign(value)
-  return [_row(*x) for x in zip(weights, starts, values, strict=True)]
+  return [_row(*x) for x in zip(weights, initial, values, strict=True)]
 
 
 def freeze(
   model: keras.Model, stages: stages_lib.Stages, freeze_upto: str
 ) -> None:
-  """Keep the stages up to `freeze_upto` as they are (Figures 12 and 13).
+  """Freeze the stages up to `freeze_upto` (Figures 12 and 13).
 
   Their batch norm then runs on its moving statistics and keeps those too.
   Freeze before an optimizer is built or a training step is traced.
@@ -72,15 +70,14 @@ def freeze(
       f'freezing up to {freeze_upto} leaves nothing to train; freeze up to one '
       f'of {", ".join(stages.names[:-1])}'
     )
-  for path, _, layer in _owned(model):
-    if stages.of(path) in frozen:
+  for path, _, layer in _variables(model):
+    if stages.stage_of(path) in frozen:
       layer.trainable = False
 
 
-def _owned(model):
-  """(path, weight, the innermost layer that has it), in the model's order."""
-  # No public method walks nested models and composite layers alike.
-  layers = model._flatten_layers()  # Outer before inner.
+def _variables(model):
+  """Return (path, variable, innermost layer that owns it) of each weight."""
+  layers = stages_lib.all_layers(model)
   owners = {id(v): layer for layer in layers for v in layer.weights}
   return [
     (stages_lib.path_of(v, model), v, owners[id(v)]) for v in model.weights
@@ -89,8 +86,8 @@ def _owned(model):
 
 def _weights(model, stages, seed):
   weights = [
-    types.Weight(path, v, layer, stages.of(path), _stream(seed, path))
-    for path, v, layer in _owned(model)
+    types.Weight(path, v, layer, stages.stage_of(path), _stream(seed, path))
+    for path, v, layer in _variables(model)
   ]
   for path, count in collections.Counter(w.path for w in weights).items():
     if count > 1:
@@ -107,58 +104,52 @@ def _stream(seed, path):
   return np.random.default_rng([seed, int.from_bytes(digest)])
 
 
-def _start(scheme, weight):
-  """Return a `Start`, or the `Misfit`: all of them go into one error."""
+def _initial_value(scheme, weight):
+  """Return the value or the `WeightMismatch`: one error reports them all."""
   try:
     return scheme(weight)
-  except types.Misfit as misfit:
+  except types.WeightMismatch as mismatch:
     if weight.stage != stages_lib.HEAD:
-      return misfit
-    return dataclasses.replace(schemes.random()(weight), note=str(misfit))
+      return mismatch
+    return dataclasses.replace(schemes.random()(weight), note=str(mismatch))
 
 
-def _checked(weight, start):
-  values = np.asarray(start.values, weight.variable.dtype)
+def _checked(weight, initial):
+  values = np.asarray(initial.values, weight.variable.dtype)
   if values.shape != weight.shape or not np.isfinite(values).all():
     raise errors.InputError(
-      f'{weight.path}: the scheme {start.scheme} gives {values.shape}, the '
+      f'{weight.path}: the scheme {initial.scheme} gives {values.shape}, the '
       f'model wants {weight.shape} of finite numbers'
     )
   return values
 
 
-def _refuse_misfits(model, stages, weights, starts):
-  misfits = [x for x in starts if isinstance(x, types.Misfit)]
-  found = {
-    'missing': [m.path for m in misfits if m.there is None],
-    'of another shape': [str(m) for m in misfits if m.there is not None],
-    f'not in {model.name}': _unread(stages, weights, starts),
-  }
-  if any(found.values()):
-    sources = {
-      types.name_of(x.source): None for x in starts if x.source is not None
-    }
-    raise errors.InputError(
-      f'the weights of {", ".join(sources)} do not fit {model.name}; '
-      + '; '.join(
-        f'{kind}: {errors.listed(x, _LISTED)}' for kind, x in found.items() if x
-      )
-    )
+def _raise_on_mismatch(model, stages, weights, initial):
+  mismatches = [x for x in initial if isinstance(x, types.WeightMismatch)]
+  sources = [types.name_of(x.source) for x in initial if x.source is not None]
+  types.raise_on_mismatch(
+    f'the weights of {", ".join(dict.fromkeys(sources))} do not fit '
+    f'{model.name}',
+    {
+      'missing': [m.path for m in mismatches if m.shape is None],
+      'of another shape': [str(m) for m in mismatches if m.shape is not None],
+      f'not in {model.name}': _unread(stages, weights, initial),
+    },
+  )
 
 
-def _unread(stages, weights, starts):
-  """Paths that a source has in the stages it starts, and the model has not."""
+def _unread(stages, weights, initial):
+  """Return the paths of the sources, in the stages read, that no weight has."""
   known = {weight.path for weight in weights}
   body = {weight.stage for weight in weights} - {stages_lib.HEAD}
-  reads = {}  # id -> the source and the stages that it starts.
-  for weight, start in zip(weights, starts, strict=True):
-    if start.source is not None:
-      reads.setdefault(id(start.source), (start.source, set()))[1].add(
-        weight.stage
-      )
+  reads = {}  # id -> the source and the stages that are read from it.
+  for weight, value in zip(weights, initial, strict=True):
+    if value.source is not None:
+      _, read = reads.setdefault(id(value.source), (value.source, set()))
+      read.add(weight.stage)
   unread = []
   for source, read in reads.values():
-    # What belongs to no stage is missed where the whole body is started.
+    # Paths of no stage count where the whole body is read.
     missed = (read - {stages_lib.HEAD}) | ({None} if read >= body else set())
     unread += [
       p for p in source if p not in known and _stage(stages, p) in missed
@@ -168,19 +159,19 @@ def _unread(stages, weights, starts):
 
 def _stage(stages, path):
   try:
-    return stages.of(path)
+    return stages.stage_of(path)
   except errors.InputError:
     return None
 
 
-def _row(weight, start, values):
+def _row(weight, initial, values):
   return {
     'path': weight.path,
     'stage': weight.stage,
     'role': weight.role,
-    'scheme': start.scheme,
-    'source': None if start.source is None else types.name_of(start.source),
-    'note': start.note,
+    'scheme': initial.scheme,
+    'source': None if initial.source is None else types.name_of(initial.source),
+    'note': initial.note,
     'shape': list(weight.shape),
     'mean': float(values.mean(dtype=float)),
     'stddev': float(values.std(dtype=float)),

@@ -1,4 +1,4 @@
-"""Schemes made of schemes: by stage, by role, up to a stage, from a config."""
+"""Schemes composed by stage, by role, up to a stage or from a config."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.models import stages as stages_lib
 
-# What `config.Init` can say beside a scheme.
+# Values of `config.Init` besides the scheme.
 BN_INITS = ('identity', 'mean_var', 'transfer')
 CONV1S = ('scheme', 'gabor', 'transfer', 'random')
 
@@ -19,7 +19,7 @@ def by_stage(
   parts: Mapping[str, types.Scheme],
   default: types.Scheme,
 ) -> types.Scheme:
-  """One scheme for each named stage, `default` for the others.
+  """Return one scheme for each named stage, `default` for the others.
 
   Raises:
     InputError: `parts` names no stage.
@@ -31,7 +31,7 @@ def by_stage(
 
 
 def by_role(default: types.Scheme, **parts: types.Scheme) -> types.Scheme:
-  """One scheme for each named role (`types.ROLES`), `default` elsewhere.
+  """Return one scheme for each named role of `types.ROLES`, or `default`.
 
   Raises:
     InputError: `parts` names no role.
@@ -48,7 +48,7 @@ def up_to(
   scheme: types.Scheme,
   above: types.Scheme | None = None,
 ) -> types.Scheme:
-  """Weight transfusion (Section 5): `scheme` up to a stage, random above."""
+  """Return weight transfusion: `scheme` up to a stage, random above."""
   return by_stage(
     stages,
     dict.fromkeys(stages.up_to(name), scheme),
@@ -62,20 +62,20 @@ def from_config(
   stages: stages_lib.Stages,
   slim_from: str = '',
 ) -> types.Scheme:
-  """Return the scheme that a run's settings describe.
+  """Return the scheme of a run's configuration.
 
-  The head is random unless `upto` names it. In a slim hybrid all is random
-  from its first narrow stage up.
+  The head is random unless `upto` names it. In a slim hybrid all stages from
+  its first narrow one up are random.
 
   Args:
-    init: The settings.
+    init: The configuration.
     source: Pretrained weights, or None.
-    stages: The model's.
+    stages: The model's stages.
     slim_from: The model's first stage at half width; none if empty.
 
   Raises:
     InputError: An unknown name, a source that is missing or that nothing
-      uses, or settings that exclude one another.
+      uses, or values that exclude one another.
   """
   _check(init, source)
   scheme = by_stage(
@@ -119,15 +119,15 @@ def _check(init, source):
     )
 
 
-def _reached(upto, stages, slim_from):
-  """Names of the stages that the scheme, not chance, starts."""
-  if not upto:
+def _reached(up_to, stages, slim_from):
+  """Return the stages that the scheme initializes; others are random."""
+  if not up_to:
     last = slim_from or stages_lib.HEAD
     return stages.up_to(last)[:-1] if last in stages.names else stages.names
-  reached = stages.up_to(upto)
+  reached = stages.up_to(up_to)
   if slim_from in reached:
     raise errors.InputError(
-      f'upto={upto} reaches into the half-width stages, which begin '
+      f'upto={up_to} reaches into the half-width stages, which begin '
       f'with {slim_from} and start random'
     )
   return reached

@@ -27,7 +27,7 @@ with epy.lazy_imports():  # Help does without.
   from skimage import transform
 
 FREQUENCIES = (0.08, 0.16, 0.25, 0.32)  # Cycles a pixel, before resizing.
-NUM_ANGLES = 16  # Over half a turn.
+NUM_ANGLES = 16  # Over 180 degrees.
 SIZE = 7
 _SIGMA = 2.0  # Pixels, before resizing.
 _RESIZED = 10
@@ -48,7 +48,7 @@ def bank() -> np.ndarray:
 
 
 def filters(
-  like: Callable[[types.Weight], types.Start],
+  like: Callable[[types.Weight], types.InitialValue],
 ) -> types.Scheme:
   """Return the bank as a kernel [7, 7, C, N] or [5, 5, C, N].
 
@@ -65,7 +65,7 @@ def filters(
     kernels = _fitted(weight)  # [k, k, 1, N]
     reference = like(weight)
     scale = np.std(reference.values, dtype=float) / np.std(kernels)
-    return types.Start(
+    return types.InitialValue(
       np.broadcast_to(scale * kernels, weight.shape),
       'gabor',
       reference.source,

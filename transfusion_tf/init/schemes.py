@@ -1,12 +1,13 @@
-"""Schemes: where one weight of a network starts (Section 5, Appendix F).
+"""Schemes: the initial value of one weight (Section 5, Appendix F).
 
-A scheme is a callable `Weight -> Start` and a noun, e.g. `mean_var(source)`.
-A source is a mapping {path: array}, as `weights.load` returns; a weight that
-it lacks, or has in another shape, raises `types.Misfit`. Random numbers come
-from `weight.rng`, one stream for each path and seed, so that neither the order
-of the layers nor the device changes a draw. `compose` joins schemes by stage
-and by role; `init.apply` runs one over a model. A scheme with a source joins
-runs and studies with one line, `@register(NAME)`.
+A scheme is a callable `Weight -> InitialValue` and a noun, e.g.
+`mean_var(source)`. A source is a mapping {path: array}, as `weights.load`
+returns; a weight that it lacks, or has in another shape, raises
+`types.WeightMismatch`. Random numbers come from `weight.rng`, one stream for
+each path and seed, so that neither the order of the layers nor the device
+changes a draw. `compose` joins schemes by stage and by role; `init.apply` runs
+one over a model. A scheme with a source joins runs and studies with one line,
+`@register(NAME)`.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ with epy.lazy_imports():  # Help does without.
 # Batch norm that changes nothing: (x - 0) / 1 * 1 + 0.
 _IDENTITY = {'gamma': 1, 'beta': 0, 'moving_mean': 0, 'moving_variance': 1}
 
-# Scheme -> how it is made of given weights; `random` alone has none.
+# Name -> function of the given weights; `random` alone takes none.
 FROM_SOURCE: dict[str, Callable[[types.Arrays], types.Scheme]] = {}
 RANDOM = 'random'
 
@@ -57,25 +58,25 @@ def random() -> types.Scheme:
   def scheme(weight):
     if weight.role == types.STATE:
       return keep()(weight)
-    return types.Start(_drawn(weight), 'random')
+    return types.InitialValue(_draw(weight), 'random')
 
   return scheme
 
 
 def keep() -> types.Scheme:
-  """Return what the weight holds already."""
-  return lambda weight: types.Start(np.asarray(weight.variable), 'keep')
+  """Return the present value of the weight."""
+  return lambda weight: types.InitialValue(np.asarray(weight.variable), 'keep')
 
 
 def identity() -> types.Scheme:
-  """Batch norm that changes nothing: the paper's default (Appendix F.1)."""
+  """Return batch norm that changes nothing, the default of Appendix F.1."""
 
   def scheme(weight):
     if weight.name not in _IDENTITY:
       raise errors.InputError(
         f'{weight.path}: identity is for {", ".join(_IDENTITY)}'
       )
-    return types.Start(
+    return types.InitialValue(
       np.full(weight.shape, _IDENTITY[weight.name]), 'identity'
     )
 
@@ -85,12 +86,14 @@ def identity() -> types.Scheme:
 @register('transfer')
 def transfer(source: types.Arrays) -> types.Scheme:
   """Return the source's own values."""
-  return lambda weight: types.Start(_of(source, weight), 'transfer', source)
+  return lambda weight: types.InitialValue(
+    _read(source, weight), 'transfer', source
+  )
 
 
 @register('mean_var')
 def mean_var(source: types.Arrays) -> types.Scheme:
-  """I.i.d. N(mean, var) of the source's values, weight by weight (Section 5).
+  """Return i.i.d. N(mean, var) of the source's values, by weight (Section 5).
 
   Moving variances must stay positive, so they are drawn from the log-normal
   distribution of that mean and variance; the paper leaves this open.
@@ -100,7 +103,7 @@ def mean_var(source: types.Arrays) -> types.Scheme:
 
 @register('sampling')
 def sampling(source: types.Arrays) -> types.Scheme:
-  """I.i.d. draws from the source's values, weight by weight (Appendix F.2)."""
+  """Return i.i.d. draws of the source's values, by weight (Appendix F.2)."""
   return _redrawn(
     'sampling',
     lambda weight, values: weight.rng.choice(values.ravel(), values.shape),
@@ -124,17 +127,18 @@ def _redrawn(name, draw, source):
   def scheme(weight):
     if weight.role == types.STATE:
       return transfer(source)(weight)
-    return types.Start(draw(weight, _of(source, weight)), name, source)
+    values = draw(weight, _read(source, weight))
+    return types.InitialValue(values, name, source)
 
   return scheme
 
 
-def _of(source, weight):
+def _read(source, weight):
   if weight.path not in source:
-    raise types.Misfit(source, weight, there=None)
+    raise types.WeightMismatch(source, weight, None)
   values = np.asarray(source[weight.path])
   if values.shape != weight.shape:
-    raise types.Misfit(source, weight, there=values.shape)
+    raise types.WeightMismatch(source, weight, values.shape)
   if not np.isfinite(values).all():
     raise errors.InputError(
       f'{weight.path} {values.shape}: NaN or infinity in '
@@ -161,15 +165,15 @@ def _log_normal(weight, mean, variance):
   return weight.rng.lognormal(np.log(mean) - s2 / 2, np.sqrt(s2), weight.shape)
 
 
-def _drawn(weight):
+def _draw(weight):
   initializer = _initializer(weight)
-  # A plain function is an initializer too, without settings or seed.
-  settings = getattr(initializer, 'get_config', dict)()
-  if 'seed' in settings:
+  # A plain function is an initializer too, without configuration or seed.
+  config = getattr(initializer, 'get_config', dict)()
+  if 'seed' in config:
     # Keras would draw the next numbers of a global stream, or always the same.
-    settings['seed'] = int(weight.rng.integers(2**31))
-    initializer = type(initializer).from_config(settings)
-  # The same kernel of random numbers whatever accelerator is there.
+    config['seed'] = int(weight.rng.integers(2**31))
+    initializer = type(initializer).from_config(config)
+  # The same generator of random numbers whatever the accelerator.
   with keras.device('cpu:0'):
     return np.asarray(initializer(weight.shape, weight.variable.dtype))
 

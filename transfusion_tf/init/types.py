@@ -1,8 +1,8 @@
-"""The words of initialization: a weight, where it starts, a source."""
+"""Types of initialization: a weight, its initial value, a source of weights."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 
 from etils import epy
@@ -14,25 +14,17 @@ with epy.lazy_imports():  # Help does without.
   import keras
 
 Arrays = Mapping[str, np.ndarray]  # Path -> array.
+_MOST_LISTED = 4  # Weights of one kind that an error names.
 
 KERNEL, BIAS, BN, STATE = ROLES = ('kernel', 'bias', 'bn', 'state')
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class Source(Mapping[str, np.ndarray]):
+class WeightSource(dict[str, np.ndarray]):
   """{path: array} with a name for messages and reports."""
 
-  arrays: Arrays
-  name: str
-
-  def __getitem__(self, path: str) -> np.ndarray:
-    return self.arrays[path]
-
-  def __iter__(self) -> Iterator[str]:
-    return iter(self.arrays)
-
-  def __len__(self) -> int:
-    return len(self.arrays)
+  def __init__(self, arrays: Arrays, name: str):
+    super().__init__(arrays)
+    self.name = name
 
 
 def name_of(source: Arrays) -> str:
@@ -88,8 +80,8 @@ class Weight:
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-  """The values a weight starts with, and where they came from."""
+class InitialValue:
+  """The value of a weight before training, and its origin."""
 
   values: np.ndarray
   scheme: str
@@ -97,17 +89,35 @@ class Start:
   note: str = ''
 
 
-Scheme = Callable[[Weight], Start]
+Scheme = Callable[[Weight], InitialValue]
 
 
-class Misfit(errors.InputError):
-  """A source lacks a weight (`there` is None), or has it in another shape."""
+class WeightMismatch(errors.InputError):
+  """A source lacks a weight (`shape` is None), or has it in another shape."""
 
   def __init__(
-    self, source: Arrays, weight: Weight, there: tuple[int, ...] | None
+    self, source: Arrays, weight: Weight, shape: tuple[int, ...] | None
   ):
-    self.source, self.path, self.there = source, weight.path, there
+    self.source, self.path, self.shape = source, weight.path, shape
     super().__init__(
-      f'{weight.path}: {there or "nothing"} in {name_of(source)}, '
+      f'{weight.path}: {shape or "nothing"} in {name_of(source)}, '
       f'{weight.shape} in the model'
     )
+
+
+def raise_on_mismatch(
+  message: str, mismatches: Mapping[str, Sequence[str]]
+) -> None:
+  """Raise one InputError for all weights that do not fit, if there are any.
+
+  Args:
+    message: Its beginning.
+    mismatches: Kind -> descriptions of weights; may be empty.
+  """
+  listed = [
+    f'{kind}: {errors.listed(weights, _MOST_LISTED)}'
+    for kind, weights in mismatches.items()
+    if weights
+  ]
+  if listed:
+    raise errors.InputError(f'{message}; {"; ".join(listed)}')

@@ -1,12 +1,12 @@
-"""Weights from wherever they are, as {path: array}.
+"""Weights of any source, as {path: array}.
 
-- RUN, a run folder: the checkpoint that the run was judged by; RUN@init,
-  RUN@final and RUN@STEP name another.
+- RUN, a run folder: its selected checkpoint; RUN@init, RUN@final and RUN@STEP
+  name another.
 - A file: .keras, .weights.h5, .npz (of import_slim.py) or a Saver's .ckpt.
 - `imagenet`: keras.applications, for resnet50 (with stride_in='first') and
   inception_v3, fitted to images normalized by ImageNet's mean and standard
   deviation. Keras downloads them.
-- `package.module:function`: what that function, without arguments, returns.
+- `package.module:function`: the keras.Model that the function returns.
 - Any keras.Model, e.g. keras.applications.MobileNetV2().
 """
 
@@ -31,26 +31,26 @@ _APPLICATIONS = {
 def load(
   source: str | os.PathLike | keras.Model | None,
   like: keras.Model | None = None,
-) -> types.Source | None:
+) -> types.WeightSource | None:
   """Load weights; an empty or missing name is None.
 
   Args:
-    source: See the module's docstring.
-    like: The model that they are for. Needed by `imagenet` and `.weights.h5`;
+    source: One of the above.
+    like: The model to initialize. Needed by `imagenet` and `.weights.h5`;
       with it, weights of `keras.applications` get the paths of our networks.
 
   Raises:
-    InputError: Not there, not readable, or not what the name says.
+    InputError: The source does not exist, is unreadable or of another kind.
   """
   if isinstance(source, keras.Model):
-    return files.of_model(source, like, f'the model {source.name}')
+    return files.from_model(source, like, f'the model {source.name}')
   name = os.fspath(source or '')
   if not name:
     return None
   if name == IMAGENET:
     return _imagenet(like)
-  if custom.is_own(name):
-    return _of_function(name, like)
+  if custom.is_custom(name):
+    return _call_function(name, like)
   if run_weights.is_run(name):
     return run_weights.read(name, like)
   read = files.reader(name)
@@ -62,13 +62,13 @@ def load(
   return read(name, like)
 
 
-def _of_function(name, like):
+def _call_function(name, like):
   model = custom.function(name)()
   if not isinstance(model, keras.Model):
     raise errors.InputError(
       f'{name} returns {type(model).__name__}, not a keras.Model'
     )
-  return files.of_model(model, like, name)
+  return files.from_model(model, like, name)
 
 
 def _imagenet(like):
@@ -88,4 +88,6 @@ def _imagenet(like):
   arrays = keras_applications.for_normalized(
     keras_applications.renamed(model, like)
   )
-  return types.Source(arrays, f'keras.applications {model.name} {IMAGENET}')
+  return types.WeightSource(
+    arrays, f'keras.applications {model.name} {IMAGENET}'
+  )

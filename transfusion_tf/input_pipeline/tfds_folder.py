@@ -182,7 +182,7 @@ class PreparedDataset:
 
 
 def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
-  """Open DATA_DIR/DATASET[/CONFIG][/VERSION], by default the newest version.
+  """Open `DATA_DIR/DATASET[/CONFIG][/VERSION]`, by default the newest version.
 
   Raises:
     InputError: It does not exist, or there are several configs.

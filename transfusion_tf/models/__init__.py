@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from etils import epy
 
 from transfusion_tf import errors
@@ -31,75 +33,62 @@ def build(
   stride_in: str = 'last',
   slim_from: str = '',
 ) -> keras.Model:
-  """Build a network of `NAMES`, or one's own, with random weights.
+  """Build a network of `NAMES`, or a user-defined one, with random weights.
 
   Args:
-    name: Which one; `package.module:function` is one's own (`own`).
+    name: Its name; `package.module:function` is user-defined (`custom`).
     num_classes: Number of logits.
     input_shape: (H, W, C); H and W may be None: any image size.
-    bn_momentum: Share of the old moving average kept at each training step; 0
-      is the network's own in TF-Slim.
+    bn_momentum: Fraction of the old moving average kept at each training step;
+      0 is the network's value in TF-Slim.
     stride_in: Unit of a ResNet's block that strides: `last`, as the paper's,
       or `first`, as `keras.applications`.
     slim_from: First stage at half width: the Slim hybrids of Section 5.1.
 
   Raises:
-    InputError: An unknown name, or something that this network cannot do.
+    InputError: An unknown name, or an option that the network lacks.
   """
   if num_classes < 1:
     raise errors.InputError(f'num_classes is {num_classes}; must be at least 1')
-  if custom.is_own(name):
-    _check_last(name, stride_in)
-    return _own(name, num_classes, input_shape, bn_momentum, slim_from)
-  if name not in registry.NETWORKS:
-    raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
-  network = registry.NETWORKS[name]
-  options = {}
-  if 'stride_in' in network.options:
-    options['stride_in'] = stride_in
+  if custom.is_custom(name):
+    known: Sequence[str] = ()
+    hint = 'build the narrower network in a function of its own'
+  elif name in registry.NETWORKS:
+    known = registry.NETWORKS[name].options
+    hint = f'{resnet.NAME} and the CBR networks have'
   else:
-    _check_last(name, stride_in)
-  if 'slim_from' in network.options:
-    options['slim_from'] = slim_from
-  elif slim_from:
+    raise errors.unknown('model', name, [*NAMES, 'package.module:function'])
+  if stride_in != 'last' and 'stride_in' not in known:
     raise errors.InputError(
-      f'slim_from={slim_from}: {name} has no slim hybrid; '
-      f'{resnet.NAME} and the CBR networks have'
+      f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
     )
-  return network.build(num_classes, input_shape, bn_momentum, **options)
+  if slim_from and 'slim_from' not in known:
+    raise errors.InputError(
+      f'slim_from={slim_from}: {name} has no slim hybrid; {hint}'
+    )
+  if custom.is_custom(name):
+    return custom.build(name, num_classes, input_shape, bn_momentum, NAMES)
+  options = {'stride_in': stride_in, 'slim_from': slim_from}
+  return registry.NETWORKS[name].build(
+    num_classes,
+    input_shape,
+    bn_momentum,
+    **{key: value for key, value in options.items() if key in known},
+  )
 
 
 def stages_of(model: keras.Model) -> stages.Stages:
   """Return the stages of a model that `build` made.
 
   Raises:
-    InputError: Another model; `stages.Stages.of_patterns` makes stages for it.
+    InputError: Another model; `stages.Stages.from_patterns` is for those.
   """
-  if found := custom.stages_of(model):
-    return found
+  custom_stages = custom.stages_of(model)
+  if custom_stages is not None:
+    return custom_stages
   if model.name in registry.NETWORKS:
     return registry.NETWORKS[model.name].stages_of(model)
   raise errors.InputError(
     f'the stages of {model.name!r} are not known here; make them with '
-    'stages.Stages.of_patterns'
+    'stages.Stages.from_patterns'
   )
-
-
-def _check_last(name, stride_in):
-  if stride_in != 'last':
-    raise errors.InputError(
-      f'stride_in={stride_in} is for {resnet.NAME}, not for {name}'
-    )
-
-
-def _own(name, num_classes, input_shape, bn_momentum, slim_from):
-  if slim_from:
-    raise errors.InputError(
-      f'slim_from={slim_from}: {name} has no slim hybrid; build the narrower '
-      'network in a function of its own'
-    )
-  model = custom.build(name, num_classes, input_shape, taken=NAMES)
-  for layer in model._flatten_layers():
-    if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
-      layer.momentum = bn_momentum
-  return model

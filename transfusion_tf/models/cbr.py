@@ -26,8 +26,8 @@ _COLORS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class Table:
-  """One network, as Appendix A lists it."""
+class CbrNet:
+  """One network, as listed in Appendix A."""
 
   label: str
   kernel_size: int
@@ -43,7 +43,7 @@ class Table:
 
   @property
   def multiply_adds(self) -> int:
-    """Of one image for each input pixel; each pool leaves a quarter of them."""
+    """Number for one image and input pixel; each pool leaves a quarter."""
     pairs = zip((_COLORS, *self.channels), self.channels, strict=False)
     return sum(
       self.kernel_size**2 * before * after // 4 ** min(i, self.num_pools)
@@ -52,13 +52,13 @@ class Table:
 
 
 NETS = {
-  'cbr_large_t': Table('CBR-LargeT', 7, (32, 64, 128, 256, 512)),
-  'cbr_large_w': Table('CBR-LargeW', 7, (64, 128, 256, 512)),
-  'cbr_small': Table('CBR-Small', 7, (32, 64, 128, 256)),
+  'cbr_large_t': CbrNet('CBR-LargeT', 7, (32, 64, 128, 256, 512)),
+  'cbr_large_w': CbrNet('CBR-LargeW', 7, (64, 128, 256, 512)),
+  'cbr_small': CbrNet('CBR-Small', 7, (32, 64, 128, 256)),
   # Appendix A gives CBR-Tiny the widths 64 to 512, but Table 1 the 1 076 480
   # parameters of these; the Appendix's net is `cbr_tiny_wide`.
-  'cbr_tiny': Table('CBR-Tiny', 5, (32, 64, 128, 256)),
-  'cbr_tiny_wide': Table('CBR-Tiny (wide)', 5, (64, 128, 256, 512)),
+  'cbr_tiny': CbrNet('CBR-Tiny', 5, (32, 64, 128, 256)),
+  'cbr_tiny_wide': CbrNet('CBR-Tiny (wide)', 5, (64, 128, 256, 512)),
 }
 
 
@@ -75,12 +75,12 @@ def build(
     name: A key of `NETS`.
     num_classes: Number of logits.
     input_shape: (H, W, C); H and W may be None.
-    bn_momentum: Of the moving averages; 0 is TF-Slim's.
+    bn_momentum: Momentum of the moving averages; 0 is TF-Slim's.
     slim_from: First convolution at half width (Section 5.1); none if empty.
   """
   net = NETS[name]
   bn = _BATCH_NORM.with_momentum(bn_momentum)
-  widths = stages_lib.slim(tuple(net.stages), net.channels, slim_from)
+  widths = stages_lib.halve_widths(tuple(net.stages), net.channels, slim_from)
   x = inputs = keras.Input(input_shape, name='image')
   for i, channels in enumerate(widths, start=1):
     x = layers.conv_bn(x, channels, net.kernel_size, bn, f'conv{i}')

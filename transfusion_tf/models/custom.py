@@ -1,7 +1,7 @@
-"""A Keras model of one's own, named `package.module:function`.
+"""User-defined Keras models, named `package.module:function`.
 
-The function takes what `models.build` takes and returns logits from float
-images, with the stages if there are more than a body and a head:
+The function returns a model from float images to logits, with the stages if
+there are more than a body and a head:
 
   def small_net(num_classes, input_shape):
     model = keras.applications.MobileNetV2(
@@ -15,12 +15,12 @@ images, with the stages if there are more than a body and a head:
       'head': 'predictions',
     }
 
-Modules are looked for in the present folder, too.
+Modules are also looked up in the current folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 import contextlib
 import importlib
 import os
@@ -38,11 +38,13 @@ with epy.lazy_imports():  # Listing runs does without.
   from keras.src.backend.common import global_state
 
 _NAME = re.compile(r'[\w.]+:\w+')
-_STAGES = weakref.WeakKeyDictionary()
+_STAGES: weakref.WeakKeyDictionary[keras.Model, stages_lib.Stages] = (
+  weakref.WeakKeyDictionary()
+)
 
 
-def is_own(name: str) -> bool:
-  """Whether `name` is of the kind `package.module:function`."""
+def is_custom(name: str) -> bool:
+  """Return whether `name` has the form `package.module:function`."""
   return bool(_NAME.fullmatch(name))
 
 
@@ -59,30 +61,32 @@ def function(name: str) -> Callable:
     module = importlib.import_module(module_name)
   except ModuleNotFoundError as error:
     if not f'{module_name}.'.startswith(f'{error.name}.'):
-      raise  # It is there, and needs another that is not.
+      raise  # The module exists, but lacks an import of its own.
     raise errors.InputError(
       f'{name}: no module {error.name}; start from the folder that holds it, '
       'or name that in PYTHONPATH'
     ) from None
-  found = getattr(module, attribute, None)
-  if not callable(found):
+  result = getattr(module, attribute, None)
+  if not callable(result):
     known = [n for n, x in vars(module).items() if callable(x)]
     raise errors.unknown(f'function of {module_name}', attribute, known)
-  return found
+  return result
 
 
 def build(
   name: str,
   num_classes: int,
   input_shape: tuple[int | None, int | None, int],
-  taken: tuple[str, ...],
+  bn_momentum: float,
+  taken: Collection[str],
 ) -> keras.Model:
-  """Call the function `name`; what it returns must be usable here.
+  """Return the model of the function `name`, checked.
 
   Args:
     name: `package.module:function`.
     num_classes: Number of logits, K.
     input_shape: (H, W, C).
+    bn_momentum: Momentum of the moving averages; 0 leaves the network's own.
     taken: Names that its model must not have.
 
   Raises:
@@ -90,19 +94,22 @@ def build(
       logits [B, K], or its stages do not fit it.
   """
   with _numbered_from_the_start():
-    made = function(name)(num_classes, input_shape)
-  model, stages = made if isinstance(made, tuple) else (made, None)
+    result = function(name)(num_classes, input_shape)
+  model, stages = result if isinstance(result, tuple) else (result, None)
   _check(name, model, num_classes, taken)
   if stages is None:
     stages = _body_and_head(model)
   if not isinstance(stages, stages_lib.Stages):
-    stages = stages_lib.Stages.of_patterns(stages, model)
+    stages = stages_lib.Stages.from_patterns(stages, model)
   if stages.names[-1] != stages_lib.HEAD:
     raise errors.InputError(
       f'{name}: its last stage is {stages.names[-1]!r}; call the one that '
       f'makes the logits {stages_lib.HEAD!r}'
     )
   _STAGES[model] = stages
+  for layer in stages_lib.all_layers(model):
+    if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
+      layer.momentum = bn_momentum
   return model
 
 
@@ -113,10 +120,11 @@ def stages_of(model: keras.Model) -> stages_lib.Stages | None:
 
 @contextlib.contextmanager
 def _numbered_from_the_start() -> Iterator[None]:
-  """Layers without a name are called as in a fresh process.
+  """Name unnamed layers as in a fresh process.
 
-  Else the second model of a process could not read the first one's weights.
-  Public Keras resets its counters only along with all else.
+  Otherwise the second model of a process could not read the first one's
+  weights. Public Keras (`clear_session`) resets its counters only together with
+  all other global state.
   """
   counters = 'object_name_uids'
   before = global_state.get_global_attribute(counters)
@@ -164,4 +172,4 @@ def _body_and_head(model):
   *_, head = [layer.name for layer in model.layers if layer.weights]
   name = re.escape(head)
   patterns = {'body': rf'(?!{name}(/|$))', stages_lib.HEAD: rf'{name}(/|$)'}
-  return stages_lib.Stages.of_patterns(patterns, model)
+  return stages_lib.Stages.from_patterns(patterns, model)

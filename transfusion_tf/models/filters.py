@@ -8,6 +8,7 @@ import numpy as np
 from transfusion_tf import errors
 
 _BACKGROUND = 255
+_TINY = 1e-12  # A filter of zeros is gray.
 
 
 def conv1(model: keras.Model) -> np.ndarray:
@@ -23,10 +24,10 @@ def conv1(model: keras.Model) -> np.ndarray:
 
 
 def grid(kernel: np.ndarray, columns: int = 0, zoom: int = 1) -> np.ndarray:
-  """Return filters side by side, each stretched over all gray levels.
+  """Return filters side by side; gray is zero.
 
-  Every filter spans 0 to 255 by itself, its colors together: a figure shows
-  shapes, not magnitudes. A constant filter is mid-gray.
+  Each filter is scaled to its own largest weight, its colors together: the
+  picture shows patterns, not magnitudes.
 
   Args:
     kernel: [h, w, C, n], C of 3 (red, green, blue) or 1.
@@ -44,9 +45,11 @@ def grid(kernel: np.ndarray, columns: int = 0, zoom: int = 1) -> np.ndarray:
     raise errors.InputError(
       f'a kernel of shape {kernel.shape} is no image: expected [h, w, 3, n]'
     )
-  columns = columns or math.ceil(math.sqrt(kernel.shape[3]))
-  tiles = _stretched(kernel).repeat(zoom, axis=1).repeat(zoom, axis=2)
+  largest = np.abs(kernel).max(axis=(0, 1, 2))
+  shades = np.round(127.5 + 127.5 * kernel / np.maximum(largest, _TINY))
+  tiles = np.moveaxis(shades, -1, 0).repeat(zoom, axis=1).repeat(zoom, axis=2)
   count, height, width, _ = tiles.shape
+  columns = columns or math.ceil(math.sqrt(count))
   rows = math.ceil(count / columns)
   image = np.full(
     (rows * (height + 1) + 1, columns * (width + 1) + 1, 3),
@@ -57,14 +60,3 @@ def grid(kernel: np.ndarray, columns: int = 0, zoom: int = 1) -> np.ndarray:
     y, x = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
     image[y : y + height, x : x + width] = tile
   return image
-
-
-def _stretched(kernel):
-  """uint8 [n, h, w, C] of [h, w, C, n]."""
-  filters = np.moveaxis(kernel.astype(np.float64), -1, 0)
-  low, high = (
-    f(filters, axis=(1, 2, 3), keepdims=True) for f in (np.min, np.max)
-  )
-  spread = np.where(high > low, high - low, 1)
-  unit = np.where(high > low, (filters - low) / spread, 0.5)
-  return np.round(255 * unit).astype(np.uint8)

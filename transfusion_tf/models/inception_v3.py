@@ -4,7 +4,7 @@ Where TF-Slim writes `Mixed_5b/Branch_0/Conv2d_0a_1x1/BatchNorm` the layer here
 is `Mixed_5b.Branch_0.Conv2d_0a_1x1.BatchNorm`, irregular names included, so
 that published weights are matched by name: more than half of the kernels share
 their shape with another. Pooling before the head is global, which makes any
-image size work; the auxiliary head is left out, for the paper names none.
+image size work; the auxiliary head is left out: the paper names none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BATCH_NORM = layers.BatchNorm(
 _DROPOUT = 0.2
 _REDUCE = {'strides': 2, 'padding': 'valid'}
 
-# Scopes of TF-Slim, each tapped at its end.
+# Scopes of TF-Slim; a stage ends with its scope.
 _STAGES = (
   'Conv2d_1a_3x3',
   'Conv2d_2a_3x3',
@@ -60,7 +60,7 @@ def build(
   Args:
     num_classes: Number of logits.
     input_shape: (H, W, C); H and W at least `MIN_SIZE`, or None.
-    bn_momentum: Of the moving averages; 0 is TF-Slim's.
+    bn_momentum: Momentum of the moving averages; 0 is TF-Slim's.
   """
   if any(size is not None and size < MIN_SIZE for size in input_shape[:2]):
     raise errors.InputError(

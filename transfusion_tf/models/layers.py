@@ -1,4 +1,4 @@
-"""What the models have in common: convolutions with batch norm, and a head.
+"""The common parts of the models: convolutions with batch norm, and a head.
 
 Every layer is named, so a model's weight paths do not depend on what else was
 built in the process. Random weights are He normal over the fan-in, which Keras
@@ -20,12 +20,12 @@ _HE_NORMAL = 'he_normal'
 
 @dataclasses.dataclass(frozen=True)
 class BatchNorm:
-  """Batch norm as one family of networks has it.
+  """The constants of batch norm in one family of networks.
 
   Attributes:
-    momentum: Share of the old moving average kept at each training step.
+    momentum: Fraction of the old moving average kept at each training step.
     epsilon: Added to the variance.
-    scale: Whether there is a gamma.
+    scale: True if there is a gamma.
     suffix: Last part of the layer's name, after the convolution's.
   """
 
@@ -56,7 +56,7 @@ def conv_bn(
   strides: int = 1,
   padding: str = 'same',
 ) -> keras.KerasTensor:
-  """Convolution without bias (batch norm takes it away), then batch norm."""
+  """Apply a convolution, without the bias that batch norm cancels, and BN."""
   x = keras.layers.Conv2D(
     channels,
     kernel_size,
@@ -76,7 +76,7 @@ def relu(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
 def head(
   x: keras.KerasTensor, num_classes: int, dropout: float = 0.0
 ) -> keras.KerasTensor:
-  """[B, H, W, C] -> logits [B, num_classes], float32 under any precision."""
+  """Return logits [B, num_classes] of [B, H, W, C], always float32."""
   x = keras.layers.GlobalAveragePooling2D(name='global_pool')(x)
   if dropout:
     x = keras.layers.Dropout(dropout, name='dropout')(x)

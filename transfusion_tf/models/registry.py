@@ -1,7 +1,7 @@
 """Networks by name: the one place that names, describes and finds them.
 
-A network joins with one line beside its builder; commands, studies, tables and
-estimates of time follow:
+A decorator of its builder adds a network to the commands, studies, tables and
+estimates of time:
 
   @registry.register(
     'small_net', label='SmallNet', stages=('conv1', 'conv2'),
@@ -11,7 +11,7 @@ estimates of time follow:
     ...
     return keras.Model(inputs, logits, name='small_net')
 
-What is said here is read without TensorFlow.
+It is read without TensorFlow.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ class Network:
     name: Its name in flags, and its Keras model's.
     label: Its name in tables and figures.
     build: Returns the model from `num_classes`, `input_shape`, `bn_momentum`
-      and those of `options` that it has.
+      and its `options`.
     patterns: Stage below the head -> regular expression of its layers.
-    multiply_adds: Of one image, for each input pixel; convolutions scale with
+    multiply_adds: Number for one image and input pixel; convolutions scale with
       the pixels.
     convolutions: Number of convolutions.
   """
@@ -63,7 +63,7 @@ class Network:
   def stages_of(self, model: keras.Model) -> stages_lib.Stages:
     """Return the stages of a model of this network, its head included."""
     head = stages_lib.prefix_patterns([stages_lib.HEAD])
-    return stages_lib.Stages.of_patterns({**self.patterns, **head}, model)
+    return stages_lib.Stages.from_patterns({**self.patterns, **head}, model)
 
 
 NETWORKS: dict[str, Network] = {}
@@ -84,7 +84,7 @@ def register(
     label: Its name in tables and figures.
     stages: The stages below the head, from the input: the names, if layers are
       called `<stage>` or `<stage>.<...>`, else name -> regular expression.
-    multiply_adds: Of one image, for each input pixel.
+    multiply_adds: Number for one image and input pixel.
     convolutions: Number of convolutions.
 
   Raises:
@@ -105,7 +105,7 @@ def register(
 
 
 def label(name: str) -> str:
-  """Return what tables and figures call a network; others by their name."""
+  """Return the label of a network in tables and figures; else its name."""
   return NETWORKS[name].label if name in NETWORKS else name
 
 

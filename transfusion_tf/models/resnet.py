@@ -54,7 +54,7 @@ def build(
   Args:
     num_classes: Number of logits.
     input_shape: (H, W, C); H and W may be None.
-    bn_momentum: Of the moving averages; 0 is TF-Slim's.
+    bn_momentum: Momentum of the moving averages; 0 is TF-Slim's.
     stride_in: The unit of a block that strides, `last` or `first`.
     slim_from: First stage at half width (Section 5.1); none if empty.
   """
@@ -62,7 +62,7 @@ def build(
     raise errors.unknown('stride_in', stride_in, STRIDE_IN)
   bn = _BATCH_NORM.with_momentum(bn_momentum)
   units, channels = zip(*_BLOCKS.values(), strict=True)
-  root, *widths = stages_lib.slim(
+  root, *widths = stages_lib.halve_widths(
     _STAGES, (_ROOT_CHANNELS, *channels), slim_from
   )
   x = inputs = keras.Input(input_shape, name='image')

@@ -2,10 +2,10 @@
 
 The paper speaks of stages, never of layers: conv1, block1..block4 of a
 ResNet, conv1..conv5 of a CBR (Sections 4 and 5). Here a stage is a name, the
-weights that belong to it and the layer whose output represents it. A model
-of your own joins with a few lines:
+weights that belong to it and the layer whose output represents it. A
+user-defined model needs a few lines:
 
-  stages.Stages.of_patterns({
+  stages.Stages.from_patterns({
       'conv1': 'Conv1|bn_Conv1',
       'blocks': '(expanded_conv|block_)',
       'head': 'predictions',
@@ -36,12 +36,12 @@ class Stage:
     name: Its name in the paper's words, e.g. `block1`.
     pattern: A regular expression; weights whose path begins with it belong to
       the stage.
-    tap: Name of the layer whose output represents the stage.
+    endpoint: Name of the layer whose output represents the stage.
   """
 
   name: str
   pattern: str
-  tap: str
+  endpoint: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,10 +51,10 @@ class Stages:
   stages: tuple[Stage, ...]
 
   @classmethod
-  def of_patterns(
+  def from_patterns(
     cls, patterns: Mapping[str, str], model: keras.Model
   ) -> Stages:
-    """Stages by name and pattern; a stage is tapped at its last layer.
+    """Return stages by name and pattern; a stage ends at its last layer.
 
     Args:
       patterns: Stage name -> regular expression, from the input to the head.
@@ -64,26 +64,21 @@ class Stages:
       InputError: A weight belongs to no stage or to several, or a pattern
         fits no layer.
     """
-    taps = {}
+    endpoints = {}
     for layer in model.layers:
       for name, pattern in patterns.items():
         if re.match(pattern, layer.name):
-          taps[name] = layer.name
+          endpoints[name] = layer.name
     for name in patterns:
-      if name not in taps:
+      if name not in endpoints:
         raise errors.InputError(
           f'stage {name!r}: no layer of {model.name} begins with '
           f'{patterns[name]!r}'
         )
-    stages = cls(tuple(Stage(n, p, taps[n]) for n, p in patterns.items()))
+    stages = cls(tuple(Stage(n, p, endpoints[n]) for n, p in patterns.items()))
     for variable in model.weights:
-      stages.of(path_of(variable, model))
+      stages.stage_of(path_of(variable, model))
     return stages
-
-  @classmethod
-  def of_prefixes(cls, names: Sequence[str], model: keras.Model) -> Stages:
-    """Stages of a model whose layers are named `<stage>` or `<stage>.<...>`."""
-    return cls.of_patterns(prefix_patterns(names), model)
 
   def __iter__(self) -> Iterator[Stage]:
     return iter(self.stages)
@@ -92,32 +87,21 @@ class Stages:
   def names(self) -> tuple[str, ...]:
     return tuple(stage.name for stage in self.stages)
 
-  def of(self, path: str) -> str:
+  def stage_of(self, path: str) -> str:
     """Return the name of the stage that the weight at `path` belongs to."""
-    found = [s.name for s in self.stages if re.match(s.pattern, path)]
-    if len(found) != 1:
+    names = [s.name for s in self.stages if re.match(s.pattern, path)]
+    if len(names) != 1:
       raise errors.InputError(
-        f'weight {path} belongs to {found or "no stage"}; every weight needs '
+        f'weight {path} belongs to {names or "no stage"}; every weight needs '
         'just one: mend the patterns'
       )
-    return found[0]
-
-  def tap(self, name: str) -> str:
-    """Return the layer whose output represents stage `name`."""
-    return self.stages[self._index(name)].tap
+    return names[0]
 
   def up_to(self, name: str) -> tuple[str, ...]:
     """Return the names from the input to stage `name`, which is included."""
-    return self.names[: self._index(name) + 1]
-
-  def above(self, name: str) -> tuple[str, ...]:
-    """Return the names of the stages after stage `name`."""
-    return self.names[self._index(name) + 1 :]
-
-  def _index(self, name: str) -> int:
     if name not in self.names:
       raise errors.unknown('stage', name, self.names)
-    return self.names.index(name)
+    return self.names[: self.names.index(name) + 1]
 
 
 def prefix_patterns(names: Iterable[str]) -> dict[str, str]:
@@ -134,30 +118,33 @@ def path_of(variable: keras.Variable, model: keras.Model) -> str:
   return variable.path.removeprefix(f'{model.name}/')
 
 
-def tap_layers(
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+  """Return a model's layers and those inside them, outer before inner."""
+  # Public Keras lists the layers of nested models, not of composite layers.
+  return model._flatten_layers()
+
+
+def endpoint_layers(
   model: keras.Model, stages: Stages, names: Iterable[str]
 ) -> dict[str, str]:
-  """Layer to read for each name, which is a stage's or a layer's own.
+  """Return the layer to read for each name of a stage or of a layer.
 
   Raises:
     InputError: A name is neither.
   """
-  layers = {layer.name for layer in model.layers}
-  taps = {}
+  layers = sorted(layer.name for layer in model.layers)
+  endpoints = {name: name for name in layers}
+  endpoints |= {stage.name: stage.endpoint for stage in stages}
   for name in names:
-    if name in stages.names:
-      taps[name] = stages.tap(name)
-    elif name in layers:
-      taps[name] = name
-    else:
-      raise errors.unknown('layer', name, [*stages.names, *sorted(layers)])
-  return taps
+    if name not in endpoints:
+      raise errors.unknown('layer', name, [*stages.names, *layers])
+  return {name: endpoints[name] for name in names}
 
 
-def slim(
+def halve_widths(
   names: Sequence[str], channels: Sequence[int], slim_from: str
 ) -> tuple[int, ...]:
-  """`channels` of the stages `names`, halved from stage `slim_from` up.
+  """Return the `channels` of the stages, halved from `slim_from` up.
 
   The Slim hybrids of Section 5.1; an empty `slim_from` halves nothing.
 

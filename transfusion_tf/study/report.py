@@ -4,13 +4,15 @@ import base64
 from collections.abc import Sequence
 import dataclasses
 import io
+import pathlib
 
-import jinja2
 from matplotlib import figure as figure_lib
 import pandas as pd
 
 from transfusion_tf import storage
+from transfusion_tf import templates
 
+_TEMPLATE = pathlib.Path(__file__).parent / 'templates' / 'report.html'
 _DOTS_PER_INCH = 110
 # A cell of more characters is a text to be read, and lines of it may break.
 _LONGEST_VALUE = 40
@@ -39,15 +41,8 @@ class Section:
 
 def write(path: str, title: str, sections: Sequence[Section]) -> None:
   """Render the page and put it in place at once."""
-  environment = jinja2.Environment(
-    loader=jinja2.PackageLoader('transfusion_tf.study', 'templates'),
-    autoescape=True,
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-  )
-  page = environment.get_template('report.html').render(
-    title=title, sections=[_rendered(section) for section in sections]
+  page = templates.render(
+    _TEMPLATE, title=title, sections=[_rendered(s) for s in sections]
   )
   with storage.atomic_write(path) as file:
     file.write(page)

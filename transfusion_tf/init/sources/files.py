@@ -1,7 +1,8 @@
-"""Weights in files: of Keras, of a TensorFlow Saver, and imported ones."""
+"""Weights in files: of Keras, of a TensorFlow Saver, or imported."""
 
 from collections.abc import Callable
 import contextlib
+from typing import Any
 import zipfile
 import zlib
 
@@ -14,11 +15,11 @@ from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.init import types
 from transfusion_tf.init.sources import keras_applications
+from transfusion_tf.init.sources import tf_slim
 from transfusion_tf.models import stages
 
 _ORIGIN = 'origin'  # A text in the .npz, not a weight.
 _OBJECT_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
-_SLIM_SCOPES = ('InceptionV3/', 'resnet_v1_50/')
 _UNREADABLE = (
   OSError,
   EOFError,
@@ -33,44 +34,45 @@ _UNREADABLE = (
 
 def reader(
   name: str,
-) -> Callable[[str, keras.Model | None], types.Source] | None:
-  """Return what reads a file of this name; None if it is no weights file's."""
+) -> Callable[[str, keras.Model | None], types.WeightSource] | None:
+  """Return the function that reads a file of this name, or None."""
   if tf.io.gfile.exists(f'{name}.index'):
-    return _of_saver
+    return _read_saver
   return next((r for end, r in _READERS.items() if name.endswith(end)), None)
 
 
 def save_npz(path: str, arrays: types.Arrays, origin: str) -> None:
-  """Write {path: array} as .npz; `origin` says where it is from."""
+  """Write {path: array} as .npz; `origin` describes the source."""
   with storage.atomic_write(path, 'wb') as file:
-    np.savez(file, **{_ORIGIN: np.array(origin)}, **arrays)
+    entries: dict[str, Any] = {_ORIGIN: np.array(origin), **arrays}
+    np.savez(file, **entries)
 
 
-def of_model(
+def from_model(
   model: keras.Model, like: keras.Model | None, name: str
-) -> types.Source:
+) -> types.WeightSource:
   """Return a model's weights; keras.applications' in `like`'s names."""
   if like is not None and keras_applications.coincide(model, like):
-    return types.Source(keras_applications.renamed(model, like), name)
-  return types.Source(
+    return types.WeightSource(keras_applications.renamed(model, like), name)
+  return types.WeightSource(
     {stages.path_of(v, model): np.asarray(v) for v in model.weights}, name
   )
 
 
-def _of_keras(name, like):
+def _read_keras(name, like):
   with _readable(name):
     model = keras.models.load_model(name, compile=False)
-  return of_model(model, like, name)
+  return from_model(model, like, name)
 
 
-def _of_weights_h5(name, like):
+def _read_weights_h5(name, like):
   """Read a .weights.h5, which names layers and numbers their weights."""
   if like is None:
     raise errors.InputError(
       f'{name}: which weights these are depends on the model; give it too, or '
       'use a .keras file'
     )
-  layers = {layer.name: layer for layer in like._flatten_layers()}
+  layers = {layer.name: layer for layer in stages.all_layers(like)}
   arrays = {}
 
   def visit(_, group):
@@ -89,18 +91,20 @@ def _of_weights_h5(name, like):
       f'{name}: names no layers, as files of old Keras versions; save it again '
       'as .keras'
     )
-  return types.Source(arrays, name)
+  return types.WeightSource(arrays, name)
 
 
-def _of_npz(name, like):
+def _read_npz(name, like):
   del like
   with _readable(name), np.load(name) as file:
     arrays = dict(file)
   origin = arrays.pop(_ORIGIN, None)
-  return types.Source(arrays, name if origin is None else f'{name} ({origin})')
+  return types.WeightSource(
+    arrays, name if origin is None else f'{name} ({origin})'
+  )
 
 
-def _of_saver(name, like):
+def _read_saver(name, like):
   del like
   with _readable(name):
     saved = tf.train.load_checkpoint(name)
@@ -110,11 +114,12 @@ def _of_saver(name, like):
         f'{name}: a checkpoint of objects; name the run that it is of, or save '
         'the model as .keras'
       )
-    if any(n.startswith(_SLIM_SCOPES) for n in names):
+    scopes = tuple(f'{scope}/' for scope in tf_slim.SCOPES.values())
+    if any(n.startswith(scopes) for n in names):
       raise errors.InputError(
         f'{name}: weights of TF-Slim; import_slim.py makes them usable'
       )
-    return types.Source({n: saved.get_tensor(n) for n in names}, name)
+    return types.WeightSource({n: saved.get_tensor(n) for n in names}, name)
 
 
 @contextlib.contextmanager
@@ -132,9 +137,9 @@ def _readable(name):
 
 
 _READERS = {
-  '.keras': _of_keras,
-  '.weights.h5': _of_weights_h5,
-  '.npz': _of_npz,
-  '.ckpt': _of_saver,
+  '.keras': _read_keras,
+  '.weights.h5': _read_weights_h5,
+  '.npz': _read_npz,
+  '.ckpt': _read_saver,
 }
 SUFFIXES = tuple(_READERS)

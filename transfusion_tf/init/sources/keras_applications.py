@@ -1,9 +1,9 @@
 """Weights of `keras.applications` under the names of our networks.
 
-Two of its networks coincide with ours: ResNet50, where ours strides in the
-first unit of a block, and InceptionV3. The numbers are the same; names differ,
-and ResNet50 has biases before batch norm and another epsilon, which fold into
-the moving statistics without changing what the network computes.
+Two of its networks coincide with ours: ResNet50, if ours strides in the first
+unit of a block, and InceptionV3. The weights have other names, and ResNet50 has
+biases before batch norm and another epsilon, which fold into the moving
+statistics without changing the network's outputs.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,11 +21,11 @@ _RESNET_LAYER = re.compile(r'conv(\d)_block(\d)_(\d)_conv')
 
 
 def coincide(source: keras.Model, like: keras.Model) -> bool:
-  """Whether `source` is `keras.applications`' version of our net `like`."""
-  mine = {layer.name for layer in like.layers}
+  """Return whether `source` is Keras' version of our network `like`."""
+  ours = {layer.name for layer in like.layers}
   theirs = {layer.name for layer in source.layers}
-  resnets = 'block1.unit_1.conv1' in mine and 'conv1_conv' in theirs
-  inceptions = 'Mixed_7c' in mine and 'mixed10' in theirs
+  resnets = 'block1.unit_1.conv1' in ours and 'conv1_conv' in theirs
+  inceptions = 'Mixed_7c' in ours and 'mixed10' in theirs
   return resnets or inceptions
 
 
@@ -39,22 +39,15 @@ def check(like: keras.Model) -> None:
 
 
 def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Return what `renamed` gave of published weights, for our normalized images.
+  """Return published weights, from `renamed`, for our normalized images.
 
   Keras' ResNet50 was trained on BGR less a mean color, its InceptionV3 on
   [-1, 1]; here images are RGB, normalized by ImageNet's mean and stddev.
   """
-  if 'conv1/kernel' not in arrays:
-    return input_scaling.for_normalized(
-      arrays,
-      'Conv2d_1a_3x3/kernel',
-      'Conv2d_1a_3x3.BatchNorm/moving_mean',
-      input_scaling.MINUS_ONE_TO_ONE,
-    )
-  rgb = {**arrays, 'conv1/kernel': arrays['conv1/kernel'][:, :, ::-1]}
-  return input_scaling.for_normalized(
-    rgb, 'conv1/kernel', 'conv1.bn/moving_mean', input_scaling.CAFFE_MEAN
-  )
+  rgb = dict(arrays)
+  if 'conv1/kernel' in rgb:
+    rgb['conv1/kernel'] = rgb['conv1/kernel'][:, :, ::-1]
+  return input_scaling.for_normalized(rgb)
 
 
 def renamed(source: keras.Model, like: keras.Model) -> dict[str, np.ndarray]:
@@ -85,7 +78,7 @@ def renamed(source: keras.Model, like: keras.Model) -> dict[str, np.ndarray]:
 
 
 def _folded(conv, bn, ours):
-  """BN(x + bias) with Keras' epsilon as BN(x) with ours: (name, array)."""
+  """Return (name, array) of a BN(x) equal to BN(x + bias) at our epsilon."""
   arrays = {v.name: np.asarray(v) for v in bn.weights}
   if conv.use_bias:
     arrays['moving_mean'] = arrays['moving_mean'] - np.asarray(conv.bias)
@@ -96,7 +89,7 @@ def _folded(conv, bn, ours):
 
 
 def _resnet_layers(source) -> Iterator[tuple]:
-  """(our convolution's name, their convolution, their batch norm)."""
+  """Yield our convolution's name, their convolution, their batch norm."""
   for layer in source.layers:
     if not isinstance(layer, keras.layers.Conv2D):
       continue
@@ -104,7 +97,7 @@ def _resnet_layers(source) -> Iterator[tuple]:
     if layer.name == 'conv1_conv':
       yield 'conv1', layer, bn
     else:
-      stage, unit, conv = _RESNET_LAYER.fullmatch(layer.name).groups()
+      (stage, unit, conv), *_ = _RESNET_LAYER.findall(layer.name)
       place = 'shortcut' if conv == '0' else f'conv{conv}'
       yield f'block{int(stage) - 1}.unit_{unit}.{place}', layer, bn
 
@@ -124,5 +117,5 @@ def _of_type(model, kind):
 
 
 def _number(layer):
-  found = re.search(r'_(\d+)$', layer.name)
-  return int(found[1]) if found else 0
+  match = re.search(r'_(\d+)$', layer.name)
+  return int(match[1]) if match else 0

@@ -1,4 +1,4 @@
-"""Weights of runs: folders that training wrote."""
+"""Weights of runs, from the folders of training."""
 
 import os
 
@@ -14,23 +14,25 @@ from transfusion_tf.train import checkpoint
 
 
 def is_run(name: str) -> bool:
-  """Return whether `name` is RUN[@CHECKPOINT] of a folder that is there."""
+  """Return whether `name` is RUN[@CHECKPOINT] of an existing folder."""
   run_dir, _ = run_folder.split_checkpoint(name)
   return tf.io.gfile.exists(os.path.join(run_dir, run_folder.CONFIG))
 
 
-def read(name: str, like: keras.Model | None) -> types.Source:
+def read(name: str, like: keras.Model | None) -> types.WeightSource:
   """Return the weights of RUN[@CHECKPOINT].
 
   Raises:
-    InputError: No such checkpoint, an unfinished run, or a geometry that is
-      not that of `like`.
+    InputError: No such checkpoint, an unfinished run, or another geometry
+      than that of `like`.
   """
   run_dir, which = run_folder.split_checkpoint(name)
   _check_geometry(run_dir, like)
   step = run_folder.checkpoint_step(run_dir, which)
   directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
-  return types.Source(checkpoint.read(directory, step), f'{run_dir}@{step}')
+  return types.WeightSource(
+    checkpoint.read(directory, step), f'{run_dir}@{step}'
+  )
 
 
 def _check_geometry(run_dir, like):

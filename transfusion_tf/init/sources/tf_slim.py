@@ -2,12 +2,11 @@
 
 `inception_v3.ckpt` and `resnet_v1_50.ckpt` of the TF-Slim model zoo are read
 variable by variable, by name: half of Inception's kernels share their shape
-with another. What a checkpoint has beyond the network is known and left out:
-the auxiliary head, the step, the mean color. The classes are its own: the
-published Inception has 1001, of which class 0 is the background.
+with another. A checkpoint's other variables are known and left out: the
+auxiliary head, the step, the mean color. The number of classes is that of the
+checkpoint: the published Inception has 1001; class 0 is the background.
 """
 
-from collections.abc import Mapping
 import hashlib
 import re
 
@@ -16,7 +15,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import models
-from transfusion_tf.init import input_scaling
+from transfusion_tf.init import types
 
 # Model -> scope of its variables in TF-Slim.
 SCOPES = {'inception_v3': 'InceptionV3', 'resnet50': 'resnet_v1_50'}
@@ -24,8 +23,6 @@ _LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
 _HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
 _NAMES = {'weights': 'kernel', 'biases': 'bias'}
 _BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
-_LISTED = 4
-_BLOCK = 1 << 20  # Bytes read at a time.
 
 
 def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
@@ -64,35 +61,13 @@ def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
   return arrays | {'head/kernel': arrays['head/kernel'][0, 0]}
 
 
-def for_normalized(
-  arrays: Mapping[str, np.ndarray], name: str
-) -> dict[str, np.ndarray]:
-  """Return what `read` gave, for images normalized as ImageNet's.
-
-  TF-Slim's Inception was trained on [-1, 1], its ResNet on RGB in [0, 255]
-  less a mean color.
-  """
-  if name == 'inception_v3':
-    first, trained_on = 'Conv2d_1a_3x3', input_scaling.MINUS_ONE_TO_ONE
-  else:
-    first, trained_on = 'conv1', input_scaling.CAFFE_MEAN
-  return input_scaling.for_normalized(
-    arrays,
-    f'{first}/kernel',
-    f'{first}.{_BATCH_NORM[name]}/moving_mean',
-    trained_on,
-  )
-
-
 def origin(checkpoint: str) -> str:
   """Return the checkpoint's files, each with its SHA-256, for the record."""
   digests = []
   for path in _files(checkpoint):
-    digest = hashlib.sha256()
     with tf.io.gfile.GFile(path, 'rb') as file:
-      for block in iter(lambda file=file: file.read(_BLOCK), b''):
-        digest.update(block)
-    digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest.hexdigest()}')
+      digest = hashlib.sha256(file.read()).hexdigest()
+    digests.append(f'{path.rsplit("/", 1)[-1]} SHA-256 {digest}')
   return ', '.join(digests)
 
 
@@ -107,7 +82,7 @@ def _files(checkpoint):
 
 
 def _path(variable, name):
-  """Our path for a variable; its own name if it is of another network."""
+  """Return our path for a variable; its own name for another network's."""
   scope, _, rest = variable.partition('/')
   layer, _, last = rest.rpartition('/')
   if scope != SCOPES[name] or not layer:
@@ -132,27 +107,23 @@ def _check_scope(checkpoint, paths, name):
 
 
 def _check_shapes(checkpoint, theirs, name):
-  """Refuses what is missing, too much or of another shape."""
+  """Raise InputError if weights are missing, too many or of another shape."""
   num_classes = theirs.get('head/bias', [1])[0]
   model = models.build(name, num_classes, (None, None, 3))
   ours = {v.path: list(v.shape) for v in model.weights}
   ours['head/kernel'] = [1, 1, *ours['head/kernel']]
-  found = {
-    'missing': [f'{p} {ours[p]}' for p in ours if p not in theirs],
-    f'not in {name}': [f'{p} {theirs[p]}' for p in theirs if p not in ours],
-    'of another shape': [
-      f'{p} {theirs[p]} there, {ours[p]} in {name}'
-      for p in ours
-      if p in theirs and theirs[p] != ours[p]
-    ],
-  }
-  if any(found.values()):
-    raise errors.InputError(
-      f'{checkpoint} does not fit {name}; '
-      + '; '.join(
-        f'{kind}: {errors.listed(x, _LISTED)}' for kind, x in found.items() if x
-      )
-    )
+  types.raise_on_mismatch(
+    f'{checkpoint} does not fit {name}',
+    {
+      'missing': [f'{p} {ours[p]}' for p in ours if p not in theirs],
+      f'not in {name}': [f'{p} {theirs[p]}' for p in theirs if p not in ours],
+      'of another shape': [
+        f'{p} {theirs[p]} there, {ours[p]} in {name}'
+        for p in ours
+        if p in theirs and theirs[p] != ours[p]
+      ],
+    },
+  )
 
 
 def _read(reader, checkpoint, variable):

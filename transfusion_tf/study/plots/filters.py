@@ -6,6 +6,7 @@ from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
+from transfusion_tf.models import filters
 from transfusion_tf.study import display
 from transfusion_tf.study import first_layer
 from transfusion_tf.study import results
@@ -19,11 +20,7 @@ _WHENS = (first_layer.BEFORE, first_layer.AFTER)
 
 
 def plot(runs: Sequence[results.Result]) -> figure.Figure:
-  """Draw a row a run: its first convolution's filters before and after.
-
-  Each filter is scaled to its own largest weight, gray is zero: the picture
-  shows patterns, not magnitudes.
-  """
+  """Draw a row a run: its first convolution's filters before and after."""
   fig, rows = grid(len(runs))
   for row, run in zip(rows, runs, strict=True):
     label = display.scheme(run.experiment.init.scheme).label
@@ -50,19 +47,6 @@ def draw_pair(
 
 def show(axes: axes_lib.Axes, kernel: np.ndarray) -> None:
   """Draw the filters of a kernel [h, w, 3, n]."""
-  axes.imshow(tile(kernel), interpolation='nearest')
+  picture = filters.grid(kernel[..., :_MOST_FILTERS], _COLUMNS)
+  axes.imshow(picture, interpolation='nearest')
   axes.set_axis_off()
-
-
-def tile(kernel: np.ndarray, columns: int = _COLUMNS) -> np.ndarray:
-  """Return an RGB picture in [0, 1] of filters [h, w, 3, n], side by side."""
-  kernel = kernel[..., :_MOST_FILTERS]
-  height, width, _, count = kernel.shape
-  largest = np.abs(kernel).max(axis=(0, 1, 2), keepdims=True)
-  shades = 0.5 + 0.5 * kernel / np.maximum(largest, 1e-12)
-  rows = -(-count // columns)
-  picture = np.ones((rows * (height + 1) - 1, columns * (width + 1) - 1, 3))
-  for n in range(count):
-    top, left = n // columns * (height + 1), n % columns * (width + 1)
-    picture[top : top + height, left : left + width] = shades[..., n]
-  return picture
