@@ -259,7 +259,7 @@ def test_one_damaged_run_leaves_the_rest(copy, damage, reason):
   damage(copy / KEY)
   found = opened(copy)
   missing = found.all(GROUP)[1]
-  assert isinstance(missing, results.Missing) and reason in missing.reason
+  assert isinstance(missing, results.MissingRun) and reason in missing.reason
   cell = row(tables.table1(found), Model='CBR-Small', column='Transfer')
   assert cell['seeds'] == 2 and reason in cell['missing']
   other = row(tables.table1(found), Model='CBR-Tiny', column='Transfer')
@@ -357,7 +357,9 @@ def test_plain_tables_hold_each_number_once(copy):
   gone = copy / 'similarity/retina/cbr_small/layers'
   shutil.rmtree(gone)
   found = opened(copy)
-  tables_ = csv_export.of(found, runs.expand(['table1', 'table5', 'figure17']))
+  tables_ = csv_export.frames(
+    found, runs.expand(['table1', 'table5', 'figure17'])
+  )
   of_runs = tables_['runs'].set_index('run')
   assert of_runs.index.is_unique
   assert of_runs.loc[KEY, 'missing'] == 'not run'

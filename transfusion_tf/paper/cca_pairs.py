@@ -1,6 +1,6 @@
-"""Which networks are compared by CCA, for Table 5 and Figures 2 to 4."""
+"""The networks that are compared by CCA, for Table 5 and Figures 2 to 4."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import dataclasses
 import itertools
 
@@ -10,30 +10,32 @@ from transfusion_tf.paper import scales
 
 INIT, FINAL = 'init', 'final'
 LAYERS, DOTS = 'layers', 'dots'  # Uses of `Scale.sampling`.
+# Figures 2 and 4: two networks from random weights, or one from pretrained.
+RANDOM, ACROSS = KINDS = 'random and random', 'pretrained and random'
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
   """One seed of a group, at one of its checkpoints."""
 
-  start: initializations.Start
+  initialization: initializations.Initialization
   seed: int
   checkpoint: str = FINAL
 
   @property
   def name(self) -> str:
-    return f'{self.start.name}{self.seed}_{self.checkpoint}'
+    return f'{self.initialization.name}{self.seed}_{self.checkpoint}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-  """Two networks of the same kind on the same images.
+  """Two networks of the same architecture on the same images.
 
   Attributes:
-    model: Their kind; all are trained on RETINA.
-    a: One.
+    model: The architecture; all are trained on RETINA.
+    a: One network.
     b: The other.
-    use: Which sampling.
+    use: Use of `Scale.sampling`.
   """
 
   model: str
@@ -49,28 +51,35 @@ class Comparison:
 
   def group(self, network: Network) -> figure_specs.Group:
     """Return the group that a network is a seed of."""
-    return figure_specs.Group(figure_specs.RETINA, self.model, network.start)
+    return figure_specs.Group(
+      figure_specs.RETINA, self.model, network.initialization
+    )
 
 
-def same_start(
+def same(
   scale: scales.Scale,
   model: str,
-  start: initializations.Start,
+  initialization: initializations.Initialization,
   use=LAYERS,
   at=FINAL,
 ) -> list[Comparison]:
-  """Every two seeds of a start."""
+  """Return every two seeds of an initialization."""
+  seeds = range(_num_seeds(scale, model, initialization))
   return [
-    Comparison(model, Network(start, i, at), Network(start, j, at), use)
-    for i, j in itertools.combinations(range(_seeds(scale, model, start)), 2)
+    Comparison(
+      model, Network(initialization, i, at), Network(initialization, j, at), use
+    )
+    for i, j in itertools.combinations(seeds, 2)
   ]
 
 
-def across(
-  scale: scales.Scale, model: str, use=LAYERS, at=FINAL
+def of_kind(
+  scale: scales.Scale, model: str, kind: str, use=LAYERS, at=FINAL
 ) -> list[Comparison]:
-  """Transfer against random weights, seed by seed."""
-  count = min(_seeds(scale, model, start) for start in figure_specs.BOTH)
+  """Return every two seeds from random weights, or transfer against random."""
+  if kind == RANDOM:
+    return same(scale, model, initializations.RANDOM, use, at)
+  count = min(_num_seeds(scale, model, init) for init in figure_specs.BOTH)
   return [
     Comparison(
       model,
@@ -83,71 +92,52 @@ def across(
 
 
 def movement(
-  scale: scales.Scale, model: str, start: initializations.Start
+  scale: scales.Scale,
+  model: str,
+  initialization: initializations.Initialization,
 ) -> list[Comparison]:
-  """Each seed before and after training."""
+  """Return each seed before and after training."""
   return [
-    Comparison(model, Network(start, seed, INIT), Network(start, seed, FINAL))
-    for seed in range(_seeds(scale, model, start))
-  ]
-
-
-def _seeds(scale, model, start):
-  return figure_specs.repeats(scale)[
-    figure_specs.Group(figure_specs.RETINA, model, start)
-  ]
-
-
-def _table5(scale):
-  return [
-    c
-    for model in figure_specs.CCA_MODELS
-    for start in figure_specs.BOTH
-    for c in same_start(scale, model, start)
-  ]
-
-
-def _figure2(scale):
-  return [
-    c
-    for model in figure_specs.ALL_MODELS
-    for c in (
-      *same_start(scale, model, initializations.RANDOM),
-      *across(scale, model),
+    Comparison(
+      model, Network(initialization, n, INIT), Network(initialization, n, FINAL)
     )
+    for n in range(_num_seeds(scale, model, initialization))
   ]
 
 
-def _figure3(scale):
-  return [
-    c
+def _num_seeds(scale, model, initialization):
+  group = figure_specs.Group(figure_specs.RETINA, model, initialization)
+  return figure_specs.repeats(scale)[group]
+
+
+_TARGETS: dict[str, Callable[[scales.Scale], list[list[Comparison]]]] = {
+  'table5': lambda scale: [
+    same(scale, model, init)
+    for model in figure_specs.CCA_MODELS
+    for init in figure_specs.BOTH
+  ],
+  'figure2': lambda scale: [
+    of_kind(scale, model, kind)
     for model in figure_specs.ALL_MODELS
-    for start in figure_specs.BOTH
-    for c in movement(scale, model, start)
-  ]
-
-
-def _figure4(scale):
-  return [
-    c
+    for kind in KINDS
+  ],
+  'figure3': lambda scale: [
+    movement(scale, model, init)
+    for model in figure_specs.ALL_MODELS
+    for init in figure_specs.BOTH
+  ],
+  'figure4': lambda scale: [
+    of_kind(scale, model, kind, DOTS, at)
     for model in figure_specs.CCA_MODELS
     for at in (INIT, FINAL)
-    for c in (
-      *same_start(scale, model, initializations.RANDOM, DOTS, at),
-      *across(scale, model, DOTS, at),
-    )
-  ]
-
-
-TARGETS: dict[str, Callable[[scales.Scale], list[Comparison]]] = {
-  'table5': _table5,
-  'figure2': _figure2,
-  'figure3': _figure3,
-  'figure4': _figure4,
+    for kind in KINDS
+  ],
 }
 
 
-def wanted(targets, scale: scales.Scale) -> list[Comparison]:
+def required(targets: Iterable[str], scale: scales.Scale) -> list[Comparison]:
   """Return the comparisons that targets need, each once."""
-  made = (c for t in targets if t in TARGETS for c in TARGETS[t](scale))
-  return list(dict.fromkeys(made))
+  lists = [
+    part for t in targets if t in _TARGETS for part in _TARGETS[t](scale)
+  ]
+  return list(dict.fromkeys(itertools.chain(*lists)))

@@ -24,8 +24,8 @@ class Section:
     title: The heading; its words also make the section's anchor.
     paragraphs: Plain text.
     table: Texts, ready to print.
-    figure: Drawn into the page.
-    caption: Of the figure.
+    figure: A figure.
+    caption: Caption of the figure.
     part: A heading above this section and those after it; empty for none.
   """
 
@@ -38,7 +38,7 @@ class Section:
 
 
 def write(path: str, title: str, sections: Sequence[Section]) -> None:
-  """Render the page and put it in place at once."""
+  """Write the page."""
   environment = jinja2.Environment(
     loader=jinja2.PackageLoader('transfusion_tf.study', 'templates'),
     autoescape=True,

@@ -28,7 +28,9 @@ def suite() -> Iterator[tuple[str, float, str]]:
     'plain tf.image chain': lambda: _images().map(_plain, tf.data.AUTOTUNE),
     'ours, on the host': lambda: _images().map(_ours, tf.data.AUTOTUNE),
   }
-  rates = {name: [] for name in (*ways, 'ours, with color')}
+  rates: dict[str, list[float]] = {
+    name: [] for name in (*ways, 'ours, with color')
+  }
   for _ in range(_ROUNDS):
     for name, make in ways.items():
       rates[name].append(_rate(make().batch(_BATCH)))
