@@ -154,8 +154,8 @@ def test_papers_tables_are_consistent():
 
 
 def test_everything_has_a_caption():
-  assert set(published_values.captions()) == set(figure_specs.TARGETS)
-  ids = [c['id'] for c in published_values.contradictions()]
+  assert set(published_values.read('captions')) == set(figure_specs.TARGETS)
+  ids = [c['id'] for c in published_values.read('contradictions')]
   assert ids == [f'K{n}' for n in range(1, 20)]
 
 

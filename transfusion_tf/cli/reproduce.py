@@ -101,9 +101,9 @@ def _list(plans, scale, root):
       f'--normalization=imagenet --checkpoint=inception_v3.ckpt '
       f'--output={os.path.join(root, name)}'
     )
-  for stage, of in runs.stages(missing).items():
+  for stage, group in runs.stages(missing).items():
     print(f'# {stage}')
-    for plan in of:
+    for plan in group:
       cost = costs.duration(costs.seconds(plan.experiment, device))
       print(f'python bin/train.py --flagfile={_flagfile(plan, root)}  # {cost}')
 

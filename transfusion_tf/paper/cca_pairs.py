@@ -5,7 +5,7 @@ import dataclasses
 import itertools
 
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import scales
 
 INIT, FINAL = 'init', 'final'
@@ -18,7 +18,7 @@ RANDOM, ACROSS = KINDS = 'random and random', 'pretrained and random'
 class Network:
   """One seed of a group, at one of its checkpoints."""
 
-  initialization: initializations.Initialization
+  initialization: init_lib.Initialization
   seed: int
   checkpoint: str = FINAL
 
@@ -59,55 +59,44 @@ class Comparison:
 def same(
   scale: scales.Scale,
   model: str,
-  initialization: initializations.Initialization,
-  use=LAYERS,
-  at=FINAL,
+  init: init_lib.Initialization,
+  use: str = LAYERS,
+  at: str = FINAL,
 ) -> list[Comparison]:
   """Return every two seeds of an initialization."""
-  seeds = range(_num_seeds(scale, model, initialization))
   return [
-    Comparison(
-      model, Network(initialization, i, at), Network(initialization, j, at), use
-    )
-    for i, j in itertools.combinations(seeds, 2)
+    Comparison(model, Network(init, i, at), Network(init, j, at), use)
+    for i, j in itertools.combinations(_seeds(scale, model, init), 2)
   ]
 
 
 def of_kind(
-  scale: scales.Scale, model: str, kind: str, use=LAYERS, at=FINAL
+  scale: scales.Scale, model: str, kind: str, use: str = LAYERS, at: str = FINAL
 ) -> list[Comparison]:
   """Return every two seeds from random weights, or transfer against random."""
   if kind == RANDOM:
-    return same(scale, model, initializations.RANDOM, use, at)
-  count = min(_num_seeds(scale, model, init) for init in figure_specs.BOTH)
-  return [
-    Comparison(
-      model,
-      Network(initializations.TRANSFER, seed, at),
-      Network(initializations.RANDOM, seed, at),
-      use,
-    )
-    for seed in range(count)
-  ]
+    return same(scale, model, init_lib.RANDOM, use, at)
+  random, transfer = (
+    [Network(init, seed, at) for seed in _seeds(scale, model, init)]
+    for init in figure_specs.BOTH
+  )
+  pairs = zip(transfer, random, strict=False)
+  return [Comparison(model, *pair, use) for pair in pairs]
 
 
 def movement(
-  scale: scales.Scale,
-  model: str,
-  initialization: initializations.Initialization,
+  scale: scales.Scale, model: str, init: init_lib.Initialization
 ) -> list[Comparison]:
   """Return each seed before and after training."""
   return [
-    Comparison(
-      model, Network(initialization, n, INIT), Network(initialization, n, FINAL)
-    )
-    for n in range(_num_seeds(scale, model, initialization))
+    Comparison(model, Network(init, seed, INIT), Network(init, seed, FINAL))
+    for seed in _seeds(scale, model, init)
   ]
 
 
-def _num_seeds(scale, model, initialization):
-  group = figure_specs.Group(figure_specs.RETINA, model, initialization)
-  return figure_specs.repeats(scale)[group]
+def _seeds(scale, model, init):
+  group = figure_specs.Group(figure_specs.RETINA, model, init)
+  return range(figure_specs.repeats(scale)[group])
 
 
 _TARGETS: dict[str, Callable[[scales.Scale], list[list[Comparison]]]] = {

@@ -9,7 +9,7 @@ import itertools
 
 from transfusion_tf import config
 from transfusion_tf.models import registry
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import scales
 
 RETINA, CHEXPERT = 'retina', 'chexpert'
@@ -19,35 +19,27 @@ TABLE2_MODELS = ('resnet50', *CBR)
 SMALL_DATA_MODELS = ('resnet50', 'cbr_large_t', 'cbr_large_w')  # Table 3.
 CCA_MODELS = ('resnet50', 'cbr_small')  # Table 5, Figure 4.
 FINDINGS = config.CHEXPERT_FINDINGS
-BOTH = (initializations.RANDOM, initializations.TRANSFER)
-SPEEDS = (
-  initializations.RANDOM,
-  initializations.MEAN_VAR,
-  initializations.TRANSFER,
-)
+BOTH = (init_lib.RANDOM, init_lib.TRANSFER)
+SPEEDS = (init_lib.RANDOM, init_lib.MEAN_VAR, init_lib.TRANSFER)
 BATCH_NORMS = (
-  initializations.MEAN_VAR,
-  initializations.MEAN_VAR_BN_MEAN_VAR,
-  initializations.MEAN_VAR_BN_TRANSFER,
+  init_lib.MEAN_VAR,
+  init_lib.MEAN_VAR_BN_MEAN_VAR,
+  init_lib.MEAN_VAR_BN_TRANSFER,
 )
-RESAMPLINGS = (
-  initializations.MEAN_VAR,
-  initializations.SAMPLING,
-  initializations.SHUFFLED,
-)
+RESAMPLINGS = (init_lib.MEAN_VAR, init_lib.SAMPLING, init_lib.SHUFFLED)
 HYBRIDS = {  # Figure 8.
   'resnet50': (
-    initializations.RANDOM,
-    initializations.up_to('resnet50', 'conv1'),
-    initializations.GABOR,
-    initializations.SLIM,
-    initializations.TRANSFER,
+    init_lib.RANDOM,
+    init_lib.up_to('resnet50', 'conv1'),
+    init_lib.GABOR,
+    init_lib.SLIM,
+    init_lib.TRANSFER,
   ),
   'cbr_large_w': (
-    initializations.RANDOM,
-    initializations.up_to('cbr_large_w', 'conv1'),
-    initializations.GABOR,
-    initializations.TRANSFER,
+    init_lib.RANDOM,
+    init_lib.up_to('cbr_large_w', 'conv1'),
+    init_lib.GABOR,
+    init_lib.TRANSFER,
   ),
 }
 
@@ -65,7 +57,7 @@ class Group:
 
   dataset: str
   model: str
-  initialization: initializations.Initialization
+  initialization: init_lib.Initialization
   images: int = 0
 
 
@@ -85,7 +77,7 @@ class Panel:
 def make_groups(
   dataset: str,
   models: Iterable[str],
-  inits: Iterable[initializations.Initialization],
+  inits: Iterable[init_lib.Initialization],
   images: int = 0,
 ) -> list[Group]:
   """Return a group for each model and initialization."""
@@ -95,7 +87,7 @@ def make_groups(
 
 
 def retina(
-  model: str, *inits: initializations.Initialization, images: int = 0
+  model: str, *inits: init_lib.Initialization, images: int = 0
 ) -> list[Group]:
   """Return a group of RETINA for each initialization."""
   return make_groups(RETINA, [model], inits, images)
@@ -108,11 +100,11 @@ def _panel(dataset, model, inits, metric=None):
 # Table 4's rows, and the amounts of data that have a cell.
 _AMOUNTS = (5_000, 10_000, 50_000, 100_000)
 TABLE4 = (
-  ('resnet50', initializations.TRANSFER, _AMOUNTS),
-  ('resnet50', initializations.RANDOM, _AMOUNTS),
+  ('resnet50', init_lib.TRANSFER, _AMOUNTS),
+  ('resnet50', init_lib.RANDOM, _AMOUNTS),
   *((m, s, _AMOUNTS[:1]) for m in CBR[:2] for s in BOTH),
-  ('resnet50', initializations.up_to('resnet50', 'conv1'), _AMOUNTS[:1]),
-  ('resnet50', initializations.MEAN_VAR, _AMOUNTS[1:]),
+  ('resnet50', init_lib.up_to('resnet50', 'conv1'), _AMOUNTS[:1]),
+  ('resnet50', init_lib.MEAN_VAR, _AMOUNTS[1:]),
 )
 
 
@@ -122,7 +114,7 @@ FIXED = {'figure12': RETINA, 'figure13': CHEXPERT}
 
 def fixed(figure: str, model: str) -> dict[str, list[Group]]:
   """Return kind of fixed features -> a group for each stage."""
-  stages = [initializations.fixed(model, s) for s in registry.stages(model)]
+  stages = [init_lib.fixed(model, s) for s in registry.stages(model)]
   return {
     kind: [Group(FIXED[figure], model, inits[kind]) for inits in stages]
     for kind in stages[0]
@@ -139,9 +131,7 @@ def panels(figure: str, scale: scales.Scale) -> list[Panel]:
       _panel(RETINA, 'cbr_large_t', SPEEDS),
       _panel(CHEXPERT, 'resnet50', SPEEDS, 'Consolidation'),
     ],
-    'figure7': [
-      _panel(RETINA, 'resnet50', initializations.transfusions('resnet50'))
-    ],
+    'figure7': [_panel(RETINA, 'resnet50', init_lib.transfusions('resnet50'))],
     'figure8': [_panel(RETINA, m, inits) for m, inits in HYBRIDS.items()],
     'figure9': [_panel(CHEXPERT, 'cbr_small', BOTH)],
     'figure10': [_panel(CHEXPERT, 'resnet50', BOTH)],
@@ -151,15 +141,11 @@ def panels(figure: str, scale: scales.Scale) -> list[Panel]:
     'figure17': [_panel(RETINA, ablation_model, (*BOTH, *BATCH_NORMS))],
     'figure18': [_panel(RETINA, ablation_model, (*BOTH, *RESAMPLINGS))],
     'figure19': [
-      _panel(RETINA, m, initializations.transfusions(m))
+      _panel(RETINA, m, init_lib.transfusions(m))
       for m in ('resnet50', 'cbr_large_w')
     ],
     'figure20': [
-      _panel(
-        RETINA,
-        'resnet50',
-        (initializations.SLIM_RANDOM, initializations.SLIM, *BOTH),
-      )
+      _panel(RETINA, 'resnet50', (init_lib.SLIM_RANDOM, init_lib.SLIM, *BOTH))
     ],
   }
   return figures[figure]

@@ -57,14 +57,14 @@ def _settings(done):
 
 def paper_sections() -> Iterator[report.Section]:
   """Yield where the paper contradicts itself, and where it is silent."""
-  contradictions = pd.DataFrame(published_values.contradictions())
+  contradictions = pd.DataFrame(published_values.read('contradictions'))
   contradictions.columns = ['', 'Where', 'The paper', 'Here']
   yield report.Section(
     'Where the paper contradicts itself',
     table=contradictions,
     part='Paper and code',
   )
-  choices = pd.DataFrame(published_values.choices())
+  choices = pd.DataFrame(published_values.read('choices'))
   choices.columns = ['The paper is silent on', 'Here']
   yield report.Section('Choices where the paper is silent', table=choices)
 

@@ -35,20 +35,10 @@ def table(
   return _tables().get((target, model, initialization, str(images), column))
 
 
-def captions() -> dict[str, str]:
-  return _json('captions.json')
-
-
-def contradictions() -> list[dict[str, str]]:
-  return _json('contradictions.json')
-
-
-def choices() -> list[dict[str, str]]:
-  return _json('choices.json')
-
-
-def claims() -> list[dict[str, Any]]:
-  return _json('claims.json')
+@functools.cache
+def read(name: str) -> Any:
+  """Return the content of values/NAME.json."""
+  return json.loads(_file(f'{name}.json').read_text(encoding='utf-8'))
 
 
 @functools.cache
@@ -63,11 +53,6 @@ def _value(row):
   text = f'{row["value"]} ± {row["sd"]}' if row['sd'] else row['value']
   std = float(row['sd']) if row['sd'] else None
   return Value(float(row['value']), std, text)
-
-
-@functools.cache
-def _json(name) -> Any:
-  return json.loads(_file(name).read_text(encoding='utf-8'))
 
 
 def _file(name):

@@ -82,8 +82,7 @@ class Study:
     Raises:
       MissingResultError: There is none.
     """
-    count = self.scale.repeats('pretraining')
-    plans = [runs.pretrained(self.scale, model, n) for n in range(count)]
+    plans = runs.pretrainings(self.scale, model)
     done = results.finished(self.run(plan.key) for plan in plans)
     return [run.test('top5')['value'] for run in done]
 

@@ -5,7 +5,7 @@ import dataclasses
 
 import matplotlib as mpl
 
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.study import display
 
 # No figure shows an initialization beside the one whose look it has.
@@ -26,24 +26,20 @@ _TRANSFUSED = {'random': 'none', 'transfer': 'all'}
 DATASETS = {'retina': 'RETINA', 'chexpert': 'CheXpert'}
 
 
-def style(initialization: initializations.Initialization) -> display.Style:
+def style(initialization: init_lib.Initialization) -> display.Style:
   """Return the look of an initialization in Figures 6, 8 and 15 to 20."""
   name = initialization.name
   label = _LABELS.get(name, initialization.label)
   return dataclasses.replace(_LOOKS[name], label=label)
 
 
-def fixed(
-  kind: str, initialization: initializations.Initialization
-) -> display.Style:
+def fixed(kind: str, initialization: init_lib.Initialization) -> display.Style:
   """Return the look of a kind of fixed features (Figures 12 and 13)."""
   look = display.SCHEMES[_FIXED[kind]]
   return dataclasses.replace(look, label=initialization.label)
 
 
-def ordered(
-  inits: Sequence[initializations.Initialization],
-) -> list[display.Style]:
+def ordered(inits: Sequence[init_lib.Initialization]) -> list[display.Style]:
   """Return looks of transfusions from none to all, from dark to light."""
   shades = mpl.colormaps['cividis']
   return [

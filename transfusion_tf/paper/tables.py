@@ -7,7 +7,7 @@ import numpy as np
 from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import published_values
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import table_format
@@ -144,7 +144,7 @@ def _score(study, target, group, metric):
 
 
 def _parameters(study, model):
-  (group,) = figure_specs.retina(model, initializations.RANDOM)
+  (group,) = figure_specs.retina(model, init_lib.RANDOM)
 
   def count():
     run = study.seeds(group)[0]

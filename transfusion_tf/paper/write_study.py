@@ -26,7 +26,7 @@ from transfusion_tf.study.plots import layout
 def write(study: study_lib.Study, targets: Sequence[str]) -> str:
   """Write the targets below the study's folder; return tables as text."""
   names, texts = runs.expand(targets), []
-  captions = published_values.captions()
+  captions = published_values.read('captions')
   sections = [provenance.about(study, names)]
   for name, frame in csv_export.frames(study, names).items():
     _write(study, f'{name}.csv', frame.to_csv(index=False, float_format='%.6g'))

@@ -46,37 +46,24 @@ def write(path: str, title: str, sections: Sequence[Section]) -> None:
     trim_blocks=True,
     lstrip_blocks=True,
   )
-  page = environment.get_template('report.html').render(
-    title=title, sections=[_rendered(section) for section in sections]
-  )
-  with storage.atomic_write(path) as file:
-    file.write(page)
-
-
-def _rendered(section):
-  return {
-    'part': section.part,
-    'title': section.title,
-    'anchor': '-'.join(section.title.lower().split()),
-    'paragraphs': section.paragraphs,
-    'table': (
-      None
-      if section.table is None
-      else section.table.to_html(index=False, border=0, na_rep='–')
-    ),
-    'reads': section.table is not None and _reads(section.table),
-    'figure': None if section.figure is None else _png(section.figure),
-    'caption': section.caption,
-    'alt': section.caption or section.title,
+  environment.filters |= {
+    'anchor': lambda title: '-'.join(title.lower().split()),
+    'html': lambda table: table.to_html(index=False, border=0, na_rep='–'),
+    'has_texts': _has_texts,
+    'png': _png,
   }
+  template = environment.get_template('report.html')
+  with storage.atomic_write(path) as file:
+    file.write(template.render(title=title, sections=sections))
 
 
-def _reads(table):
+def _has_texts(table):
   lengths = table.astype(str).map(len)
   return bool((lengths > _LONGEST_VALUE).any(axis=None))
 
 
 def _png(fig):
+  """Return a figure as PNG in base64."""
   buffer = io.BytesIO()
   fig.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
   return base64.b64encode(buffer.getvalue()).decode()

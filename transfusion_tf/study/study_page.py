@@ -51,14 +51,9 @@ def write(
   resamples = paired_bootstrap.Resamples()
   runs, finished = outcome.runs, outcome.finished
   decided = decision.decide(runs, margin, parameters, resamples)
-  every = [
-    run
-    for starts in finished.values()
-    for seeds in starts.values()
-    for run in seeds
-  ]
+  first = outcome.results[0]
   # NaN if the validation score is not defined.
-  threshold = results.common_threshold(every)
+  threshold = results.common_threshold(outcome.results)
   table = _table(outcome, footprints, threshold, resamples)
   table.to_csv(os.path.join(root, TABLE), index=False)
   sentences = recommendation_text.recommendation(decided, runs, margin)
@@ -69,13 +64,13 @@ def write(
   sections = [
     report.Section('What to do', sentences),
     report.Section(
-      'What came out', _notes(every[0], outcome.missing, threshold), table
+      'What came out', _notes(first, outcome.missing, threshold), table
     ),
     *_decisions(decided, footprints, margin),
     *_convergence(finished, threshold),
     *_filters(finished),
-    *_similarities(similarity, not_compared),
-    report.Section('How it was run', _provenance(every[0])),
+    _similarities(similarity, not_compared),
+    report.Section('How it was run', _provenance(first)),
   ]
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
@@ -112,40 +107,36 @@ def _decisions(decided, footprints, margin):
 def _table(outcome, footprints, threshold, resamples):
   rows = []
   for model, starts in outcome.finished.items():
+    cost = footprints[model]
     for start, seeds in starts.items():
       scored = outcome.runs.get(model, {}).get(start)
+      score, interval = _score(seeds[0], scored, resamples)
       rows.append(
         {
           'Model': registry.label(model),
           'Start': display.scheme(start).label,
-          **_score(seeds, scored, resamples),
+          f'Test {display.metric(seeds[0].primary_metric)}': score,
+          '95 % interval': interval,
           'Seeds': len(seeds),
-          **_cost(footprints[model]),
+          'Parameters': f'{cost.parameters:,}',
+          'GFLOPs': f'{cost.flops / 1e9:.3g}',
+          'CPU ms': f'{cost.milliseconds:.3g}',
           **_speed(seeds, threshold),
         }
       )
   return pd.DataFrame(rows)
 
 
-def _score(seeds, scored, resamples):
-  column = f'Test {display.metric(seeds[0].primary_metric)}'
+def _score(run, scored, resamples):
+  """Return the mean test score of scored runs, and its interval, as texts."""
   if not scored:
-    value, reason = metrics.cells(seeds[0].test())
-    return {column: value, '95 % interval': reason}
+    return metrics.cells(run.test())
   score = resamples.difference([1], [scored])
   if not score.known:
-    return {column: f'{score.value:.3f}', '95 % interval': metrics.UNDEFINED}
+    return f'{score.value:.3f}', metrics.UNDEFINED
   # A t interval near a perfect score reaches beyond it.
-  ends = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
-  return {column: f'{score.value:.3f}', '95 % interval': ends}
-
-
-def _cost(footprint):
-  return {
-    'Parameters': f'{footprint.parameters:,}',
-    'GFLOPs': f'{footprint.flops / 1e9:.3g}',
-    'CPU ms': f'{footprint.milliseconds:.3g}',
-  }
+  interval = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
+  return f'{score.value:.3f}', interval
 
 
 def _speed(seeds, threshold):
@@ -228,16 +219,14 @@ def _similarities(table, not_compared):
     f'{registry.label(model)}: {metrics.UNDEFINED} ({reason})'
     for model, reason in not_compared.items()
   ]
-  wide = table.assign(
-    Model=table['model'].map(registry.label),
-    Start=[display.scheme(s).label for s in table['start']],
-    Stage=table['layer'],
-    **{
-      'Before and after': table['mean'].map('{:.3f}'.format),
-      'Noise floor': table['noise_floor'].map('{:.3f}'.format),
-    },
-  )
-  yield report.Section(
+  columns = {
+    'Model': table['model'].map(registry.label),
+    'Start': table['start'].map(lambda start: display.scheme(start).label),
+    'Stage': table['layer'],
+    'Before and after': table['mean'].map('{:.3f}'.format),
+    'Noise floor': table['noise_floor'].map('{:.3f}'.format),
+  }
+  return report.Section(
     'How far training moved each stage',
     [
       'CCA similarity (Appendix C of the paper) of each stage before and after '
@@ -247,7 +236,7 @@ def _similarities(table, not_compared):
       'not able to.',
       *notes,
     ],
-    wide[['Model', 'Start', 'Stage', 'Before and after', 'Noise floor']],
+    pd.DataFrame(columns),
   )
 
 

@@ -5,7 +5,7 @@ hold the tests; values/claims.json has the texts.
 """
 
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import published_values
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import accuracy
@@ -35,7 +35,7 @@ def _panels(figure):
     for panel in figure_specs.panels(figure, study.scale)
     for group in panel.groups
     # Random weights may be slow: that is the claim.
-    if group.initialization != initializations.RANDOM
+    if group.initialization != init_lib.RANDOM
   ]
 
 
@@ -62,14 +62,14 @@ _TESTS = {
   3: (accuracy.accuracy_predicts_nothing, _ALL_MODELS),
   4: (
     accuracy.small_data_helps_large_only,
-    _retina('resnet50', initializations.TRANSFER, images=5_000),
+    _retina('resnet50', init_lib.TRANSFER, images=5_000),
   ),
   5: (
     accuracy.closed_by_50k,
     _retina('resnet50', *figure_specs.BOTH, images=50_000),
   ),
   6: (features.pretrained_differ_if_large, _ALL_MODELS),
-  7: (features.large_move_less, _retina('resnet50', initializations.RANDOM)),
+  7: (features.large_move_less, _retina('resnet50', init_lib.RANDOM)),
   8: (
     features.initialization_outlasts_in_conv1,
     _random_and_transfer(*figure_specs.CCA_MODELS),
@@ -80,14 +80,14 @@ _TESTS = {
   12: (speed.conv1_gains_most, _panels('figure7')),
   13: (
     speed.slim_is_enough,
-    _retina('resnet50', initializations.TRANSFER, initializations.SLIM),
+    _retina('resnet50', init_lib.TRANSFER, init_lib.SLIM),
   ),
   14: (speed.gabors_are_enough, _panels('figure8')),
   15: (speed.identity_is_best, _ablation(figure_specs.BATCH_NORMS)),
   16: (speed.resamplings_are_alike, _ablation(figure_specs.RESAMPLINGS)),
   17: (accuracy.fixed_pretrained_features, _fixed_imagenet),
   18: (accuracy.no_co_adaptation, _fixed_imagenet),
-  19: (speed.random_slim_is_slower, _retina('resnet50', initializations.SLIM)),
+  19: (speed.random_slim_is_slower, _retina('resnet50', init_lib.SLIM)),
 }
 CLAIMS = tuple(
   verdicts.Claim(
@@ -97,5 +97,5 @@ CLAIMS = tuple(
     claim['scale'],
     *_TESTS[claim['number']],
   )
-  for claim in published_values.claims()
+  for claim in published_values.read('claims')
 )

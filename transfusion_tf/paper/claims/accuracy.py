@@ -3,7 +3,7 @@
 import numpy as np
 
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import statistics
@@ -24,11 +24,7 @@ def small_is_enough(study: study_lib.Study) -> verdicts.Tests:
     'CBR networks minus ResNet-50, both from random weights, test AUC',
     study.difference(
       [-1, *[weight] * len(figure_specs.CBR)],
-      [
-        g
-        for m in models
-        for g in figure_specs.retina(m, initializations.RANDOM)
-      ],
+      [g for m in models for g in figure_specs.retina(m, init_lib.RANDOM)],
     ),
     above=-verdicts.POINT,
   )
@@ -41,7 +37,7 @@ def accuracy_predicts_nothing(study: study_lib.Study) -> verdicts.Tests:
     if model in study.scale.weights:
       continue
     accuracies.append(float(np.mean(study.accuracies(model))))
-    (medical,) = figure_specs.retina(model, initializations.TRANSFER)
+    (medical,) = figure_specs.retina(model, init_lib.TRANSFER)
     aucs.append(float(np.mean(study.test(medical))))
   yield verdicts.Test(
     'test AUC gained from the worst to the best ImageNet accuracy, along '

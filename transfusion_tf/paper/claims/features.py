@@ -6,7 +6,7 @@ from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import cca_results
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import gabor_energy
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import first_layer
@@ -43,7 +43,7 @@ def large_move_less(study: study_lib.Study) -> verdicts.Tests:
   large, small = (
     list(study.layers(pairs).values())
     for pairs in (
-      cca_pairs.movement(study.scale, model, initializations.RANDOM)
+      cca_pairs.movement(study.scale, model, init_lib.RANDOM)
       for model in figure_specs.CCA_MODELS
     )
   )
@@ -81,7 +81,7 @@ def initialization_outlasts_in_conv1(study: study_lib.Study) -> verdicts.Tests:
 
 def reuse_is_low(study: study_lib.Study) -> verdicts.Tests:
   samples = []
-  for init in (initializations.TRANSFER, initializations.RANDOM):
+  for init in (init_lib.TRANSFER, init_lib.RANDOM):
     pairs = cca_pairs.same(study.scale, 'resnet50', init)
     stages = list(study.layers(pairs).values())
     samples += [stages[end] for end in _ENDS]
@@ -105,11 +105,11 @@ def small_erases_gabors(study: study_lib.Study) -> verdicts.Tests:
 
   yield verdicts.Test(
     'Gabor-likeness of conv1 of CBR-Small, after minus before, random start',
-    statistics.contrast([1], [change(initializations.RANDOM)]),
+    statistics.contrast([1], [change(init_lib.RANDOM)]),
     below=gabor_energy.NOTABLE,
   )
   yield verdicts.Test(
     'the same, pretrained start',
-    statistics.contrast([1], [change(initializations.TRANSFER)]),
+    statistics.contrast([1], [change(init_lib.TRANSFER)]),
     below=0,
   )

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import statistics
@@ -36,9 +36,7 @@ def conv1_gains_most(study: study_lib.Study) -> verdicts.Tests:
 
 
 def slim_is_enough(study: study_lib.Study) -> verdicts.Tests:
-  both = figure_specs.retina(
-    'resnet50', initializations.TRANSFER, initializations.SLIM
-  )
+  both = figure_specs.retina('resnet50', init_lib.TRANSFER, init_lib.SLIM)
   yield verdicts.Test(
     'slim hybrid minus transfer, test AUC',
     study.difference([-1, 1], both),
@@ -59,7 +57,7 @@ def gabors_are_enough(study: study_lib.Study) -> verdicts.Tests:
         study,
         [-1, 1],
         figure_specs.retina(
-          model, initializations.up_to(model, 'conv1'), initializations.GABOR
+          model, init_lib.up_to(model, 'conv1'), init_lib.GABOR
         ),
       ),
       **verdicts.EQUAL,
@@ -92,9 +90,7 @@ def resamplings_are_alike(study: study_lib.Study) -> verdicts.Tests:
 
 
 def random_slim_is_slower(study: study_lib.Study) -> verdicts.Tests:
-  groups = figure_specs.retina(
-    'resnet50', initializations.SLIM_RANDOM, initializations.SLIM
-  )
+  groups = figure_specs.retina('resnet50', init_lib.SLIM_RANDOM, init_lib.SLIM)
   yield verdicts.Test(
     'slim hybrid minus slim network from random weights, speed',
     _speed(study, [-1, 1], groups),

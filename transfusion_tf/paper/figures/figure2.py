@@ -12,10 +12,7 @@ from transfusion_tf.study import results
 from transfusion_tf.study.plots import layout
 
 # The paper's colors: blue for two random starts, orange across.
-_BARS = {
-  cca_pairs.RANDOM: ('#0072B2', ''),
-  cca_pairs.ACROSS: ('#E69F00', '//'),
-}
+_BARS = {cca_pairs.RANDOM: ('#0072B2', ''), cca_pairs.ACROSS: ('#E69F00', '//')}
 _WIDTH = 0.36
 
 
