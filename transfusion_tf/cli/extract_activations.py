@@ -3,7 +3,7 @@ r"""Writes a network's activations to disk: one .npy a layer, and a manifest.
   python bin/extract_activations.py --run_dir=RUN --layers=conv1,block1 \
     --num_images=100 --output=ACTIVATIONS
 
-The same command goes on where it was stopped.
+The same command continues where it was stopped.
 """
 
 from absl import flags

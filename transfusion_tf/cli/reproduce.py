@@ -3,12 +3,12 @@ r"""Makes tables and figures: runs what they need and is missing, then draws.
   python bin/reproduce.py --target=table1,figure7 --scale=demo \
     --data_dir=DATA --output_dir=STUDY
 
-Targets: table1 ... table5, figure1 ... figure21, claims, all. Run folders lie
-below --output_dir, beside the study's numbers as runs.csv, curves.csv and
-similarities.csv; finished runs are not run again, stopped ones go on. --list
+Targets: table1 ... table5, figure1 ... figure21, claims, all. --output_dir gets
+the run folders, and the study's numbers as runs.csv, curves.csv and
+similarities.csv. Finished runs are not run again, stopped ones continue. --list
 trains nothing: it prints one train.py line for each missing run, for a
 scheduler to run, and writes the flagfile of each. --draw_only trains nothing
-either, and draws what is there.
+either, and draws the finished runs.
 """
 
 import os

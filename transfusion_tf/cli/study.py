@@ -128,7 +128,6 @@ def main(_) -> None:
     raise errors.RunError(next(iter(results.missing.values())))
   print('== Comparing the networks before and after training', flush=True)
   similarity, not_compared = outcome.similarity(results.finished)
-  similarity.to_csv(outcome.path(root), index=False)
   for model, reason in not_compared.items():
     print(f'{model}: not compared: {reason}')
   table, recommendation = study_page.write(

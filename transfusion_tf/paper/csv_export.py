@@ -13,7 +13,7 @@ from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import results
 
-# Fields of the machine, and one that the run's key tells.
+# Fields of the machine, and one that follows from the run's key.
 _NOT_SHOWN = ('runtime.', 'init.pretrained')
 _COUNTS = (
   'num_train',

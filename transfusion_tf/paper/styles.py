@@ -8,7 +8,7 @@ import matplotlib as mpl
 from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.study import display
 
-# No figure shows an initialization beside the one whose look it has.
+# No figure shows an initialization together with the one whose look it has.
 _LOOKS = display.SCHEMES | {
   'gabor': display.SCHEMES['sampling'],
   'slim_transfer': display.SCHEMES['mean_var'],

@@ -74,7 +74,7 @@ def draw(study: study_lib.Study, name: str) -> figure.Figure:
     return drawn
   except results.UNAVAILABLE as error:
     missing = str(error)
-  fig, (axes,) = layout.row(1, size=(6, 1.5))
+  fig, axes = layout.single((6, 1.5))
   axes.set_axis_off()
   axes.text(0.5, 0.5, f'missing: {missing}', ha='center', wrap=True)
   return fig

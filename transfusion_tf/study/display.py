@@ -1,6 +1,6 @@
 """Names and looks of initializations and metrics, in tables and figures.
 
-Colors are Okabe and Ito's, told apart by color-blind readers; line styles
+Colors are Okabe and Ito's, distinct to color-blind readers; line styles
 and markers repeat the distinction in gray.
 """
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 import dataclasses
-import os
 
 import pandas as pd
 
@@ -91,8 +90,3 @@ def similarity(runs: decision.Runs) -> tuple[pd.DataFrame, dict[str, str]]:
     start = table.pop('b').map(start_of.get)
     tables.append(table.assign(model=model, start=start))
   return pd.concat(tables[1:] or tables, ignore_index=True), refused
-
-
-def path(root: str) -> str:
-  """Return the path of the table of `similarity`."""
-  return os.path.join(root, 'similarity.csv')

@@ -67,7 +67,7 @@ def check_complete(failures: Mapping[str, str], jobs: str) -> None:
 
   Args:
     failures: Key of a job -> why it failed.
-    jobs: What the jobs are called.
+    jobs: Name of the jobs in the message.
   """
   for key, error in failures.items():
     raise errors.RunError(

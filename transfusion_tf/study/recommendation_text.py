@@ -48,13 +48,13 @@ def recommendation(
   effect = decided.effect(model, start)
   if effect and effect.verdict != decision.HELPS:
     sentences.append(
-      'The intervals do not show that random weights are worse: they will do '
-      'if pretrained ones are not at hand.'
+      'The intervals do not show that random weights are worse: they can be '
+      'used where pretrained ones are not available.'
     )
   if all(len(seeds) == 1 for seeds in runs[model].values()):
     sentences.append(
-      'There is one seed each, so the intervals know nothing of the spread '
-      'between seeds: give --seeds=3 or more before you rely on this.'
+      'There is one seed each, so the intervals do not include the '
+      'variance between seeds: give --seeds=3 or more before you rely on this.'
     )
   return sentences
 

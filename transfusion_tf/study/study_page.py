@@ -22,6 +22,7 @@ from transfusion_tf.study.plots import convergence
 from transfusion_tf.study.plots import filters
 
 TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
+SIMILARITY = 'similarity.csv'
 
 
 def write(
@@ -33,7 +34,7 @@ def write(
   similarity: pd.DataFrame,
   not_compared: Mapping[str, str],
 ) -> tuple[str, str]:
-  """Write study.csv, study.json and report.html below `root`.
+  """Write study.csv, similarity.csv, study.json and report.html below `root`.
 
   Args:
     root: Folder of the study.
@@ -56,6 +57,7 @@ def write(
   threshold = results.common_threshold(outcome.results)
   table = _table(outcome, footprints, threshold, resamples)
   table.to_csv(os.path.join(root, TABLE), index=False)
+  similarity.to_csv(os.path.join(root, SIMILARITY), index=False)
   sentences = recommendation_text.recommendation(decided, runs, margin)
   storage.write_json(
     os.path.join(root, RECORD),

@@ -29,7 +29,7 @@ _INITIALIZATIONS: dict[str, tuple[list[str], list[float]]] = {
 def plot(study: study_lib.Study) -> figure.Figure:
   """Draw a column per initialization, a box per stage, of its width."""
   del study  # A drawing.
-  fig, (axes,) = layout.row(1, size=(9, 3.6))
+  fig, axes = layout.single((9, 3.6))
   for x, (fills, widths) in enumerate(_INITIALIZATIONS.values()):
     for y, (fill, width) in enumerate(zip(fills, widths, strict=True)):
       color, hatch = _FILLS[fill]

@@ -18,7 +18,7 @@ _WIDTH = 0.36
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """Mean CCA of the two highest stages, a pair of bars a network."""
-  fig, (axes,) = layout.row(1, size=(8, 3.8))
+  fig, axes = layout.single((8, 3.8))
   for place, model in enumerate(figure_specs.ALL_MODELS):
     try:
       _draw(axes, place, cca_results.trained(study, model))

@@ -24,7 +24,7 @@ def plot(
     runs: Scheme -> its runs, one a seed.
     threshold: A score to mark.
   """
-  fig, (axes,) = layout.row(1, size=(7, 4.2))
+  fig, axes = layout.single((7, 4.2))
   draw(axes, {display.scheme(s): seeds for s, seeds in runs.items()})
   if threshold is not None:
     _mark(axes, threshold)

@@ -27,12 +27,12 @@ def grid(
   return fig, axes
 
 
-def row(
-  columns: int, size: tuple[float, float] = _INCHES
-) -> tuple[figure.Figure, np.ndarray]:
-  """Return a figure and [columns] axes side by side."""
-  fig, axes = grid(1, columns, size)
-  return fig, axes[0]
+def single(
+  size: tuple[float, float],
+) -> tuple[figure.Figure, axes_lib.Axes]:
+  """Return a figure and its only axes."""
+  fig, axes = grid(1, 1, size)
+  return fig, axes[0, 0]
 
 
 def blocks(
