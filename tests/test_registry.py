@@ -23,7 +23,6 @@ from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
-from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import results
 
 _WIDTH = 8
@@ -74,7 +73,7 @@ def test_it_is_listed_and_has_a_label(toy):
   with pytest.raises(errors.InputError, match=r'toy, package\.module:function'):
     models.build('no_such_net', 5, (32, 32, 3))
   assert registry.label(toy) == 'Toy-1'
-  assert recommendation_text.name(toy) == 'Toy-1'
+  assert registry.label(toy) == 'Toy-1'
 
 
 def test_its_work_is_estimated(toy, tmp_path):

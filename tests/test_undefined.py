@@ -90,7 +90,7 @@ def _study(raw, root, table):
   for run in plan.runs(str(root)):
     train_and_evaluate.run(run.experiment, str(root / run.key))
   found = outcome.read(plan, str(root))
-  costs = {'tiny_nets:net': model_cost.of(base, 2)}
+  costs = {'tiny_nets:net': model_cost.measure(base, 2)}
   table, said = study_page.write(
     str(root), table, found, costs, 0.01, *outcome.similarity(found.finished)
   )

@@ -1,15 +1,25 @@
 """Pages and cards: Jinja templates, filled in."""
 
+from collections.abc import Callable, Mapping
 import pathlib
 from typing import Any
 
 import jinja2
 
 
-def render(path: pathlib.Path, **context: Any) -> str:
+def render(
+  path: pathlib.Path,
+  filters: Mapping[str, Callable] | None = None,
+  **context: Any,
+) -> str:
   """Return a template with the values of `context`.
 
-  What it inserts is escaped if the template's name ends in .html.
+  Inserted text is escaped if the template's name ends in .html.
+
+  Args:
+    path: The template.
+    filters: Name -> function that the template applies by `value | name`.
+    **context: The values.
 
   Raises:
     jinja2.UndefinedError: The template uses a value that is not given.
@@ -22,4 +32,5 @@ def render(path: pathlib.Path, **context: Any) -> str:
     lstrip_blocks=True,
     keep_trailing_newline=True,
   )
+  environment.filters |= filters or {}
   return environment.get_template(path.name).render(context)

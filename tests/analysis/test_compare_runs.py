@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -161,3 +162,56 @@ def test_binaries(runs, tmp_path):
   assert found.stderr.startswith('svcca.py: ')
   assert found.stderr.count('\n') == 1
   assert 'conv1.npy is damaged' in found.stderr
+
+
+# Command -> its other flags; {output} is where it writes.
+_READERS = {
+  'evaluate.py': [],
+  'export.py': ['--export_dir={output}'],
+  'extract_activations.py': ['--layers=conv1', '--output={output}'],
+}
+
+
+def _read(binary, output, *args):
+  flags = [flag.format(output=output) for flag in _READERS[binary]]
+  return _call(binary, *flags, *args)
+
+
+def test_evaluate_takes_run_at_checkpoint(runs, tmp_path):
+  done = _read('evaluate.py', tmp_path, f'--run_dir={runs[1]}@init')
+  assert done.returncode == 0, done.stderr
+  path = pathlib.Path(runs[1], 'scores_test_init.json')
+  header = json.loads(path.read_text())
+  assert (header['checkpoint'], header['step']) == ('init', 0)
+
+
+def test_export_takes_run_at_checkpoint(runs, tmp_path):
+  """Also with --checkpoint, if it names the same one."""
+  output = tmp_path / 'export'
+  done = _read(
+    'export.py', output, f'--run_dir={runs[1]}@init', '--checkpoint=init'
+  )
+  assert done.returncode == 0, done.stderr
+  assert (
+    'bin/evaluate.py --checkpoint=0' in (output / 'model_card.md').read_text()
+  )
+
+
+def test_extract_activations_takes_run_at_checkpoint(runs, tmp_path):
+  """And --checkpoint has its default where --run_dir names none."""
+  for name, checkpoint in ((f'{runs[1]}@1', '1'), (runs[1], 'final')):
+    output = tmp_path / checkpoint
+    done = _read('extract_activations.py', output, f'--run_dir={name}')
+    assert done.returncode == 0, done.stderr
+    record = json.loads((output / 'manifest.json').read_text())
+    assert record['checkpoint'] == f'{runs[1]}@{checkpoint}'
+
+
+@pytest.mark.parametrize('binary', _READERS)
+def test_two_checkpoints_are_refused(runs, tmp_path, binary):
+  output = tmp_path / 'output'
+  done = _read(binary, output, f'--run_dir={runs[0]}@init', '--checkpoint=best')
+  assert done.returncode == 2
+  assert done.stderr.count('\n') == 1
+  assert '--checkpoint=best' in done.stderr and '@init' in done.stderr
+  assert not output.exists()

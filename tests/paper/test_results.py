@@ -154,8 +154,8 @@ def test_papers_tables_are_consistent():
 
 
 def test_everything_has_a_caption():
-  assert set(published_values.captions()) == set(figure_specs.TARGETS)
-  ids = [c['id'] for c in published_values.contradictions()]
+  assert set(published_values.read('captions')) == set(figure_specs.TARGETS)
+  ids = [c['id'] for c in published_values.read('contradictions')]
   assert ids == [f'K{n}' for n in range(1, 20)]
 
 
@@ -259,7 +259,7 @@ def test_one_damaged_run_leaves_the_rest(copy, damage, reason):
   damage(copy / KEY)
   found = opened(copy)
   missing = found.all(GROUP)[1]
-  assert isinstance(missing, results.Missing) and reason in missing.reason
+  assert isinstance(missing, results.MissingRun) and reason in missing.reason
   cell = row(tables.table1(found), Model='CBR-Small', column='Transfer')
   assert cell['seeds'] == 2 and reason in cell['missing']
   other = row(tables.table1(found), Model='CBR-Tiny', column='Transfer')
@@ -357,7 +357,9 @@ def test_plain_tables_hold_each_number_once(copy):
   gone = copy / 'similarity/retina/cbr_small/layers'
   shutil.rmtree(gone)
   found = opened(copy)
-  tables_ = csv_export.of(found, runs.expand(['table1', 'table5', 'figure17']))
+  tables_ = csv_export.frames(
+    found, runs.expand(['table1', 'table5', 'figure17'])
+  )
   of_runs = tables_['runs'].set_index('run')
   assert of_runs.index.is_unique
   assert of_runs.loc[KEY, 'missing'] == 'not run'

@@ -34,10 +34,10 @@ SCALE = dataclasses.replace(
     'train.batch_size': 8,
     'runtime.eval_batch_size': 16,
   },
-  of_model={},
+  model_changes={},
 )
 GROUP = figure_specs.Group('retina', 'cbr_small', initializations.RANDOM)
-PAIR = cca_pairs.same_start(SCALE, 'cbr_small', initializations.RANDOM)[:1]
+PAIR = cca_pairs.same(SCALE, 'cbr_small', initializations.RANDOM)[:1]
 
 
 @pytest.fixture(scope='module')
@@ -46,18 +46,18 @@ def carried_out(data_dir, tmp_path_factory):
   root = str(tmp_path_factory.mktemp('study'))
   plans = [runs.plan(SCALE, GROUP, seed) for seed in range(2)]
   broken = runs.plan(
-    SCALE, dataclasses.replace(GROUP, start=initializations.TRANSFER)
+    SCALE, dataclasses.replace(GROUP, initialization=initializations.TRANSFER)
   )  # Its pretraining is not there.
   planned = {p.key: p.at(root, str(data_dir)) for p in (*plans, broken)}
-  keep = run_study.keeper(SCALE, root, prune=True)
-  failures = runner.train(planned, root, 2, keep)
-  run_study.compare(PAIR, SCALE, root, str(data_dir), prune=False)
+  study = run_study.Runner(SCALE, root, str(data_dir), prune=True)
+  failures = runner.train(planned, root, 2, study.keep)
+  dataclasses.replace(study, prune=False).compare(PAIR)
   return root, plans, failures
 
 
 def test_one_failure_leaves_the_rest(carried_out):
-  root, plans, (failure,) = carried_out
-  assert failure.startswith('retina/cbr_small/transfer/seed0: ')
+  root, plans, failures = carried_out
+  assert list(failures) == ['retina/cbr_small/transfer/seed0']
   study = study_lib.Study(root, SCALE)
   assert [run.key for run in study.seeds(GROUP)] == [p.key for p in plans]
 
@@ -85,14 +85,16 @@ def test_similarity_reaches_the_table(carried_out):
 def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
   root, plans, _ = carried_out
   before = results.read(root, plans[0].key).conv1
-  for comparison in cca_pairs.wanted(figure_specs.TARGETS, SCALE):
+  for comparison in cca_pairs.required(figure_specs.TARGETS, SCALE):
     path = results.similarity_path(root, comparison.key)
     if not results.os.path.exists(path):
-      run_study._write(root, comparison, {'refused': 'not wanted here'})
+      run_study.write_similarity(
+        root, comparison, {'refused': 'not wanted here'}
+      )
   planned = {plan.key: plan.at(root, str(data_dir)) for plan in plans}
-  keep = run_study.keeper(SCALE, root, prune=True)
-  assert runner.train(planned, root, keep=keep) == []
-  assert not run_study._has_weights(root, plans[0].key)
+  study = run_study.Runner(SCALE, root, str(data_dir), prune=True)
+  assert runner.train(planned, root, keep=study.keep) == {}
+  assert not study.has_weights(plans[0].key)
   after = results.read(root, plans[0].key).conv1
   assert before.keys() == after.keys() == {'before', 'after'}
   assert all((before[k] == after[k]).all() for k in before)
@@ -113,8 +115,8 @@ def test_shuffled_labels_support_no_claim(tmp_path):
   _prepare('retina', raw / 'retina', data, 'image_size=40')
   _prepare('image_table', raw / 'natural', data, 'name=natural')
   control, root = scales.control(scales.DEMO), str(tmp_path / 'study')
-  failures = run_study.run(SMALL_TARGETS, control, root, str(data), True, 2)
-  assert not failures
+  study = run_study.Runner(control, root, str(data), True, 2)
+  assert not study.run(SMALL_TARGETS)
   judged = claims.judge_all(study_lib.Study(root, control))
   made = [j.claim.number for j in judged if j.tests]
   assert made == [10, 15, 16]

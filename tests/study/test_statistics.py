@@ -62,7 +62,7 @@ def test_gabor_likeness_knows_gabors_from_noise():
   bank = np.moveaxis(gabor.bank()[16:], 0, -1)[:, :, None]  # Not the blobs.
   bank = np.broadcast_to(bank, (7, 7, 3, 48))
   noise = rng.normal(size=(7, 7, 3, 48))
-  assert gabor_energy.of_filters(bank).min() > 0.7
-  assert gabor_energy.of_filters(noise).max() < 0.5
-  assert gabor_energy.of_filters(np.ones((7, 7, 3, 1)))[0] < 0.01
+  assert gabor_energy.energy_fractions(bank).min() > 0.7
+  assert gabor_energy.energy_fractions(noise).max() < 0.5
+  assert gabor_energy.energy_fractions(np.ones((7, 7, 3, 1)))[0] < 0.01
   assert gabor_energy.mean(5 * bank) == pytest.approx(gabor_energy.mean(bank))

@@ -158,7 +158,7 @@ def test_nothing_to_run_is_refused():
 
 
 @pytest.mark.parametrize(
-  ('low', 'high', 'word'),
+  ('low', 'high', 'verdict'),
   [
     (-0.005, 0.008, decision.SAME),
     (0.001, 0.008, decision.SAME),
@@ -169,9 +169,9 @@ def test_nothing_to_run_is_refused():
     (np.nan, np.nan, decision.OPEN),
   ],
 )
-def test_the_rule(low, high, word):
+def test_the_rule(low, high, verdict):
   estimate = statistics.Estimate((low + high) / 2, low, high)
-  assert decision.judge(estimate, margin=0.01) == word
+  assert decision.judge(estimate, margin=0.01) == verdict
 
 
 class _Scored(results.Result):
@@ -218,13 +218,13 @@ def test_the_smallest_model_that_is_as_good_is_recommended():
     large={'random': 2.0, 'transfer': 3.0},
   )
   parameters = {'small': 10, 'middle': 20, 'large': 30}
-  found = decision.reach(runs, 0.02, parameters)
+  found = decision.decide(runs, 0.02, parameters)
   assert [c.model for c in found.candidates] == ['small', 'middle', 'large']
   assert [c.good_enough for c in found.candidates] == [False, True, True]
   assert found.recommended.model == 'middle'
-  assert found.yardstick.model == 'large'
-  assert found.yardstick.start == 'transfer'
-  assert found.effect('large', 'transfer').word == decision.HELPS
+  assert found.reference.model == 'large'
+  assert found.reference.start == 'transfer'
+  assert found.effect('large', 'transfer').verdict == decision.HELPS
   said = recommendation_text.recommendation(found, runs, 0.02)
   assert said[0] == 'Take middle from random weights.'
   assert said[1].startswith('It is not worse than large,')
@@ -233,7 +233,7 @@ def test_the_smallest_model_that_is_as_good_is_recommended():
 
 def test_words_for_a_start_that_helps():
   runs = _runs(large={'random': 2.0, 'transfer': 3.0})
-  found = decision.reach(runs, 0.02, {'large': 30})
+  found = decision.decide(runs, 0.02, {'large': 30})
   said = recommendation_text.recommendation(found, runs, 0.02)
   assert said[0] == 'Take large from Transfer weights.'
   assert said[-1].endswith('this start helps.')
@@ -242,7 +242,7 @@ def test_words_for_a_start_that_helps():
 def test_footprint_of_a_known_network():
   """ResNet-50 at 224: 4.1 billion multiply-adds, 25.6 million weights."""
   experiment = config.override(config.IMAGE_TABLE, {'model.stride_in': 'first'})
-  found = model_cost.of(experiment, 1000)
+  found = model_cost.measure(experiment, 1000)
   assert found.parameters == pytest.approx(25.6e6, rel=0.005)
   assert found.flops == pytest.approx(2 * 4.1e9, rel=0.1)
   assert found.milliseconds > 0

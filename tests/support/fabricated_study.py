@@ -35,8 +35,8 @@ class World:
     similarity: Comparison, stage number of how many -> CCA.
   """
 
-  separation: Callable[[runs.Plan], float]
-  speed: Callable[[runs.Plan], float]
+  separation: Callable[[runs.PlannedRun], float]
+  speed: Callable[[runs.PlannedRun], float]
   similarity: Callable[[cca_pairs.Comparison, int, int], float]
 
 
@@ -69,9 +69,13 @@ def _similarity(comparison, stage, count):
   large = comparison.model in ('resnet50', 'inception_v3')
   if a.checkpoint != b.checkpoint:
     return (0.9 if large else 0.6) - 0.3 * depth
-  if a.start == b.start == initializations.TRANSFER:
+  if a.initialization == b.initialization == initializations.TRANSFER:
     return 0.9 - 0.5 * depth
-  return 0.6 - 0.3 * depth - (0.1 if large and a.start != b.start else 0)
+  return (
+    0.6
+    - 0.3 * depth
+    - (0.1 if large and a.initialization != b.initialization else 0)
+  )
 
 
 PAPERLIKE = World(_separation, _speed, _similarity)
@@ -82,7 +86,7 @@ def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
   """A whole study below `root`."""
   for number, plan in enumerate(runs.plans(['all'], scale)):
     _write_run(root / plan.key, plan, world, [seed, number])
-  wanted = cca_pairs.wanted(figure_specs.TARGETS, scale)
+  wanted = cca_pairs.required(figure_specs.TARGETS, scale)
   for number, comparison in enumerate(wanted):
     rng = np.random.default_rng([seed, 10_000 + number])
     path = results.similarity_path(str(root), comparison.key)

@@ -1,4 +1,4 @@
-"""What every binary shares: how it starts, and how it refuses."""
+"""The start of every command, and its exit on unusable input."""
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
@@ -28,8 +28,8 @@ def run(
   """Run `main` as an absl app; unusable input is one line and exit code 2.
 
   Args:
-    main: A function of the rest of the command line; its module has
-      the flags, and the help as its docstring.
+    main: The command, a function of the other arguments; its module has the
+      flags, and the help as its docstring.
     groups: Flag -> heading under which --help lists it.
   """
   os.environ.update(startup.ENVIRONMENT | dict(os.environ))
@@ -66,8 +66,8 @@ def _exit_on_input_error(main, argv):
     unusable = isinstance(error, errors.InputError)
     _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
   except KeyboardInterrupt:
-    _exit(argv[0], 'stopped; the same command goes on', _INTERRUPT_EXIT_CODE)
-  except BrokenPipeError:  # Our reader, `head` for one, has had enough.
+    _exit(argv[0], 'stopped; the same command continues', _INTERRUPT_EXIT_CODE)
+  except BrokenPipeError:  # The reader, e.g. `head`, closed the pipe.
     os._exit(_PIPE_EXIT_CODE)
 
 
@@ -78,7 +78,7 @@ def _exit(program, message, code=USAGE_EXIT_CODE):
 
 
 def import_data() -> None:
-  """Make the package `data` importable, which is beside this one in a clone.
+  """Make the package `data` of a clone importable.
 
   Raises:
     InputError: There is no clone: `data` builds data sets and is not installed.

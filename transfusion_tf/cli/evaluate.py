@@ -1,6 +1,6 @@
 r"""Scores a split with a checkpoint: metrics with intervals, scores as CSV.
 
-  python bin/evaluate.py --run_dir=RUN --checkpoint=best --split=test
+  python bin/evaluate.py --run_dir=RUN@best --split=test
 
 Another site's data set is scored by --data_dir and --dataset. Its classes or
 findings are matched with the outputs by name; where it has other names,
@@ -14,15 +14,10 @@ from absl import flags
 
 from transfusion_tf import startup
 from transfusion_tf.cli import app
+from transfusion_tf.cli import checkpoint_flags
 
-_RUN_DIR = flags.DEFINE_string('run_dir', None, 'A folder made by train.py.')
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'best', 'final, init, best or a step.'
-)
+checkpoint_flags.define(__name__, checkpoint='best')
 _SPLIT = flags.DEFINE_string('split', 'test', 'Split of the data set.')
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', None, 'Where the data lie, if not where they were in training.'
-)
 _DATASET = flags.DEFINE_string(
   'dataset', '', 'Another prepared data set than the one of training.'
 )
@@ -37,22 +32,25 @@ def main(_) -> None:
   from transfusion_tf.run import build as run_lib
   from transfusion_tf.run import scores as scores_lib
 
-  run_dir, split, which = _RUN_DIR.value, _SPLIT.value, _CHECKPOINT.value
-  changes = {'data_dir': _DATA_DIR.value} if _DATA_DIR.value else {}
+  run_dir, checkpoint = checkpoint_flags.named()
+  split = _SPLIT.value
   run = run_lib.load_run(
-    run_dir, which, _DATASET.value, _CLASS_MAP.value, **changes
+    run_dir,
+    checkpoint,
+    _DATASET.value,
+    _CLASS_MAP.value,
+    **checkpoint_flags.runtime_changes(),
   )
   if not scores_lib.is_training_data(run, run_dir):
     for note in run.source.label_map.notes(run.source.prepared.name):
       print(f'note: {note}')
-  scores, found = run_lib.evaluate(run, split)
-  path = scores_lib.write(run, run_dir, split, which, scores, found)
-  for name, metric in found.items():
+  scores, summaries = run_lib.evaluate(run, split)
+  path = scores_lib.write(run, run_dir, split, checkpoint, scores, summaries)
+  for name, metric in summaries.items():
     print(f'{split} {name} {metrics.text(metric)}')
   print(f'{len(scores)} images; scores: {path}')
 
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flag_as_required('run_dir')
   app.run(main)

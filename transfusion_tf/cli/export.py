@@ -1,6 +1,6 @@
 r"""Makes a trained network a folder that needs nothing of this project.
 
-  python bin/export.py --run_dir=RUN --checkpoint=best --export_dir=DIR
+  python bin/export.py --run_dir=RUN@best --export_dir=DIR
 
 DIR is a SavedModel that takes JPEG and PNG files, as the camera wrote them
 (`serve`) or as prepare_data.py stored them (`serve_prepared`); with
@@ -11,14 +11,11 @@ from absl import flags
 
 from transfusion_tf import startup
 from transfusion_tf.cli import app
+from transfusion_tf.cli import checkpoint_flags
 
-_RUN_DIR = flags.DEFINE_string('run_dir', None, 'A folder made by train.py.')
-_CHECKPOINT = flags.DEFINE_string(
-  'checkpoint', 'best', 'final, init, best or a step.'
-)
-_EXPORT_DIR = flags.DEFINE_string('export_dir', None, 'Folder to make.')
-_DATA_DIR = flags.DEFINE_string(
-  'data_dir', None, 'Where the data lie, if not where they were in training.'
+checkpoint_flags.define(__name__, checkpoint='best')
+_EXPORT_DIR = flags.DEFINE_string(
+  'export_dir', None, 'Folder to make.', required=True
 )
 _LAYERS = flags.DEFINE_list(
   'layers', [], 'Stages or layers of `activations` (default: all stages).'
@@ -33,14 +30,14 @@ def main(_) -> None:
   from transfusion_tf import run_folder
   from transfusion_tf.run import build as run_lib
 
-  run_dir, which = _RUN_DIR.value, _CHECKPOINT.value
-  changes = {'data_dir': _DATA_DIR.value} if _DATA_DIR.value else {}
-  run = run_lib.load_run(run_dir, which, strategy='one_device', **changes)
+  run_dir, checkpoint = checkpoint_flags.named()
+  changes = checkpoint_flags.runtime_changes() | {'strategy': 'one_device'}
+  run = run_lib.load_run(run_dir, checkpoint, **changes)
   exported = export.export(
     run,
     _EXPORT_DIR.value,
     run_dir=run_dir,
-    step=run_folder.checkpoint_step(run_dir, which),
+    step=run_folder.checkpoint_step(run_dir, checkpoint),
     layers=_LAYERS.value,
     tflite=_TFLITE.value,
     overwrite=_OVERWRITE.value,
@@ -57,5 +54,4 @@ def main(_) -> None:
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flags_as_required(['run_dir', 'export_dir'])
   app.run(main)

@@ -1,4 +1,4 @@
-"""What --help prints: what the binary does, an example, and a line a flag."""
+"""The text of --help: the purpose, an example, and a line per flag."""
 
 from collections.abc import Iterable, Mapping
 import re
@@ -32,14 +32,17 @@ def text(module: str, groups: Mapping[str, str]) -> str:
     groups: Flag -> heading under which it is listed.
   """
   known = flags.FLAGS.get_key_flags_for_module(module)
-  headed = {_NEEDED: []} | {heading: [] for heading in groups.values()}
+  headed: dict[str, list[flags.Flag]] = {
+    heading: [] for heading in (_NEEDED, *groups.values())
+  }
   for flag in known:
     heading = _NEEDED if _is_needed(flag) else groups.get(flag.name, _OTHER)
     headed.setdefault(heading, []).append(flag)
-  lines = [sys.modules[module].__doc__.rstrip(), '']
-  for heading, of in headed.items():
-    if of:
-      lines += [f'{heading}:', *(_line(_call(f), _help(f)) for f in of), '']
+  lines = [(sys.modules[module].__doc__ or '').rstrip(), '']
+  for heading, listed in headed.items():
+    if listed:
+      rows = (_line(_call(flag), _help(flag)) for flag in listed)
+      lines += [f'{heading}:', *rows, '']
   lines += ['Everywhere:', *(_line(*pair) for pair in _ALSO.items())]
   return '\n'.join(lines)
 
@@ -68,19 +71,20 @@ def _kind(flag):
 
 
 def _help(flag):
-  default, said = flag.default, re.sub(r'^<.*?>: ', '', flag.help)  # Of enums.
+  default = flag.default
+  text = re.sub(r'^<.*?>: ', '', flag.help)  # The help of enums.
   if default in (None, '', []) or flag.boolean:
-    return said
+    return text
   shown = ','.join(default) if isinstance(default, list) else default
-  return f'{said} [{shown}]'
+  return f'{text} [{shown}]'
 
 
-def _line(call, said):
+def _line(call, text):
   width = max(60, shutil.get_terminal_size((100, 24)).columns - 1)
   room = f'  {call}'.ljust(_COLUMN)
   gap = '' if len(room) == _COLUMN else '  '
   return textwrap.fill(
-    ' '.join(said.split()),
+    ' '.join(text.split()),
     width,
     initial_indent=room + gap,
     subsequent_indent=' ' * (_COLUMN + 2),

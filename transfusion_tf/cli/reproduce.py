@@ -3,12 +3,12 @@ r"""Makes tables and figures: runs what they need and is missing, then draws.
   python bin/reproduce.py --target=table1,figure7 --scale=demo \
     --data_dir=DATA --output_dir=STUDY
 
-Targets: table1 ... table5, figure1 ... figure21, claims, all. Run folders lie
-below --output_dir, beside the study's numbers as runs.csv, curves.csv and
-similarities.csv; finished runs are not run again, stopped ones go on. --list
+Targets: table1 ... table5, figure1 ... figure21, claims, all. --output_dir gets
+the run folders, and the study's numbers as runs.csv, curves.csv and
+similarities.csv. Finished runs are not run again, stopped ones continue. --list
 trains nothing: it prints one train.py line for each missing run, for a
 scheduler to run, and writes the flagfile of each. --draw_only trains nothing
-either, and draws what is there.
+either, and draws the finished runs.
 """
 
 import os
@@ -22,7 +22,7 @@ from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
 
-_TARGET = flags.DEFINE_list('target', None, 'What to make.')
+_TARGET = flags.DEFINE_list('target', None, 'What to make.', required=True)
 _SCALE = flags.DEFINE_string('scale', 'demo', 'demo or paper.')
 _QUICK = flags.DEFINE_bool(
   'quick', False, "Fewer steps and repeats: a fifth of the demo's time."
@@ -50,7 +50,7 @@ _PRUNE = flags.DEFINE_bool(
   'scale=demo).',
 )
 
-_MOST = 8  # Processes unless asked for: each takes 1 to 2 GiB of memory.
+_MOST_PROCESSES = 8  # If not asked for: each takes 1 to 2 GiB of memory.
 
 
 def main(_) -> None:
@@ -74,16 +74,13 @@ def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf.paper import study
   from transfusion_tf.paper import write_study
+  from transfusion_tf.study import process_pool
 
-  failures = [] if _DRAW_ONLY.value else _carry_out(scale, root)
+  failures = {} if _DRAW_ONLY.value else _run_missing(scale, root)
   texts = write_study.write(study.Study(root, scale), _TARGET.value)
   print(f'\n{texts}\n')
   print(f'Report: {os.path.join(root, "report.html")}')
-  if failures:
-    raise errors.RunError(
-      f'{len(failures)} of the runs and comparisons could not be made, the '
-      f'rest stands: {failures[0]}'
-    )
+  process_pool.check_complete(failures, 'the runs and comparisons')
 
 
 def _list(plans, scale, root):
@@ -104,9 +101,9 @@ def _list(plans, scale, root):
       f'--normalization=imagenet --checkpoint=inception_v3.ckpt '
       f'--output={os.path.join(root, name)}'
     )
-  for stage, of in runs.stages(missing).items():
+  for stage, group in runs.stages(missing).items():
     print(f'# {stage}')
-    for plan in of:
+    for plan in group:
       cost = costs.duration(costs.seconds(plan.experiment, device))
       print(f'python bin/train.py --flagfile={_flagfile(plan, root)}  # {cost}')
 
@@ -121,23 +118,21 @@ def _flagfile(plan, root):
   return path
 
 
-def _carry_out(scale, root):
+def _run_missing(scale, root):
   from transfusion_tf.paper import run_study
 
-  whole = _SCALE.value == 'paper'  # Its runs are dear.
-  prune = not whole if _PRUNE.value is None else _PRUNE.value
-  usual = 1 if _SCALE.value == 'paper' else min(cores.available(), _MOST)
-  return run_study.run(
-    _TARGET.value,
+  demo = _SCALE.value != 'paper'  # The paper's runs are dear.
+  num_processes = min(cores.available(), _MOST_PROCESSES) if demo else 1
+  runner = run_study.Runner(
     scale,
     root,
     _DATA_DIR.value,
-    prune,
-    _NUM_PROCESSES.value or usual,
+    prune=demo if _PRUNE.value is None else _PRUNE.value,
+    num_processes=_NUM_PROCESSES.value or num_processes,
   )
+  return runner.run(_TARGET.value)
 
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flag_as_required('target')
   app.run(main)

@@ -7,8 +7,8 @@ r"""Does transfer pay on your data, and how small may the network be?
 Prepares the images, trains every model from every start with every seed,
 compares the networks inside, and ends with a table, report.html and a
 recommendation that follows from the intervals by the rule it states. The same
-command goes on where it was stopped. A model that nobody gives weights to is
-only trained from random ones.
+command continues a study that was stopped. A model without pretrained weights
+is only trained from random ones.
 """
 
 import os
@@ -22,7 +22,8 @@ from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
-from transfusion_tf.cli import table_flags as table_flags_lib
+from transfusion_tf.cli import run_flags
+from transfusion_tf.cli import table_flags
 from transfusion_tf.init import schemes
 
 _TABLE = flags.DEFINE_string(
@@ -36,12 +37,11 @@ _DATA_DIR = flags.DEFINE_string(
   'data_dir', '', 'Folder of prepared data sets, for --dataset.'
 )
 _RECIPE = flags.DEFINE_string(
-  'recipe',
-  '',
-  f'Settings to start from: {", ".join(config.RECIPES)} (default: the one '
-  'named like --dataset, else image_table).',
+  'recipe', '', run_flags.RECIPE_HELP.format('image_table')
 )
-_OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
+_OUTPUT_DIR = flags.DEFINE_string(
+  'output_dir', None, 'Folder of the study.', required=True
+)
 _MODELS = flags.DEFINE_list(
   'models',
   ['cbr_tiny', 'cbr_small', 'resnet50'],
@@ -50,7 +50,7 @@ _MODELS = flags.DEFINE_list(
 _INITS = flags.DEFINE_list(
   'inits',
   ['random', 'transfer', 'mean_var'],
-  f'Starts: {help_text.either(schemes.names())}.',
+  f'Initializations: {help_text.either(schemes.names())}.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
 _PRETRAINED = flags.DEFINE_list(
@@ -70,57 +70,41 @@ _PRETRAIN_RECIPE = flags.DEFINE_string(
 _MARGIN = flags.DEFINE_float(
   'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
 )
-for _flag in table_flags_lib.ALL:
-  flags.declare_key_flag(_flag.name)
+flags.adopt_module_key_flags(table_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
-_IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', None, "Side in pixels (default: the recipe's, 224).", 8
-)
 _EPOCHS = flags.DEFINE_integer(
-  'epochs', None, "At most, of training (default: the recipe's, 30).", 1
+  'epochs', None, "At most, each evaluated (default: the recipe's, 30).", 1
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
   'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1
 )
-_PATIENCE = flags.DEFINE_integer(
+_RUN_FLAGS = (
+  'image_size',
   'patience',
-  None,
-  'Evaluations without a better validation score, one an epoch; 0: never stop '
-  "(default: the recipe's, 5).",
-  0,
-)
-_BATCH_SIZE = flags.DEFINE_integer(
-  'batch_size', None, "Over all devices (default: the recipe's, 32).", 1
-)
-_LEARNING_RATE = flags.DEFINE_float(
-  'learning_rate', None, "Peak (default: the recipe's, 0.001).", 0
-)
-_NORMALIZATION = flags.DEFINE_string(
-  'normalization', None, 'imagenet (default), inception, unit, bytes.'
-)
-_SHUFFLE_LABELS = flags.DEFINE_bool(
+  'batch_size',
+  'learning_rate',
+  'normalization',
   'shuffle_labels',
-  None,
-  'Control: networks learn from labels of others; no start should help.',
+  'strategy',
 )
-_STRATEGY = flags.DEFINE_string('strategy', 'auto', 'As of train.py.')
+run_flags.define(__name__, _RUN_FLAGS, config.IMAGE_TABLE)
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
 )
 _HEADINGS = {
-  'What is compared': 'models inits seeds pretrained pretrain_on '
+  'Comparison': 'models inits seeds pretrained pretrain_on '
   'pretrain_recipe margin',
-  'The data': 'table images dataset data_dir',
-  'The table': 'path_column label_columns label_kind classes '
+  'Data': 'table images dataset data_dir',
+  'Table': 'path_column label_columns label_kind classes '
   'patient_column split_column on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
   'learning_rate normalization shuffle_labels '
   'strategy num_processes',
 }
 _GROUPS = {
-  flag: heading for heading, of in _HEADINGS.items() for flag in of.split()
+  flag: heading for heading, row in _HEADINGS.items() for flag in row.split()
 }
 
 
@@ -128,6 +112,7 @@ def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf import errors
   from transfusion_tf.study import outcome
+  from transfusion_tf.study import process_pool
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
 
@@ -135,33 +120,28 @@ def main(_) -> None:
   print(f'Study: {root}')
   plan = _plan(*_data(root))
   planned = {run.key: run.experiment for run in plan.runs(root)}
-  print(f'{len(planned)} runs; the same command goes on if this one is stopped')
+  print(f'{len(planned)} runs; if stopped, the same command continues')
   failures = runner.train(planned, root, _NUM_PROCESSES.value)
-  found = outcome.read(plan, root)
-  found.missing.update(failure.split(': ', 1) for failure in failures)
-  if not found.finished:
-    raise errors.RunError(next(iter(found.missing.values())))
+  results = outcome.read(plan, root)
+  results.missing.update(failures)
+  if not results.finished:
+    raise errors.RunError(next(iter(results.missing.values())))
   print('== Comparing the networks before and after training', flush=True)
-  similarity, not_compared = outcome.similarity(found.finished)
-  similarity.to_csv(outcome.path(root), index=False)
+  similarity, not_compared = outcome.similarity(results.finished)
   for model, reason in not_compared.items():
     print(f'{model}: not compared: {reason}')
   table, recommendation = study_page.write(
     root,
     plan.base.data.dataset,
-    found,
-    _footprints(found.finished),
+    results,
+    _footprints(results.finished),
     _MARGIN.value,
     similarity,
     not_compared,
   )
   print(f'\n{table}\n\n{recommendation}\n')
   print(f'Report: {os.path.join(root, study_page.REPORT)}')
-  if failures:
-    raise errors.RunError(
-      f'{len(failures)} of {len(planned)} runs could not be made, the rest '
-      f'stands: {failures[0]}'
-    )
+  process_pool.check_complete(failures, f'{len(planned)} runs')
 
 
 def _data(root):
@@ -187,8 +167,8 @@ def _prepare(root):
   name = re.sub('[^a-z0-9]+', '_', f'own {images.resolve().name}'.lower())
   builder = image_table_dataset_builder.Builder(
     name=name.strip('_'),
-    table=layout.find(_TABLE.value, images, table_flags_lib.columns()),
-    image_size=_IMAGE_SIZE.value or config.IMAGE_TABLE.data.image_size,
+    table=layout.find(_TABLE.value, images, table_flags.columns()),
+    image_size=flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
     data_dir=os.path.join(root, 'data'),
   )
   checked = builder.check(images)
@@ -208,11 +188,9 @@ def _plan(data_dir, dataset):
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
     )
-  kind = dataset.split('/')[0]
-  recipe = _RECIPE.value or (kind if kind in config.RECIPES else 'image_table')
   published = {m: 'imagenet' for m in ('resnet50', 'inception_v3')}
   return plan_lib.Plan(
-    base=_experiment(data_dir, dataset, recipe, _EPOCHS.value),
+    base=_experiment(data_dir, dataset, _RECIPE.value, _EPOCHS.value),
     models=tuple(_MODELS.value),
     starts=tuple(_INITS.value),
     num_seeds=_SEEDS.value,
@@ -238,27 +216,15 @@ def _experiment(data_dir, dataset, recipe, epochs):
 
   Where its length is in epochs, it is evaluated after each of them.
   """
-  from transfusion_tf import errors
   from transfusion_tf.input_pipeline import tfds_folder
 
-  if recipe not in config.RECIPES:
-    raise errors.unknown('recipe', recipe, config.RECIPES)
-  given = {
-    'data.image_size': _IMAGE_SIZE.value,
-    'data.normalization': _NORMALIZATION.value,
-    'data.shuffle_labels': _SHUFFLE_LABELS.value,
-    'train.batch_size': _BATCH_SIZE.value,
-    'train.patience': _PATIENCE.value,
-    'optimizer.learning_rate': _LEARNING_RATE.value,
-  }
   experiment = config.override(
-    config.RECIPES[recipe],
+    run_flags.recipe(recipe, dataset, 'image_table'),
     {
       'data.dataset': dataset,
       'runtime.data_dir': data_dir,
-      'runtime.strategy': _STRATEGY.value,
       'runtime.keep_checkpoints': 1,
-      **{field: value for field, value in given.items() if value is not None},
+      **run_flags.changes(_RUN_FLAGS),
     },
   )
   train = experiment.train
@@ -279,12 +245,11 @@ def _footprints(runs):
 
   firsts = {m: next(iter(starts.values()))[0] for m, starts in runs.items()}
   return {
-    model: model_cost.of(run.experiment, run.num_outputs)
+    model: model_cost.measure(run.experiment, run.num_outputs)
     for model, run in firsts.items()
   }
 
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flag_as_required('output_dir')
   app.run(main, _GROUPS)

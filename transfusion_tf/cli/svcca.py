@@ -1,13 +1,12 @@
-r"""How alike two networks are, layer by layer: (SV)CCA as in Appendix C.
+r"""Similarity of two networks, layer by layer: (SV)CCA as in Appendix C.
 
   python bin/svcca.py --a=RUN@init --b=RUN --layers=conv1,block1
 
-Two folders that extract_activations.py made do as well as two runs. Beside
-every figure stands the noise floor: what unrelated networks would show.
+Two folders that extract_activations.py made are compared in the same way. The
+noise floor is the similarity that unrelated networks would show.
 """
 
 import dataclasses
-import json
 import os
 
 from absl import flags
@@ -16,14 +15,16 @@ from transfusion_tf import errors
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
+from transfusion_tf.cli import checkpoint_flags
 
 flags.DEFINE_string(
   'a',
   None,
   'RUN or RUN@CHECKPOINT (final, best, init or a step), or a folder of '
   'activations.',
+  required=True,
 )
-flags.DEFINE_string('b', None, 'What to compare it with.')
+flags.DEFINE_string('b', None, 'What to compare it with.', required=True)
 flags.DEFINE_list(
   'layers', [], 'Stages or layers (default: all stages but the head).'
 )
@@ -34,13 +35,11 @@ flags.DEFINE_integer(
   'num_images', 0, 'n; 0: the fewest that hold p patches.', lower_bound=0
 )
 flags.DEFINE_float(
-  'svd_variance', None, "Share that SVCCA's SVD step keeps.", 0, 1
+  'svd_variance', None, "Fraction that SVCCA's SVD step keeps.", 0, 1
 )
 flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
 flags.DEFINE_string('split', 'test', "Split of the runs' data set.")
-flags.DEFINE_string(
-  'data_dir', None, 'Where the data lie, if not where they were in training.'
-)
+checkpoint_flags.define_data_dir(__name__)
 flags.DEFINE_string(
   'output', 'svcca.json', 'File to write: per layer, all there is to know.'
 )
@@ -49,7 +48,6 @@ flags.DEFINE_string(
 def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf.analysis import cca
-  from transfusion_tf.analysis import manifest
   from transfusion_tf.analysis import sampling
 
   values = flags.FLAGS
@@ -64,51 +62,43 @@ def main(_) -> None:
     values.seed,
   )
   options = cca.Options(svd_variance=values.svd_variance)
-  stored = manifest.exists(values.a) or manifest.exists(values.b)
-  result = (_of_folders if stored else _of_runs)(values, sample, options)
+  result = _compare(values, sample, options)
   print(f'{"layer":20} {"mean":>7} {"± sd":>7} {"plain":>7} {"floor":>7}')
-  for layer, found in result.items():
-    row = found.to_json()
+  layers = {layer: value.to_json() for layer, value in result.items()}
+  for layer, row in layers.items():
     print(
       f'{layer:20} {row["mean"]:7.4f} {row["mean_std"]:7.4f} '
       f'{row["plain_mean"]:7.4f} {row["noise_floor"]["mean"]:7.4f}'
     )
-  _write(values, sample, options, result)
-  print(f'Written: {values.output}')
-
-
-def _of_folders(values, sample, options):
-  from transfusion_tf.analysis import compare_runs
-
-  return compare_runs.compare_folders(
-    values.a, values.b, values.layers, sample, options
-  )
-
-
-def _of_runs(values, sample, options):
-  from transfusion_tf.analysis import compare_runs
-
-  pair = values.a, values.b
-  changes = {'data_dir': values.data_dir} if values.data_dir else {}
-  return compare_runs.compare(
-    [pair], values.layers, values.split, sample, options, **changes
-  )[pair]
-
-
-def _write(values, sample, options, result):
   record = {
     'a': values.a,
     'b': values.b,
     'sampling': dataclasses.asdict(sample),
     'options': dataclasses.asdict(options),
-    'layers': {layer: found.to_json() for layer, found in result.items()},
+    'layers': layers,
   }
-  with storage.atomic_write(values.output) as file:
-    json.dump(record, file, indent=2, allow_nan=False)
-    file.write('\n')
+  storage.write_json(values.output, record)
+  print(f'Written: {values.output}')
+
+
+def _compare(values, sample, options):
+  """Compare two folders of activations, or two runs."""
+  from transfusion_tf.analysis import compare_runs
+  from transfusion_tf.analysis import manifest
+
+  pair = values.a, values.b
+  if any(map(manifest.exists, pair)):
+    return compare_runs.compare_folders(*pair, values.layers, sample, options)
+  return compare_runs.compare(
+    [pair],
+    values.layers,
+    values.split,
+    sample,
+    options,
+    **checkpoint_flags.runtime_changes(),
+  )[pair]
 
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flags_as_required(['a', 'b'])
   app.run(main)

@@ -1,4 +1,4 @@
-r"""Trains a network from a chosen start: one run of the study.
+r"""Trains a network from a chosen initialization: one run of the study.
 
   python bin/train.py --dataset=retina --data_dir=DATA --model=resnet50 \
     --init=mean_var --pretrained=RUNS/imagenet/resnet50 --run_dir=RUNS/mv0
@@ -14,36 +14,18 @@ import sys
 from absl import flags
 
 from transfusion_tf import config
-from transfusion_tf import errors
 from transfusion_tf import flagfile
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import run_flags
 
 _RECIPE = flags.DEFINE_string(
-  'recipe',
-  None,
-  f'Settings to start from: {", ".join(config.RECIPES)} (default: the one '
-  'named like --dataset, else retina).',
+  'recipe', None, run_flags.RECIPE_HELP.format('retina')
 )
-_RUN_DIR = flags.DEFINE_string('run_dir', None, 'Folder of the run.')
+_RUN_DIR = flags.DEFINE_string(
+  'run_dir', None, 'Folder of the run.', required=True
+)
 run_flags.define(__name__)
-
-
-def _experiment() -> config.Experiment:
-  values = flags.FLAGS.flag_values_dict()
-  dataset = values['dataset'].split('/')[0]
-  recipe = values['recipe'] or (
-    dataset if dataset in config.RECIPES else 'retina'
-  )
-  if recipe not in config.RECIPES:
-    raise errors.unknown('recipe', recipe, config.RECIPES)
-  changes = {
-    field: values[flag]
-    for flag, field in config.FLAGS.items()
-    if values[flag] is not None
-  }
-  return config.override(config.RECIPES[recipe], changes)
 
 
 def main(_) -> None:
@@ -51,19 +33,24 @@ def main(_) -> None:
   from transfusion_tf import metrics
   from transfusion_tf.run import train_and_evaluate
 
-  run_dir, experiment = _RUN_DIR.value, _experiment()
-  beside = flagfile.file(experiment, run_dir)
-  _say_where(run_dir, *beside)
-  result = train_and_evaluate.run(experiment, run_dir, beside)
-  for name, found in result['test'].items():
-    print(f'test {name} {metrics.text(found)}')
+  run_dir, dataset = _RUN_DIR.value, flags.FLAGS.dataset
+  experiment = config.override(
+    run_flags.recipe(_RECIPE.value, dataset, 'retina'), run_flags.changes()
+  )
+  flag_files = flagfile.file(experiment, run_dir)
+  _print_commands(run_dir, *flag_files)
+  result = train_and_evaluate.run(experiment, run_dir, flag_files)
+  for name, summary in result['test'].items():
+    print(f'test {name} {metrics.text(summary)}')
   print(f'{result["num_test"]} images, step {result["judged_step"]}')
 
 
-def _say_where(run_dir, flagfile):
+def _print_commands(run_dir, flagfile):
   """Print where the run is, and how to continue, watch and score it."""
   program = shlex.quote(sys.argv[0])
-  evaluate = 'evaluate'.join(program.rsplit('train', 1))  # Beside it.
+  evaluate = 'evaluate'.join(
+    program.rsplit('train', 1)
+  )  # The script next to it.
   folder = shlex.quote(run_dir)
   print(f'Run folder: {run_dir}')
   print(f'  continue: python {program} --flagfile={folder}/{flagfile}')
@@ -73,5 +60,5 @@ def _say_where(run_dir, flagfile):
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flags_as_required(['run_dir', 'dataset', 'data_dir'])
+  flags.mark_flags_as_required(['dataset', 'data_dir'])
   app.run(main, run_flags.GROUPS)

@@ -1,13 +1,13 @@
-"""The paper's study: which runs it needs, and what is made of run folders.
+"""The paper's study: the runs that it needs, and its tables and figures.
 
-starts, contents, scales, runs   what each table and figure shows, and which
-                                 runs that takes, at which size
-comparisons, costs               which networks are compared; what runs cost
-results, study, paired           run folders, read; runs on the same patients
-statistics                       spread, intervals, tests
-tables, cells, figures/, claims/ what is printed, drawn and judged
-report, publish, provenance      report.html and its files
-frames                           the study's numbers as plain tables
-values/                          the paper's own figures, with their source
-demo_study/                      the numbers of the demo, carried out
+initializations, figure_specs, scales, runs   what each table and figure shows,
+                                              and the runs that takes
+cca_pairs, cca_results                        networks compared by CCA
+costs                                         the time that runs take
+run_study                                     trains and compares
+study                                         run folders, read
+tables, table_format, figures/, claims/       tables, figures and verdicts
+write_study, csv_export, provenance           the files of a study
+published_values, values/                     the paper's numbers and claims
+demo_study/                                   the numbers of the demo
 """

@@ -1,39 +1,41 @@
-"""Which networks are compared by CCA, for Table 5 and Figures 2 to 4."""
+"""The networks that are compared by CCA, for Table 5 and Figures 2 to 4."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import dataclasses
 import itertools
 
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import scales
 
 INIT, FINAL = 'init', 'final'
 LAYERS, DOTS = 'layers', 'dots'  # Uses of `Scale.sampling`.
+# Figures 2 and 4: two networks from random weights, or one from pretrained.
+RANDOM, ACROSS = KINDS = 'random and random', 'pretrained and random'
 
 
 @dataclasses.dataclass(frozen=True)
 class Network:
   """One seed of a group, at one of its checkpoints."""
 
-  start: initializations.Start
+  initialization: init_lib.Initialization
   seed: int
   checkpoint: str = FINAL
 
   @property
   def name(self) -> str:
-    return f'{self.start.name}{self.seed}_{self.checkpoint}'
+    return f'{self.initialization.name}{self.seed}_{self.checkpoint}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-  """Two networks of the same kind on the same images.
+  """Two networks of the same architecture on the same images.
 
   Attributes:
-    model: Their kind; all are trained on RETINA.
-    a: One.
+    model: The architecture; all are trained on RETINA.
+    a: One network.
     b: The other.
-    use: Which sampling.
+    use: Use of `Scale.sampling`.
   """
 
   model: str
@@ -49,105 +51,82 @@ class Comparison:
 
   def group(self, network: Network) -> figure_specs.Group:
     """Return the group that a network is a seed of."""
-    return figure_specs.Group(figure_specs.RETINA, self.model, network.start)
+    return figure_specs.Group(
+      figure_specs.RETINA, self.model, network.initialization
+    )
 
 
-def same_start(
+def same(
   scale: scales.Scale,
   model: str,
-  start: initializations.Start,
-  use=LAYERS,
-  at=FINAL,
+  init: init_lib.Initialization,
+  use: str = LAYERS,
+  at: str = FINAL,
 ) -> list[Comparison]:
-  """Every two seeds of a start."""
+  """Return every two seeds of an initialization."""
   return [
-    Comparison(model, Network(start, i, at), Network(start, j, at), use)
-    for i, j in itertools.combinations(range(_seeds(scale, model, start)), 2)
+    Comparison(model, Network(init, i, at), Network(init, j, at), use)
+    for i, j in itertools.combinations(_seeds(scale, model, init), 2)
   ]
 
 
-def across(
-  scale: scales.Scale, model: str, use=LAYERS, at=FINAL
+def of_kind(
+  scale: scales.Scale, model: str, kind: str, use: str = LAYERS, at: str = FINAL
 ) -> list[Comparison]:
-  """Transfer against random weights, seed by seed."""
-  count = min(_seeds(scale, model, start) for start in figure_specs.BOTH)
-  return [
-    Comparison(
-      model,
-      Network(initializations.TRANSFER, seed, at),
-      Network(initializations.RANDOM, seed, at),
-      use,
-    )
-    for seed in range(count)
-  ]
+  """Return every two seeds from random weights, or transfer against random."""
+  if kind == RANDOM:
+    return same(scale, model, init_lib.RANDOM, use, at)
+  random, transfer = (
+    [Network(init, seed, at) for seed in _seeds(scale, model, init)]
+    for init in figure_specs.BOTH
+  )
+  pairs = zip(transfer, random, strict=False)
+  return [Comparison(model, *pair, use) for pair in pairs]
 
 
 def movement(
-  scale: scales.Scale, model: str, start: initializations.Start
+  scale: scales.Scale, model: str, init: init_lib.Initialization
 ) -> list[Comparison]:
-  """Each seed before and after training."""
+  """Return each seed before and after training."""
   return [
-    Comparison(model, Network(start, seed, INIT), Network(start, seed, FINAL))
-    for seed in range(_seeds(scale, model, start))
+    Comparison(model, Network(init, seed, INIT), Network(init, seed, FINAL))
+    for seed in _seeds(scale, model, init)
   ]
 
 
-def _seeds(scale, model, start):
-  return figure_specs.repeats(scale)[
-    figure_specs.Group(figure_specs.RETINA, model, start)
-  ]
+def _seeds(scale, model, init):
+  group = figure_specs.Group(figure_specs.RETINA, model, init)
+  return range(figure_specs.repeats(scale)[group])
 
 
-def _table5(scale):
-  return [
-    c
+_TARGETS: dict[str, Callable[[scales.Scale], list[list[Comparison]]]] = {
+  'table5': lambda scale: [
+    same(scale, model, init)
     for model in figure_specs.CCA_MODELS
-    for start in figure_specs.BOTH
-    for c in same_start(scale, model, start)
-  ]
-
-
-def _figure2(scale):
-  return [
-    c
+    for init in figure_specs.BOTH
+  ],
+  'figure2': lambda scale: [
+    of_kind(scale, model, kind)
     for model in figure_specs.ALL_MODELS
-    for c in (
-      *same_start(scale, model, initializations.RANDOM),
-      *across(scale, model),
-    )
-  ]
-
-
-def _figure3(scale):
-  return [
-    c
+    for kind in KINDS
+  ],
+  'figure3': lambda scale: [
+    movement(scale, model, init)
     for model in figure_specs.ALL_MODELS
-    for start in figure_specs.BOTH
-    for c in movement(scale, model, start)
-  ]
-
-
-def _figure4(scale):
-  return [
-    c
+    for init in figure_specs.BOTH
+  ],
+  'figure4': lambda scale: [
+    of_kind(scale, model, kind, DOTS, at)
     for model in figure_specs.CCA_MODELS
     for at in (INIT, FINAL)
-    for c in (
-      *same_start(scale, model, initializations.RANDOM, DOTS, at),
-      *across(scale, model, DOTS, at),
-    )
-  ]
-
-
-TARGETS: dict[str, Callable[[scales.Scale], list[Comparison]]] = {
-  'table5': _table5,
-  'figure2': _figure2,
-  'figure3': _figure3,
-  'figure4': _figure4,
+    for kind in KINDS
+  ],
 }
 
 
-def wanted(targets, scale: scales.Scale) -> list[Comparison]:
+def required(targets: Iterable[str], scale: scales.Scale) -> list[Comparison]:
   """Return the comparisons that targets need, each once."""
-  made = (c for t in targets if t in TARGETS for c in TARGETS[t](scale))
-  return list(dict.fromkeys(made))
+  lists = [
+    part for t in targets if t in _TARGETS for part in _TARGETS[t](scale)
+  ]
+  return list(dict.fromkeys(itertools.chain(*lists)))

@@ -1,4 +1,4 @@
-"""What a run will cost, estimated before it runs.
+"""The cost of a run, estimated before it runs.
 
 A step costs its multiplications and a fixed part for each convolution. The
 devices' figures are fits to a few measured steps: expect errors of 50 %.
@@ -10,26 +10,30 @@ from transfusion_tf import config
 from transfusion_tf.models import registry
 
 _BACKWARD = 3  # Forward, gradients of inputs, gradients of weights.
-# Training images where only the data know: RETINA, CheXpert, ImageNet.
-_NUM_TRAIN = {'retina': 250_000, 'chexpert': 223_000, 'imagenet2012': 1_281_167}
-_NUM_TRAIN |= {'natural': 1_200}
+# Training images of data sets; the config of a run does not have them.
+_NUM_TRAIN = {
+  'retina': 250_000,
+  'chexpert': 223_000,
+  'imagenet2012': 1_281_167,
+  'natural': 1_200,
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Device:
-  """How fast something is.
+  """The speed of a device.
 
   Attributes:
-    name: What.
+    name: Name in texts.
     rate: Multiply-adds a second.
     per_convolution: Seconds of a step that do not depend on its images.
-    start: Seconds from nothing to the first step, for each convolution.
+    start_up: Seconds from nothing to the first step, for each convolution.
   """
 
   name: str
   rate: float
   per_convolution: float
-  start: float
+  start_up: float
 
 
 # Two free cores: 85 % more than one, which was measured.
@@ -39,16 +43,16 @@ GPU = Device('one H100-class GPU', 25e12, 2e-5, 0.5)
 
 
 def seconds(experiment: config.Experiment, device: Device) -> float:
-  """Seconds of training; evaluations come to a tenth or so beside it."""
+  """Return seconds of training; evaluations add about a tenth."""
   network = registry.NETWORKS[experiment.model.name]
-  per_pixel = network.multiply_adds
+  per_pixel: float = network.multiply_adds
   if experiment.model.slim_from:
     per_pixel *= 0.7
   train = experiment.train
   pixels = train.batch_size * experiment.data.image_size**2
   step = _BACKWARD * per_pixel * pixels / device.rate
   step += device.per_convolution * network.convolutions
-  return num_steps(experiment) * step + device.start * network.convolutions
+  return num_steps(experiment) * step + device.start_up * network.convolutions
 
 
 def num_steps(experiment: config.Experiment) -> int:
@@ -61,7 +65,7 @@ def num_steps(experiment: config.Experiment) -> int:
 
 
 def duration(total: float) -> str:
-  """Seconds in words."""
+  """Return seconds in words."""
   for unit, size in (('days', 86_400), ('hours', 3_600), ('minutes', 60)):
     if total >= size:
       return f'{total / size:.1f} {unit}'

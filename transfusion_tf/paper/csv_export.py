@@ -1,7 +1,7 @@
-"""A study as three plain tables: a row a run, an evaluation, a similarity.
+"""A study as three plain tables: of runs, evaluations and similarities.
 
-They hold the numbers that tables, figures and claims are made of, all but
-those of single test images and filters, and are small enough for a repository.
+They hold the numbers behind tables, figures and claims, except those of single
+test images and filters, and are small enough for a repository.
 """
 
 from collections.abc import Sequence
@@ -10,11 +10,10 @@ import pandas as pd
 
 from transfusion_tf import config
 from transfusion_tf.paper import cca_pairs
-from transfusion_tf.paper import runs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import results
 
-# Where a run was made, and what its key says.
+# Fields of the machine, and one that follows from the run's key.
 _NOT_SHOWN = ('runtime.', 'init.pretrained')
 _COUNTS = (
   'num_train',
@@ -27,12 +26,14 @@ _COUNTS = (
 )
 
 
-def of(study: study_lib.Study, names: Sequence[str]) -> dict[str, pd.DataFrame]:
+def frames(
+  study: study_lib.Study, names: Sequence[str]
+) -> dict[str, pd.DataFrame]:
   """Return `runs`, `curves` and `similarities` of expanded targets."""
-  found = [study.run(plan.key) for plan in runs.plans(names, study.scale)]
-  done = [run for run in found if isinstance(run, results.Result)]
+  planned = study.planned(names)
+  done, _ = results.split(planned)
   return {
-    'runs': pd.DataFrame([_run(run) for run in found]),
+    'runs': pd.DataFrame([_run(run) for run in planned]),
     'curves': pd.concat(
       {run.key: run.curve for run in done} or {'': pd.DataFrame()},
       names=['run'],
@@ -40,7 +41,7 @@ def of(study: study_lib.Study, names: Sequence[str]) -> dict[str, pd.DataFrame]:
     'similarities': pd.DataFrame(
       [
         row
-        for comparison in cca_pairs.wanted(names, study.scale)
+        for comparison in cca_pairs.required(names, study.scale)
         for row in _similarities(study, comparison)
       ]
     ),
@@ -48,13 +49,13 @@ def of(study: study_lib.Study, names: Sequence[str]) -> dict[str, pd.DataFrame]:
 
 
 def _run(run):
-  if isinstance(run, results.Missing):
+  if isinstance(run, results.MissingRun):
     return {'run': run.key, 'missing': run.reason}
-  settings = config.flatten(run.experiment)
+  fields = config.flatten(run.experiment)
   return (
     {'run': run.key, 'missing': ''}
     | {
-      flag: settings[field]
+      flag: fields[field]
       for flag, field in config.FLAGS.items()
       if not field.startswith(_NOT_SHOWN)
     }
@@ -69,16 +70,16 @@ def _run(run):
 
 
 def _similarities(study, comparison):
-  """One row a layer; none where there is no similarity."""
+  """Yield a row per layer; none where there is no similarity."""
   try:
     layers = study.similarity(comparison)
-  except study_lib.Gap:
+  except results.MissingResultError:
     return
-  for layer, found in layers.items():
+  for name, layer in layers.items():
     yield {
       'similarity': comparison.key,
-      'layer': layer,
-      'mean': found['mean'],
-      'mean_std': found['mean_std'],
-      'noise_floor': found['noise_floor']['mean'],
+      'layer': name,
+      'mean': layer['mean'],
+      'mean_std': layer['mean_std'],
+      'noise_floor': layer['noise_floor']['mean'],
     }

@@ -1,6 +1,6 @@
-"""What each table and figure shows: groups of runs, and comparisons of them.
+"""The groups of runs that each table and figure shows.
 
-Tables, figures, claims and the list of runs all read this one description.
+Tables, figures, claims and the list of runs all read this description.
 """
 
 from collections.abc import Callable, Iterable
@@ -9,7 +9,7 @@ import itertools
 
 from transfusion_tf import config
 from transfusion_tf.models import registry
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import scales
 
 RETINA, CHEXPERT = 'retina', 'chexpert'
@@ -19,35 +19,27 @@ TABLE2_MODELS = ('resnet50', *CBR)
 SMALL_DATA_MODELS = ('resnet50', 'cbr_large_t', 'cbr_large_w')  # Table 3.
 CCA_MODELS = ('resnet50', 'cbr_small')  # Table 5, Figure 4.
 FINDINGS = config.CHEXPERT_FINDINGS
-BOTH = (initializations.RANDOM, initializations.TRANSFER)
-SPEEDS = (
-  initializations.RANDOM,
-  initializations.MEAN_VAR,
-  initializations.TRANSFER,
-)
+BOTH = (init_lib.RANDOM, init_lib.TRANSFER)
+SPEEDS = (init_lib.RANDOM, init_lib.MEAN_VAR, init_lib.TRANSFER)
 BATCH_NORMS = (
-  initializations.MEAN_VAR,
-  initializations.MEAN_VAR_BN_MEAN_VAR,
-  initializations.MEAN_VAR_BN_TRANSFER,
+  init_lib.MEAN_VAR,
+  init_lib.MEAN_VAR_BN_MEAN_VAR,
+  init_lib.MEAN_VAR_BN_TRANSFER,
 )
-RESAMPLINGS = (
-  initializations.MEAN_VAR,
-  initializations.SAMPLING,
-  initializations.SHUFFLED,
-)
+RESAMPLINGS = (init_lib.MEAN_VAR, init_lib.SAMPLING, init_lib.SHUFFLED)
 HYBRIDS = {  # Figure 8.
   'resnet50': (
-    initializations.RANDOM,
-    initializations.up_to('resnet50', 'conv1'),
-    initializations.GABOR,
-    initializations.SLIM,
-    initializations.TRANSFER,
+    init_lib.RANDOM,
+    init_lib.up_to('resnet50', 'conv1'),
+    init_lib.GABOR,
+    init_lib.SLIM,
+    init_lib.TRANSFER,
   ),
   'cbr_large_w': (
-    initializations.RANDOM,
-    initializations.up_to('cbr_large_w', 'conv1'),
-    initializations.GABOR,
-    initializations.TRANSFER,
+    init_lib.RANDOM,
+    init_lib.up_to('cbr_large_w', 'conv1'),
+    init_lib.GABOR,
+    init_lib.TRANSFER,
   ),
 }
 
@@ -59,13 +51,13 @@ class Group:
   Attributes:
     dataset: Data set.
     model: Network.
-    start: How it starts.
+    initialization: Initialization.
     images: Training images as the paper counts them; 0 is all.
   """
 
   dataset: str
   model: str
-  start: initializations.Start
+  initialization: init_lib.Initialization
   images: int = 0
 
 
@@ -74,7 +66,7 @@ class Panel:
   """Groups in one pair of axes.
 
   Attributes:
-    groups: What is compared.
+    groups: The groups to compare.
     metric: The metric; the primary_metric of the data set if None.
   """
 
@@ -82,81 +74,88 @@ class Panel:
   metric: str | None = None
 
 
-def panel(dataset, model, of, metric=None) -> Panel:
-  return Panel(tuple(Group(dataset, model, start) for start in of), metric)
+def make_groups(
+  dataset: str,
+  models: Iterable[str],
+  inits: Iterable[init_lib.Initialization],
+  images: int = 0,
+) -> list[Group]:
+  """Return a group for each model and initialization."""
+  return [
+    Group(dataset, *pair, images) for pair in itertools.product(models, inits)
+  ]
+
+
+def retina(
+  model: str, *inits: init_lib.Initialization, images: int = 0
+) -> list[Group]:
+  """Return a group of RETINA for each initialization."""
+  return make_groups(RETINA, [model], inits, images)
+
+
+def _panel(dataset, model, inits, metric=None):
+  return Panel(tuple(make_groups(dataset, [model], inits)), metric)
 
 
 # Table 4's rows, and the amounts of data that have a cell.
 _AMOUNTS = (5_000, 10_000, 50_000, 100_000)
 TABLE4 = (
-  ('resnet50', initializations.TRANSFER, _AMOUNTS),
-  ('resnet50', initializations.RANDOM, _AMOUNTS),
+  ('resnet50', init_lib.TRANSFER, _AMOUNTS),
+  ('resnet50', init_lib.RANDOM, _AMOUNTS),
   *((m, s, _AMOUNTS[:1]) for m in CBR[:2] for s in BOTH),
-  ('resnet50', initializations.up_to('resnet50', 'conv1'), _AMOUNTS[:1]),
-  ('resnet50', initializations.MEAN_VAR, _AMOUNTS[1:]),
+  ('resnet50', init_lib.up_to('resnet50', 'conv1'), _AMOUNTS[:1]),
+  ('resnet50', init_lib.MEAN_VAR, _AMOUNTS[1:]),
 )
 
 
-def fixed(dataset: str, model: str) -> dict[str, list[Group]]:
-  """Figures 12 and 13: kind of fixed features -> a group for each stage."""
-  kinds = {
-    'imagenet': initializations.fixed_imagenet,
-    'transfused': lambda stage: initializations.fixed_transfused(model, stage),
-    'random': initializations.fixed_random,
-  }
+# The figures of fixed features.
+FIXED = {'figure12': RETINA, 'figure13': CHEXPERT}
+
+
+def fixed(figure: str, model: str) -> dict[str, list[Group]]:
+  """Return kind of fixed features -> a group for each stage."""
+  stages = [init_lib.fixed(model, s) for s in registry.stages(model)]
   return {
-    kind: [Group(dataset, model, of(s)) for s in registry.stages(model)]
-    for kind, of in kinds.items()
+    kind: [Group(FIXED[figure], model, inits[kind]) for inits in stages]
+    for kind in stages[0]
   }
 
 
 def panels(figure: str, scale: scales.Scale) -> list[Panel]:
   """Return the panels of a figure of curves, filters or transfused stages."""
-  probe = scale.probe
-  made = {
-    'figure5': [panel(RETINA, m, BOTH) for m in CCA_MODELS],
+  ablation_model = scale.ablation_model
+  figures = {
+    'figure5': [_panel(RETINA, m, BOTH) for m in CCA_MODELS],
     'figure6': [
-      panel(RETINA, 'resnet50', SPEEDS),
-      panel(RETINA, 'cbr_large_t', SPEEDS),
-      panel(CHEXPERT, 'resnet50', SPEEDS, 'Consolidation'),
+      _panel(RETINA, 'resnet50', SPEEDS),
+      _panel(RETINA, 'cbr_large_t', SPEEDS),
+      _panel(CHEXPERT, 'resnet50', SPEEDS, 'Consolidation'),
     ],
-    'figure7': [
-      panel(RETINA, 'resnet50', initializations.transfusions('resnet50'))
-    ],
-    'figure8': [panel(RETINA, m, of) for m, of in HYBRIDS.items()],
-    'figure9': [panel(CHEXPERT, 'cbr_small', BOTH)],
-    'figure10': [panel(CHEXPERT, 'resnet50', BOTH)],
-    'figure14': [panel(RETINA, probe, SPEEDS)],
-    'figure15': [panel(RETINA, m, SPEEDS) for m in CBR[1:]],
-    'figure16': [panel(CHEXPERT, 'resnet50', SPEEDS, f) for f in FINDINGS],
-    'figure17': [panel(RETINA, probe, (*BOTH, *BATCH_NORMS))],
-    'figure18': [panel(RETINA, probe, (*BOTH, *RESAMPLINGS))],
+    'figure7': [_panel(RETINA, 'resnet50', init_lib.transfusions('resnet50'))],
+    'figure8': [_panel(RETINA, m, inits) for m, inits in HYBRIDS.items()],
+    'figure9': [_panel(CHEXPERT, 'cbr_small', BOTH)],
+    'figure10': [_panel(CHEXPERT, 'resnet50', BOTH)],
+    'figure14': [_panel(RETINA, ablation_model, SPEEDS)],
+    'figure15': [_panel(RETINA, m, SPEEDS) for m in CBR[1:]],
+    'figure16': [_panel(CHEXPERT, 'resnet50', SPEEDS, f) for f in FINDINGS],
+    'figure17': [_panel(RETINA, ablation_model, (*BOTH, *BATCH_NORMS))],
+    'figure18': [_panel(RETINA, ablation_model, (*BOTH, *RESAMPLINGS))],
     'figure19': [
-      panel(RETINA, m, initializations.transfusions(m))
+      _panel(RETINA, m, init_lib.transfusions(m))
       for m in ('resnet50', 'cbr_large_w')
     ],
     'figure20': [
-      panel(
-        RETINA,
-        'resnet50',
-        (initializations.SLIM_RANDOM, initializations.SLIM, *BOTH),
-      )
+      _panel(RETINA, 'resnet50', (init_lib.SLIM_RANDOM, init_lib.SLIM, *BOTH))
     ],
   }
-  return made[figure]
+  return figures[figure]
 
 
-def _product(dataset, models, of, images=0):
-  return [
-    Group(dataset, *pair, images) for pair in itertools.product(models, of)
-  ]
-
-
-def _fixed_groups(figure, dataset):
+def _fixed_groups(figure):
   return lambda scale: [
     group
     for model in scale.fixed[figure]
-    for groups in fixed(dataset, model).values()
+    for groups in fixed(figure, model).values()
     for group in groups
   ]
 
@@ -167,29 +166,29 @@ def _panel_groups(figure):
 
 _PANELS = (5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 19, 20)
 GROUPS: dict[str, Callable[[scales.Scale], list[Group]]] = {
-  'table1': lambda _: _product(RETINA, ALL_MODELS, BOTH),
-  'table2': lambda _: _product(CHEXPERT, TABLE2_MODELS, BOTH),
-  'table3': lambda _: _product(RETINA, SMALL_DATA_MODELS, BOTH, _AMOUNTS[0]),
+  'table1': lambda _: make_groups(RETINA, ALL_MODELS, BOTH),
+  'table2': lambda _: make_groups(CHEXPERT, TABLE2_MODELS, BOTH),
+  'table3': lambda _: make_groups(RETINA, SMALL_DATA_MODELS, BOTH, _AMOUNTS[0]),
   'table4': lambda scale: [
-    Group(RETINA, model, start, images)
-    for model, start, amounts in TABLE4
+    Group(RETINA, model, init, images)
+    for model, init, amounts in TABLE4
     for images in amounts
     if images in scale.subsets
   ],
-  'table5': lambda _: _product(RETINA, CCA_MODELS, BOTH),
+  'table5': lambda _: make_groups(RETINA, CCA_MODELS, BOTH),
   'figure1': lambda _: [],
-  'figure2': lambda _: _product(RETINA, ALL_MODELS, BOTH),
-  'figure3': lambda _: _product(RETINA, ALL_MODELS, BOTH),
-  'figure4': lambda _: _product(RETINA, CCA_MODELS, BOTH),
+  'figure2': lambda _: make_groups(RETINA, ALL_MODELS, BOTH),
+  'figure3': lambda _: make_groups(RETINA, ALL_MODELS, BOTH),
+  'figure4': lambda _: make_groups(RETINA, CCA_MODELS, BOTH),
   **{f'figure{n}': _panel_groups(f'figure{n}') for n in _PANELS},
   'figure11': lambda _: [],
-  'figure12': _fixed_groups('figure12', RETINA),
-  'figure13': _fixed_groups('figure13', CHEXPERT),
+  **{figure: _fixed_groups(figure) for figure in FIXED},
   'figure21': lambda _: [],
 }
 
 
 def _number(target):
+  """Return the place of a target: tables before figures, by number."""
   return target.startswith('figure'), int(target.strip('tablefigur'))
 
 
@@ -199,13 +198,13 @@ TARGETS = tuple(sorted(GROUPS, key=_number))
 def repeats(
   scale: scales.Scale, targets: Iterable[str] = TARGETS
 ) -> dict[Group, int]:
-  """Group -> seeds: the most that any target asks for, whichever is made."""
-  wanted = {}
+  """Return group -> number of seeds, the largest that any target asks for."""
+  counts: dict[Group, int] = {}
   for target in targets:
     for group in GROUPS[target](scale):
-      # Figure 17's five repeats are of its own starts; random and transfer
-      # stand beside them for reference.
-      reference = target == 'figure17' and group.start in BOTH
+      # Figure 17's five repeats are of its own initializations; random and
+      # transfer are there for reference.
+      reference = target == 'figure17' and group.initialization in BOTH
       count = scale.repeats('table1' if reference else target)
-      wanted[group] = max(wanted.get(group, 0), count)
-  return wanted
+      counts[group] = max(counts.get(group, 0), count)
+  return counts

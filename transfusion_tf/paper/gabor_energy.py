@@ -1,4 +1,4 @@
-"""How much of a first-layer filter a Gabor function explains."""
+"""The part of a first-layer filter that a Gabor function explains."""
 
 import functools
 import itertools
@@ -8,17 +8,17 @@ import numpy as np
 NOTABLE = 0.1  # A rise of the mean that would mean Gabors were learned.
 _FREQUENCIES = (0.12, 0.18, 0.25, 0.32, 0.4)  # Cycles a pixel.
 _ANGLES = np.arange(12) * np.pi / 12
-_WIDTHS = (0.2, 0.35)  # Deviation of the envelope, as a share of the size.
+_WIDTHS = (0.2, 0.35)  # Std of the envelope, as a fraction of the size.
 _SHIFTS = (-1, 0, 1)  # Of the center, in pixels.
 
 
 def mean(kernel: np.ndarray) -> float:
-  """Mean over the filters of a kernel [k, k, C, N] of `of_filters`."""
-  return float(of_filters(kernel).mean())
+  """Return the mean over the filters of a kernel [k, k, C, N]."""
+  return float(energy_fractions(kernel).mean())
 
 
-def of_filters(kernel: np.ndarray) -> np.ndarray:
-  """[N] shares of each filter's energy, 0 to 1.
+def energy_fractions(kernel: np.ndarray) -> np.ndarray:
+  """Return [N] the fraction of each filter's energy, 0 to 1.
 
   A filter is compared with every pair of an even and an odd Gabor of one
   place, width, angle and frequency; channels may weigh them as they like. White

@@ -1,8 +1,4 @@
-"""The ways of starting a network that the paper compares, by name.
-
-A start's name is its part of a run's key; its settings are fields of
-`config.Experiment`.
-"""
+"""The initializations that the paper compares, by name."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -12,110 +8,94 @@ from transfusion_tf.models import registry
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
-  """One way of starting.
+class Initialization:
+  """One way of initializing a network.
 
   Attributes:
     name: Part of a run's key.
-    label: What tables and figures call it.
+    label: Name in tables and figures.
+    changes: Dotted field of `config.Experiment` -> value.
     pretrained: Whether it reads pretrained weights.
-    settings: Dotted field -> value, as pairs.
   """
 
   name: str
   label: str
-  pretrained: bool
-  settings: tuple[tuple[str, Any], ...] = ()
-
-  @property
-  def changes(self) -> Mapping[str, Any]:
-    return dict(self.settings)
+  changes: Mapping[str, Any] = dataclasses.field(
+    default_factory=dict, hash=False
+  )
+  pretrained: bool = True
 
 
-def _start(name, label, pretrained=True, **settings):
-  changes = ((k.replace('__', '.'), v) for k, v in settings.items())
-  return Start(name, label, pretrained, tuple(changes))
-
-
-RANDOM = _start('random', 'Random', pretrained=False)
-TRANSFER = _start('transfer', 'Transfer', init__scheme='transfer')
-MEAN_VAR = _start('mean_var', 'Mean Var', init__scheme='mean_var')
-SAMPLING = _start('sampling', 'Sampling', init__scheme='sampling')
-SHUFFLED = _start('shuffled', 'Shuffled', init__scheme='shuffled')
+RANDOM = Initialization('random', 'Random', pretrained=False)
+TRANSFER, MEAN_VAR, SAMPLING, SHUFFLED = (
+  Initialization(scheme, label, {'init.scheme': scheme})
+  for scheme, label in (
+    ('transfer', 'Transfer'),
+    ('mean_var', 'Mean Var'),
+    ('sampling', 'Sampling'),
+    ('shuffled', 'Shuffled'),
+  )
+)
 
 # Section 5.1: pretrained to block2, half width above; Figure 20: all random.
-SLIM = _start(
-  'slim_transfer',
-  'Slim hybrid',
-  init__scheme='transfer',
-  model__slim_from='block3',
+_SLIM = {'model.slim_from': 'block3'}
+SLIM = Initialization(
+  'slim_transfer', 'Slim hybrid', {'init.scheme': 'transfer', **_SLIM}
 )
-SLIM_RANDOM = _start(
-  'slim_random', 'Slim, random', pretrained=False, model__slim_from='block3'
+SLIM_RANDOM = Initialization(
+  'slim_random', 'Slim, random', _SLIM, pretrained=False
 )
 # The pretrained weights set the filters' scale, nothing more (Appendix F.3).
-GABOR = _start('gabor', 'Gabor conv1', init__conv1='gabor')
+GABOR = Initialization('gabor', 'Gabor conv1', {'init.conv1': 'gabor'})
 
 # Appendix F.1; `identity` is the default of Mean Var.
-MEAN_VAR_BN_MEAN_VAR = _start(
+MEAN_VAR_BN_MEAN_VAR = Initialization(
   'mean_var_bn_mean_var',
   'BN Mean Var',
-  init__scheme='mean_var',
-  init__bn_init='mean_var',
+  {'init.scheme': 'mean_var', 'init.bn_init': 'mean_var'},
 )
-MEAN_VAR_BN_TRANSFER = _start(
+MEAN_VAR_BN_TRANSFER = Initialization(
   'mean_var_bn_transfer',
   'BN Transfer',
-  init__scheme='mean_var',
-  init__bn_init='transfer',
+  {'init.scheme': 'mean_var', 'init.bn_init': 'transfer'},
 )
 
 
-def up_to(model: str, stage: str) -> Start:
-  """Weight transfusion: pretrained up to a stage, random above."""
+def up_to(model: str, stage: str) -> Initialization:
+  """Return weight transfusion: pretrained up to a stage, random above."""
   if stage == registry.stages(model)[-1]:
     return TRANSFER  # Nothing random but the head, which always is.
-  return _start(
+  return Initialization(
     f'transfer_upto_{stage}',
     f'up to {stage}',
-    init__scheme='transfer',
-    init__upto=stage,
+    {'init.scheme': 'transfer', 'init.upto': stage},
   )
 
 
-def transfusions(model: str) -> list[Start]:
-  """Random, then transfusion up to each stage, then all (Figure 7)."""
+def transfusions(model: str) -> list[Initialization]:
+  """Return random, then transfusion up to each stage, then all (Figure 7)."""
   return [RANDOM, *(up_to(model, stage) for stage in registry.stages(model))]
 
 
-def fixed_imagenet(stage: str) -> Start:
-  """Figure 12 (i): all pretrained, fixed up to a stage."""
-  return _start(
+def fixed(model: str, stage: str) -> dict[str, Initialization]:
+  """Return kind -> initialization with features fixed up to a stage.
+
+  Figures 12 and 13: (i) `imagenet`, (ii) `transfused` and (iii) `random`.
+  """
+  frozen = {'init.freeze_upto': stage}
+  imagenet = Initialization(
     f'fixed_imagenet_{stage}',
-    'pretrained, pretrained above',
-    init__scheme='transfer',
-    init__freeze_upto=stage,
+    'pretrained; pretrained above',
+    {'init.scheme': 'transfer', **frozen},
   )
-
-
-def fixed_transfused(model: str, stage: str) -> Start:
-  """Figure 12 (ii): pretrained and fixed up to a stage, random above."""
-  if stage == registry.stages(model)[-1]:
-    return fixed_imagenet(stage)
-  return _start(
+  transfused = Initialization(
     f'fixed_transfused_{stage}',
-    'pretrained, random above',
-    init__scheme='transfer',
-    init__upto=stage,
-    init__freeze_upto=stage,
+    'pretrained; random above',
+    {'init.scheme': 'transfer', 'init.upto': stage, **frozen},
   )
-
-
-def fixed_random(stage: str) -> Start:
-  """Figure 12 (iii): random and fixed up to a stage, random above."""
-  return _start(
-    f'fixed_random_{stage}',
-    'random, random above',
-    pretrained=False,
-    init__freeze_upto=stage,
+  random = Initialization(
+    f'fixed_random_{stage}', 'random; random above', frozen, pretrained=False
   )
+  if stage == registry.stages(model)[-1]:
+    transfused = imagenet
+  return {'imagenet': imagenet, 'transfused': transfused, 'random': random}

@@ -1,4 +1,4 @@
-"""What the report says of a study beside its results."""
+"""Sections of the report on how a study was made, and on the paper."""
 
 from collections.abc import Iterator, Sequence
 
@@ -6,21 +6,19 @@ import pandas as pd
 
 from transfusion_tf.paper import costs
 from transfusion_tf.paper import published_values
-from transfusion_tf.paper import runs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import report
 from transfusion_tf.study import results
 
 
 def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
-  """Size, versions and time of a study."""
-  plans = runs.plans(names, study.scale)
-  found = [study.run(plan.key) for plan in plans]
-  done = [run for run in found if isinstance(run, results.Result)]
+  """Return size, versions and time of a study."""
+  planned = study.planned(names)
+  done, _ = results.split(planned)
   spent = sum(run.result.get('seconds', 0) for run in done)
   lines = [
     study.scale.summary,
-    f'{len(done)} of {len(plans)} runs are there; their training took '
+    f'{len(done)} of {len(planned)} runs are there; their training took '
     f'{costs.duration(spent)}.',
   ]
   versions = {
@@ -38,7 +36,7 @@ def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
 
 
 def _settings(done):
-  """One row a kind of run: data, network, size and length."""
+  """Return a row per kind of run: data, network, size and length."""
   rows = [
     {
       'Data': run.experiment.data.dataset,
@@ -57,27 +55,25 @@ def _settings(done):
   return counted.rename('Runs').reset_index()
 
 
-def of_the_paper() -> Iterator[report.Section]:
-  """Where it contradicts itself, and where it is silent."""
-  contradictions = pd.DataFrame(published_values.contradictions())
+def paper_sections() -> Iterator[report.Section]:
+  """Yield where the paper contradicts itself, and where it is silent."""
+  contradictions = pd.DataFrame(published_values.read('contradictions'))
   contradictions.columns = ['', 'Where', 'The paper', 'Here']
   yield report.Section(
     'Where the paper contradicts itself',
     table=contradictions,
     part='Paper and code',
   )
-  choices = pd.DataFrame(published_values.choices())
+  choices = pd.DataFrame(published_values.read('choices'))
   choices.columns = ['The paper is silent on', 'Here']
   yield report.Section('Choices where the paper is silent', table=choices)
 
 
-def gaps(
+def missing_runs(
   study: study_lib.Study, names: Sequence[str]
 ) -> Iterator[report.Section]:
   """Yield the runs that are missing, if any."""
-  plans = runs.plans(names, study.scale) if names else []
-  found = [study.run(plan.key) for plan in plans]
-  missing = [run for run in found if isinstance(run, results.Missing)]
+  _, missing = results.split(study.planned(names))
   if missing:
     rows = [{'Run': m.key, 'Why it is missing': m.reason} for m in missing]
     yield report.Section('Missing runs', table=pd.DataFrame(rows))

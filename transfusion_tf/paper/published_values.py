@@ -1,9 +1,11 @@
-"""The paper's own numbers and words' gist, as data.
+"""The paper's numbers, and its statements in our words, as data.
 
 values/tables.csv          Tables 1 to 5, cell by cell; AUCs in percent
 values/captions.json       what each table and figure shows, in our words
 values/contradictions.json where the paper contradicts itself or the code
 values/choices.json        what we chose where it is silent
+values/claims.json         the nineteen claims, where the paper makes them, and
+                           why the scale of a study may matter
 
 Source of all: Raghu, Zhang, Kleinberg, Bengio: Transfusion: Understanding
 Transfer Learning for Medical Imaging, NeurIPS 2019, arXiv 1902.07208.
@@ -19,30 +21,24 @@ from typing import Any
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-  """A printed value, as printed; `deviation` is what follows its ±."""
+  """A printed value and its text; `std` is the number after ±."""
 
   value: float
-  deviation: float | None
+  std: float | None
   text: str
 
 
 def table(
-  target: str, model: str, start: str, images: int | str, column: str
+  target: str, model: str, initialization: str, images: int | str, column: str
 ) -> Value | None:
   """Return a cell of Tables 1 to 5; None where the paper has none."""
-  return _tables().get((target, model, start, str(images), column))
+  return _tables().get((target, model, initialization, str(images), column))
 
 
-def captions() -> dict[str, str]:
-  return _json('captions.json')
-
-
-def contradictions() -> list[dict[str, str]]:
-  return _json('contradictions.json')
-
-
-def choices() -> list[dict[str, str]]:
-  return _json('choices.json')
+@functools.cache
+def read(name: str) -> Any:
+  """Return the content of values/NAME.json."""
+  return json.loads(_file(f'{name}.json').read_text(encoding='utf-8'))
 
 
 @functools.cache
@@ -55,13 +51,8 @@ def _tables():
 
 def _value(row):
   text = f'{row["value"]} ± {row["sd"]}' if row['sd'] else row['value']
-  spread = float(row['sd']) if row['sd'] else None
-  return Value(float(row['value']), spread, text)
-
-
-@functools.cache
-def _json(name) -> Any:
-  return json.loads(_file(name).read_text(encoding='utf-8'))
+  std = float(row['sd']) if row['sd'] else None
+  return Value(float(row['value']), std, text)
 
 
 def _file(name):

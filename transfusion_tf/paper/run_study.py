@@ -1,6 +1,7 @@
-"""Carries a study out: trains, compares and keeps what its pages need."""
+"""Runs a study: trains, compares and keeps what its report needs."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+import dataclasses
 import functools
 import json
 import os
@@ -23,169 +24,147 @@ from transfusion_tf.study import results
 from transfusion_tf.study import runner
 
 
-def run(
-  targets: Sequence[str],
-  scale: scales.Scale,
-  root: str,
-  data_dir: str,
-  prune: bool,
-  num_processes: int = 1,
-) -> list[str]:
-  """Make what targets need and is missing; return what could not be made."""
-  plans = runs.plans(targets, scale)
-  names = runs.expand(targets)
-  if 'figure1' in names:
-    sample_images.take(scale, root, data_dir)
+@dataclasses.dataclass(frozen=True)
+class Runner:
+  """Runs a study in its folder.
 
-  failures = runner.train(
-    {plan.key: plan.at(root, data_dir) for plan in plans},
-    root,
-    num_processes,
-    keeper(scale, root, prune),
-  )
-  return failures + compare(
-    cca_pairs.wanted(names, scale),
-    scale,
-    root,
-    data_dir,
-    prune,
-    num_processes,
-  )
-
-
-def keeper(
-  scale: scales.Scale, root: str, prune: bool
-) -> Callable[[str], None]:
-  """Return what `train` calls with a run that is made, for figures."""
-
-  def keep(key):
-    found = results.read(root, key)
-    if isinstance(found, results.Result):
-      _keep_first_layer(found)
-      if prune:
-        _prune(scale, root, key)
-
-  return keep
-
-
-def _keep_first_layer(run):
-  try:
-    first_layer.save(run.run_dir, run.result['judged_step'])
-  except errors.InputError as error:  # Its checkpoints are gone.
-    print(f'{run.key}: {error}')
-
-
-def _prune(scale, root, key):
-  """Delete a run's checkpoints once nothing will need them."""
-  pretraining = key.startswith(f'{scale.pretraining}/')
-  if not pretraining and key not in _awaited(scale, root):
-    shutil.rmtree(
-      os.path.join(root, key, run_folder.CHECKPOINTS), ignore_errors=True
-    )
-
-
-def _awaited(scale, root):
-  """Return the runs whose checkpoints a comparison still has to read."""
-  return {
-    key
-    for comparison in cca_pairs.wanted(figure_specs.TARGETS, scale)
-    if not _compared(root, comparison)
-    for key in _keys(scale, comparison)
-  }
-
-
-def _keys(scale, comparison):
-  return [
-    runs.key(scale, comparison.group(network), network.seed)
-    for network in (comparison.a, comparison.b)
-  ]
-
-
-def _compared(root, comparison):
-  return os.path.exists(results.similarity_path(root, comparison.key))
-
-
-def compare(
-  wanted: Iterable[cca_pairs.Comparison],
-  scale: scales.Scale,
-  root: str,
-  data_dir: str,
-  prune: bool,
-  num_processes: int = 1,
-) -> list[str]:
-  """Make the comparisons that are not there, of runs that are.
-
-  Returns:
-    What could not be made.
+  Attributes:
+    scale: The scale of the study.
+    root: OUTPUT_DIR, the folder of the study.
+    data_dir: Folder of the prepared data sets.
+    prune: Whether to delete checkpoints that nothing needs any more.
+    num_processes: Runs or comparisons at a time.
   """
-  ready = [
-    c
-    for c in wanted
-    if not _compared(root, c)
-    and all(_has_weights(root, k) for k in _keys(scale, c))
-  ]
-  kinds = {}
-  for comparison in ready:
-    kind = f'{comparison.model}, {comparison.use}'
-    kinds.setdefault(kind, []).append(comparison)
-  jobs = {
-    kind: functools.partial(_compare, of, scale, root, data_dir)
-    for kind, of in kinds.items()
-  }
-  for kind, of in kinds.items():
-    print(f'== {kind}: {len(of)} pairs to compare', flush=True)
-  failures = []
-  for kind, wrong in process_pool.each(jobs, num_processes):
-    print(f'== {kind}: {wrong or "finished"}', flush=True)
-    if wrong:
-      failures.append(f'Comparing {kind}: {wrong}')
-  if prune:
-    for key in {k for c in ready for k in _keys(scale, c)}:
-      _prune(scale, root, key)
-  return failures
 
+  scale: scales.Scale
+  root: str
+  data_dir: str
+  prune: bool
+  num_processes: int = 1
 
-def _has_weights(root, key):
-  return files.is_finished(root, key) and os.path.isdir(
-    os.path.join(root, key, run_folder.CHECKPOINTS)
-  )
-
-
-def _compare(of, scale, root, data_dir):
-  """All pairs of one kind in one pass over the images."""
-  pairs = {c: _pair(scale, root, c) for c in of}
-  sample = sampling.Sampling(**scale.sampling[of[0].use])
-  try:
-    found = compare_runs.compare(
-      list(pairs.values()), sampling=sample, data_dir=data_dir
+  def run(self, targets: Sequence[str]) -> dict[str, str]:
+    """Make what targets need and is missing; return what failed, and why."""
+    names = runs.expand(targets)
+    if 'figure1' in names:
+      sample_images.take(self.scale, self.root, self.data_dir)
+    plans = runs.plans(names, self.scale)
+    failures = runner.train(
+      {plan.key: plan.at(self.root, self.data_dir) for plan in plans},
+      self.root,
+      self.num_processes,
+      self.keep,
     )
-  except errors.InputError as error:
-    print(f'{of[0].key}: {error}')
-    for comparison in of:
-      _write(root, comparison, {'refused': str(error)})
-    return
-  for comparison, pair in pairs.items():
-    layers = {name: _slim(s.to_json()) for name, s in found[pair].items()}
-    _write(root, comparison, {'layers': layers})
+    return failures | self.compare(cca_pairs.required(names, self.scale))
+
+  def keep(self, key: str) -> None:
+    """Keep what figures need of a finished run, and prune its checkpoints."""
+    run = results.read(self.root, key)
+    if not isinstance(run, results.Result):
+      return
+    try:
+      first_layer.save(run.run_dir, run.result['judged_step'])
+    except errors.InputError as error:  # Its checkpoints are gone.
+      print(f'{key}: {error}')
+    self._prune(key)
+
+  def compare(
+    self, comparisons: Iterable[cca_pairs.Comparison]
+  ) -> dict[str, str]:
+    """Make missing comparisons of finished runs; return what failed, and why.
+
+    Those of one network on one sampling are made in one pass.
+    """
+    kinds: dict[str, list[cca_pairs.Comparison]] = {}
+    for comparison in comparisons:
+      keys = self._keys(comparison)
+      if not self._is_made(comparison) and all(map(self.has_weights, keys)):
+        kind = f'{comparison.model}, {comparison.use}'
+        kinds.setdefault(kind, []).append(comparison)
+    for kind, group in kinds.items():
+      print(f'== {kind}: {len(group)} pairs to compare', flush=True)
+    jobs = {
+      kind: functools.partial(self._compare, group)
+      for kind, group in kinds.items()
+    }
+    failures = {}
+    for kind, error in process_pool.each(jobs, self.num_processes):
+      print(f'== {kind}: {error or "finished"}', flush=True)
+      if error:
+        failures[f'Comparing {kind}'] = error
+    for key in {k for g in kinds.values() for c in g for k in self._keys(c)}:
+      self._prune(key)
+    return failures
+
+  def _compare(self, comparisons):
+    """Compare all pairs of a kind in one pass over the images."""
+    sample = sampling.Sampling(**self.scale.sampling[comparisons[0].use])
+    pairs = {c: self._pair(c) for c in comparisons}
+    try:
+      similarities = compare_runs.compare(
+        list(pairs.values()), sampling=sample, data_dir=self.data_dir
+      )
+    except errors.InputError as error:
+      print(f'{comparisons[0].key}: {error}')
+      for comparison in comparisons:
+        write_similarity(self.root, comparison, {'refused': str(error)})
+      return
+    for comparison, pair in pairs.items():
+      layers = {
+        name: _without_coefficients(layer.to_json())
+        for name, layer in similarities[pair].items()
+      }
+      write_similarity(self.root, comparison, {'layers': layers})
+
+  def _prune(self, key):
+    """Delete a run's checkpoints once nothing will need them."""
+    if not self.prune or key.startswith(f'{self.scale.pretraining}/'):
+      return
+    unmade = (
+      comparison
+      for comparison in cca_pairs.required(figure_specs.TARGETS, self.scale)
+      if not self._is_made(comparison)
+    )
+    if not any(key in self._keys(comparison) for comparison in unmade):
+      folder = os.path.join(self.root, key, run_folder.CHECKPOINTS)
+      shutil.rmtree(folder, ignore_errors=True)
+
+  def has_weights(self, key: str) -> bool:
+    """Return whether a run is finished and has its checkpoints."""
+    return files.is_finished(self.root, key) and os.path.isdir(
+      os.path.join(self.root, key, run_folder.CHECKPOINTS)
+    )
+
+  def _is_made(self, comparison):
+    path = results.similarity_path(self.root, comparison.key)
+    return os.path.exists(path)
+
+  def _keys(self, comparison):
+    """Return the keys of the two runs."""
+    return [
+      runs.key(self.scale, comparison.group(network), network.seed)
+      for network in (comparison.a, comparison.b)
+    ]
+
+  def _pair(self, comparison):
+    """Return the two checkpoints."""
+    key_a, key_b = self._keys(comparison)
+    return (
+      f'{os.path.join(self.root, key_a)}@{comparison.a.checkpoint}',
+      f'{os.path.join(self.root, key_b)}@{comparison.b.checkpoint}',
+    )
 
 
-def _pair(scale, root, comparison):
-  ends = zip(
-    _keys(scale, comparison), (comparison.a, comparison.b), strict=True
-  )
-  return tuple(
-    f'{os.path.join(root, key)}@{network.checkpoint}' for key, network in ends
-  )
-
-
-def _slim(record):
-  """Without the coefficients, which no figure shows."""
+def _without_coefficients(record):
+  """Return a similarity without the coefficients, which no figure shows."""
   for repeat in record['repeats']:
     del repeat['coefficients']
   return json.loads(json.dumps(record, default=float))
 
 
-def _write(root, comparison, record):
+def write_similarity(
+  root: str, comparison: cca_pairs.Comparison, record: dict
+) -> None:
+  """Write OUTPUT_DIR/similarity/KEY.json."""
   path = results.similarity_path(root, comparison.key)
   os.makedirs(os.path.dirname(path), exist_ok=True)
   storage.write_json(path, record)

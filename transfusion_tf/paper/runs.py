@@ -1,4 +1,4 @@
-"""Which runs a table or figure needs, at the paper's scale or a smaller one.
+"""The runs that a table or figure needs, at the paper's scale or a smaller one.
 
 A run has a path-like key, `retina/resnet50/mean_var/seed0`, which is also its
 folder below the study's; targets share runs by sharing keys.
@@ -13,7 +13,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.paper import figure_specs
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import scales
 
 CLAIMS, ALL = 'claims', 'all'
@@ -21,14 +21,14 @@ _STUDY = 'study.json'
 
 
 @dataclasses.dataclass(frozen=True)
-class Plan:
-  """A run to be.
+class PlannedRun:
+  """A run of a study, finished or not.
 
   Attributes:
     key: Its path below the study's folder.
-    experiment: What is run; `init.pretrained` holds the key of another plan,
-      or the path of a weights file below the study's folder.
-    recipe: The name in `config.RECIPES` of what it is a change of.
+    experiment: The config; `init.pretrained` holds the key of another run, or
+      the path of a weights file below the study's folder.
+    recipe: Name in `config.RECIPES` of the recipe that it changes.
   """
 
   key: str
@@ -37,7 +37,7 @@ class Plan:
 
   @property
   def source(self) -> str:
-    """What it takes weights from; empty for nothing."""
+    """Key or path that it takes weights from; empty for none."""
     return self.experiment.init.pretrained
 
   def at(self, root: str, data_dir: str) -> config.Experiment:
@@ -53,18 +53,20 @@ class Plan:
 _PRETRAINING_SEEDS = 1000
 
 
-def pretrained(scale: scales.Scale, model: str, seed: int = 0) -> Plan:
-  """Pretraining of `model`: where transferred weights come from."""
-  group = figure_specs.Group(scale.pretraining, model, initializations.RANDOM)
+def pretrained(scale: scales.Scale, model: str, seed: int = 0) -> PlannedRun:
+  """Return a pretraining run of `model`, the source of transferred weights."""
+  group = figure_specs.Group(scale.pretraining, model, init_lib.RANDOM)
   return _planned(scale, group, _PRETRAINING_SEEDS + seed)
 
 
-def plan(scale: scales.Scale, group: figure_specs.Group, seed: int = 0) -> Plan:
+def plan(
+  scale: scales.Scale, group: figure_specs.Group, seed: int = 0
+) -> PlannedRun:
   """Return a run of a group.
 
-  All seeds of a start take the same pretrained weights (Section 3).
+  All seeds of an initialization take the same pretrained weights (Section 3).
   """
-  if not group.start.pretrained:
+  if not group.initialization.pretrained:
     return _planned(scale, group, seed)
   source = scale.weights.get(group.model) or pretrained(scale, group.model).key
   return _planned(scale, group, seed, {'init.pretrained': source})
@@ -73,7 +75,8 @@ def plan(scale: scales.Scale, group: figure_specs.Group, seed: int = 0) -> Plan:
 def key(scale: scales.Scale, group: figure_specs.Group, seed: int) -> str:
   """Return a run's path below the study's folder."""
   part = f'_{scale.subsets[group.images]}' if group.images else ''
-  return f'{group.dataset}{part}/{group.model}/{group.start.name}/seed{seed}'
+  name = group.initialization.name
+  return f'{group.dataset}{part}/{group.model}/{name}/seed{seed}'
 
 
 def _planned(scale, group, seed, changes=()):
@@ -82,31 +85,31 @@ def _planned(scale, group, seed, changes=()):
     config.RECIPES[recipe],
     {
       **scale.changes,
-      **scale.of_model.get(group.model, {}),
+      **scale.model_changes.get(group.model, {}),
       'model.name': group.model,
       'data.subset': scale.subsets[group.images] if group.images else 0,
       'seed': seed,
-      **group.start.changes,
+      **group.initialization.changes,
       **dict(changes),
     },
   )
-  return Plan(key(scale, group, seed), experiment, recipe)
+  return PlannedRun(key(scale, group, seed), experiment, recipe)
 
 
-def _sources(scale, plans):
-  """Each plan with the pretraining it needs before it."""
-  for plan_ in plans:
-    if plan_.source.startswith(f'{scale.pretraining}/'):
-      yield pretrained(scale, plan_.experiment.model.name)
-    yield plan_
+def _with_sources(scale, planned):
+  """Yield each run, with the pretraining that it needs before it."""
+  for run in planned:
+    if run.source.startswith(f'{scale.pretraining}/'):
+      yield pretrained(scale, run.experiment.model.name)
+    yield run
 
 
 def claim(root: str, scale: str) -> None:
   """Make `root` the folder of a study at one scale, in OUTPUT_DIR/study.json.
 
   Raises:
-    InputError: It is that of a study at another, whose runs would pass for
-      ours, or what it says of itself cannot be read.
+    InputError: It is that of a study at another scale, whose runs would be
+      taken for ours, or its study.json is damaged.
   """
   path = os.path.join(root, _STUDY)
   if not os.path.exists(path):
@@ -115,38 +118,38 @@ def claim(root: str, scale: str) -> None:
     return
   try:
     with open(path, encoding='utf-8') as file:
-      held = json.load(file)['scale']
+      existing = json.load(file)['scale']
   except (ValueError, LookupError, TypeError):
     raise errors.InputError(
       f'{path} is damaged; if this is the folder of a study of scale {scale}, '
       'delete that file'
     ) from None
-  if held != scale:
+  if existing != scale:
     raise errors.InputError(
-      f'{root} holds a study of scale {held}, not {scale}: choose another '
+      f'{root} holds a study of scale {existing}, not {scale}: choose another '
       '--output_dir'
     )
 
 
 def expand(targets: Iterable[str]) -> list[str]:
-  """`all` and `claims` as the tables and figures that they are made of.
+  """Replace `all` and `claims` by the tables and figures that they need.
 
   Raises:
     InputError: An unknown target.
   """
   known = [*figure_specs.TARGETS, CLAIMS, ALL]
-  found = []
+  names: list[str] = []
   for target in targets:
     if target not in known:
       raise errors.unknown('target', target, known)
-    found += figure_specs.TARGETS if target in (CLAIMS, ALL) else [target]
-  return list(dict.fromkeys(found))
+    names += figure_specs.TARGETS if target in (CLAIMS, ALL) else [target]
+  return list(dict.fromkeys(names))
 
 
-def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
+def plans(targets: Iterable[str], scale: scales.Scale) -> list[PlannedRun]:
   """Return the runs that `targets` need, each once, sources before their users.
 
-  A group is repeated as often as any table or figure wants it, so that each
+  A group is repeated as often as any table or figure requires, so that each
   shows the same numbers whichever others are made.
 
   Raises:
@@ -157,32 +160,30 @@ def plans(targets: Iterable[str], scale: scales.Scale) -> list[Plan]:
   groups = dict.fromkeys(
     g for target in targets for g in figure_specs.GROUPS[target](scale)
   )
-  wanted = [plan(scale, g, s) for g in groups for s in range(repeats[g])]
+  planned = [plan(scale, g, s) for g in groups for s in range(repeats[g])]
   if 'table1' in targets:  # Its column of ImageNet accuracies.
-    wanted += accuracies(scale)
-  return list(dict.fromkeys(_sources(scale, wanted)))
+    for model in figure_specs.ALL_MODELS:
+      planned += pretrainings(scale, model)
+  return list(dict.fromkeys(_with_sources(scale, planned)))
 
 
-def accuracies(scale: scales.Scale) -> list[Plan]:
-  """Return the pretraining runs whose accuracy Table 1 shows."""
-  return [
-    pretrained(scale, model, seed)
-    for model in figure_specs.ALL_MODELS
-    if model not in scale.weights
-    for seed in range(scale.repeats('pretraining'))
-  ]
+def pretrainings(scale: scales.Scale, model: str) -> list[PlannedRun]:
+  """Return the runs whose ImageNet accuracy Table 1 shows for a model."""
+  count = 0 if model in scale.weights else scale.repeats('pretraining')
+  return [pretrained(scale, model, seed) for seed in range(count)]
 
 
-def weights_files(plans: Sequence[Plan]) -> list[str]:
-  """Weights that runs take from files, as paths below the study's folder."""
-  sources = {plan_.source for plan_ in plans} - {''}
-  return sorted(sources - {plan_.key for plan_ in plans})
+def weights_files(planned: Sequence[PlannedRun]) -> list[str]:
+  """Return the weights files of runs, as paths below the study's folder."""
+  sources = {run.source for run in planned} - {''}
+  return sorted(sources - {run.key for run in planned})
 
 
-def stages(plans: Sequence[Plan]) -> dict[str, list[Plan]]:
-  """Return what can run at once: sources of weights, then the others."""
-  sources = {plan_.source for plan_ in plans}
-  first = [p for p in plans if p.key in sources]
-  names = ('First, pretraining', 'Then, in any order')
-  rest = [p for p in plans if p.key not in sources]
-  return {n: of for n, of in zip(names, (first, rest), strict=True) if of}
+def stages(planned: Sequence[PlannedRun]) -> dict[str, list[PlannedRun]]:
+  """Return the runs that can run at once: sources of weights, then the rest."""
+  sources = {run.source for run in planned}
+  stages = {
+    'First, pretraining': [run for run in planned if run.key in sources],
+    'Then, in any order': [run for run in planned if run.key not in sources],
+  }
+  return {name: group for name, group in stages.items() if group}

@@ -1,9 +1,9 @@
 """Sample images of a study's data sets: OUTPUT_DIR/samples/DATASET.npz."""
 
-from collections.abc import Sequence
 import os
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 
 from transfusion_tf import errors
@@ -16,30 +16,22 @@ from transfusion_tf.paper import scales
 NUM = 6  # Images a data set.
 
 
-def save(
-  root: str, dataset: str, labels: Sequence[str], images: np.ndarray
-) -> None:
-  """Write labels and images [n, S, S, 3] uint8."""
-  with storage.atomic_write(path(root, dataset), 'wb') as file:
-    np.savez_compressed(file, labels=np.array(labels), images=images)
-
-
 def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:
-  """(label, image) pairs; none if they were never saved."""
-  if not os.path.exists(path(root, dataset)):
+  """Return (label, image) pairs; none if they were never saved."""
+  if not os.path.exists(_path(root, dataset)):
     return []
-  with np.load(path(root, dataset)) as file:
+  with np.load(_path(root, dataset)) as file:
     return list(zip(file['labels'].tolist(), file['images'], strict=True))
 
 
-def path(root: str, dataset: str) -> str:
+def _path(root, dataset):
   return os.path.join(root, 'samples', f'{dataset}.npz')
 
 
 def take(scale: scales.Scale, root: str, data_dir: str) -> None:
   """Save some test images of each data set, of different labels first."""
   for dataset in scale.recipes:
-    if os.path.exists(path(root, dataset)):
+    if os.path.exists(_path(root, dataset)):
       continue
     try:
       prepared = tfds_folder.open_dataset(data_dir, dataset)
@@ -47,10 +39,12 @@ def take(scale: scales.Scale, root: str, data_dir: str) -> None:
       print(f'Figure 1: {error}')
       continue
     labels, images = _samples(prepared)
-    save(root, dataset, labels, images)
+    with storage.atomic_write(_path(root, dataset), 'wb') as file:
+      np.savez_compressed(file, labels=np.array(labels), images=images)
 
 
 def _samples(prepared, split='test', side=128):
+  """Return labels, and images [n, side, side, 3] uint8."""
   names = _names(prepared, split)
   firsts = dict(zip(reversed(names), reversed(range(len(names))), strict=True))
   chosen = sorted(firsts.items())[:NUM]
@@ -67,20 +61,13 @@ def _samples(prepared, split='test', side=128):
 
 
 def _names(prepared, split):
-  """Return what each example is called in Figure 1."""
+  """Return the title of each example in Figure 1."""
   labels = prepared.index(split).labels
   if 'grade' in labels:
     return [f'grade {grade}' for grade in labels['grade']]
   if 'label' in labels:
     classes = prepared.features['label'].names
     return [classes[n].replace('_', ' ') for n in labels['label']]
-  found = np.array(
-    [labels['findings'][f] == tasks.POSITIVE for f in figure_specs.FINDINGS]
-  )
-  return [
-    next(
-      (f for f, has in zip(figure_specs.FINDINGS, of, strict=True) if has),
-      'none',
-    )
-    for of in found.T
-  ]
+  findings = {f: labels['findings'][f] for f in figure_specs.FINDINGS}
+  positive = pd.DataFrame(findings) == tasks.POSITIVE
+  return list(positive.idxmax(axis=1).where(positive.any(axis=1), 'none'))

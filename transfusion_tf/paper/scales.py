@@ -1,4 +1,4 @@
-"""How large a study is: the paper's size, and two for two CPU cores."""
+"""The scales of a study: the paper's, and two for two CPU cores."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -9,26 +9,27 @@ from transfusion_tf import errors
 
 @dataclasses.dataclass(frozen=True)
 class Scale:
-  """What differs between the paper's study and a smaller one.
+  """The settings that differ between the paper's study and a smaller one.
 
   Attributes:
     name: Its name.
-    summary: What was shrunk, for the report.
+    summary: Text of the report on what was reduced.
     recipes: Data set -> its recipe in `config.RECIPES`.
     pretraining: The data set that weights are transferred from.
     changes: Dotted fields for every run.
-    of_model: Model -> more of them.
+    model_changes: Model -> more of them.
     subsets: Training images as the paper counts them -> as this scale does;
-      what is not there, Table 4 leaves out.
+      Table 4 leaves out the others.
     seeds: Target -> repeats; `default` for the others, `pretraining` for
       Table 1's column of accuracies.
-    probe: The network of Figures 14, 17 and 18, which the paper leaves open.
+    ablation_model: The network of Figures 14, 17 and 18, which the paper leaves
+      open.
     fixed: The networks of Figures 12 and 13.
     weights: Model -> weights file below the study's folder, instead of own
       pretraining.
     sampling: Use -> `analysis.sampling.Sampling` of similarities: `layers`
       for Table 5 and Figures 2 and 3, `dots` for Figure 4.
-    mark: AUC of Figures 7 and 19; 0 is the highest that all runs reach.
+    target_auc: AUC of Figures 7 and 19; 0 is the highest that all runs reach.
   """
 
   name: str
@@ -38,14 +39,14 @@ class Scale:
   seeds: Mapping[str, int]
   subsets: Mapping[int, int]
   sampling: Mapping[str, Mapping[str, int]]
-  probe: str
+  ablation_model: str
   fixed: Mapping[str, tuple[str, ...]]
   changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  of_model: Mapping[str, Mapping[str, Any]] = dataclasses.field(
+  model_changes: Mapping[str, Mapping[str, Any]] = dataclasses.field(
     default_factory=dict
   )
   weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
-  mark: float = 0.0
+  target_auc: float = 0.0
 
   def repeats(self, target: str) -> int:
     return self.seeds.get(target, self.seeds['default'])
@@ -68,13 +69,13 @@ PAPER = Scale(
     'layers': {'num_patches': 20_000, 'num_channels': 64, 'repeats': 5},
     'dots': {'num_patches': 20_000, 'num_channels': 32, 'repeats': 20},
   },
-  probe='resnet50',
+  ablation_model='resnet50',
   fixed={
     'figure12': ('resnet50', 'cbr_large_t', 'cbr_tiny'),
     'figure13': ('cbr_large_t', 'cbr_tiny'),
   },
   weights={'inception_v3': 'weights/inception_v3.npz'},  # Section 3.
-  mark=0.91,  # Figure 7.
+  target_auc=0.91,  # Figure 7.
 )
 
 
@@ -90,8 +91,10 @@ def _steps(size: int, steps: int, evaluations: int) -> dict[str, Any]:
 
 # What Figures 2 to 8, 12, 15, 17 and 18 and Tables 1, 3 and 5 do not need is
 # run once.
-_ONCE = ('table2', 'table4', 'figure9', 'figure10', 'figure13', 'figure16')
-_ONCE += ('figure14', 'figure19', 'figure20', 'pretraining')
+_ONCE = (
+  *('table2', 'table4', 'figure9', 'figure10', 'figure13', 'figure16'),
+  *('figure14', 'figure19', 'figure20', 'pretraining'),
+)
 
 _SUMMARY = (
   'Made-up data in the real layouts: fundus photographs from one real '
@@ -122,7 +125,7 @@ DEMO = Scale(
     'layers': {'num_patches': 4_000, 'num_channels': 16, 'repeats': 5},
     'dots': {'num_patches': 4_000, 'num_channels': 8, 'repeats': 12},
   },
-  probe='cbr_tiny',
+  ablation_model='cbr_tiny',
   fixed={'figure12': ('cbr_tiny',), 'figure13': ('cbr_tiny',)},
   changes={
     'train.patience': 0,
@@ -130,7 +133,7 @@ DEMO = Scale(
     'runtime.pictures': False,
     'runtime.eval_batch_size': 100,
   },
-  of_model={
+  model_changes={
     # From 33 px on its last map is 2x2: of 1x1 maps batch norm learns nothing
     # in these few steps. Its moving averages have to keep up with them.
     'resnet50': _steps(36, 72, 6)
@@ -156,7 +159,7 @@ QUICK = dataclasses.replace(
   + ' Mostly one repeat: no spread is known, and hardly a claim can be told.',
   seeds={'default': 1, 'table5': 2},  # Table 5 compares two seeds.
   subsets={5_000: 60, 100_000: 300},
-  of_model={
+  model_changes={
     'resnet50': _steps(36, 4, 1),
     'inception_v3': _steps(80, 4, 1),
     'cbr_large_t': _steps(24, 6, 2),
@@ -183,7 +186,7 @@ def named(name: str, quick: bool = False) -> Scale:
 
 
 def control(scale: Scale) -> Scale:
-  """Return the same study with nothing to learn: claims hold by luck."""
+  """Return the same study with shuffled labels: no claim should hold."""
   return dataclasses.replace(
     scale,
     name=f'{scale.name} --shuffle_labels',

@@ -1,54 +1,53 @@
-"""How the paper's starts and data sets are called and drawn."""
+"""The look of the paper's initializations and data sets in figures."""
 
 from collections.abc import Sequence
+import dataclasses
 
 import matplotlib as mpl
 
-from transfusion_tf.paper import initializations
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.study import display
 
-_STARTS = display.SCHEMES | {
-  'gabor': display.Style('Gabor conv1', '#CC79A7', ':', 'D'),
-  'slim_transfer': display.Style('Slim hybrid', '#009E73', '-.', '^'),
-  'slim_random': display.Style('Slim, random', '#000000', ':', 'X'),
-  'transfer_upto_conv1': display.Style(
-    'conv1 transfer', '#E69F00', display.DASHES, 'v'
-  ),
-  'mean_var_bn_mean_var': display.Style(
-    'BN Mean Var', '#E69F00', display.DASHES, 'v'
-  ),
-  'mean_var_bn_transfer': display.Style('BN Transfer', '#CC79A7', ':', 'D'),
+# No figure shows an initialization together with the one whose look it has.
+_LOOKS = display.SCHEMES | {
+  'gabor': display.SCHEMES['sampling'],
+  'slim_transfer': display.SCHEMES['mean_var'],
+  'slim_random': display.Style('', '#000000', ':', 'X'),
+  'transfer_upto_conv1': display.SCHEMES['shuffled'],
+  'mean_var_bn_mean_var': display.SCHEMES['shuffled'],
+  'mean_var_bn_transfer': display.SCHEMES['sampling'],
 }
-# Figures 12 and 13.
-FIXED = {
-  'imagenet': display.Style(
-    'pretrained; pretrained above', '#D55E00', '-', 's'
-  ),
-  'transfused': display.Style('pretrained; random above', '#009E73', '-.', '^'),
-  'random': display.Style('random; random above', '#0072B2', '--', 'o'),
-}
+_LABELS = {'transfer_upto_conv1': 'conv1 transfer'}
+# Kind of fixed features -> the scheme whose look it has.
+_FIXED = {'imagenet': 'transfer', 'transfused': 'mean_var', 'random': 'random'}
 _LINES, _MARKERS = ('--', '-.', ':', display.DASHES, '-'), 'ov^DPs'
+_TRANSFUSED = {'random': 'none', 'transfer': 'all'}
 
 DATASETS = {'retina': 'RETINA', 'chexpert': 'CheXpert'}
 
 
-def style(start: initializations.Start) -> display.Style:
-  return _STARTS[start.name]
+def style(initialization: init_lib.Initialization) -> display.Style:
+  """Return the look of an initialization in Figures 6, 8 and 15 to 20."""
+  name = initialization.name
+  label = _LABELS.get(name, initialization.label)
+  return dataclasses.replace(_LOOKS[name], label=label)
 
 
-def ordered(of: Sequence[initializations.Start]) -> list[display.Style]:
-  """Styles of transfusions from none to all: dark to light, in order."""
+def fixed(kind: str, initialization: init_lib.Initialization) -> display.Style:
+  """Return the look of a kind of fixed features (Figures 12 and 13)."""
+  look = display.SCHEMES[_FIXED[kind]]
+  return dataclasses.replace(look, label=initialization.label)
+
+
+def ordered(inits: Sequence[init_lib.Initialization]) -> list[display.Style]:
+  """Return looks of transfusions from none to all, from dark to light."""
   shades = mpl.colormaps['cividis']
-  count = len(of)
   return [
     display.Style(
-      _TRANSFUSED.get(start.name, start.label),
-      mpl.colors.to_hex(shades(0.9 * n / max(count - 1, 1))),
+      _TRANSFUSED.get(init.name, init.label),
+      mpl.colors.to_hex(shades(0.9 * n / max(len(inits) - 1, 1))),
       _LINES[n % len(_LINES)],
       _MARKERS[n % len(_MARKERS)],
     )
-    for n, start in enumerate(of)
+    for n, init in enumerate(inits)
   ]
-
-
-_TRANSFUSED = {'random': 'none', 'transfer': 'all'}

@@ -1,99 +1,106 @@
-"""Cells of a table, and the table as text, CSV, LaTeX and HTML."""
+"""The cells of a table, and the table as text, CSV and LaTeX."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from transfusion_tf.paper import published_values
-from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
 
 @dataclasses.dataclass(frozen=True)
-class Score:
-  """Mean and spread over seeds beside the paper's.
+class Cell:
+  """A result beside the paper's.
 
   Attributes:
-    ours: None if there is nothing.
+    ours: Our result; None if it is missing.
     paper: The paper's, in the unit shown.
     unit: Factor from ours to the unit shown, e.g. 100 for percent.
-    digits: After the point.
+    digits: Digits after the point.
     missing: Why something is missing.
   """
 
-  ours: statistics.Summary | None
+  ours: Any
   paper: published_values.Value | None = None
   unit: float = 1
   digits: int = 1
   missing: str = ''
 
   @classmethod
-  def made(
+  def make(
     cls,
-    make: Callable[[], statistics.Summary],
+    compute: Callable[[], Any],
     paper: published_values.Value | None = None,
     unit: float = 1,
     digits: int = 1,
-    gaps: Sequence[str] = (),
-  ) -> 'Score':
-    """Return a cell of what `make` returns; a `Gap` becomes the reason."""
+    missing: Sequence[str] = (),
+  ) -> Self:
+    """Return a cell of a computed result, or with the reason why it is missing.
+
+    Args:
+      compute: Returns the result.
+      paper: As the attribute.
+      unit: As the attribute.
+      digits: As the attribute.
+      missing: Why parts of the result are missing.
+    """
     try:
-      ours, missing = make(), '; '.join(dict.fromkeys(gaps))
-    except (study_lib.Gap, *results.UNREADABLE) as gap:
-      ours, missing = None, str(gap)
-    return cls(ours, paper, unit, digits, missing)
+      reasons = '; '.join(dict.fromkeys(missing))
+      return cls(compute(), paper, unit, digits, reasons)
+    except results.UNAVAILABLE as error:
+      return cls(None, paper, unit, digits, str(error))
+
+
+class Score(Cell):
+  """Mean and standard deviation over seeds, a `statistics.Summary`."""
 
   def text(self) -> str:
+    """Return the cell as text."""
     if self.ours is None:
       return f'missing ({self.missing})'
-    shown = f'{self.ours.mean * self.unit:,.{self.digits}f}'
-    if np.isfinite(self.ours.deviation):
-      spread = self.ours.deviation * self.unit
-      shown += f' ± {spread:.{self.digits + 1}f}'
+    text = f'{self.ours.mean * self.unit:,.{self.digits}f}'
+    if np.isfinite(self.ours.std):
+      text += f' ± {self.ours.std * self.unit:.{self.digits + 1}f}'
     if self.ours.count:
-      shown += f' ({self.ours.count})'
-    return shown + (f'; rest missing ({self.missing})' if self.missing else '')
+      text += f' ({self.ours.count})'
+    return text + (f'; rest missing ({self.missing})' if self.missing else '')
 
-  def numbers(self) -> dict[str, float | str]:
-    """For CSV: in the unit shown."""
+  def numbers(self) -> dict[str, float]:
+    """Return columns of a CSV, in the unit shown."""
     ours = self.ours or statistics.Summary(np.nan, np.nan, 0)
     return {
       'mean': ours.mean * self.unit,
-      'sd': ours.deviation * self.unit,
+      'sd': ours.std * self.unit,
       'seeds': ours.count,
     }
 
 
-@dataclasses.dataclass(frozen=True)
-class Difference:
-  """A difference with its 95 % interval beside the paper's."""
-
-  ours: statistics.Estimate | None
-  paper: published_values.Value | None = None
-  unit: float = 1
-  digits: int = 1
-  missing: str = ''
-
-  made = classmethod(Score.made.__func__)
+class Difference(Cell):
+  """A difference with its 95 % interval, a `statistics.Estimate`."""
 
   def text(self) -> str:
+    """Return the cell as text."""
     if self.ours is None:
       return f'missing ({self.missing})'
     shown = self.ours.scaled(self.unit)
-    text = f'{shown.value:+.{self.digits}f}'
-    if not shown.known:
-      return text
-    return (
-      f'{text} [{shown.low:+.{self.digits}f}, {shown.high:+.{self.digits}f}]'
+    value, low, high = (
+      f'{number:+.{self.digits}f}'
+      for number in (shown.value, shown.low, shown.high)
     )
+    return f'{value} [{low}, {high}]' if shown.known else value
 
-  def numbers(self) -> dict[str, float | str]:
+  def numbers(self) -> dict[str, float]:
+    """Return columns of a CSV, in the unit shown."""
     ours = self.ours or statistics.Estimate(np.nan, np.nan, np.nan)
     shown = ours.scaled(self.unit)
     return {'mean': shown.value, 'low': shown.low, 'high': shown.high}
+
+
+Row = dict[str, str | Score | Difference]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,14 +109,14 @@ class Table:
 
   Attributes:
     name: `table1` ... `table5`.
-    title: What it is of.
+    title: Title.
     rows: Column -> text or cell.
-    about: What its numbers are.
+    about: Explanation of the numbers.
   """
 
   name: str
   title: str
-  rows: Sequence[dict[str, str | Score | Difference]]
+  rows: Sequence[Row]
   about: str = (
     'AUCs in percent: mean ± standard deviation over seeds (number of seeds). '
     'Differences with their 95 % interval, over patients and seeds; with one '
@@ -117,7 +124,7 @@ class Table:
   )
 
   def frame(self) -> pd.DataFrame:
-    """Texts; the paper's values have a column of their own beside ours."""
+    """Return texts; the paper's values are in columns beside ours."""
     return pd.DataFrame([self._texts(row) for row in self.rows])
 
   def _texts(self, row):
@@ -138,14 +145,14 @@ class Table:
     }
 
   def numbers(self) -> pd.DataFrame:
-    """One row a cell: what it is of, ours, the paper's, what is missing."""
+    """Return a row per cell: its labels, ours, the paper's, what is missing."""
     return pd.DataFrame(
       [
         {k: v for k, v in row.items() if isinstance(v, str) and v != '–'}
         | {'column': column, **cell.numbers()}
         | {
           'paper': cell.paper.value if cell.paper else np.nan,
-          'paper_sd': cell.paper.deviation if cell.paper else np.nan,
+          'paper_sd': cell.paper.std if cell.paper else np.nan,
           'missing': cell.missing,
         }
         for row in self.rows

@@ -1,4 +1,4 @@
-"""A study's files: its numbers, tables, figures, claims and report.html."""
+"""Writes a study's numbers, tables, figures, claims and report.html."""
 
 from collections.abc import Sequence
 import io
@@ -24,10 +24,11 @@ from transfusion_tf.study.plots import layout
 
 
 def write(study: study_lib.Study, targets: Sequence[str]) -> str:
-  """Write what `targets` name below the study's folder; return the texts."""
+  """Write the targets below the study's folder; return tables as text."""
   names, texts = runs.expand(targets), []
+  captions = published_values.read('captions')
   sections = [provenance.about(study, names)]
-  for name, frame in csv_export.of(study, names).items():
+  for name, frame in csv_export.frames(study, names).items():
     _write(study, f'{name}.csv', frame.to_csv(index=False, float_format='%.6g'))
   if {runs.CLAIMS, runs.ALL} & set(targets):
     judged = _claims_frame(study)
@@ -38,13 +39,27 @@ def write(study: study_lib.Study, targets: Sequence[str]) -> str:
   for number, name in enumerate(n for n in names if n in tables.TABLES):
     table = tables.TABLES[name](study)
     texts.append(_write_table(study, table))
-    sections.append(_table_section(table, '' if number else 'Tables'))
+    sections.append(
+      report.Section(
+        _title(name),
+        [captions[name], table.about],
+        table.frame(),
+        part='' if number else 'Tables',
+      )
+    )
   for number, name in enumerate(n for n in names if n in figures.FIGURES):
     drawn = draw(study, name)
     _write_figure(study, name, drawn)
-    sections.append(_figure_section(name, drawn, '' if number else 'Figures'))
-  sections += provenance.of_the_paper()
-  sections += provenance.gaps(study, names)
+    sections.append(
+      report.Section(
+        _title(name),
+        figure=drawn,
+        caption=captions[name],
+        part='' if number else 'Figures',
+      )
+    )
+  sections += provenance.paper_sections()
+  sections += provenance.missing_runs(study, names)
   path = os.path.join(study.root, 'report.html')
   report.write(path, f'Transfusion, scale {study.scale.name}', sections)
   return '\n\n'.join(texts)
@@ -57,9 +72,9 @@ def draw(study: study_lib.Study, name: str) -> figure.Figure:
     drawn.draw_without_rendering()
     drawn.set_layout_engine('none')  # Once is enough for all formats.
     return drawn
-  except (study_lib.Gap, *results.UNREADABLE) as gap:
-    missing = str(gap)
-  fig, (axes,) = layout.row(1, size=(6, 1.5))
+  except results.UNAVAILABLE as error:
+    missing = str(error)
+  fig, axes = layout.single((6, 1.5))
   axes.set_axis_off()
   axes.text(0.5, 0.5, f'missing: {missing}', ha='center', wrap=True)
   return fig
@@ -70,8 +85,8 @@ def _claims_frame(study):
     [
       {
         'Claim': str(judged.claim.number),
-        'The paper says': judged.claim.says,
-        'Where': judged.claim.where,
+        'The paper says': judged.claim.text,
+        'Where': judged.claim.reference,
         'Ours': judged.finding,
         'Verdict': judged.verdict,
         'Why the scale may matter': judged.claim.scale,
@@ -103,14 +118,7 @@ def _write_table(study, table: table_format.Table) -> str:
   _write(study, f'{name}.txt', f'{text}\n\n{table.about}\n')
   _write(study, f'{name}.csv', table.numbers().to_csv(index=False))
   _write(study, f'{name}.tex', table.latex())
-  return f'{_called(table.name)}: {table.title}\n{text}'
-
-
-def _table_section(table, part):
-  caption = published_values.captions()[table.name]
-  return report.Section(
-    _called(table.name), [caption, table.about], table.frame(), part=part
-  )
+  return f'{_title(table.name)}: {table.title}\n{text}'
 
 
 def _write_figure(study, name, drawn):
@@ -122,12 +130,7 @@ def _write_figure(study, name, drawn):
       _write(study, f'figures/{name}.{kind}', buffer.getvalue())
 
 
-def _figure_section(name, drawn, part):
-  caption = published_values.captions()[name]
-  return report.Section(_called(name), (), None, drawn, caption, part)
-
-
-def _called(name):
+def _title(name):
   kind = 'table' if name in tables.TABLES else 'figure'
   return f'{kind.capitalize()} {name.removeprefix(kind)}'
 

@@ -1,6 +1,6 @@
-"""Does transfer pay on one's own data, and how small may the network be?
+"""Studies: does transfer pay on a data set, and how small may the model be?
 
-`plan` says which runs answer that, `outcome` reads what they left, `footprint`
-what a network costs; `verdict` is what follows and by which rule, `words` says
-it, `page` shows it all.
+`plan` lists the runs, `runner` trains them, `outcome` and `results` read them,
+`decision` states the rule that `recommendation_text` puts into sentences, and
+`study_page` writes the report.
 """

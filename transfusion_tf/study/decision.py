@@ -1,8 +1,8 @@
-"""What follows from the runs, by a rule that is stated here.
+"""The decision that follows from the runs of a study, by a stated rule.
 
-Whether a start helps is read off the 95 % interval of its test score less that
-of random weights, paired on patients, with the spread of the seeds; `margin` is
-the smallest difference that matters to whoever asks:
+Whether an initialization (`start`) helps is read off the 95 % interval of its
+test score minus that of random weights, paired on patients, with the variance
+of the seeds; `margin` is the smallest difference that matters to the user:
 
   all of it within +-margin      makes no difference that matters
   all of it above 0              helps
@@ -10,9 +10,9 @@ the smallest difference that matters to whoever asks:
   else                           inconclusive
 
 Each model is represented by the start with the best mean validation score. The
-best of these on validation is the yardstick; recommended is the model with the
-fewest parameters of which the interval excludes that it is worse than the
-yardstick by `margin` or more. The test set chooses nothing else.
+best of these on validation is the reference; recommended is the model with the
+fewest parameters whose interval excludes that it is worse than the reference by
+`margin` or more. The test set decides nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from transfusion_tf.study import statistics
 SAME = 'makes no difference that matters'
 HELPS, HURTS, OPEN = 'helps', 'hurts', 'inconclusive'
 
-# Model -> start -> the runs that are there.
+# Model -> start -> finished runs.
 Runs = Mapping[str, Mapping[str, Sequence[results.Result]]]
 
 
@@ -39,14 +39,14 @@ class Effect:
   Attributes:
     model: Model.
     start: Scheme.
-    difference: Of the test scores.
-    word: SAME, HELPS, HURTS or OPEN.
+    difference: Difference of the test scores.
+    verdict: SAME, HELPS, HURTS or OPEN.
   """
 
   model: str
   start: str
   difference: statistics.Estimate
-  word: str
+  verdict: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,23 +56,23 @@ class Candidate:
   Attributes:
     model: Model.
     start: The start with the best mean validation score.
-    shortfall: Test score of the yardstick less this one's; None for the
-      yardstick itself.
-    good_enough: Whether it is not worse by the margin or more.
+    deficit: Test score of the reference minus this one's; None for the
+      reference itself.
+    good_enough: Whether it is shown not to be worse by the margin or more.
   """
 
   model: str
   start: str
-  shortfall: statistics.Estimate | None
+  deficit: statistics.Estimate | None
   good_enough: bool
 
 
 @dataclasses.dataclass(frozen=True)
-class Verdict:
-  """All that follows.
+class Decision:
+  """The effects and the recommendation.
 
   Attributes:
-    effects: Of every start but random, of every model.
+    effects: Effect of every start but random, on every model.
     candidates: The models, the fewest parameters first; none if the validation
       score is not defined.
   """
@@ -82,22 +82,22 @@ class Verdict:
 
   @property
   def recommended(self) -> Candidate | None:
-    """None if validation ranks no model."""
+    """The smallest model that is good enough; None without candidates."""
     return next((c for c in self.candidates if c.good_enough), None)
 
   @property
-  def yardstick(self) -> Candidate | None:
-    return next((c for c in self.candidates if c.shortfall is None), None)
+  def reference(self) -> Candidate | None:
+    """The best model on validation; None without candidates."""
+    return next((c for c in self.candidates if c.deficit is None), None)
 
   def effect(self, model: str, start: str) -> Effect | None:
-    for effect in self.effects:
-      if (effect.model, effect.start) == (model, start):
-        return effect
-    return None
+    """Return an effect; None for random weights."""
+    pair = model, start
+    return next((e for e in self.effects if (e.model, e.start) == pair), None)
 
 
 def judge(difference: statistics.Estimate, margin: float) -> str:
-  """Return the word for a difference; see the module's docstring."""
+  """Return the verdict on a difference; see the module docstring."""
   if not difference.known:
     return OPEN
   if -margin < difference.low and difference.high < margin:
@@ -107,39 +107,39 @@ def judge(difference: statistics.Estimate, margin: float) -> str:
   return HURTS if difference.high < 0 else OPEN
 
 
-def reach(
+def decide(
   runs: Runs,
   margin: float,
   parameters: Mapping[str, int],
   resamples: paired_bootstrap.Resamples | None = None,
-) -> Verdict:
-  """Return the verdict on finished runs.
+) -> Decision:
+  """Return the decision on finished runs.
 
   Args:
-    runs: Those with a test score; may be empty.
+    runs: Runs with a test score; may be empty.
     margin: The smallest difference in the test score that matters.
-    parameters: Of each model.
-    resamples: Of the runs, where others use them too.
+    parameters: Number of parameters of each model.
+    resamples: Resamples of the runs, to share.
 
   Raises:
-    Gap: Scores are damaged, or of different images.
+    MissingResultError: Scores are damaged, or of different images.
   """
   resamples = resamples or paired_bootstrap.Resamples()
   effects = tuple(_effects(runs, resamples, margin))
-  every = [seeds for starts in runs.values() for seeds in starts.values()]
-  if not runs or not all(map(_is_validated, every)):
-    return Verdict(effects, ())
+  groups = [seeds for starts in runs.values() for seeds in starts.values()]
+  if not runs or not all(map(_is_validated, groups)):
+    return Decision(effects, ())
   best = {model: _best_start(starts) for model, starts in runs.items()}
-  yardstick = max(best, key=lambda m: _validation(runs[m][best[m]]))
+  reference = max(best, key=lambda m: _validation(runs[m][best[m]]))
   candidates = []
   for model in sorted(runs, key=parameters.__getitem__):
-    shortfall = None
-    if model != yardstick:
-      pair = [runs[m][best[m]] for m in (yardstick, model)]
-      shortfall = resamples.difference([1, -1], pair)
-    good = shortfall is None or (shortfall.known and shortfall.high < margin)
-    candidates.append(Candidate(model, best[model], shortfall, bool(good)))
-  return Verdict(effects, tuple(candidates))
+    deficit = None
+    if model != reference:
+      pair = [runs[m][best[m]] for m in (reference, model)]
+      deficit = resamples.difference([1, -1], pair)
+    good = deficit is None or (deficit.known and deficit.high < margin)
+    candidates.append(Candidate(model, best[model], deficit, bool(good)))
+  return Decision(effects, tuple(candidates))
 
 
 def _effects(runs, resamples, margin):

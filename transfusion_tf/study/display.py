@@ -1,6 +1,6 @@
-"""How starts and networks are called and drawn, in all tables and figures.
+"""Names and looks of initializations and metrics, in tables and figures.
 
-Colors are Okabe and Ito's, told apart by color-blind readers; line styles
+Colors are Okabe and Ito's, distinct to color-blind readers; line styles
 and markers repeat the distinction in gray.
 """
 
@@ -11,7 +11,7 @@ from transfusion_tf import tasks
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """One start's look."""
+  """The look of an initialization."""
 
   label: str
   color: str
@@ -31,10 +31,10 @@ _OTHER = Style('', '#56B4E9', (0, (3, 1, 1, 1)), 'P')
 
 
 def scheme(name: str) -> Style:
-  """Return a scheme's look; one that has none here goes by its name."""
+  """Return a scheme's look; a scheme of the user has its name as label."""
   return SCHEMES.get(name, dataclasses.replace(_OTHER, label=name))
 
 
 def metric(name: str) -> str:
-  """Return a metric's name on an axis; findings are called by their own."""
+  """Return a metric's name on an axis; that of a finding holds its name."""
   return tasks.METRICS[name].label if name in tasks.METRICS else f'AUC, {name}'

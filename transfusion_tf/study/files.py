@@ -1,4 +1,4 @@
-"""What a study's folder holds, without importing TensorFlow."""
+"""The state of a study's folder, without importing TensorFlow."""
 
 import os
 

@@ -1,7 +1,7 @@
 """conv1.npz: a run's first convolution before and after training.
 
 Figures 5, 9, 10 and 14 need nothing else of the weights; with this file the
-checkpoints may go.
+checkpoints may be deleted.
 """
 
 import os
@@ -17,28 +17,28 @@ BEFORE, AFTER = 'before', 'after'
 
 
 def save(run_dir: str, judged_step: int) -> None:
-  """Write RUN/conv1.npz, if it is not there."""
+  """Write RUN/conv1.npz, if it does not exist."""
   path = os.path.join(run_dir, _FILE)
   if os.path.exists(path):
     return
   with storage.atomic_write(path, 'wb') as file:
-    np.savez_compressed(file, **_of_checkpoints(run_dir, judged_step))
+    np.savez_compressed(file, **_read_checkpoints(run_dir, judged_step))
 
 
 def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:
-  """`before` and `after`, [h, w, 3, n] each.
+  """Return `before` and `after`, [h, w, 3, n] each.
 
   Raises:
-    InputError: Neither conv1.npz nor the checkpoints are there.
+    InputError: Neither conv1.npz nor the checkpoints exist.
   """
   path = os.path.join(run_dir, _FILE)
   if not os.path.exists(path):
-    return _of_checkpoints(run_dir, judged_step)
+    return _read_checkpoints(run_dir, judged_step)
   with np.load(path) as file:
     return {name: file[name] for name in (BEFORE, AFTER)}
 
 
-def _of_checkpoints(run_dir, judged_step):
+def _read_checkpoints(run_dir, judged_step):
   directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
   return {
     name: _kernel(checkpoint.read(directory, step))

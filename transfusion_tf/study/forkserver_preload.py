@@ -1,6 +1,6 @@
-"""What a job's process imports before it is forked: TensorFlow, without a word.
+"""Imports TensorFlow quietly, before the processes of jobs are forked.
 
-No device is touched: a GPU that was looked at before the fork is lost after it.
+No device is touched: a GPU that was initialized before the fork is lost after.
 """
 
 import gc
@@ -10,4 +10,4 @@ from transfusion_tf import startup
 with startup.quiet():
   import transfusion_tf.run.train_and_evaluate  # noqa: F401
 
-gc.freeze()  # What is imported stays: no search for garbage has to visit it.
+gc.freeze()  # Imported modules stay: the garbage collector need not visit them.

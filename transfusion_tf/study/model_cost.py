@@ -1,4 +1,4 @@
-"""What a network costs to keep and to run."""
+"""The size of a network, and the cost of running it."""
 
 import dataclasses
 import time
@@ -28,7 +28,7 @@ class Footprint:
   milliseconds: float
 
 
-def of(experiment: config.Experiment, num_classes: int) -> Footprint:
+def measure(experiment: config.Experiment, num_classes: int) -> Footprint:
   """Return the footprint of an experiment's network."""
   size = experiment.data.image_size
   with tf.device('CPU:0'):

@@ -1,7 +1,7 @@
-"""What a study's runs left, and how far training moved their networks."""
+"""The results of a study's runs, and how far training moved their networks."""
 
+from collections.abc import Iterable
 import dataclasses
-import os
 
 import pandas as pd
 
@@ -21,49 +21,56 @@ _SAMPLING = sampling.Sampling(num_patches=8_000, num_channels=32, repeats=3)
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-  """What became of a study's runs.
+  """The results of a study's runs.
 
   Attributes:
-    runs: Model -> start -> runs with a test score.
-    unscored: The same, of runs whose test score is not defined.
-    missing: Key of each run that is not there, or has a score that is not
+    results: All finished runs.
+    missing: Key of each run that is missing, or has a score that is not
       defined -> why.
   """
 
-  runs: decision.Runs
-  unscored: decision.Runs
+  results: list[results.Result]
   missing: dict[str, str]
 
   @property
   def finished(self) -> decision.Runs:
-    """All runs that are there."""
-    found = {}
-    for part in (self.runs, self.unscored):
-      for model, starts in part.items():
-        for start, seeds in starts.items():
-          found.setdefault(model, {}).setdefault(start, []).extend(seeds)
-    return found
+    """All finished runs."""
+    return _by_start(self.results)
+
+  @property
+  def runs(self) -> decision.Runs:
+    """The finished runs with a test score."""
+    return _by_start(
+      run for run in self.results if run.test()['value'] is not None
+    )
+
+
+def _by_start(runs: Iterable[results.Result]) -> decision.Runs:
+  groups: dict[str, dict[str, list[results.Result]]] = {}
+  for run in runs:
+    model, start = run.experiment.model.name, run.experiment.init.scheme
+    groups.setdefault(model, {}).setdefault(start, []).append(run)
+  return groups
 
 
 def read(plan: plan_lib.Plan, root: str) -> Outcome:
-  """Return what the runs of a plan left below the folder `root`."""
-  outcome = Outcome({}, {}, {})
+  """Return the results of the runs of a plan below the folder `root`."""
+  outcome = Outcome([], {})
   for model in plan.models:
     for start in plan.starts_of(model):
-      for run in plan.seeds(root, model, start):
-        found, group = results.read(root, run.key), outcome.runs
-        if isinstance(found, results.Missing):
-          outcome.missing[found.key] = found.reason
-          found = found.unscored
-          if found and found.test()['value'] is None:
-            group = outcome.unscored
-        if found:
-          group.setdefault(model, {}).setdefault(start, []).append(found)
+      for planned in plan.seeds(root, model, start):
+        run: results.Result | results.MissingRun | None
+        run = results.read(root, planned.key)
+        if isinstance(run, results.MissingRun):
+          outcome.missing[run.key] = run.reason
+          run = run.unscored
+        if run:
+          outcome.results.append(run)
   return outcome
 
 
 def similarity(runs: decision.Runs) -> tuple[pd.DataFrame, dict[str, str]]:
-  """Each stage before training against after (Figure 3), of the first seeds.
+  """Compare each stage before and after training (Figure 3), first seeds only.
 
   Returns:
     A row for each model, start and layer: `mean` and `noise_floor`; and model
@@ -73,18 +80,13 @@ def similarity(runs: decision.Runs) -> tuple[pd.DataFrame, dict[str, str]]:
   for model, starts in runs.items():
     dirs = [seeds[0].run_dir for seeds in starts.values()]
     try:
-      found = compare_runs.before_and_after(dirs, sampling=_SAMPLING)
+      table = compare_runs.before_and_after(dirs, sampling=_SAMPLING)
     except errors.InputError as error:
       refused[model] = str(error)
       continue
-    found = found.groupby(['b', 'layer'], sort=False)[['mean', 'noise_floor']]
-    table = found.mean().reset_index()
+    groups = table.groupby(['b', 'layer'], sort=False)[['mean', 'noise_floor']]
+    table = groups.mean().reset_index()
     start_of = dict(zip(table['b'].unique(), starts, strict=True))
     start = table.pop('b').map(start_of.get)
     tables.append(table.assign(model=model, start=start))
   return pd.concat(tables[1:] or tables, ignore_index=True), refused
-
-
-def path(root: str) -> str:
-  """Where `similarity`'s table is kept."""
-  return os.path.join(root, 'similarity.csv')

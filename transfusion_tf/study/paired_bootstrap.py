@@ -1,4 +1,4 @@
-"""Runs that were tested on the same images, compared on the same patients."""
+"""Paired comparison of runs on bootstraps of the same patients."""
 
 from collections.abc import Sequence
 import functools
@@ -16,7 +16,7 @@ class Resamples:
   """Test metrics of runs on bootstraps of patients, each computed once."""
 
   def __init__(self):
-    self._of_run = functools.cache(_resampled)
+    self._resampled = functools.cache(_resampled)
 
   def difference(
     self,
@@ -31,51 +31,53 @@ class Resamples:
     patients alone.
 
     Args:
-      coefficients: One a group.
+      coefficients: One per group.
       groups: Runs that differ in their seed.
-      metric: A test metric; the primary_metric if None.
+      metric: A test metric; the primary one if None.
 
     Raises:
-      Gap: A metric has no value, a file of scores is damaged, or runs were
-        tested on different images.
+      MissingResultError: A metric has no value, a file of scores is damaged,
+        or runs were tested on different images.
     """
     values = [tested(group, metric) for group in groups]
     _check_paired([run for group in groups for run in group])
     resampled = [self._mean(group, metric) for group in groups]
     variance = float(np.nanvar(np.dot(coefficients, resampled)))
-    if all(len(of) == 1 for of in values):
-      value = float(np.dot(coefficients, [of[0] for of in values]))
+    if all(len(group) == 1 for group in values):
+      value = float(np.dot(coefficients, np.ravel(values)))
       half = 1.96 * np.sqrt(variance)
       return statistics.Estimate(value, value - half, value + half)
     return statistics.contrast(coefficients, values, variance)
 
   def _mean(self, group, metric):
-    """[S] the group's mean metric on each bootstrap of patients."""
+    """Return [S] the group's mean metric on each bootstrap of patients."""
     try:
-      return np.mean([self._of_run(run, metric) for run in group], axis=0)
+      return np.mean([self._resampled(run, metric) for run in group], axis=0)
     except results.UNREADABLE as error:
-      raise results.Gap(f'{group[0].key}: test scores: {error}') from None
+      raise results.MissingResultError(
+        f'{group[0].key}: test scores: {error}'
+      ) from None
 
 
 def tested(
   group: Sequence[results.Result], metric: str | None = None
 ) -> list[float]:
-  """The test metric of each run that has one.
+  """Return the test metric of each run that has one.
 
   Raises:
-    Gap: None has.
+    MissingResultError: No run has one.
   """
   values = [run.test(metric)['value'] for run in group]
   values = [value for value in values if value is not None]
   if not values:
-    raise results.Gap(f'{group[0].key}: no test {metric}')
+    raise results.MissingResultError(f'{group[0].key}: no test {metric}')
   return values
 
 
 def _check_paired(runs):
   for run in runs[1:]:
     if list(_ids(run)) != list(_ids(runs[0])):
-      raise results.Gap(
+      raise results.MissingResultError(
         f'{run.key} was tested on other images than {runs[0].key}'
       )
 
@@ -84,7 +86,9 @@ def _ids(run):
   try:
     return run.scores['image_id']
   except results.UNREADABLE as error:
-    raise results.Gap(f'{run.key}: test scores: {error}') from None
+    raise results.MissingResultError(
+      f'{run.key}: test scores: {error}'
+    ) from None
 
 
 def _resampled(run, metric):

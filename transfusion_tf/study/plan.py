@@ -1,4 +1,4 @@
-"""Which runs a study of one data set needs."""
+"""The runs that a study of one data set needs."""
 
 from collections.abc import Mapping
 import dataclasses
@@ -11,17 +11,17 @@ from transfusion_tf.init import schemes
 
 RANDOM = 'random'
 _PRETRAINED = 'pretrained'
-# Of pretraining: with the seed of a run they would begin at equal weights.
+# With the seed of a run, pretraining would begin at the same weights.
 _PRETRAINING_SEED = 1000
 
 
 @dataclasses.dataclass(frozen=True)
-class Run:
-  """A run to be.
+class PlannedRun:
+  """A run of a study, finished or not.
 
   Attributes:
     key: Its path below the study's folder: MODEL/START/seedN.
-    experiment: What is run, with all its paths.
+    experiment: The config, with all its paths.
   """
 
   key: str
@@ -30,16 +30,16 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """What is compared: every model from every start, in several seeds.
+  """A comparison: every model from every start, in several seeds.
 
   Attributes:
-    base: What all runs have in common.
+    base: The config that all runs change.
     models: Names, of this project or `package.module:function`.
-    starts: Schemes.
-    num_seeds: Runs of each.
-    sources: Model -> where its pretrained weights are.
-    pretraining: How the other models are pretrained first; None leaves them
-      with random starts alone.
+    starts: Initialization schemes.
+    num_seeds: Number of runs of each.
+    sources: Model -> its pretrained weights.
+    pretraining: The config that pretrains the other models first; None trains
+      them from random weights only.
   """
 
   base: config.Experiment
@@ -72,18 +72,18 @@ class Plan:
       return list(self.starts)
     return [start for start in self.starts if start == RANDOM]
 
-  def runs(self, root: str) -> list[Run]:
-    """All runs, pretraining before what needs it, below the folder `root`."""
-    found = []
+  def runs(self, root: str) -> list[PlannedRun]:
+    """Return all runs below the folder `root`, pretraining before its users."""
+    runs = []
     for model in self.models:
       starts = self.starts_of(model)
       if model not in self.sources and set(starts) - {RANDOM}:
-        found.append(self._pretraining(model))
+        runs.append(self._pretraining(model))
       for start in starts:
-        found += self.seeds(root, model, start)
-    return found
+        runs += self.seeds(root, model, start)
+    return runs
 
-  def seeds(self, root: str, model: str, start: str) -> list[Run]:
+  def seeds(self, root: str, model: str, start: str) -> list[PlannedRun]:
     """Return the runs that differ in their seed alone."""
     changes = {'model.name': model, 'init.scheme': start}
     if start != RANDOM:
@@ -91,7 +91,7 @@ class Plan:
     if model == 'resnet50' and self.sources.get(model) == 'imagenet':
       changes['model.stride_in'] = 'first'  # As the weights were trained.
     return [
-      Run(
+      PlannedRun(
         f'{folder(model)}/{start}/seed{seed}',
         config.override(self.base, changes | {'seed': seed}),
       )
@@ -105,7 +105,7 @@ class Plan:
 
   def _pretraining(self, model):
     changes = {'model.name': model, 'seed': _PRETRAINING_SEED}
-    return Run(
+    return PlannedRun(
       f'{folder(model)}/{_PRETRAINED}',
       config.override(self.pretraining, changes),
     )

@@ -31,19 +31,19 @@ _starting = threading.Lock()  # One environment for all threads.
 def each(
   jobs: Mapping[str, Callable[[], None]], num_processes: int = 1
 ) -> Iterator[tuple[str, str]]:
-  """Call functions.
+  """Call functions, and yield as they end.
 
   Args:
-    jobs: Key -> what to call; to be pickled, unless `num_processes` is 1.
-    num_processes: So many at a time, each with its share of the cores; 1 is
+    jobs: Key -> function; picklable, unless `num_processes` is 1.
+    num_processes: Jobs at a time, each with its fraction of the cores; 1 is
       one after another in this process.
 
   Yields:
-    As they end: key of the job, and its InputError or RunError, or nothing.
+    As jobs end: the key, and the text of an InputError or RunError, or ''.
   """
   if num_processes == 1:
     for key, job in jobs.items():
-      yield key, _carry_out(job)
+      yield key, _call(job)
     return
   threads = max(1, cores.available() // num_processes)
   # A thread waits for each process.
@@ -62,6 +62,20 @@ def each(
       process.kill()
 
 
+def check_complete(failures: Mapping[str, str], jobs: str) -> None:
+  """Raise a RunError that counts the failures and shows the first.
+
+  Args:
+    failures: Key of a job -> why it failed.
+    jobs: Name of the jobs in the message.
+  """
+  for key, error in failures.items():
+    raise errors.RunError(
+      f'{len(failures)} of {jobs} could not be made, the rest stands: '
+      f'{key}: {error}'
+    )
+
+
 def _context():
   """Return how processes start: with TensorFlow imported, if possible."""
   if not sys.platform.startswith('linux') or not hasattr(os, 'fork'):
@@ -75,9 +89,9 @@ def _context():
 
 @contextlib.contextmanager
 def _environment() -> Iterator[None]:
-  """Inside, processes begin with what jobs need in their environment."""
+  """Give processes that begin inside the environment that jobs need."""
   before = dict(os.environ)
-  # The server would not find the package by itself, and say nothing.
+  # Without it the server does not find the package, and reports no error.
   here = str(pathlib.Path(__file__).parents[2])
   paths = [here, *filter(None, [before.get('PYTHONPATH')])]
   os.environ.update(startup.ENVIRONMENT | _ALLOCATION | before)
@@ -98,33 +112,33 @@ def _in_a_process(context, threads, job):
     process.start()
   sender.close()
   try:
-    wrong = receiver.recv()
+    error = receiver.recv()
   except EOFError:
     process.join()
-    wrong = f'its process ended with code {process.exitcode}'
+    error = f'its process ended with code {process.exitcode}'
   process.join()
-  return wrong
+  return error
 
 
 def _work(sender, threads, job):
   signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-  # Bars of several processes would overwrite one another: lines, please.
+  # Progress bars of several processes would overwrite one another.
   sys.stderr.isatty = lambda: False
   threading.Thread(target=_end_with_parent, daemon=True).start()
   startup.import_tensorflow()
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(threads)
-  sender.send(_carry_out(job))
+  sender.send(_call(job))
 
 
 def _end_with_parent():
-  """End a job that nobody waits for: it would hold its folder's lock."""
+  """End a job whose parent died: it would hold its folder's lock."""
   multiprocessing.parent_process().join()
   os._exit(1)
 
 
-def _carry_out(job):
+def _call(job):
   import keras
 
   try:

@@ -1,4 +1,4 @@
-"""A verdict in sentences."""
+"""The decision on a study in sentences."""
 
 from transfusion_tf.models import registry
 from transfusion_tf.study import decision
@@ -8,27 +8,30 @@ from transfusion_tf.study import statistics
 
 
 def recommendation(
-  reached: decision.Verdict, runs: decision.Runs, margin: float
+  decided: decision.Decision, runs: decision.Runs, margin: float
 ) -> list[str]:
-  """Return what the verdict says to do, in sentences."""
-  chosen, yardstick = reached.recommended, reached.yardstick
-  if chosen is None:
+  """Return the recommendation in sentences."""
+  chosen, reference = decided.recommended, decided.reference
+  if chosen is None or reference is None:
     lacking = 'validation' if runs else 'test'
     return [
       f'No model can be recommended: the {lacking} score is not defined, for '
       'that split lacks a class.',
-      *(f'{name(e.model)}: {_sentence(e, margin)}' for e in reached.effects),
+      *(
+        f'{registry.label(e.model)}: {_sentence(e, margin)}'
+        for e in decided.effects
+      ),
     ]
   model, start = chosen.model, chosen.start
-  sentences = [f'Take {name(model)} from {_start(start)}.']
-  if chosen is not yardstick:
+  sentences = [f'Take {registry.label(model)} from {_start(start)}.']
+  if chosen.deficit is not None:
     sentences.append(
-      f'It is not worse than {name(yardstick.model)}, the best on validation, '
-      f'by {margin:g} or more: the difference of their test scores is '
-      f'{interval(chosen.shortfall, signed=True)}.'
+      f'It is not worse than {registry.label(reference.model)}, the best on '
+      f'validation, by {margin:g} or more: the difference of their test scores '
+      f'is {interval(chosen.deficit)}.'
     )
-  elif len(reached.candidates) > 1:
-    smaller = reached.candidates[: reached.candidates.index(chosen)]
+  elif len(decided.candidates) > 1:
+    smaller = decided.candidates[: decided.candidates.index(chosen)]
     sentences.append(
       'It was the best on validation'
       + (
@@ -39,26 +42,26 @@ def recommendation(
     )
   sentences += [
     _sentence(effect, margin)
-    for effect in reached.effects
+    for effect in decided.effects
     if effect.model == model
   ]
-  effect = reached.effect(model, start)
-  if effect and effect.word != decision.HELPS:
+  effect = decided.effect(model, start)
+  if effect and effect.verdict != decision.HELPS:
     sentences.append(
-      'The intervals do not show that random weights are worse: they will do '
-      'if pretrained ones are not at hand.'
+      'The intervals do not show that random weights are worse: they can be '
+      'used where pretrained ones are not available.'
     )
   if all(len(seeds) == 1 for seeds in runs[model].values()):
     sentences.append(
-      'There is one seed each, so the intervals know nothing of the spread '
-      'between seeds: give --seeds=3 or more before you rely on this.'
+      'There is one seed each, so the intervals do not include the '
+      'variance between seeds: give --seeds=3 or more before you rely on this.'
     )
   return sentences
 
 
 def _sentence(effect, margin):
-  value = interval(effect.difference, signed=True)
-  said = {
+  value = interval(effect.difference)
+  verdict = {
     decision.HELPS: 'helps',
     decision.HURTS: 'hurts',
     decision.SAME: f'makes no difference of {margin:g} or more',
@@ -66,13 +69,8 @@ def _sentence(effect, margin):
   }
   return (
     f'{_start(effect.start)} against random ones: {value}; this start '
-    f'{said[effect.word]}.'
+    f'{verdict[effect.verdict]}.'
   )
-
-
-def name(model: str) -> str:
-  """Return what texts call a model."""
-  return registry.label(model)
 
 
 def _start(start):
@@ -81,11 +79,11 @@ def _start(start):
   return f'{display.scheme(start).label} weights'
 
 
-def interval(estimate: statistics.Estimate, signed: bool = False) -> str:
-  """Return a value and its interval."""
-  form = '{:+.3f}' if signed else '{:.3f}'
-  value = form.format(estimate.value)
-  if not estimate.known:
-    return f'{value} (interval unknown)'
-  ends = (form.format(estimate.low), form.format(estimate.high))
-  return f'{value} (95 % interval {ends[0]} to {ends[1]})'
+def interval(difference: statistics.Estimate) -> str:
+  """Return a difference and its interval."""
+  if not difference.known:
+    return f'{difference.value:+.3f} (interval unknown)'
+  return (
+    f'{difference.value:+.3f} (95 % interval {difference.low:+.3f} to '
+    f'{difference.high:+.3f})'
+  )

@@ -26,8 +26,8 @@ class Section:
     title: The heading; its words also make the section's anchor.
     paragraphs: Plain text.
     table: Texts, ready to print.
-    figure: Drawn into the page.
-    caption: Of the figure.
+    figure: A figure.
+    caption: Caption of the figure.
     part: A heading above this section and those after it; empty for none.
   """
 
@@ -40,38 +40,29 @@ class Section:
 
 
 def write(path: str, title: str, sections: Sequence[Section]) -> None:
-  """Render the page and put it in place at once."""
+  """Write the page."""
   page = templates.render(
-    _TEMPLATE, title=title, sections=[_rendered(s) for s in sections]
+    _TEMPLATE,
+    filters={
+      'anchor': lambda title: '-'.join(title.lower().split()),
+      'html': lambda table: table.to_html(index=False, border=0, na_rep='–'),
+      'has_texts': _has_texts,
+      'png': _png,
+    },
+    title=title,
+    sections=sections,
   )
   with storage.atomic_write(path) as file:
     file.write(page)
 
 
-def _rendered(section):
-  return {
-    'part': section.part,
-    'title': section.title,
-    'anchor': '-'.join(section.title.lower().split()),
-    'paragraphs': section.paragraphs,
-    'table': (
-      None
-      if section.table is None
-      else section.table.to_html(index=False, border=0, na_rep='–')
-    ),
-    'reads': section.table is not None and _reads(section.table),
-    'figure': None if section.figure is None else _png(section.figure),
-    'caption': section.caption,
-    'alt': section.caption or section.title,
-  }
-
-
-def _reads(table):
+def _has_texts(table):
   lengths = table.astype(str).map(len)
   return bool((lengths > _LONGEST_VALUE).any(axis=None))
 
 
 def _png(fig):
+  """Return a figure as PNG in base64."""
   buffer = io.BytesIO()
   fig.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
   return base64.b64encode(buffer.getvalue()).decode()

@@ -1,14 +1,16 @@
-"""Run folders -> what tables and figures are made of.
+"""Reads run folders, for tables and figures.
 
-Nothing here trains: a folder that is missing, unfinished or damaged becomes a
-`Missing` with the reason, and everything else stands.
+A folder that is missing, unfinished or damaged becomes a `MissingRun` with the
+reason; the others are used without it.
 """
 
+from collections.abc import Callable, Hashable, Iterable
 import dataclasses
 import functools
 import json
 import math
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,8 +23,13 @@ from transfusion_tf.study import first_layer
 from transfusion_tf.train import history
 
 
-class Gap(Exception):  # noqa: N818
-  """Something that a cell, curve or claim needs is not there; says what."""
+class MissingResultError(Exception):
+  """A result that a table cell, curve or claim needs is missing."""
+
+
+# What reading a damaged file raises.
+UNREADABLE = (errors.InputError, OSError, ValueError, KeyError, TypeError)
+UNAVAILABLE = (MissingResultError, *UNREADABLE)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -31,10 +38,10 @@ class Result:
 
   Attributes:
     key: Its path below the study's folder, e.g. `retina/cbr_tiny/random/seed0`.
-    run_dir: Where it lies.
-    experiment: What was run.
-    result: RUN/result.json.
-    curve: One row an evaluation: step, loss and the validation metrics.
+    run_dir: Its folder.
+    experiment: The config.
+    result: The content of RUN/result.json.
+    curve: A row per evaluation: step, loss and the validation metrics.
   """
 
   key: str
@@ -48,20 +55,20 @@ class Result:
     return self.result['headline']
 
   def test(self, metric: str | None = None) -> dict:
-    """Value, low and high of a test metric; the primary_metric by default."""
+    """Return value, low and high of a test metric, by default the primary."""
     return self.result['test'][metric or self.primary_metric]
 
-  def steps_to(self, threshold: float, metric: str | None = None) -> int | None:
-    """First evaluated step whose validation metric reaches `threshold`."""
-    reached = self.curve[self.curve[metric or self.primary_metric] >= threshold]
+  def steps_to(self, threshold: float) -> int | None:
+    """Return the first evaluated step whose validation score is that high."""
+    reached = self.curve[self.curve[self.primary_metric] >= threshold]
     return int(reached['step'].iloc[0]) if len(reached) else None
 
   def area(self, last_step: int, metric: str | None = None) -> float:
-    """Mean validation metric over training up to `last_step`."""
-    curve = self.curve[self.curve['step'] <= last_step].dropna(
-      subset=[metric or self.primary_metric]
-    )
-    steps, values = curve['step'], curve[metric or self.primary_metric]
+    """Return the mean validation metric over training up to `last_step`."""
+    metric = metric or self.primary_metric
+    curve = self.curve[self.curve['step'] <= last_step]
+    curve = curve.dropna(subset=[metric])
+    steps, values = curve['step'], curve[metric]
     if len(curve) < 2:
       return float('nan')
     return float(np.trapezoid(values, steps) / np.ptp(steps))
@@ -80,7 +87,10 @@ class Result:
   @property
   def num_outputs(self) -> int:
     """K, the outputs of the network."""
-    return len(run_folder.task(self.run_dir, self.experiment.data).names)
+    task = run_folder.task(self.run_dir, self.experiment.data)
+    if task is None:
+      raise MissingResultError(f'{self.key}: the outputs have no names')
+    return len(task.names)
 
   @functools.cached_property
   def conv1(self) -> dict[str, np.ndarray]:
@@ -89,50 +99,87 @@ class Result:
 
 
 @dataclasses.dataclass(frozen=True)
-class Missing:
-  """A run that is not there, and why.
+class MissingRun:
+  """A run without a usable result.
 
   Attributes:
     key: Its path below the study's folder.
     reason: Why it is missing.
-    unscored: The run, if it is there and only its score is not defined.
+    unscored: The run, if it is finished and only its score is not defined.
   """
 
   key: str
   reason: str
   unscored: Result | None = None
 
+  def __str__(self) -> str:
+    return f'{self.key}: {self.reason}'
 
-# What reading a damaged file raises.
-UNREADABLE = (errors.InputError, OSError, ValueError, KeyError, TypeError)
+
+def split(
+  runs: Iterable[Result | MissingRun],
+) -> tuple[list[Result], list[MissingRun]]:
+  """Return the finished runs, and the missing ones."""
+  runs = list(runs)
+  return (
+    [run for run in runs if isinstance(run, Result)],
+    [run for run in runs if isinstance(run, MissingRun)],
+  )
 
 
-def read(root: str, key: str) -> Result | Missing:
+def finished(runs: Iterable[Result | MissingRun]) -> list[Result]:
+  """Return the finished runs.
+
+  Raises:
+    MissingResultError: There is none.
+  """
+  done, missing = split(runs)
+  if not done:
+    raise MissingResultError(missing[0])
+  return done
+
+
+def collect(
+  get: Callable[[Any], Any], keys: Iterable[Hashable]
+) -> tuple[dict[Any, Any], str]:
+  """Return key -> `get(key)` without missing results, and why one is missing.
+
+  Raises:
+    MissingResultError: All results are missing.
+  """
+  values, missing = {}, ''
+  for key in keys:
+    try:
+      values[key] = get(key)
+    except MissingResultError as error:
+      missing = str(error)
+  if not values:
+    raise MissingResultError(missing)
+  return values, missing
+
+
+def read(root: str, key: str) -> Result | MissingRun:
   """Return the run at ROOT/KEY."""
   run_dir = os.path.join(root, key)
-  path = os.path.join(run_dir, run_folder.RESULT)
-  if not os.path.exists(path):
-    started = os.path.exists(os.path.join(run_dir, run_folder.CONFIG))
-    return Missing(key, 'not finished' if started else 'not run')
+  config_path = os.path.join(run_dir, run_folder.CONFIG)
   try:
-    found = Result(
-      key,
-      run_dir,
-      config.load(os.path.join(run_dir, run_folder.CONFIG)),
-      run_folder.result(run_dir),
-      _curve(run_dir),
-    )
-    undefined = _undefined(found)
+    result = run_folder.result(run_dir)
+    if result is None:
+      started = os.path.exists(config_path)
+      return MissingRun(key, 'not finished' if started else 'not run')
+    experiment = config.load(config_path)
+    run = Result(key, run_dir, experiment, result, _curve(run_dir))
+    undefined = _undefined(run)
   except UNREADABLE as error:
-    return Missing(key, f'damaged: {error}')
-  return Missing(key, undefined, found) if undefined else found
+    return MissingRun(key, f'damaged: {error}')
+  return MissingRun(key, undefined, run) if undefined else run
 
 
 def _curve(run_dir):
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
   for row in rows:
     for name, value in row['validation'].items():
-      # Undefined is null. Nobody writes NaN, though readers of JSON take it.
+      # An undefined metric is null, never NaN, though JSON's reader takes it.
       if value is not None and not _finite(value):
         raise ValueError(f'metrics.jsonl has no {name} at step {row["step"]}')
   return pd.DataFrame(
@@ -143,24 +190,19 @@ def _curve(run_dir):
   ).astype(float)
 
 
-def _undefined(found):
-  """Which score of a run is not defined, and why; '' if all are."""
-  test = found.test()
+def _undefined(run):
+  """Return which score of a run is not defined, and why; '' if all are."""
+  test, metric = run.test(), run.primary_metric
   if reason := test.get('undefined'):
-    return f'test {found.primary_metric} is not defined: {reason}'
+    return f'test {metric} is not defined: {reason}'
   if not _finite(test['value']):
-    raise ValueError(f'result.json has no value for {found.primary_metric}')
-  values = found.curve[found.primary_metric]
-  if values.isna().all():
-    return (
-      f'validation {found.primary_metric} is not defined: the split lacks a '
-      'class'
-    )
-  if values.isna().any():
-    steps = found.curve['step'][values.isna()]
-    raise ValueError(
-      f'metrics.jsonl has no {found.primary_metric} at step {steps.iloc[0]:.0f}'
-    )
+    raise ValueError(f'result.json has no value for {metric}')
+  undefined = run.curve[metric].isna()
+  if undefined.all():
+    return f'validation {metric} is not defined: the split lacks a class'
+  if undefined.any():
+    step = run.curve['step'][undefined].iloc[0]
+    raise ValueError(f'metrics.jsonl has no {metric} at step {step:.0f}')
   return ''
 
 
@@ -168,27 +210,27 @@ def _finite(value):
   return isinstance(value, int | float) and math.isfinite(value)
 
 
-def common_threshold(results: list[Result]) -> float:
+def common_threshold(runs: Iterable[Result]) -> float:
   """Return the highest validation score, in 0.01, that all runs reach."""
-  best = min(r.curve[r.primary_metric].max() for r in results)
+  best = min(run.curve[run.primary_metric].max() for run in runs)
   return float(np.floor(best * 100) / 100)
 
 
-def read_similarity(root: str, key: str) -> dict[str, dict] | Missing:
-  """Layer -> `Similarity.to_json`, of OUTPUT_DIR/similarity/KEY.json."""
+def read_similarity(root: str, key: str) -> dict[str, dict] | MissingRun:
+  """Return layer -> `Similarity.to_json` of OUTPUT_DIR/similarity/KEY.json."""
   path = similarity_path(root, key)
   if not os.path.exists(path):
-    return Missing(key, 'not compared')
+    return MissingRun(key, 'not compared')
   try:
     with open(path, encoding='utf-8') as file:
       record = json.load(file)
     if 'refused' in record:
-      return Missing(key, record['refused'])
-    for layer, found in record['layers'].items():
-      if not _finite(found['mean']):
+      return MissingRun(key, record['refused'])
+    for layer, similarity in record['layers'].items():
+      if not _finite(similarity['mean']):
         raise ValueError(f'no similarity of {layer}')
   except UNREADABLE as error:
-    return Missing(key, f'damaged: {error}')
+    return MissingRun(key, f'damaged: {error}')
   return record['layers']
 
 

@@ -1,4 +1,4 @@
-"""Trains the runs of a study that are not there yet, several at a time."""
+"""Trains the missing runs of a study, several at a time."""
 
 from collections.abc import Callable, Mapping
 import functools
@@ -17,53 +17,53 @@ def train(
   root: str,
   num_processes: int = 1,
   keep: Callable[[str], None] = lambda key: None,
-) -> list[str]:
-  """Make the runs that are not there; return what could not be made.
+) -> dict[str, str]:
+  """Train the missing runs; return the key of each that failed, and why.
 
   Args:
     planned: Folder below `root` -> run. One whose pretrained weights are
       another's folder waits for it.
     root: Folder of the study.
     num_processes: Runs at a time; 1 is in this process.
-    keep: Called with the key of each run that is there, or made.
+    keep: Called with the key of each run, once it is finished or failed.
 
   Raises:
     InputError: A data set was never prepared.
   """
-  for experiment in planned.values():  # Refuses at once, not later.
-    _open(experiment.runtime.data_dir, experiment.data.dataset)
+  for data_dir, dataset in dict.fromkeys(
+    (run.runtime.data_dir, run.data.dataset) for run in planned.values()
+  ):
+    tfds_folder.open_dataset(data_dir, dataset)  # Refuses at once, not later.
   missing = [key for key in planned if not files.is_finished(root, key)]
   for key in planned:
     if key not in missing:
       keep(key)
-  failures, made = [], len(planned) - len(missing)
+  failures: dict[str, str] = {}
+  num_finished = len(planned) - len(missing)
   for keys in _in_order(missing, planned, root):
     jobs = {
-      key: functools.partial(_make, planned[key], os.path.join(root, key))
+      key: functools.partial(_train, planned[key], os.path.join(root, key))
       for key in keys
     }
-    for key, wrong in process_pool.each(jobs, num_processes):
-      made += not wrong
-      state = wrong or f'finished, {made} of {len(planned)}'
+    for key, error in process_pool.each(jobs, num_processes):
+      if error:
+        failures[key] = error
+      num_finished += not error
+      state = error or f'finished, {num_finished} of {len(planned)}'
       print(f'== {key}: {state}', flush=True)
       keep(key)
-      if wrong:
-        failures.append(f'{key}: {wrong}')
   return failures
 
 
-def _make(experiment, run_dir):
-  """Trains or continues a run."""
+def _train(experiment, run_dir):
+  """Train or continue a run."""
   train_and_evaluate.run(
     experiment, run_dir, flagfile.file(experiment, run_dir)
   )
 
 
-_open = functools.cache(tfds_folder.open_dataset)
-
-
 def _in_order(keys, planned, root):
-  """Those that others take weights from, then the others."""
+  """Return the runs that others take weights from, then the others."""
   sources = {planned[key].init.pretrained for key in keys}
   first = [key for key in keys if os.path.join(root, key) in sources]
   return first, [key for key in keys if key not in first]

@@ -1,9 +1,10 @@
-"""Spread over seeds, and what follows for differences."""
+"""Standard deviation over seeds, and intervals of differences."""
 
 from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 _LEVEL = 0.95
@@ -14,14 +15,13 @@ class Summary:
   """Mean, standard deviation (n - 1; NaN for one) and number of values."""
 
   mean: float
-  deviation: float
+  std: float
   count: int
 
   @classmethod
-  def of(cls, values: Sequence[float]) -> 'Summary':
-    values = np.asarray(values, float)
-    spread = values.std(ddof=1) if len(values) > 1 else np.nan
-    return cls(float(values.mean()), float(spread), len(values))
+  def from_values(cls, values: Sequence[float]) -> 'Summary':
+    std = np.std(values, ddof=1) if len(values) > 1 else np.nan
+    return cls(float(np.mean(values)), float(std), len(values))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,11 +43,11 @@ class Estimate:
 
 
 def contrast(
-  coefficients: Sequence[float],
+  coefficients: npt.ArrayLike,
   samples: Sequence[Sequence[float]],
   other_variance: float = 0.0,
 ) -> Estimate:
-  """Sum of coefficients times means of samples, with a t interval.
+  """Return coefficients times means of samples, with a t interval.
 
   The samples' variance is pooled, so that one of a single value takes part;
   with no sample of two or more, the interval is unknown. `other_variance`
@@ -56,8 +56,8 @@ def contrast(
 
   Args:
     coefficients: One for each sample.
-    samples: Values over seeds, one sample a group.
-    other_variance: Of the whole sum, known.
+    samples: Values over seeds, a sample per group.
+    other_variance: A known variance of the whole sum.
   """
   counts = np.array([len(sample) for sample in samples])
   value = float(np.dot(coefficients, [np.mean(s) for s in samples]))
@@ -74,15 +74,15 @@ def contrast(
   return Estimate(value, float(value - half), float(value + half))
 
 
-def r_squared(x: Sequence[float], y: Sequence[float]) -> float:
-  """Squared Pearson correlation; NaN where one does not vary."""
+def r_squared(x: np.ndarray, y: np.ndarray) -> float:
+  """Return the squared Pearson correlation; NaN where one does not vary."""
   if np.ptp(x) == 0 or np.ptp(y) == 0:
     return float('nan')
   return float(np.corrcoef(x, y)[0, 1] ** 2)
 
 
 def slope(x: Sequence[float], y: Sequence[float]) -> Estimate:
-  """Slope of y over x by least squares, with a t interval; three or more."""
+  """Return the slope by least squares, with a t interval from three points."""
   if len(x) < 3 or np.ptp(x) == 0:
     return Estimate(np.nan, np.nan, np.nan)
   fit = stats.linregress(x, y)

@@ -1,6 +1,7 @@
-"""A study of one's own data as a table, a page and a sentence."""
+"""Writes a study of one data set as a table, a report and a recommendation."""
 
 from collections.abc import Mapping
+import dataclasses
 import os
 
 import numpy as np
@@ -8,12 +9,12 @@ import pandas as pd
 
 from transfusion_tf import metrics
 from transfusion_tf import storage
+from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired_bootstrap
-from transfusion_tf.study import provenance
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
@@ -21,7 +22,7 @@ from transfusion_tf.study.plots import convergence
 from transfusion_tf.study.plots import filters
 
 TABLE, REPORT, RECORD = 'study.csv', 'report.html', 'study.json'
-_NONE = '–'
+SIMILARITY = 'similarity.csv'
 
 
 def write(
@@ -33,13 +34,13 @@ def write(
   similarity: pd.DataFrame,
   not_compared: Mapping[str, str],
 ) -> tuple[str, str]:
-  """Write study.csv, study.json and report.html below `root`.
+  """Write study.csv, similarity.csv, study.json and report.html below `root`.
 
   Args:
     root: Folder of the study.
-    dataset: What the data are called.
-    outcome: What became of the runs, of which at least one is finished.
-    footprints: Of each model.
+    dataset: Name of the data set.
+    outcome: The runs, of which at least one is finished.
+    footprints: Model -> its cost.
     margin: The smallest difference in the test score that matters.
     similarity: A row for each model, start and stage.
     not_compared: Model -> why it has no such row.
@@ -50,29 +51,28 @@ def write(
   parameters = {m: f.parameters for m, f in footprints.items()}
   resamples = paired_bootstrap.Resamples()
   runs, finished = outcome.runs, outcome.finished
-  reached = decision.reach(runs, margin, parameters, resamples)
-  every = [
-    run for of in finished.values() for seeds in of.values() for run in seeds
-  ]
+  decided = decision.decide(runs, margin, parameters, resamples)
+  first = outcome.results[0]
   # NaN if the validation score is not defined.
-  threshold = results.common_threshold(every)
+  threshold = results.common_threshold(outcome.results)
   table = _table(outcome, footprints, threshold, resamples)
   table.to_csv(os.path.join(root, TABLE), index=False)
-  sentences = recommendation_text.recommendation(reached, runs, margin)
+  similarity.to_csv(os.path.join(root, SIMILARITY), index=False)
+  sentences = recommendation_text.recommendation(decided, runs, margin)
   storage.write_json(
     os.path.join(root, RECORD),
-    _record(reached, margin, sentences, outcome.missing, not_compared),
+    _record(decided, margin, sentences, outcome.missing, not_compared),
   )
   sections = [
     report.Section('What to do', sentences),
     report.Section(
-      'What came out', _notes(every[0], outcome.missing, threshold), table
+      'What came out', _notes(first, outcome.missing, threshold), table
     ),
-    *_verdicts(reached, footprints, margin),
-    *_figures(finished, threshold),
+    *_decisions(decided, footprints, margin),
+    *_convergence(finished, threshold),
     *_filters(finished),
-    *_similarities(similarity, not_compared),
-    report.Section('How it was run', provenance.of_run(every[0])),
+    _similarities(similarity, not_compared),
+    report.Section('How it was run', _provenance(first)),
   ]
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
@@ -93,56 +93,52 @@ _SIZE_RULE = (
 )
 
 
-def _verdicts(reached, footprints, margin):
-  if reached.effects:
+def _decisions(decided, footprints, margin):
+  if decided.effects:
     yield report.Section(
-      'Does transfer help?', [_RULE.format(margin)], _effects(reached)
+      'Does transfer help?', [_RULE.format(margin)], _effects(decided)
     )
-  if reached.candidates:
+  if decided.candidates:
     yield report.Section(
       'How small may the model be?',
       [_SIZE_RULE.format(margin)],
-      _candidates(reached, footprints),
+      _candidates(decided, footprints),
     )
 
 
 def _table(outcome, footprints, threshold, resamples):
   rows = []
   for model, starts in outcome.finished.items():
+    cost = footprints[model]
     for start, seeds in starts.items():
       scored = outcome.runs.get(model, {}).get(start)
+      score, interval = _score(seeds[0], scored, resamples)
       rows.append(
         {
-          'Model': recommendation_text.name(model),
+          'Model': registry.label(model),
           'Start': display.scheme(start).label,
-          **_score(seeds, scored, resamples),
+          f'Test {display.metric(seeds[0].primary_metric)}': score,
+          '95 % interval': interval,
           'Seeds': len(seeds),
-          **_cost(footprints[model]),
+          'Parameters': f'{cost.parameters:,}',
+          'GFLOPs': f'{cost.flops / 1e9:.3g}',
+          'CPU ms': f'{cost.milliseconds:.3g}',
           **_speed(seeds, threshold),
         }
       )
   return pd.DataFrame(rows)
 
 
-def _score(seeds, scored, resamples):
-  column = f'Test {display.metric(seeds[0].primary_metric)}'
+def _score(run, scored, resamples):
+  """Return the mean test score of scored runs, and its interval, as texts."""
   if not scored:
-    value, reason = metrics.cells(seeds[0].test())
-    return {column: value, '95 % interval': reason}
+    return metrics.cells(run.test())
   score = resamples.difference([1], [scored])
   if not score.known:
-    return {column: f'{score.value:.3f}', '95 % interval': metrics.UNDEFINED}
+    return f'{score.value:.3f}', metrics.UNDEFINED
   # A t interval near a perfect score reaches beyond it.
-  ends = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
-  return {column: f'{score.value:.3f}', '95 % interval': ends}
-
-
-def _cost(footprint):
-  return {
-    'Parameters': f'{footprint.parameters:,}',
-    'GFLOPs': f'{footprint.flops / 1e9:.3g}',
-    'CPU ms': f'{footprint.milliseconds:.3g}',
-  }
+  interval = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
+  return f'{score.value:.3f}', interval
 
 
 def _speed(seeds, threshold):
@@ -159,45 +155,45 @@ def _speed(seeds, threshold):
   }
 
 
-def _effects(reached):
+def _effects(decided):
   return pd.DataFrame(
     [
       {
-        'Model': recommendation_text.name(effect.model),
+        'Model': registry.label(effect.model),
         'Start': display.scheme(effect.start).label,
         'Difference': f'{effect.difference.value:+.3f}',
         '95 % interval': f'{effect.difference.low:+.3f} to '
         f'{effect.difference.high:+.3f}',
-        'Verdict': effect.word,
+        'Verdict': effect.verdict,
       }
-      for effect in reached.effects
+      for effect in decided.effects
     ]
   )
 
 
-def _candidates(reached, footprints):
+def _candidates(decided, footprints):
   return pd.DataFrame(
     [
       {
-        'Model': recommendation_text.name(c.model),
+        'Model': registry.label(c.model),
         'Start': display.scheme(c.start).label,
         'Parameters': f'{footprints[c.model].parameters:,}',
-        'Behind the best': _NONE
-        if c.shortfall is None
-        else recommendation_text.interval(c.shortfall, signed=True),
+        'Behind the best': recommendation_text.interval(c.deficit)
+        if c.deficit
+        else '–',
         'Good enough': 'yes' if c.good_enough else 'not shown',
       }
-      for c in reached.candidates
+      for c in decided.candidates
     ]
   )
 
 
-def _figures(runs, threshold):
+def _convergence(runs, threshold):
   if np.isnan(threshold):
     return
   for model, starts in runs.items():
     yield report.Section(
-      f'Convergence of {recommendation_text.name(model)}',
+      f'Convergence of {registry.label(model)}',
       figure=convergence.plot(dict(starts), threshold),
       caption='Mean over seeds, and the range between them. The line is the '
       'highest validation score, in steps of 0.01, that all runs of the study '
@@ -209,32 +205,30 @@ def _filters(runs):
   for model, starts in runs.items():
     firsts = [seeds[0] for seeds in starts.values()]
     try:
-      drawn = filters.plot(firsts)
+      figure = filters.plot(firsts)
     except results.UNREADABLE:  # No convolution of images, or no checkpoint.
       continue
     yield report.Section(
-      f'First-layer filters of {recommendation_text.name(model)}',
-      figure=drawn,
+      f'First-layer filters of {registry.label(model)}',
+      figure=figure,
       caption='Each scaled to its own largest weight, of the first seeds; '
       'compare Figures 5, 9 and 10 of the paper.',
     )
 
 
 def _similarities(table, not_compared):
-  refused = [
-    f'{recommendation_text.name(model)}: {metrics.UNDEFINED} ({reason})'
+  notes = [
+    f'{registry.label(model)}: {metrics.UNDEFINED} ({reason})'
     for model, reason in not_compared.items()
   ]
-  wide = table.assign(
-    Model=table['model'].map(recommendation_text.name),
-    Start=[display.scheme(s).label for s in table['start']],
-    Stage=table['layer'],
-    **{
-      'Before and after': table['mean'].map('{:.3f}'.format),
-      'Noise floor': table['noise_floor'].map('{:.3f}'.format),
-    },
-  )
-  yield report.Section(
+  columns = {
+    'Model': table['model'].map(registry.label),
+    'Start': table['start'].map(lambda start: display.scheme(start).label),
+    'Stage': table['layer'],
+    'Before and after': table['mean'].map('{:.3f}'.format),
+    'Noise floor': table['noise_floor'].map('{:.3f}'.format),
+  }
+  return report.Section(
     'How far training moved each stage',
     [
       'CCA similarity (Appendix C of the paper) of each stage before and after '
@@ -242,10 +236,20 @@ def _similarities(table, not_compared):
       'activations show. A stage that hardly moves from its pretrained weights '
       'either needed no change or, as the paper finds for large networks, was '
       'not able to.',
-      *refused,
+      *notes,
     ],
-    wide[['Model', 'Start', 'Stage', 'Before and after', 'Noise floor']],
+    pd.DataFrame(columns),
   )
+
+
+def _provenance(run):
+  """Return how a run was made, and what its folder holds."""
+  versions = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
+  return [
+    f'Made with {versions}. Every run folder holds its whole configuration '
+    '(config.json), what happened to each weight before training (init.json) '
+    'and one line an evaluation (metrics.jsonl).'
+  ]
 
 
 def _notes(run, missing, threshold):
@@ -269,35 +273,29 @@ def _notes(run, missing, threshold):
   return notes
 
 
-def _record(reached, margin, sentences, missing, not_compared):
-  def estimate(found):
-    if found is None or not found.known:
-      return None
-    return {'value': found.value, 'low': found.low, 'high': found.high}
+def _record(decided, margin, sentences, missing, not_compared):
+  def record(estimate):
+    known = estimate is not None and estimate.known
+    return dataclasses.asdict(estimate) if known else None
 
-  chosen = reached.recommended
+  chosen = decided.recommended
   return {
     'recommendation': sentences,
     'model': chosen and chosen.model,
     'start': chosen and chosen.start,
     'margin': margin,
     'effects': [
-      {
-        'model': e.model,
-        'start': e.start,
-        'difference': estimate(e.difference),
-        'verdict': e.word,
-      }
-      for e in reached.effects
+      dataclasses.asdict(e) | {'difference': record(e.difference)}
+      for e in decided.effects
     ],
     'candidates': [
       {
         'model': c.model,
         'start': c.start,
-        'shortfall': estimate(c.shortfall),
+        'shortfall': record(c.deficit),
         'good_enough': c.good_enough,
       }
-      for c in reached.candidates
+      for c in decided.candidates
     ],
     'missing': dict(missing),
     'not_compared': dict(not_compared),

@@ -69,7 +69,7 @@ def _images(count):
 
 
 def _compare(networks, times=1):
-  """Compare all pairs, on so many times the images and patches."""
+  """Compare all pairs, with images and patches multiplied by `times`."""
   sampling = dataclasses.replace(
     _SAMPLING,
     num_patches=times * _SAMPLING.num_patches,

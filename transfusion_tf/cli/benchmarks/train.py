@@ -23,7 +23,7 @@ _STEPS, _ROUNDS = 30, 5
 def suite() -> Iterator[tuple[str, float, str]]:
   """Yield what was measured: (name, figure, unit)."""
   ways = {'bare step': _bare(), 'our loop': _loop(), 'keras fit': _fit()}
-  seconds = {name: [] for name in ways}
+  seconds: dict[str, list[float]] = {name: [] for name in ways}
   for run in ways.values():
     run()
   for _ in range(_ROUNDS):

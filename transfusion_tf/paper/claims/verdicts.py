@@ -2,11 +2,11 @@
 
 A claim is one or more tests, each an estimate and the range that the claim
 puts it in. An interval inside the range speaks for the claim, one outside
-against it, one across its border for neither. And nothing is told about
-networks that have not learned their task: two that guess are also "alike".
+against it, one across its border for neither. Networks that have not learned
+their task are not judged: two that guess are also "alike".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import math
 
@@ -15,13 +15,11 @@ from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
-HOLDS, FAILS, INCONCLUSIVE = VERDICTS = (
-  'holds',
-  'does not hold',
-  'inconclusive at this scale',
-)
+HOLDS, FAILS = 'holds', 'does not hold'
+INCONCLUSIVE = 'inconclusive at this scale'
 POINT = 0.01  # Of AUC: the paper speaks of "fractions of a percent".
-LEARNED = 0.6  # The least AUC of a network that we say anything about.
+EQUAL = {'above': -POINT, 'below': POINT}
+LEARNED = 0.6  # The least AUC of a network that claims are judged by.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +27,8 @@ class Test:
   """An estimate, and the open range in which the claim sees it.
 
   Attributes:
-    statistic: What is estimated.
-    estimate: With its 95 % interval.
+    statistic: Name of the statistic.
+    estimate: The estimate, with its 95 % interval.
     above: Lower end of the range.
     below: Upper end.
   """
@@ -42,21 +40,25 @@ class Test:
 
   @property
   def verdict(self) -> str:
-    found = self.estimate
-    if not found.known:
+    estimate = self.estimate
+    if not estimate.known:
       return INCONCLUSIVE
-    if self.above < found.low and found.high < self.below:
+    if self.above < estimate.low and estimate.high < self.below:
       return HOLDS
-    if found.high <= self.above or found.low >= self.below:
+    if estimate.high <= self.above or estimate.low >= self.below:
       return FAILS
     return INCONCLUSIVE
 
   def text(self) -> str:
-    found = self.estimate
+    estimate = self.estimate
     interval = (
-      f'[{found.low:+.3f}, {found.high:+.3f}]' if found.known else '[unknown]'
+      f'[{estimate.low:+.3f}, {estimate.high:+.3f}]'
+      if estimate.known
+      else '[unknown]'
     )
-    return f'{self.statistic}: {found.value:+.3f} {interval}, {self._range()}'
+    return (
+      f'{self.statistic}: {estimate.value:+.3f} {interval}, {self._range()}'
+    )
 
   def _range(self):
     if math.isinf(self.below):
@@ -66,24 +68,27 @@ class Test:
     return f'claimed between {self.above:g} and {self.below:g}'
 
 
+Tests = Iterator[Test]
+
+
 @dataclasses.dataclass(frozen=True)
 class Claim:
   """One of the nineteen.
 
   Attributes:
     number: Its number.
-    says: What the paper says, in our words.
-    where: Where it says so.
+    text: The claim in our words.
+    reference: The place in the paper.
     scale: Why the size of the study may matter.
-    tests: A study -> the tests; raises `Gap` where something is missing.
-    learned: A study -> groups that must have learned their task.
+    tests: Yields the tests of a study; raises `MissingResultError`.
+    learned: Returns the groups of a study that must have learned their task.
   """
 
   number: int
-  says: str
-  where: str
+  text: str
+  reference: str
   scale: str
-  tests: Callable[[study_lib.Study], Sequence[Test]]
+  tests: Callable[[study_lib.Study], Tests]
   learned: Callable[[study_lib.Study], Sequence[figure_specs.Group]]
 
 
@@ -98,13 +103,13 @@ class Judgement:
 
   @property
   def finding(self) -> str:
-    """Ours in one line."""
+    """The tests and the reason in one line."""
     parts = [*(test.text() for test in self.tests), self.reason]
     return '; '.join(part for part in parts if part)
 
 
 def judge(claim: Claim, study: study_lib.Study) -> Judgement:
-  """All tests must speak for a claim; one that speaks against it suffices."""
+  """Return the verdict: all tests must hold; one that fails is enough."""
   try:
     tests = tuple(claim.tests(study))
     unlearned = [
@@ -112,8 +117,8 @@ def judge(claim: Claim, study: study_lib.Study) -> Judgement:
       for group in claim.learned(study)
       if not has_learned(study, group)
     ]
-  except (study_lib.Gap, *results.UNREADABLE) as gap:
-    return Judgement(claim, INCONCLUSIVE, reason=f'missing: {gap}')
+  except results.UNAVAILABLE as error:
+    return Judgement(claim, INCONCLUSIVE, reason=f'missing: {error}')
   if unlearned:
     more = f' and {len(unlearned) - 1} more' if unlearned[1:] else ''
     return Judgement(
@@ -136,6 +141,6 @@ def judge(claim: Claim, study: study_lib.Study) -> Judgement:
 
 
 def has_learned(study: study_lib.Study, group: figure_specs.Group) -> bool:
-  """Whether its mean test AUC is `LEARNED` or more, and chance excluded."""
-  found = study.difference((1,), (group,))
-  return found.value >= LEARNED and not found.low <= 0.5
+  """Return whether the mean test AUC is high enough and above chance."""
+  estimate = study.difference((1,), (group,))
+  return estimate.value >= LEARNED and not estimate.low <= 0.5

@@ -4,6 +4,7 @@ from matplotlib import figure
 
 from transfusion_tf.paper import sample_images
 from transfusion_tf.paper import study as study_lib
+from transfusion_tf.study import results
 from transfusion_tf.study.plots import layout
 
 
@@ -14,14 +15,14 @@ def plot(study: study_lib.Study) -> figure.Figure:
   for row, dataset in zip(grid, datasets, strict=True):
     for axes in row:
       axes.set_axis_off()
-    layout.attempt(row[0], lambda r=row, d=dataset: _draw(r, study, d))
+    layout.attempt(row, _draw, study, dataset)
   return fig
 
 
 def _draw(row, study, dataset):
-  found = sample_images.read(study.root, dataset)
-  if not found:
-    raise study_lib.Gap(f'samples/{dataset}.npz: not made')
-  for axes, (label, image) in zip(row, found, strict=False):
+  samples = sample_images.read(study.root, dataset)
+  if not samples:
+    raise results.MissingResultError(f'samples/{dataset}.npz: not made')
+  for axes, (label, image) in zip(row, samples, strict=False):
     axes.imshow(image)
     axes.set_title(label, fontsize=7)

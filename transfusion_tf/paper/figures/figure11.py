@@ -1,4 +1,4 @@
-"""Figure 11: what each start takes from the pretrained network, drawn."""
+"""Figure 11: a drawing of what initializations take from pretrained weights."""
 
 from matplotlib import figure
 from matplotlib import patches
@@ -15,8 +15,8 @@ _FILLS = {
 }
 _WEIGHTS, _MOMENTS, _RANDOM, _GABOR = _FILLS
 _NUM = len(registry.stages('resnet50'))
-# Start -> fill of each stage from the input up, and width of each.
-_STARTS = {
+# Initialization -> fill of each stage from the input up, and its width.
+_INITIALIZATIONS: dict[str, tuple[list[str], list[float]]] = {
   'Random': ([_RANDOM] * _NUM, [1] * _NUM),
   'Transfer': ([_WEIGHTS] * _NUM, [1] * _NUM),
   'Mean Var': ([_MOMENTS] * _NUM, [1] * _NUM),
@@ -27,10 +27,10 @@ _STARTS = {
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
-  """Return a column a start, a box a stage; half width is half as wide."""
+  """Draw a column per initialization, a box per stage, of its width."""
   del study  # A drawing.
-  fig, (axes,) = layout.row(1, size=(9, 3.6))
-  for x, (fills, widths) in enumerate(_STARTS.values()):
+  fig, axes = layout.single((9, 3.6))
+  for x, (fills, widths) in enumerate(_INITIALIZATIONS.values()):
     for y, (fill, width) in enumerate(zip(fills, widths, strict=True)):
       color, hatch = _FILLS[fill]
       axes.add_patch(
@@ -44,9 +44,9 @@ def plot(study: study_lib.Study) -> figure.Figure:
           alpha=0.8,
         )
       )
-  axes.set_xlim(-0.6, len(_STARTS) - 0.4)
+  axes.set_xlim(-0.6, len(_INITIALIZATIONS) - 0.4)
   axes.set_ylim(0, _NUM)
-  axes.set_xticks(range(len(_STARTS)), list(_STARTS))
+  axes.set_xticks(range(len(_INITIALIZATIONS)), list(_INITIALIZATIONS))
   axes.set_yticks([y + 0.5 for y in range(_NUM)], registry.stages('resnet50'))
   axes.tick_params(length=0)
   axes.spines[:].set_visible(False)

@@ -16,17 +16,17 @@ def plot(study: study_lib.Study) -> figure.Figure:
   ((panel,),) = [figure_specs.panels('figure14', study.scale)]
   fig, grid = layout.grid(2, len(panel.groups), size=(3.6, 2.4))
   for column, group in zip(grid.T, panel.groups, strict=True):
-    layout.attempt(
-      column[0], lambda c=column, g=group: _draw(c, study.seeds(g)[0])
-    )
+    layout.attempt(column, _draw, study, group)
     column[1].set_axis_off()
     name = registry.label(group.model)
-    column[0].set_title(f'{name} conv1, {group.start.label}', fontsize=10)
+    column[0].set_title(
+      f'{name} conv1, {group.initialization.label}', fontsize=10
+    )
   return fig
 
 
-def _draw(column, run):
-  kernel = run.conv1[first_layer.BEFORE]
+def _draw(column, study, group):
+  kernel = study.seeds(group)[0].conv1[first_layer.BEFORE]
   above, below = column
   above.hist(kernel.ravel(), bins=60, color='0.35')
   above.set_xlabel('weight')

@@ -4,27 +4,27 @@ from matplotlib import figure
 import numpy as np
 
 from transfusion_tf.models import registry
+from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import cca_results
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
+from transfusion_tf.study import results
 from transfusion_tf.study.plots import layout
 
 # The paper's colors: blue for two random starts, orange across.
-_BARS = {
-  'random': ('random and random', '#0072B2', ''),
-  'across': ('pretrained and random', '#E69F00', '//'),
-}
+_BARS = {cca_pairs.RANDOM: ('#0072B2', ''), cca_pairs.ACROSS: ('#E69F00', '//')}
 _WIDTH = 0.36
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """Mean CCA of the two highest stages, a pair of bars a network."""
-  fig, (axes,) = layout.row(1, size=(8, 3.8))
+  fig, axes = layout.single((8, 3.8))
   for place, model in enumerate(figure_specs.ALL_MODELS):
     try:
       _draw(axes, place, cca_results.trained(study, model))
-    except study_lib.Gap as gap:
-      _note(axes, place, gap)
+    except results.MissingResultError as error:
+      note = f'missing: {error}'
+      axes.text(place, 0.01, note, rotation=90, fontsize=6, ha='center')
   names = [registry.label(model) for model in figure_specs.ALL_MODELS]
   axes.set_xticks(range(len(names)), names)
   axes.set_ylabel('CCA similarity after training')
@@ -35,7 +35,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
 
 
 def _draw(axes, place, pairs):
-  for side, (kind, (label, color, hatch)) in enumerate(_BARS.items()):
+  for side, (kind, (color, hatch)) in enumerate(_BARS.items()):
     x = place + (side - 0.5) * _WIDTH
     axes.bar(
       x,
@@ -44,12 +44,6 @@ def _draw(axes, place, pairs):
       color=color,
       hatch=hatch,
       edgecolor='white',
-      label=label if label not in axes.get_legend_handles_labels()[1] else None,
+      label=kind if kind not in axes.get_legend_handles_labels()[1] else None,
     )
     axes.plot([x] * len(pairs[kind]), pairs[kind], 'o', color='0.1', ms=3)
-
-
-def _note(axes, place, gap):
-  axes.text(
-    place, 0.01, f'missing: {gap}', rotation=90, fontsize=6, ha='center'
-  )

@@ -11,7 +11,7 @@ from transfusion_tf.study.plots import layout
 def plot(study: study_lib.Study) -> figure.Figure:
   """Return a row a frequency, a column an angle; gray is zero."""
   del study  # The bank is the same in every study.
-  fig, (axes,) = layout.row(1, size=(9, 2.6))
+  fig, axes = layout.single((9, 2.6))
   bank = gabor.bank().reshape(
     len(gabor.FREQUENCIES), gabor.NUM_ANGLES, gabor.SIZE, gabor.SIZE
   )

@@ -4,7 +4,7 @@ from matplotlib import figure
 import numpy as np
 
 from transfusion_tf.models import registry
-from transfusion_tf.paper import cca_results
+from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import styles
@@ -16,16 +16,16 @@ def plot(study: study_lib.Study) -> figure.Figure:
   models = figure_specs.ALL_MODELS
   fig, (block,) = layout.blocks(1, len(models), size=(4.2, 3.2))
   for axes, model in zip(block, models, strict=True):
-    layout.attempt(axes, lambda a=axes, m=model: _draw(a, study, m))
+    layout.attempt(axes, _draw, study, model)
     axes.set_title(registry.label(model), fontsize=10)
   return fig
 
 
 def _draw(axes, study, model):
   means = []
-  for start in figure_specs.BOTH:
-    stages = cca_results.movement(study, model, start)
-    style, values = styles.style(start), np.array(list(stages.values()))
+  for init in figure_specs.BOTH:
+    stages = study.layers(cca_pairs.movement(study.scale, model, init))
+    style, values = styles.style(init), np.array(list(stages.values()))
     means.append(values.mean(axis=1))
     places = np.arange(len(stages))
     layout.band(axes, style, places, values)

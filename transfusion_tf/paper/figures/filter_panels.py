@@ -9,19 +9,18 @@ from transfusion_tf.study.plots import filters
 from transfusion_tf.study.plots import layout
 
 
-def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
+def plot(study: study_lib.Study, name: str) -> figure.Figure:
   """Draw rows as those of `filters.plot`: random, then pretrained."""
   panels = figure_specs.panels(name, study.scale)
   groups = [group for panel in panels for group in panel.groups]
   fig, rows = filters.grid(len(groups))
   for row, group in zip(rows, groups, strict=True):
-    label = f'{registry.label(group.model)}, {group.start.label}'
+    label = f'{registry.label(group.model)}, {group.initialization.label}'
     for axes in row:
       axes.set_axis_off()
-    layout.attempt(
-      row[0],
-      lambda r=row, g=group, t=label: filters.draw_pair(
-        r, study.seeds(g)[0], t
-      ),
-    )
+    layout.attempt(row, _draw, study, group, label)
   return fig
+
+
+def _draw(row, study, group, label):
+  filters.draw_pair(row, study.seeds(group)[0], label)

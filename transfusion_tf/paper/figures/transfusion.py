@@ -1,6 +1,5 @@
 """Weight transfusion: Figures 7 and 19."""
 
-from matplotlib import axes as axes_lib
 from matplotlib import figure
 import numpy as np
 
@@ -8,19 +7,18 @@ from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import styles
 from transfusion_tf.paper.figures import panels
-from transfusion_tf.study import display
 from transfusion_tf.study import results
 from transfusion_tf.study.plots import convergence
 from transfusion_tf.study.plots import layout
 
 
-def of_panels(study: study_lib.Study, name: str) -> figure.Figure:
+def plot(study: study_lib.Study, name: str) -> figure.Figure:
   """Return a row a network: curves, and steps to an AUC by transfused stage."""
   specs = figure_specs.panels(name, study.scale)
   fig, grid = layout.grid(len(specs), 2, size=(5.2, 3.6))
   for row, panel in zip(grid, specs, strict=True):
     for axes, draw in zip(row, (_draw_curves, _draw_steps), strict=True):
-      layout.attempt(axes, lambda a=axes, d=draw, p=panel: d(a, study, p))
+      layout.attempt(axes, draw, study, panel)
       axes.set_title(panels.title(panel), fontsize=10)
   return fig
 
@@ -30,7 +28,7 @@ def _draw_curves(axes, study, panel):
 
 
 def _curves(study, panel):
-  shades = styles.ordered([group.start for group in panel.groups])
+  shades = styles.ordered([group.initialization for group in panel.groups])
   return {
     style: study.seeds(group)
     for style, group in zip(shades, panel.groups, strict=True)
@@ -39,11 +37,11 @@ def _curves(study, panel):
 
 def _draw_steps(axes, study, panel):
   curves = _curves(study, panel)
-  threshold = study.scale.mark or results.common_threshold(
+  threshold = study.scale.target_auc or results.common_threshold(
     [run for seeds in curves.values() for run in seeds]
   )
   for place, (style, seeds) in enumerate(curves.items()):
-    draw_steps(axes, place, style, seeds, threshold)
+    _draw_bar(axes, place, style, seeds, threshold)
   axes.set_xticks(range(len(curves)), [style.label for style in curves])
   axes.tick_params(axis='x', rotation=30)
   axes.set_xlabel('transfused stages')
@@ -51,10 +49,8 @@ def _draw_steps(axes, study, panel):
   axes.set_ylim(bottom=0)
 
 
-def draw_steps(
-  axes: axes_lib.Axes, place: int, style: display.Style, seeds, threshold
-) -> None:
-  """Each seed's steps as dots, their mean as a bar; never reached: an x."""
+def _draw_bar(axes, place, style, seeds, threshold):
+  """Draw each seed's steps as a dot, their mean as a bar; an x for never."""
   steps = [run.steps_to(threshold) for run in seeds]
   reached = [s for s in steps if s is not None]
   if reached:

@@ -18,25 +18,26 @@ def plot(
   runs: Mapping[str, Sequence[results.Result]],
   threshold: float | None = None,
 ) -> figure.Figure:
-  """Curves of one network from several starts.
+  """Draw curves of one network from several starts.
 
   Args:
     runs: Scheme -> its runs, one a seed.
     threshold: A score to mark.
   """
-  fig, (axes,) = layout.row(1, size=(7, 4.2))
-  draw(axes, {display.scheme(s): of for s, of in runs.items()})
+  fig, axes = layout.single((7, 4.2))
+  draw(axes, {display.scheme(s): seeds for s, seeds in runs.items()})
   if threshold is not None:
-    mark(axes, threshold)
+    _mark(axes, threshold)
   return fig
 
 
 def draw(
   axes: axes_lib.Axes, curves: Curves, metric: str | None = None
 ) -> None:
-  """Mean over seeds and, from two seeds on, the range between them."""
+  """Draw the mean over seeds and, from two seeds on, their range."""
+  first, *_ = curves.values()
+  metric = metric or first[0].primary_metric
   for style, seeds in curves.items():
-    metric = metric or seeds[0].primary_metric
     steps, scores = _aligned(seeds, metric)
     layout.band(
       axes,
@@ -51,7 +52,7 @@ def draw(
   layout.legend(axes, loc='lower right')
 
 
-def mark(axes: axes_lib.Axes, threshold: float) -> None:
+def _mark(axes, threshold):
   """Draw a line at a score."""
   axes.axhline(threshold, color='0.5', linewidth=0.8)
   axes.annotate(

@@ -31,7 +31,7 @@ def plot(runs: Sequence[results.Result]) -> figure.Figure:
 def grid(rows: int) -> tuple[figure.Figure, np.ndarray]:
   """Return a figure of two axes a row."""
   fig, axes = layout.grid(rows, 2, size=(4.5, 2.4))
-  fig.get_layout_engine().set(w_pad=_GAP, h_pad=_GAP)
+  fig.set_layout_engine('constrained', w_pad=_GAP, h_pad=_GAP)
   return fig, axes
 
 

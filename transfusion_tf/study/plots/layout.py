@@ -1,6 +1,7 @@
-"""What all figures share: sizes, bare axes, and a note where data lack."""
+"""Sizes and axes of all figures, and a note where data are missing."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib import axes as axes_lib
 from matplotlib import figure
@@ -20,18 +21,18 @@ def grid(
   fig = figure.Figure(
     figsize=(size[0] * columns, size[1] * rows), layout='constrained'
   )
-  made = fig.subplots(rows, columns, squeeze=False)
-  for axes in made.flat:
-    axes.spines[['top', 'right']].set_visible(False)
-  return fig, made
+  axes = fig.subplots(rows, columns, squeeze=False)
+  for each in axes.flat:
+    each.spines[['top', 'right']].set_visible(False)
+  return fig, axes
 
 
-def row(
-  columns: int, size: tuple[float, float] = _INCHES
-) -> tuple[figure.Figure, np.ndarray]:
-  """Return a figure and [columns] axes side by side."""
-  fig, made = grid(1, columns, size)
-  return fig, made[0]
+def single(
+  size: tuple[float, float],
+) -> tuple[figure.Figure, axes_lib.Axes]:
+  """Return a figure and its only axes."""
+  fig, axes = grid(1, 1, size)
+  return fig, axes[0, 0]
 
 
 def blocks(
@@ -43,32 +44,41 @@ def blocks(
   """
   columns = min(panels, _MOST_COLUMNS)
   rows = -(-panels // columns)
-  fig, made = grid(number * rows, columns, size)
-  made = made.reshape(number, rows * columns)
-  for axes in made[:, panels:].flat:
-    axes.set_visible(False)
-  return fig, made[:, :panels]
+  fig, axes = grid(number * rows, columns, size)
+  axes = axes.reshape(number, rows * columns)
+  for unused in axes[:, panels:].flat:
+    unused.set_visible(False)
+  return fig, axes[:, :panels]
 
 
-def attempt(axes: axes_lib.Axes, draw: Callable[[], None]) -> bool:
-  """Draws; where something is missing, says so in the axes instead."""
+def attempt(
+  axes: axes_lib.Axes | Sequence[axes_lib.Axes],
+  draw: Callable[..., None],
+  *args: Any,
+) -> None:
+  """Call `draw(axes, *args)`; where results are missing, say so instead.
+
+  Args:
+    axes: A pair of axes, or several, of which the first shows the message.
+    draw: The function.
+    *args: More arguments of it.
+  """
   try:
-    draw()
-  except (results.Gap, *results.UNREADABLE) as gap:
-    axes.set_axis_off()
-    axes.text(
+    draw(axes, *args)
+  except results.UNAVAILABLE as error:
+    first = axes if isinstance(axes, axes_lib.Axes) else axes[0]
+    first.set_axis_off()
+    first.text(
       0.5,
       0.5,
-      f'missing\n{gap}',
+      f'missing\n{error}',
       ha='center',
       va='center',
       wrap=True,
       fontsize=8,
       color='0.35',
-      transform=axes.transAxes,
+      transform=first.transAxes,
     )
-    return False
-  return True
 
 
 def band(
@@ -79,19 +89,19 @@ def band(
   markevery: int = 1,
   markersize: float | None = None,
 ) -> None:
-  """Draw a start's mean at each place and, from two values on, their range.
+  """Draw the mean at each place and, from two values on, their range.
 
   Args:
-    axes: Where to.
-    style: The start's look; its label goes into the legend.
+    axes: The axes.
+    style: The look; its label goes into the legend.
     places: [n].
-    samples: [n] values over seeds each.
-    markevery: Places from marker to marker.
-    markersize: Matplotlib's own if None.
+    samples: [n] samples of values over seeds.
+    markevery: Distance of markers, in places.
+    markersize: Size of markers; Matplotlib's default if None.
   """
   axes.plot(
     places,
-    [np.mean(of) for of in samples],
+    [np.mean(values) for values in samples],
     linestyle=style.line,
     color=style.color,
     marker=style.marker,
@@ -102,8 +112,8 @@ def band(
   if max(map(len, samples)) > 1:
     axes.fill_between(
       places,
-      [np.min(of) for of in samples],
-      [np.max(of) for of in samples],
+      [np.min(values) for values in samples],
+      [np.max(values) for values in samples],
       color=style.color,
       alpha=0.15,
       linewidth=0,
