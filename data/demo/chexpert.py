@@ -13,8 +13,9 @@ from scipy import special
 import tqdm
 
 from data import parallel
+from data.chexpert import layout
+from data.demo import files
 from data.demo import radiograph
-from data.demo import writing
 
 # The share of studies with each finding that is drawn.
 _SHARES = {
@@ -26,23 +27,14 @@ _SHARES = {
   'Support Devices': 0.40,
 }
 _SICKNESS = 0.3  # How far a patient's findings go together: a correlation.
-_OBSERVATIONS = (
-  'No Finding',
-  'Enlarged Cardiomediastinum',
-  'Cardiomegaly',
-  'Lung Opacity',
-  'Lung Lesion',
-  'Edema',
-  'Consolidation',
-  'Pneumonia',
-  'Atelectasis',
-  'Pneumothorax',
-  'Pleural Effusion',
-  'Pleural Other',
-  'Fracture',
-  'Support Devices',
+_COLUMNS = (
+  'Path',
+  'Sex',
+  'Age',
+  'Frontal/Lateral',
+  'AP/PA',
+  *layout.OBSERVATIONS,
 )
-_COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *_OBSERVATIONS)
 _OPACITIES = {'Edema', 'Consolidation', 'Atelectasis'}
 # What a report makes of a finding that is there, and of one that is not.
 _STATES = ('1.0', '0.0', '-1.0', '')
@@ -71,7 +63,7 @@ def write(
       unit='patient',
     ):
       rows += labels
-    writing.save_csv(rows, _COLUMNS, folder / f'{split}.csv')
+    files.save_csv(rows, _COLUMNS, folder / f'{split}.csv')
 
 
 def _write_patient(job):
@@ -86,10 +78,10 @@ def _write_patient(job):
     for position, view in enumerate(views, start=1):
       name = f'patient{number:05d}/study{study}/view{position}_{view.lower()}'
       path = folder / split / f'{name}.jpg'
-      picture = radiograph.film(
+      picture = radiograph.render(
         image_size, view, findings, [seed, number], study
       )
-      writing.save_jpeg(picture, path)
+      files.save_jpeg(picture, path)
       projection = rng.choice(['AP', 'PA']) if view == 'Frontal' else ''
       row = {'Path': f'CheXpert-v1.0-small/{split}/{name}.jpg'}
       row |= {'Frontal/Lateral': view, 'AP/PA': projection}
@@ -116,10 +108,10 @@ def _labels(findings, split, rng):
   if not present - {'Support Devices'}:
     present.add('No Finding')
   if split == 'valid':
-    return {name: f'{name in present:.1f}' for name in _OBSERVATIONS}
+    return {name: f'{name in present:.1f}' for name in layout.OBSERVATIONS}
   labels = {
     name: rng.choice(_STATES, p=_REPORTED[name in present])
-    for name in _OBSERVATIONS
+    for name in layout.OBSERVATIONS
   }
   # CheXpert's labeller knows no other state for it.
   labels['No Finding'] = '1.0' if 'No Finding' in present else ''

@@ -14,7 +14,7 @@ from sklearn import datasets
 import tqdm
 
 from data import parallel
-from data.demo import writing
+from data.demo import files
 
 _PICTURES = {
   'astronaut': data.astronaut,
@@ -51,7 +51,7 @@ def write(
       unit='image',
     )
   )
-  writing.save_csv(rows, ('path', 'label'), folder / 'labels.csv')
+  files.save_csv(rows, ('path', 'label'), folder / 'labels.csv')
 
 
 def _write_crop(job):
@@ -59,7 +59,7 @@ def _write_crop(job):
   label = CLASSES[number % len(CLASSES)]
   path = f'images/{label}/{number // len(CLASSES):05d}.jpg'
   rng = np.random.default_rng([seed, number])
-  writing.save_jpeg(_crop(label, image_size, rng), folder / path)
+  files.save_jpeg(_crop(label, image_size, rng), folder / path)
   return {'path': path, 'label': label}
 
 

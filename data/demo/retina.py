@@ -11,8 +11,8 @@ from scipy import special
 import tqdm
 
 from data import parallel
+from data.demo import files
 from data.demo import fundus
-from data.demo import writing
 
 # Kaggle's shares are 73, 7, 15, 3 and 2 %: softened here, so that a small set
 # has enough of every grade.
@@ -43,7 +43,7 @@ def write(
     ('train', 'trainLabels.csv', ('image', 'level')),
     ('test', 'retinopathy_solution.csv', ('image', 'level', 'Usage')),
   ):
-    writing.save_csv(rows[split], columns, folder / name)
+    files.save_csv(rows[split], columns, folder / name)
 
 
 def _write_patient(job):
@@ -60,7 +60,7 @@ def _write_patient(job):
     picture = fundus.photograph(
       image_size, eye, grade, [seed, patient], lesion_size
     )
-    writing.save_jpeg(picture, folder / split / f'{name}.jpeg')
+    files.save_jpeg(picture, folder / split / f'{name}.jpeg')
     rows.append({'image': name, 'level': _graded(grade, rng), **extra})
   return split, rows
 

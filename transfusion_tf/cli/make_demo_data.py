@@ -48,9 +48,9 @@ _SEED = flags.DEFINE_integer('seed', 0, 'Of everything.', lower_bound=0)
 def main(_) -> None:
   app.import_data()
   from data.demo import chexpert
+  from data.demo import files
   from data.demo import natural
   from data.demo import retina
-  from data.demo import writing
 
   raw_dir = pathlib.Path(_RAW_DIR.value)
   size, seed = _IMAGE_SIZE.value, _SEED.value
@@ -68,7 +68,7 @@ def main(_) -> None:
   for name in dict.fromkeys(_SETS.value):
     folder, write, amount = jobs[name]
     folder = raw_dir / folder
-    new = writing.make(folder, write, image_size=size, seed=seed, **amount)
+    new = files.make(folder, write, image_size=size, seed=seed, **amount)
     print(folder if new else f'{folder} (was there)')
 
 
