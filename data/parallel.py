@@ -1,12 +1,13 @@
 """Mapping a function over many items with all cores."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import process
 import itertools
 from typing import TypeVar
 import warnings
 
 import joblib
+import tqdm
 
 from transfusion_tf import cores
 from transfusion_tf import errors
@@ -24,19 +25,32 @@ warnings.filterwarnings('ignore', r'\d+ tasks ', module='joblib')
 
 
 def ordered_map(
-  function: Callable[[T], R], items: Iterable[T], num_processes: int = 0
+  function: Callable[[T], R],
+  items: Sequence[T],
+  num_processes: int = 0,
+  title: str = '',
+  unit: str = 'image',
 ) -> Iterator[R]:
   """Yield `function(item)` in the order of `items`, from many processes.
 
   Args:
     function: A picklable function of one item.
-    items: Any iterable; it is read as results are taken.
+    items: The arguments.
     num_processes: 0 is one a core; 1 runs in this process.
+    title: If given, shows a progress bar of that name.
+    unit: Name of an item on the bar.
 
   Raises:
     InputError: The machine is too small for so many processes.
   """
   num_processes = num_processes or cores.available()
+  results = _results(function, items, num_processes)
+  yield from tqdm.tqdm(
+    results, title, len(items), unit=unit, smoothing=0.05, disable=not title
+  )
+
+
+def _results(function, items, num_processes):
   items = iter(items)
   while window := list(itertools.islice(items, _WINDOW * num_processes)):
     # Few items are done sooner than processes start.

@@ -10,15 +10,14 @@ import pathlib
 
 import numpy as np
 from scipy import special
-import tqdm
 
 from data import parallel
 from data.chexpert import layout
 from data.demo import files
 from data.demo import radiograph
 
-# The share of studies with each finding that is drawn.
-_SHARES = {
+# The fraction of studies with each finding that is drawn.
+_FRACTIONS = {
   'Cardiomegaly': 0.20,
   'Edema': 0.22,
   'Consolidation': 0.15,
@@ -39,7 +38,7 @@ _OPACITIES = {'Edema', 'Consolidation', 'Atelectasis'}
 # What a report makes of a finding that is there, and of one that is not.
 _STATES = ('1.0', '0.0', '-1.0', '')
 _REPORTED = {True: (0.84, 0.0, 0.12, 0.04), False: (0.0, 0.22, 0.05, 0.73)}
-_VALID_SHARE = 1 / 3  # Of the patients.
+_VALID_FRACTION = 1 / 3  # Of the patients.
 _FIRST_VALID_PATIENT = 64541  # As in CheXpert.
 
 
@@ -47,7 +46,7 @@ def write(
   folder: pathlib.Path, image_size: int, num_patients: int, seed: int
 ) -> None:
   """Write the set; a patient's pictures depend on the seed alone."""
-  num_valid = round(_VALID_SHARE * num_patients)
+  num_valid = round(_VALID_FRACTION * num_patients)
   first_valid = _FIRST_VALID_PATIENT
   patients = {
     'train': range(1, num_patients - num_valid + 1),
@@ -56,11 +55,8 @@ def write(
   for split, numbers in patients.items():
     jobs = [(folder, split, image_size, seed, number) for number in numbers]
     rows = []
-    for labels in tqdm.tqdm(
-      parallel.ordered_map(_write_patient, jobs),
-      total=len(jobs),
-      desc=f'chexpert {split}',
-      unit='patient',
+    for labels in parallel.ordered_map(
+      _write_patient, jobs, title=f'chexpert {split}', unit='patient'
     ):
       rows += labels
     files.save_csv(rows, _COLUMNS, folder / f'{split}.csv')
@@ -91,12 +87,14 @@ def _write_patient(job):
 
 def _findings(sickness, rng):
   """Return what a study shows: normal scores of sickness, cut at the shares."""
-  own = np.sqrt(1 - _SICKNESS) * rng.normal(size=len(_SHARES))
+  own = np.sqrt(1 - _SICKNESS) * rng.normal(size=len(_FRACTIONS))
   quantiles = special.ndtr(np.sqrt(_SICKNESS) * sickness + own)
   return {
     name
-    for (name, share), quantile in zip(_SHARES.items(), quantiles, strict=True)
-    if quantile > 1 - share
+    for (name, fraction), quantile in zip(
+      _FRACTIONS.items(), quantiles, strict=True
+    )
+    if quantile > 1 - fraction
   }
 
 
@@ -113,6 +111,6 @@ def _labels(findings, split, rng):
     name: rng.choice(_STATES, p=_REPORTED[name in present])
     for name in layout.OBSERVATIONS
   }
-  # CheXpert's labeller knows no other state for it.
+  # CheXpert's labeler knows no other state for it.
   labels['No Finding'] = '1.0' if 'No Finding' in present else ''
   return labels

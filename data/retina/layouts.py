@@ -41,7 +41,9 @@ class _Layout:
 def _kaggle_name(name):
   match = re.fullmatch(r'(\d+)_(left|right)', name)
   if not match:
-    raise raw_dataset.BadError('impossible name', f'{name}: not PATIENT_EYE')
+    raise raw_dataset.InvalidRecordError(
+      'impossible name', f'{name}: not PATIENT_EYE'
+    )
   return match.groups()
 
 
@@ -101,22 +103,22 @@ LAYOUTS = {
 }
 
 
-def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
+def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.RawDataset:
   """List the set `source`, of LAYOUTS, in the folder `manual_dir`.
 
   Raises:
     InputError: A table or a folder of images is missing.
   """
   layout = LAYOUTS[source]
-  found = raw_dataset.Listing(
+  dataset = raw_dataset.RawDataset(
     [], published={p.split: p.published for p in layout.parts}
   )
   for part in layout.parts:
-    _add_part(found, pathlib.Path(manual_dir), part, layout.whose)
-  return found
+    _add_part(dataset, pathlib.Path(manual_dir), part, layout.whose)
+  return dataset
 
 
-def _add_part(found, root, part, whose):
+def _add_part(dataset, root, part, whose):
   csv = _existing(root, part.csv, part.csv + '.zip')
   columns = (part.image, part.grade, part.gradable)
   table = tables.read(csv, [column for column in columns if column])
@@ -128,11 +130,15 @@ def _add_part(found, root, part, whose):
     stem, grade = _stem(row[part.image]), row[part.grade].removesuffix('.0')
     path = files.get(stem.lower())
     if not path:
-      raise raw_dataset.BadError('no such image', f'{stem}, in {part.folder}')
+      raise raw_dataset.InvalidRecordError(
+        'no such image', f'{stem}, in {part.folder}'
+      )
     if part.gradable and row[part.gradable] == '0':
-      raise raw_dataset.BadError('not gradable', stem)
+      raise raw_dataset.InvalidRecordError('not gradable', stem)
     if grade not in GRADES:
-      raise raw_dataset.BadError('impossible label', f'{stem}: grade {grade!r}')
+      raise raw_dataset.InvalidRecordError(
+        'impossible label', f'{stem}: grade {grade!r}'
+      )
     patient, eye = whose(stem)
     return raw_dataset.Record(
       image_id=prefix + stem,
@@ -142,9 +148,9 @@ def _add_part(found, root, part, whose):
       labels={'grade': grade, 'eye': eye},
     )
 
-  found.add_table(csv.name, tables.rows(table), record_of)
+  dataset.add_table(csv.name, tables.rows(table), record_of)
   named = {_stem(name).lower() for name in table[part.image]}
-  found.problems += [
+  dataset.problems += [
     raw_dataset.Problem('image without label', files[stem])
     for stem in sorted(files.keys() - named)
   ]

@@ -98,7 +98,9 @@ def _builder():
     from data.retina import retina_dataset_builder as module
   else:
     from data.chexpert import chexpert_dataset_builder as module
-  return module.Builder.of(_DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value)
+  return module.Builder.from_source(
+    _DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value
+  )
 
 
 def _image_table_builder():

@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def largest(mask: 'tf.Tensor') -> 'tf.Tensor':
+def largest_component(mask: 'tf.Tensor') -> 'tf.Tensor':
   """Return the largest region of bool [H, W]; of equals, the first one."""
   labels = _labels(mask)
   nowhere = tf.size(mask)
@@ -11,14 +11,14 @@ def largest(mask: 'tf.Tensor') -> 'tf.Tensor':
   return mask & (labels == tf.argmax(sizes[:nowhere], output_type=tf.int32))
 
 
-def filled(mask: 'tf.Tensor') -> 'tf.Tensor':
+def fill_holes(mask: 'tf.Tensor') -> 'tf.Tensor':
   """bool [H, W] with what its regions enclose."""
   ground = tf.pad(~mask, [[1, 1], [1, 1]], constant_values=True)
   labels = _labels(ground)
   return (labels != labels[0, 0])[1:-1, 1:-1]
 
 
-def edge(mask: 'tf.Tensor') -> 'tf.Tensor':
+def inner_boundary(mask: 'tf.Tensor') -> 'tf.Tensor':
   """Return the pixels of a mask that border on others within the picture."""
   around = tf.pad(mask, [[1, 1], [1, 1]], constant_values=True)
   return mask & ~tf.reduce_all(_neighbors(around), axis=0)

@@ -37,13 +37,13 @@ def encode(image: 'tf.Tensor') -> 'tf.Tensor':
 def eight_bits(encoded: 'tf.Tensor') -> 'tf.Tensor':
   """Return the file itself or, of a 16-bit gray PNG, an 8-bit one."""
   return tf.cond(
-    _is_png(encoded) & _is_deep(encoded),
-    lambda: without_loss(_decode_png(encoded)),
+    _is_png(encoded) & _is_16bit(encoded),
+    lambda: encode_lossless(_decode_png(encoded)),
     lambda: encoded,
   )
 
 
-def without_loss(image: 'tf.Tensor') -> 'tf.Tensor':
+def encode_lossless(image: 'tf.Tensor') -> 'tf.Tensor':
   """Encode uint8 [H, W, 3] as a PNG."""
   return tf.io.encode_png(image, compression=0)  # Nor effort.
 
@@ -82,12 +82,12 @@ def _decode_jpeg(encoded, at_least):
     image = tf.switch_case(place, decoders)
   else:
     image = decoders[0]()
-  return orientation.upright(image, orientation.of(encoded))
+  return orientation.upright(image, orientation.from_jpeg(encoded))
 
 
 def _decode_png(encoded):
   return tf.cond(
-    _is_deep(encoded),
+    _is_16bit(encoded),
     lambda: _stretch(tf.io.decode_png(encoded, channels=1, dtype=tf.uint16)),
     lambda: tf.io.decode_png(encoded, channels=3),
   )
@@ -107,6 +107,6 @@ def _is_png(encoded):
   return tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
 
 
-def _is_deep(encoded):
+def _is_16bit(encoded):
   """Whether a PNG is gray (color type 0) of 16 bits."""
   return tf.strings.substr(encoded, 24, 2) == b'\x10\x00'

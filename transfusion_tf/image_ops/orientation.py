@@ -15,7 +15,7 @@ _LITTLE_ENDIAN = 0x4949  # "II".
 _LOOKED_AT = 1 << 17
 
 
-def of(encoded: 'tf.Tensor') -> 'tf.Tensor':
+def from_jpeg(encoded: 'tf.Tensor') -> 'tf.Tensor':
   """1 to 8; 1, which is upright, if the bytes say nothing.
 
   Args:

@@ -44,9 +44,9 @@ def guarded(
   def load_or_say_why(encoded):
     # A failing operation ends a graph; a data set can go on without the
     # element that failed.
-    found = tf.data.Dataset.from_tensors(encoded).map(attempt).ignore_errors()
+    loaded = tf.data.Dataset.from_tensors(encoded).map(attempt).ignore_errors()
     otherwise = tf.data.Dataset.from_tensors((blank, DAMAGED))
-    return found.concatenate(otherwise).take(1).get_single_element()
+    return loaded.concatenate(otherwise).take(1).get_single_element()
 
   return load_or_say_why
 
