@@ -33,7 +33,7 @@ def photograph(
     size: Height in pixels; the width is a quarter more, as cameras have it.
     eye: `left` or `right`.
     grade: 0 to 4; decides the lesions and nothing else.
-    patient_seed: Seeds what both eyes share.
+    patient_seed: Seed of the features that both eyes share.
     lesion_size: Size of the lesions, as a multiple.
 
   Returns:

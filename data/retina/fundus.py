@@ -87,7 +87,7 @@ def _threshold(brightness):
 
 
 def _rim(disc):
-  """[N, 2] (row, column) where the region ends, short of the picture's edge."""
+  """Return the rim, [N, 2] (row, column), without the picture's edge."""
   inner = disc & ~ndimage.binary_erosion(disc, border_value=1)
   inside = (slice(rules.EDGE, -rules.EDGE),) * 2
   return np.argwhere(inner[inside]).astype(float) + rules.EDGE

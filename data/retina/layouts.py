@@ -164,7 +164,7 @@ def _existing(root, *names):
 
 
 def _images(root, folder):
-  """{lower-case stem: path}, from the folder or from its zip archive."""
+  """Return {lower-case stem: path} of a folder or of its zip archive."""
   if (root / folder).is_dir():
     paths = [entry.path for entry in os.scandir(root / folder)]
   else:

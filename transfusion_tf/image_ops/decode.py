@@ -12,12 +12,12 @@ _RATIOS = (1, 2, 4, 8)  # What a JPEG can be decoded at a fraction of.
 
 
 def is_readable(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Whether the bytes begin as a JPEG or PNG."""
+  """Return whether the bytes begin as a JPEG or PNG."""
   return tf.io.is_jpeg(encoded) | _is_png(encoded)
 
 
 def shape(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """int32 [2], height and width as stored; fails if the header is damaged."""
+  """Return int32 [2], (height, width) as stored; a damaged header fails."""
   return tf.cond(
     tf.io.is_jpeg(encoded),
     lambda: tf.io.extract_jpeg_shape(encoded)[:2],
@@ -28,7 +28,7 @@ def shape(encoded: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def encode(image: 'tf.Tensor') -> 'tf.Tensor':
-  """uint8 [H, W, 3] -> a JPEG as preparing data stores it."""
+  """Encode uint8 [H, W, 3] as a JPEG, as preparing data stores it."""
   return tf.io.encode_jpeg(
     image, quality=rules.JPEG_QUALITY, chroma_downsampling=False
   )
@@ -108,5 +108,5 @@ def _is_png(encoded):
 
 
 def _is_16bit(encoded):
-  """Whether a PNG is gray (color type 0) of 16 bits."""
+  """Return whether a PNG is gray (color type 0) of 16 bits."""
   return tf.strings.substr(encoded, 24, 2) == b'\x10\x00'

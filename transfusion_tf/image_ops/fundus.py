@@ -33,8 +33,8 @@ def crop(image: 'tf.Tensor', side: int) -> 'tf.Tensor':
   """
   shape = tf.cast(tf.shape(image)[:2], tf.float64)
   whole = Disc(shape / 2, tf.reduce_max(shape) / 2)
-  found, disc = find_disc(image)
-  center, radius = tf.cond(found, lambda: disc, lambda: whole)
+  is_fundus, disc = find_disc(image)
+  center, radius = tf.cond(is_fundus, lambda: disc, lambda: whole)
   start = tf.cast(tf.round(center - radius), tf.int32)
   length = tf.cast(tf.round(2 * radius), tf.int32)
   return resize.lanczos(_square(image, start, length), side, side)
@@ -54,14 +54,14 @@ def find_disc(image: 'tf.Tensor') -> tuple['tf.Tensor', Disc]:
   )
   rim = _rim(connected_components.fill_holes(bright))
   contrast = tf.reduce_max(brightness) - tf.reduce_min(brightness)
-  found, disc = tf.cond(
+  is_fundus, disc = tf.cond(
     (contrast >= rules.MIN_CONTRAST) & (tf.shape(rim)[0] >= rules.MIN_RIM),
     lambda: _fit(rim, tf.cast(tf.shape(brightness), tf.float64)),
     lambda: (False, _circle(rim)),
   )
   factor = tf.reduce_max(tf.shape(image)) / tf.reduce_max(tf.shape(small))
   # Less the border of one, to centers.
-  return found, Disc((disc.center - 0.5) * factor, disc.radius * factor)
+  return is_fundus, Disc((disc.center - 0.5) * factor, disc.radius * factor)
 
 
 def _median(brightness):

@@ -25,11 +25,11 @@ STATUSES = {
 def guarded(
   load: Callable[['tf.Tensor'], 'tf.Tensor'], shape: tuple[int, ...]
 ) -> Callable[['tf.Tensor'], tuple['tf.Tensor', 'tf.Tensor']]:
-  """`load` for bytes from anywhere.
+  """Return a form of `load` that takes any bytes.
 
   Args:
     load: Encoded image -> uint8 of `shape`. May fail.
-    shape: Of what `load` returns.
+    shape: Shape of the result of `load`.
 
   Returns:
     Encoded image -> uint8 of `shape`, zeros if it could not be loaded, and one
