@@ -146,10 +146,7 @@ def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:
     held_out, among = _held_out(own)
     kept += held_out
     if len(among) > 1:
-      detail = f'{" and ".join(among)}; {among[0]} keeps it'
-      problems.append(
-        raw_dataset.Problem('patient in two splits', patient, detail)
-      )
+      problems.append(_in_two_splits('patient', patient, among))
   return kept, problems
 
 
@@ -164,8 +161,7 @@ def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
       continue
     kept += held_out
     if len(among) > 1:
-      detail = f'{" and ".join(among)}; {among[0]} keeps it'
-      problems.append(raw_dataset.Problem('image in two splits', names, detail))
+      problems.append(_in_two_splits('image', names, among))
     elif len(copies) > 1:
       problems.append(raw_dataset.Problem('same image twice', names))
   return kept, problems
@@ -179,6 +175,11 @@ def _held_out(records: Sequence[raw_dataset.Record]):
     if any(record.split == split for record in records)
   ]
   return [record for record in records if record.split == among[0]], among
+
+
+def _in_two_splits(noun, location, among):
+  detail = f'{" and ".join(among)}; {among[0]} keeps it'
+  return raw_dataset.Problem(f'{noun} in two splits', location, detail)
 
 
 def _target(record):

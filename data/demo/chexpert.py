@@ -47,10 +47,9 @@ def write(
 ) -> None:
   """Write the set; a patient's pictures depend on the seed alone."""
   num_valid = round(_VALID_FRACTION * num_patients)
-  first_valid = _FIRST_VALID_PATIENT
   patients = {
     'train': range(1, num_patients - num_valid + 1),
-    'valid': range(first_valid, first_valid + num_valid),
+    'valid': range(_FIRST_VALID_PATIENT, _FIRST_VALID_PATIENT + num_valid),
   }
   for split, numbers in patients.items():
     jobs = [(folder, split, image_size, seed, number) for number in numbers]

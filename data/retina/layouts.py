@@ -35,7 +35,7 @@ class _Part:
 class _Layout:
   parts: tuple[_Part, ...]
   # Image name -> (patient, eye).
-  whose: Callable[[str], tuple[str, str]] = lambda name: (name, '')
+  parse_name: Callable[[str], tuple[str, str]] = lambda name: (name, '')
 
 
 def _kaggle_name(name):
@@ -58,7 +58,7 @@ LAYOUTS = {
         'retinopathy_solution.csv', 'image', 'level', 'test', 'test', 53_576
       ),
     ),
-    whose=_kaggle_name,
+    parse_name=_kaggle_name,
   ),
   # kaggle.com/c/aptos2019-blindness-detection; its test set has no labels.
   'aptos2019': _Layout(
@@ -114,11 +114,11 @@ def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.RawDataset:
     [], published={p.split: p.published for p in layout.parts}
   )
   for part in layout.parts:
-    _add_part(dataset, pathlib.Path(manual_dir), part, layout.whose)
+    _add_part(dataset, pathlib.Path(manual_dir), part, layout.parse_name)
   return dataset
 
 
-def _add_part(dataset, root, part, whose):
+def _add_part(dataset, root, part, parse_name):
   csv = _existing(root, part.csv, part.csv + '.zip')
   columns = (part.image, part.grade, part.gradable)
   table = tables.read(csv, [column for column in columns if column])
@@ -139,7 +139,7 @@ def _add_part(dataset, root, part, whose):
       raise raw_dataset.InvalidRecordError(
         'impossible label', f'{stem}: grade {grade!r}'
       )
-    patient, eye = whose(stem)
+    patient, eye = parse_name(stem)
     return raw_dataset.Record(
       image_id=prefix + stem,
       patient_id=patient if eye else prefix + patient,

@@ -36,8 +36,8 @@ _NUM_NATURAL = flags.DEFINE_integer(
 _LESION_SIZE = flags.DEFINE_float(
   'lesion_size',
   1.0,
-  'Of the lesions in fundus photographs, as a multiple: 3 shows them at 32 '
-  'pixels.',
+  'Size of the lesions in fundus photographs, as a multiple: 3 shows them at '
+  '32 pixels.',
   lower_bound=0.1,
 )
 _SETS = flags.DEFINE_multi_enum(

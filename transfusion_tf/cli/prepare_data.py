@@ -46,7 +46,7 @@ _ON_BAD = flags.DEFINE_enum(
 _SPLIT_FILE = flags.DEFINE_string(
   'split_file', '', 'The splits.csv of an earlier build, to split alike.'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the split.', lower_bound=0)
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the split.', lower_bound=0)
 _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False, 'Build anew what was prepared from other raw data.'
 )
