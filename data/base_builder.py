@@ -1,4 +1,4 @@
-"""The base of our TFDS builders: a listing of records becomes a data set.
+"""The base of our TFDS builders: records of raw files become a data set.
 
 A builder says how to find its records, what is stored of a photograph, and
 which label features there are. The rest, here, is shared: the examples carry
@@ -22,7 +22,6 @@ from typing import Any, Self
 
 from PIL import Image
 import tensorflow_datasets as tfds
-import tqdm
 
 from data import examples
 from data import findings
@@ -48,12 +47,15 @@ def config(source: str, image_size: int) -> Config:
   return Config(name=name, source=source, image_size=image_size)
 
 
-class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class Builder(
+  tfds.core.GeneratorBasedBuilder,  # Untyped: mypy takes it for `object`.
+  skip_registration=True,  # type: ignore[call-arg]
+):
   """Builds a data set from image files that are already on disk.
 
   Attributes:
-    checked: The listing to build; if None, the manual folder is listed and
-      checked first, and has to be without fault.
+    checked: The records to build; if None, the manual folder is listed and
+      checked first, and must have no bad records.
     num_processes: 0 is one a core.
     use_beam: If true, the examples are made in an Apache Beam pipeline.
   """
@@ -66,7 +68,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
   use_beam: bool = False
 
   @classmethod
-  def of(
+  def from_source(
     cls,
     data_dir: str | os.PathLike,
     source: str | None = None,
@@ -85,7 +87,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     return cls(data_dir=data_dir, config=cls.builder_configs.get(new.name, new))
 
   @abc.abstractmethod
-  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.RawDataset:
     """List the raw data set."""
 
   @property
@@ -99,18 +101,18 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
   @property
   def look(self) -> Callable[[Image.Image], str] | None:
-    """A function: small copy -> the one of `raw_dataset.NOTES`, or ."""
+    """A function: small copy of an image -> kind of its note, or ''."""
     return None
 
   def check(
     self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''
   ) -> preflight_report.Report:
     """List and check the raw data set; see `preflight.check`."""
-    found = preflight.check(
+    dataset = preflight.check(
       self.find(manual_dir), self.look, seed, split_file, self.num_processes
     )
-    shown = preflight_html.pictures(found, self.picture, self.num_processes)
-    return preflight_report.Report(self.info.full_name, found, seed, shown)
+    shown = preflight_html.pictures(dataset, self.picture, self.num_processes)
+    return preflight_report.Report(self.info.full_name, dataset, seed, shown)
 
   def build(
     self,
@@ -121,7 +123,7 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """Build what `check` found good.
 
     Args:
-      checked: The checked listing to build.
+      checked: The result of `check`.
       overwrite: If true, a data set built from other data is replaced.
       beam: The result of `beam_config`; None builds without Beam.
 
@@ -132,8 +134,8 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
       InputError: Another data set is there.
     """
     if self.data_path.exists() and not overwrite:
-      there = self.info.metadata.get('records_sha256')
-      if there == checked.summary['records_sha256']:
+      existing = self.info.metadata.get('records_sha256')
+      if existing == checked.summary['records_sha256']:
         return False
       raise errors.InputError(
         f'{self.data_dir} was prepared from other raw data or another split; '
@@ -165,31 +167,26 @@ class Builder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     self.info.metadata.update(checked.summary | self._order())
     # `data_dir` still is the temporary folder that is renamed in the end.
     checked.write(self.data_dir)
-    groups = checked.listing.splits()
+    groups = checked.dataset.splits()
     return {s: self._generate_examples(r) for s, r in groups.items()}
 
   def _order(self):
     """Return the findings in order, which TFDS does not keep."""
     labels = self.label_features()
-    return (
-      {'findings': list(labels['findings'])} if 'findings' in labels else {}
-    )
+    names = labels.get('findings')
+    return {'findings': list(names)} if names else {}
 
   def _example_writer(self) -> tfds.core.writer.ExampleWriter:
     return _SameBytes(file_format=self.info.file_format)
 
   def _generate_examples(self, records: Sequence[raw_dataset.Record]):
-    example_of = functools.partial(examples.make, picture=self.picture)
+    make_example = functools.partial(examples.make, picture=self.picture)
     if self.use_beam:
       import apache_beam as beam
 
-      return beam.Create(records) | beam.Reshuffle() | beam.Map(example_of)
-    return self._from_processes(example_of, records)
-
-  def _from_processes(self, example_of, records):
-    made = parallel.ordered_map(example_of, records, self.num_processes)
-    yield from tqdm.tqdm(
-      made, records[0].split, len(records), unit='image', smoothing=0.05
+      return beam.Create(records) | beam.Reshuffle() | beam.Map(make_example)
+    return parallel.ordered_map(
+      make_example, records, self.num_processes, title=records[0].split
     )
 
 

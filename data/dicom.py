@@ -17,30 +17,32 @@ def load(data: bytes) -> Image.Image:
   is inverted.
 
   Raises:
-    listing.BadError: Not installed, not decodable, or many frames.
+    InvalidRecordError: Not installed, not decodable, or many frames.
   """
   try:
     import pydicom
     from pydicom import pixels
   except ImportError:
-    raise raw_dataset.BadError(
+    raise raw_dataset.InvalidRecordError(
       'not an image', 'DICOM: install the extra, pip install -e .[dicom]'
     ) from None
   try:
     file = pydicom.dcmread(io.BytesIO(data))
     images.check_size(file.Columns, file.Rows)
     if int(file.get('NumberOfFrames', 1)) != 1:
-      raise raw_dataset.BadError(
+      raise raw_dataset.InvalidRecordError(
         'not an image', f'DICOM of {file.NumberOfFrames} frames'
       )
     if file.SamplesPerPixel == 3:
       return Image.fromarray(pixels.pixel_array(file))  # YBR becomes RGB.
     values = pixels.apply_modality_lut(file.pixel_array, file)
     values = pixels.apply_voi_lut(values, file)
-  except raw_dataset.BadError:
+  except raw_dataset.InvalidRecordError:
     raise
   except Exception as error:  # The header's fields can lack or lie.
-    raise raw_dataset.BadError('not an image', f'DICOM: {error}') from None
+    raise raw_dataset.InvalidRecordError(
+      'not an image', f'DICOM: {error}'
+    ) from None
   if file.PhotometricInterpretation == 'MONOCHROME1':
     values = -np.asarray(values, np.float32)
-  return images.stretch(values)
+  return images.rescale_intensity(values)

@@ -22,11 +22,13 @@ def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
   """Return {finding: state} of a table's row of codes 1, 0, -1 and blank.
 
   Raises:
-    BadError: A cell holds anything else.
+    InvalidRecordError: A cell holds anything else.
   """
-  found = {}
+  by_name = {}
   for name in names:
     if not is_code(row[name]):
-      raise raw_dataset.BadError('impossible label', f'{name} is {row[name]!r}')
-    found[name] = _CODES[row[name].removesuffix('.0')]
-  return found
+      raise raw_dataset.InvalidRecordError(
+        'impossible label', f'{name} is {row[name]!r}'
+      )
+    by_name[name] = _CODES[row[name].removesuffix('.0')]
+  return by_name

@@ -42,11 +42,11 @@ class Builder:
     if split_file:
       raise errors.InputError('imagenet2012 is not split anew: no --split_file')
     self._manual_dir = manual_dir
-    found = find(manual_dir)
-    found = preflight.check_images(found, num_processes=self.num_processes)
-    shown = preflight_html.pictures(found, self.picture, self.num_processes)
+    dataset = find(manual_dir)
+    dataset = preflight.check_images(dataset, num_processes=self.num_processes)
+    shown = preflight_html.pictures(dataset, self.picture, self.num_processes)
     return preflight_report.Report(
-      self._tfds.info.full_name, found, seed, shown
+      self._tfds.info.full_name, dataset, seed, shown
     )
 
   def build(
@@ -59,13 +59,13 @@ class Builder:
     checked.refuse()  # TFDS reads the archives whole: nothing can be skipped.
     if beam:
       raise errors.InputError('imagenet2012 is built without Beam')
-    there = self._tfds.data_path.exists()
-    if not there or overwrite:
+    existing = self._tfds.data_path.exists()
+    if not existing or overwrite:
       base_builder.run(self._tfds, overwrite, manual_dir=self._manual_dir)
-    return not there or overwrite
+    return not existing or overwrite
 
 
-def find(manual_dir: str | os.PathLike) -> raw_dataset.Listing:
+def find(manual_dir: str | os.PathLike) -> raw_dataset.RawDataset:
   """List the two archives.
 
   Raises:
@@ -73,15 +73,15 @@ def find(manual_dir: str | os.PathLike) -> raw_dataset.Listing:
   """
   root = pathlib.Path(manual_dir)
   records = [*_train(root / _TRAIN), *_validation(root / _VALIDATION)]
-  found = raw_dataset.Listing(records, published=_PUBLISHED)
-  count = len(found.splits().get('validation', []))
+  dataset = raw_dataset.RawDataset(records, published=_PUBLISHED)
+  count = len(dataset.splits().get('validation', []))
   if count != _PUBLISHED['validation']:
     # TFDS has the labels in the order of the names: one gap shifts them all.
-    what = f'{count:,} images for {_PUBLISHED["validation"]:,} labels'
-    found.problems.append(
-      raw_dataset.Problem('contradictory labels', _VALIDATION, what)
+    detail = f'{count:,} images for {_PUBLISHED["validation"]:,} labels'
+    dataset.problems.append(
+      raw_dataset.Problem('contradictory labels', _VALIDATION, detail)
     )
-  return found
+  return dataset
 
 
 def _train(path: pathlib.Path) -> Iterator[raw_dataset.Record]:

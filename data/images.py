@@ -27,13 +27,13 @@ def read(path: str) -> bytes:
       return archives.read(path)
     return epath.Path(path).read_bytes()
   except OSError as error:
-    what = error.strerror or str(error)
-    raise raw_dataset.BadError('no such image', what) from None
+    detail = error.strerror or str(error)
+    raise raw_dataset.InvalidRecordError('no such image', detail) from None
 
 
-def under(folder: str | os.PathLike) -> Iterator[str]:
-  """Paths of all image files in a folder and below it."""
-  for parent, folders, names in os.walk(folder):
+def find_images(folder: str | os.PathLike) -> Iterator[str]:
+  """Yield the paths of all image files in a folder and below it."""
+  for parent, folders, names in os.walk(os.fspath(folder)):
     folders.sort()  # Walked in this order; the system's own is any.
     for name in sorted(names):
       if name.lower().endswith(EXTENSIONS):
@@ -53,21 +53,21 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
       read, so that a truncated one is found.
 
   Raises:
-    listing.BadError: If it cannot be decoded, or should not be.
+    InvalidRecordError: If it cannot be decoded, or should not be.
   """
   if _is_dicom(data):
     from data import dicom
 
     return dicom.load(data)
   if not data:
-    raise raw_dataset.BadError('not an image', 'the file is empty')
+    raise raw_dataset.InvalidRecordError('not an image', 'the file is empty')
   try:
     image = Image.open(io.BytesIO(data), formats=_FORMATS)
   except Image.UnidentifiedImageError:
-    what = f'it starts with {data[:12]!r}'
-    raise raw_dataset.BadError('not an image', what) from None
-  except Exception as error:  # Parsers raise what they like on odd bytes.
-    raise raw_dataset.BadError('not an image', repr(error)) from None
+    detail = f'it starts with {data[:12]!r}'
+    raise raw_dataset.InvalidRecordError('not an image', detail) from None
+  except Exception as error:  # Parsers raise anything on odd bytes.
+    raise raw_dataset.InvalidRecordError('not an image', repr(error)) from None
   check_size(*image.size)
   try:
     if at_least:
@@ -75,20 +75,20 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
     return _eight_bits(ImageOps.exif_transpose(image))
   except Exception as error:
     kind = 'truncated image' if 'truncated' in str(error) else 'not an image'
-    raise raw_dataset.BadError(kind, str(error)) from None
+    raise raw_dataset.InvalidRecordError(kind, str(error)) from None
 
 
 def check_size(width: int, height: int) -> None:
-  """Refuses what is too large to decode."""
+  """Raise InvalidRecordError if an image is too large to decode."""
   if width * height > rules.MAX_PIXELS:
-    raise raw_dataset.BadError(
+    raise raw_dataset.InvalidRecordError(
       'image too large',
       f'{width} x {height} pixels; the limit is {rules.MAX_PIXELS:,}',
     )
 
 
-def stretch(values: np.ndarray) -> Image.Image:
-  """Gray values of any range as an 8-bit picture."""
+def rescale_intensity(values: np.ndarray) -> Image.Image:
+  """Return gray values of any range as an 8-bit picture."""
   values = values.astype(np.float32)
   low, high = values.min(), values.max()
   scaled = (values - low) * (255 / max(high - low, rules.MIN_RANGE))
@@ -96,20 +96,21 @@ def stretch(values: np.ndarray) -> Image.Image:
 
 
 def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
-  """`image` at `size` (width, height), low-pass filtered when it shrinks."""
+  """Return `image` at `size` (width, height), low-pass filtered to shrink."""
   return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def squeezed(data: bytes, side: int) -> Image.Image:
+def resize_to_square(data: bytes, side: int) -> Image.Image:
   """Return a file as a square picture, whatever its aspect was."""
   return scale(load(data, rules.min_decoded_side(side)), (side, side))
 
 
-def scaled(data: bytes, shorter_side: int) -> Image.Image:
+def resize_shorter_side(data: bytes, shorter_side: int) -> Image.Image:
   """Return a file as a picture of that shorter side, with its aspect kept."""
   image = load(data, rules.min_decoded_side(shorter_side))
   factor = shorter_side / min(image.size)
-  return scale(image, tuple(round(factor * side) for side in image.size))
+  width, height = image.size
+  return scale(image, (round(factor * width), round(factor * height)))
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -125,7 +126,7 @@ def jpeg(image: Image.Image) -> bytes:
 
 def _eight_bits(image):
   if image.mode.startswith('I') or image.mode == 'F':
-    return stretch(np.asarray(image))
+    return rescale_intensity(np.asarray(image))
   if image.mode in ('1', 'L', 'LA'):
     return image.convert('L')
   return image.convert('RGB')

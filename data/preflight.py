@@ -1,7 +1,7 @@
 """The one check of every raw data set, before hours of work are spent on it.
 
-Each step takes records and gives back those that stand, and the problems with
-the others: nothing is dropped without a word.
+Each step takes records and returns the good ones, and the problems of the
+others: nothing is dropped silently.
 """
 
 import collections
@@ -12,7 +12,6 @@ import hashlib
 import os
 
 from PIL import Image
-import tqdm
 
 from data import images
 from data import parallel
@@ -28,16 +27,16 @@ Problems = list[raw_dataset.Problem]
 
 
 def check(
-  found: raw_dataset.Listing,
+  dataset: raw_dataset.RawDataset,
   look: Callable[[Image.Image], str] | None = None,
   seed: int = 0,
   split_file: str | os.PathLike = '',
   num_processes: int = 0,
-) -> raw_dataset.Listing:
+) -> raw_dataset.RawDataset:
   """Read every image once, divide the records into splits and cross-check.
 
   Args:
-    found: The listing of the tables.
+    dataset: The records of the tables.
     look: Gives the kind of note that a decoded image calls for, or ''.
     seed: Seed of the split.
     split_file: If given, the splits are as it says.
@@ -47,8 +46,8 @@ def check(
     The good records, each in its split, and all problems.
   """
   return _through(
-    found,
-    _unlike_published(found.published),
+    dataset,
+    _unlike_published(dataset.published),
     _one_row_an_image,
     functools.partial(_divide, seed=seed, split_file=split_file),
     _one_split_a_patient,
@@ -58,23 +57,23 @@ def check(
 
 
 def check_images(
-  found: raw_dataset.Listing, num_processes: int = 0
-) -> raw_dataset.Listing:
+  dataset: raw_dataset.RawDataset, num_processes: int = 0
+) -> raw_dataset.RawDataset:
   """Run the part of `check` that leaves the splits of the source alone."""
   return _through(
-    found,
-    _unlike_published(found.published),
+    dataset,
+    _unlike_published(dataset.published),
     _one_row_an_image,
     functools.partial(_decodable, look=None, num_processes=num_processes),
   )
 
 
-def _through(found, *steps):
-  records, problems = found.records, list(found.problems)
+def _through(dataset, *steps):
+  records, problems = dataset.records, list(dataset.problems)
   for step in steps:
     records, more = step(records)
     problems += more
-  return dataclasses.replace(found, records=records, problems=problems)
+  return dataclasses.replace(dataset, records=records, problems=problems)
 
 
 def _unlike_published(published):
@@ -108,15 +107,11 @@ def _one_row_an_image(records: Records) -> tuple[Records, Problems]:
 
 def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   kept, problems = [], []
-  inspections = parallel.ordered_map(
-    functools.partial(_inspect, look=look), records, num_processes
-  )
-  progress = tqdm.tqdm(
-    inspections, 'checking', len(records), unit='image', smoothing=0.05
-  )
-  for record, (sha256, kind, what) in zip(records, progress, strict=True):
+  inspect = functools.partial(_inspect, look=look)
+  results = parallel.ordered_map(inspect, records, num_processes, 'checking')
+  for record, (sha256, kind, detail) in zip(records, results, strict=True):
     if kind:
-      problems.append(raw_dataset.Problem(kind, record.image_id, what))
+      problems.append(raw_dataset.Problem(kind, record.image_id, detail))
     if kind not in raw_dataset.BAD:
       kept.append(dataclasses.replace(record, sha256=sha256))
   return kept, problems
@@ -127,7 +122,7 @@ def _inspect(record, look):
   try:
     data = images.read(record.path)
     image = images.load(data, at_least=_LOOK_SIDE)
-  except raw_dataset.BadError as error:
+  except raw_dataset.InvalidRecordError as error:
     return '', error.kind, str(error)
   return hashlib.sha256(data).hexdigest(), look(image) if look else '', ''
 
@@ -137,11 +132,11 @@ def _divide(records, seed, split_file) -> tuple[Records, Problems]:
     records, problems = splits.from_csv(records, split_file)
   else:
     records, problems = splits.by_patient(records, seed), []
-  there = {record.split for record in records}
+  present = {record.split for record in records}
   return records, problems + [
     raw_dataset.Problem('empty split', split, 'too few patients')
     for split in splits.SPLITS
-    if split not in there
+    if split not in present
   ]
 
 
@@ -151,10 +146,7 @@ def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:
     held_out, among = _held_out(own)
     kept += held_out
     if len(among) > 1:
-      what = f'{" and ".join(among)}; {among[0]} keeps it'
-      problems.append(
-        raw_dataset.Problem('patient in two splits', patient, what)
-      )
+      problems.append(_in_two_splits('patient', patient, among))
   return kept, problems
 
 
@@ -169,8 +161,7 @@ def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
       continue
     kept += held_out
     if len(among) > 1:
-      what = f'{" and ".join(among)}; {among[0]} keeps it'
-      problems.append(raw_dataset.Problem('image in two splits', names, what))
+      problems.append(_in_two_splits('image', names, among))
     elif len(copies) > 1:
       problems.append(raw_dataset.Problem('same image twice', names))
   return kept, problems
@@ -184,6 +175,11 @@ def _held_out(records: Sequence[raw_dataset.Record]):
     if any(record.split == split for record in records)
   ]
   return [record for record in records if record.split == among[0]], among
+
+
+def _in_two_splits(noun, location, among):
+  detail = f'{" and ".join(among)}; {among[0]} keeps it'
+  return raw_dataset.Problem(f'{noun} in two splits', location, detail)
 
 
 def _target(record):

@@ -25,16 +25,16 @@ _MAX_CLASSES = 50
 
 
 def pictures(
-  found: raw_dataset.Listing, picture: Picture, num_processes: int = 0
+  dataset: raw_dataset.RawDataset, picture: Picture, num_processes: int = 0
 ) -> dict[str, str]:
-  """Return {image id: data URI} of the images on the page of `found`.
+  """Return {image id: data URI} of the images on the page of `dataset`.
 
   Args:
-    found: Checked records.
+    dataset: Checked records.
     picture: A picklable function from a file's bytes to the stored picture.
     num_processes: 0 is one a core.
   """
-  shown = [*_by_class(found).values(), *_by_note(found).values()]
+  shown = [*_by_class(dataset).values(), *_by_note(dataset).values()]
   records = list({r.image_id: r for group in shown for r in group}.values())
   uris = parallel.ordered_map(
     functools.partial(_data_uri, picture=picture), records, num_processes
@@ -45,7 +45,7 @@ def pictures(
 def render(
   name: str,
   table: pd.DataFrame,
-  found: raw_dataset.Listing,
+  dataset: raw_dataset.RawDataset,
   shown: Mapping[str, str],
 ) -> str:
   """Return the page of a data set.
@@ -53,7 +53,7 @@ def render(
   Args:
     name: Name of the data set.
     table: The numbers of the data set.
-    found: The records and problems of the data set.
+    dataset: The records and problems of the data set.
     shown: The result of `pictures`.
   """
 
@@ -67,33 +67,33 @@ def render(
     _TEMPLATE,
     name=name,
     table=table.to_html(border=0),
-    problems=_by_kind(found),
-    noted=figures(_by_note(found)),
-    classes=figures(_by_class(found)),
+    problems=_by_kind(dataset),
+    noted=figures(_by_note(dataset)),
+    classes=figures(_by_class(dataset)),
     each=_EACH,
   )
 
 
-def _by_kind(found):
+def _by_kind(dataset):
   groups = collections.defaultdict(list)
-  for problem in found.problems:
+  for problem in dataset.problems:
     groups[problem.kind].append(problem)
   return groups
 
 
-def _by_note(found):
+def _by_note(dataset):
   """Return {kind of note: some records that are kept in spite of it}."""
-  by_id = {record.image_id: record for record in found.records}
+  by_id = {record.image_id: record for record in dataset.records}
   return {
-    kind: [by_id[p.where] for p in group[:_EACH] if p.where in by_id]
-    for kind, group in _by_kind(found).items()
+    kind: [by_id[p.location] for p in group[:_EACH] if p.location in by_id]
+    for kind, group in _by_kind(dataset).items()
   }
 
 
-def _by_class(found):
+def _by_class(dataset):
   """Return {class: some training records of it}, always the same ones."""
   classes = collections.defaultdict(list)
-  train = [record for record in found.records if record.split == 'train']
+  train = [record for record in dataset.records if record.split == 'train']
   for record in sorted(
     train, key=lambda r: splits.draw(r.image_id, 0, 'sample')
   ):

@@ -1,4 +1,4 @@
-"""What a preflight found: numbers, a few lines, and a page with pictures."""
+"""The report of a preflight: numbers, a few lines and a page with pictures."""
 
 import collections
 from collections.abc import Mapping
@@ -28,23 +28,23 @@ class Report:
 
   Attributes:
     name: Name of the prepared data set.
-    listing: The good records, in their splits, and all problems.
+    dataset: The good records, in their splits, and all problems.
     seed: Seed of the split.
-    shown: Pictures for the page, by `pages.pictures`.
+    shown: Pictures for the page, by `preflight_html.pictures`.
   """
 
   name: str
-  listing: raw_dataset.Listing
+  dataset: raw_dataset.RawDataset
   seed: int = 0
   shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @property
   def bad(self) -> list[raw_dataset.Problem]:
-    return [problem for problem in self.listing.problems if problem.bad]
+    return [problem for problem in self.dataset.problems if problem.bad]
 
   @property
   def notes(self) -> list[raw_dataset.Problem]:
-    return [problem for problem in self.listing.problems if not problem.bad]
+    return [problem for problem in self.dataset.problems if not problem.bad]
 
   def refuse(self, bad: bool = True) -> None:
     """Raise InputError if anything is bad, or if nothing is good.
@@ -57,7 +57,7 @@ class Report:
         f'{self.name}: {len(self.bad):,} bad images or labels, the first: '
         f'{self.bad[0]}. Mend them, or leave them out with --on_bad=skip'
       )
-    if 'train' not in self.listing.splits():
+    if 'train' not in self.dataset.splits():
       raise errors.InputError(f'{self.name}: not one usable training image')
 
   @functools.cached_property
@@ -71,19 +71,19 @@ class Report:
           'patients': len({record.patient_id for record in records}),
           'labels': _balance(records),
         }
-        for split, records in self.listing.splits().items()
+        for split, records in self.dataset.splits().items()
       },
-      'published': dict(self.listing.published),
-      'problems': _count(problem.kind for problem in self.listing.problems),
+      'published': dict(self.dataset.published),
+      'problems': _count(problem.kind for problem in self.dataset.problems),
       'seed': self.seed,
-      'splits_sha256': splits.sha256(self.listing.records),
-      'records_sha256': _fingerprint(self.listing.records),
+      'splits_sha256': splits.sha256(self.dataset.records),
+      'records_sha256': _fingerprint(self.dataset.records),
     }
 
   def table(self) -> pd.DataFrame:
     """Return a table: rows are images, patients, classes; columns splits.
 
-    Of a finding it shows the counts of its four states.
+    A finding has the counts of its four states in one cell.
     """
     columns = {}
     for split, numbers in self.summary['splits'].items():
@@ -106,15 +106,18 @@ class Report:
 
   def write(self, folder: str | os.PathLike) -> None:
     """Write preflight.json, preflight.html and splits.csv."""
-    problems = [dataclasses.asdict(p) for p in self.listing.problems]
+    problems = [
+      {'kind': p.kind, 'where': p.location, 'what': p.detail}
+      for p in self.dataset.problems
+    ]
     everything = self.summary | {'all_problems': problems}
     page = preflight_html.render(
-      self.name, self.table(), self.listing, self.shown
+      self.name, self.table(), self.dataset, self.shown
     )
     for name, text in (
       ('preflight.json', json.dumps(everything, indent=1) + '\n'),
       ('preflight.html', page),
-      ('splits.csv', splits.to_csv(self.listing.records)),
+      ('splits.csv', splits.to_csv(self.dataset.records)),
     ):
       path = epath.Path(folder) / name
       path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +144,7 @@ def _balance(records):
 
 
 def _cells(labels):
-  """Return what of a balance fits in a column of the table."""
+  """Return the cells of a column of the table."""
   if all(isinstance(count, int) for count in labels.values()):
     if len(labels) <= _MAX_CLASSES:
       return labels

@@ -1,11 +1,11 @@
-"""What a raw data set says it holds: one record an image, and what is wrong."""
+"""The records of a raw data set, one an image, and its problems."""
 
 from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 from typing import Any
 
-# What can be wrong. A bad image is left out, and a build refuses to start
-# unless it is told to skip; of a note nobody need be afraid.
+# Kinds of problems. A bad image is left out, and a build refuses to start
+# unless it is told to skip; a note is informational.
 BAD = (
   'no such image',
   'outside the image root',
@@ -57,9 +57,9 @@ class Record:
 class Problem:
   """One thing that is wrong with a raw data set."""
 
-  kind: str  # Of BAD or NOTES.
-  where: str  # The file, with the row of a table.
-  what: str = ''
+  kind: str  # One of BAD or NOTES.
+  location: str  # The file, with the row of a table.
+  detail: str = ''
 
   def __post_init__(self):
     if self.kind not in BAD + NOTES:
@@ -70,19 +70,24 @@ class Problem:
     return self.kind in BAD
 
   def __str__(self) -> str:
-    return f'{self.kind}: {self.where}' + f' ({self.what})' * bool(self.what)
+    detail = f' ({self.detail})' if self.detail else ''
+    return f'{self.kind}: {self.location}{detail}'
 
 
-class BadError(Exception):
+class InvalidRecordError(Exception):
   """Raised for one bad row or image; `kind` says how it is bad."""
 
-  def __init__(self, kind: str, what: str):
-    super().__init__(what)
+  def __init__(self, kind: str, detail: str):
+    super().__init__(kind, detail)  # All, so that it can be pickled.
     self.kind = kind
+    self.detail = detail
+
+  def __str__(self) -> str:
+    return self.detail
 
 
 @dataclasses.dataclass
-class Listing:
+class RawDataset:
   """The records of a raw data set, short of those known to be bad."""
 
   records: list[Record]
@@ -96,25 +101,27 @@ class Listing:
     rows: Iterable[tuple[int, Mapping[str, str]]],
     record_of: Callable[[Mapping[str, str]], Record],
   ) -> None:
-    """Add a record a row, or a problem where `record_of` raises BadError.
+    """Add a record for each row, or a problem with it.
 
     Args:
       name: Name of the table.
       rows: (line in the file, cells by column) each.
-      record_of: Makes a record of the cells.
+      record_of: Makes a record of the cells; may raise InvalidRecordError.
     """
     for line, row in rows:
       try:
         self.records.append(record_of(row))
-      except BadError as error:
+      except InvalidRecordError as error:
         problem = Problem(error.kind, f'{name}:{line}', str(error))
         self.problems.append(problem)
 
   def splits(self) -> dict[str, list[Record]]:
     """Return the records of each split that has any, in the usual order."""
-    found = {record.split for record in self.records}
-    usual = [s for s in ('train', 'validation', 'test') if s in found]
-    groups = {split: [] for split in [*usual, *sorted(found - {*usual})]}
+    present = {record.split for record in self.records}
+    usual = [s for s in ('train', 'validation', 'test') if s in present]
+    groups: dict[str, list[Record]] = {
+      split: [] for split in [*usual, *sorted(present - {*usual})]
+    }
     for record in self.records:
       groups[record.split].append(record)
     return groups

@@ -17,8 +17,8 @@ from data import tables
 from transfusion_tf import errors
 
 SPLITS = ('train', 'validation', 'test')
-VALIDATION_SHARE = 0.10  # Of the training patients.
-TEST_SHARE = 0.20  # Of the patients, where a source has no test set.
+VALIDATION_FRACTION = 0.10  # Of the training patients.
+TEST_FRACTION = 0.20  # Of the patients, where a source has no test set.
 
 _COLUMNS = ('image_id', 'patient_id', 'split')
 
@@ -43,10 +43,10 @@ def by_patient(
   def split_of(record):
     split, patient = record.split, record.patient_id
     if not split:
-      is_test = draw(patient, seed, 'test') < TEST_SHARE
+      is_test = draw(patient, seed, 'test') < TEST_FRACTION
       split = 'test' if is_test else 'train'
     if split == 'train' and 'validation' not in given:
-      is_validation = draw(patient, seed, 'validation') < VALIDATION_SHARE
+      is_validation = draw(patient, seed, 'validation') < VALIDATION_FRACTION
       split = 'validation' if is_validation else 'train'
     return split
 

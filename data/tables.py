@@ -67,9 +67,9 @@ def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
     if column not in table:
       near = difflib.get_close_matches(column, table.columns, n=1)
       hint = f'; is it {near[0]!r}?' if near else ''
-      found = ', '.join(table.columns)
+      existing = ', '.join(table.columns)
       raise errors.InputError(
-        f'{path} has no column {column!r}{hint} (it has: {found})'
+        f'{path} has no column {column!r}{hint} (it has: {existing})'
       )
   if not len(table):
     raise errors.InputError(f'{path} has a header and no rows')

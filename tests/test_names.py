@@ -207,11 +207,11 @@ def _table(tmp_path, text):
 
 def test_a_class_with_a_line_break_is_a_bad_label(tmp_path):
   table = _table(tmp_path, 'path,label\n0.png,"a\nb"\n1.png,c\n2.png,d\n')
-  (problem,) = table.found.problems
+  (problem,) = table.dataset.problems
   assert problem.bad
   assert problem.kind == 'impossible name'
-  assert problem.where == 'labels.csv:2'
-  assert "'a\\nb'" in problem.what
+  assert problem.location == 'labels.csv:2'
+  assert "'a\\nb'" in problem.detail
   assert table.names == ('c', 'd')
 
 

@@ -26,7 +26,7 @@ class Builder(base_builder.Builder):
     base_builder.config(name, IMAGE_SIZE) for name in layout.FOLDERS
   ]
 
-  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.RawDataset:
     return layout.find(manual_dir, self.builder_config.source)
 
   def label_features(self) -> Mapping[str, Any]:
@@ -42,5 +42,5 @@ class Builder(base_builder.Builder):
   @property
   def picture(self) -> Callable[[bytes], Image.Image]:
     return functools.partial(
-      images.squeezed, side=self.builder_config.image_size
+      images.resize_to_square, side=self.builder_config.image_size
     )

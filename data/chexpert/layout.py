@@ -36,7 +36,7 @@ _PATH = re.compile(
 )
 
 
-def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
+def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.RawDataset:
   """List CheXpert in `manual_dir`/`FOLDERS[source]`.
 
   Raises:
@@ -47,13 +47,13 @@ def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
     root = root / FOLDERS[source]
   if not root.is_dir():
     raise errors.InputError(f'no folder {root}; see data/README.md')
-  found = raw_dataset.Listing([], published=_PUBLISHED)
+  dataset = raw_dataset.RawDataset([], published=_PUBLISHED)
   for part, split in _SPLITS.items():
-    _add_part(found, root, part, split)
-  return found
+    _add_part(dataset, root, part, split)
+  return dataset
 
 
-def _add_part(found, root, part, split):
+def _add_part(dataset, root, part, split):
   csv = root / f'{part}.csv'
   columns = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *OBSERVATIONS)
   table = tables.read(csv, columns)
@@ -61,7 +61,7 @@ def _add_part(found, root, part, split):
   def record_of(row):
     match = _PATH.fullmatch(row['Path'])
     if not match or match['part'] != part:
-      raise raw_dataset.BadError('impossible name', row['Path'])
+      raise raw_dataset.InvalidRecordError('impossible name', row['Path'])
     return raw_dataset.Record(
       image_id=match['image'],
       patient_id=match['patient'],
@@ -77,16 +77,16 @@ def _add_part(found, root, part, split):
       },
     )
 
-  found.add_table(csv.name, tables.rows(table), record_of)
+  dataset.add_table(csv.name, tables.rows(table), record_of)
   named = {path.partition('/')[2] for path in table['Path']}
-  found.problems += [
+  dataset.problems += [
     raw_dataset.Problem('image without label', path)
-    for path in images.under(root / part)
+    for path in images.find_images(root / part)
     if os.path.relpath(path, root) not in named
   ]
 
 
 def _age(text):
   if not text.isdecimal():
-    raise raw_dataset.BadError('impossible label', f'age {text!r}')
+    raise raw_dataset.InvalidRecordError('impossible label', f'age {text!r}')
   return int(text)

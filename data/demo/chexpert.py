@@ -10,14 +10,14 @@ import pathlib
 
 import numpy as np
 from scipy import special
-import tqdm
 
 from data import parallel
+from data.chexpert import layout
+from data.demo import files
 from data.demo import radiograph
-from data.demo import writing
 
-# The share of studies with each finding that is drawn.
-_SHARES = {
+# The fraction of studies with each finding that is drawn.
+_FRACTIONS = {
   'Cardiomegaly': 0.20,
   'Edema': 0.22,
   'Consolidation': 0.15,
@@ -26,28 +26,19 @@ _SHARES = {
   'Support Devices': 0.40,
 }
 _SICKNESS = 0.3  # How far a patient's findings go together: a correlation.
-_OBSERVATIONS = (
-  'No Finding',
-  'Enlarged Cardiomediastinum',
-  'Cardiomegaly',
-  'Lung Opacity',
-  'Lung Lesion',
-  'Edema',
-  'Consolidation',
-  'Pneumonia',
-  'Atelectasis',
-  'Pneumothorax',
-  'Pleural Effusion',
-  'Pleural Other',
-  'Fracture',
-  'Support Devices',
+_COLUMNS = (
+  'Path',
+  'Sex',
+  'Age',
+  'Frontal/Lateral',
+  'AP/PA',
+  *layout.OBSERVATIONS,
 )
-_COLUMNS = ('Path', 'Sex', 'Age', 'Frontal/Lateral', 'AP/PA', *_OBSERVATIONS)
 _OPACITIES = {'Edema', 'Consolidation', 'Atelectasis'}
 # What a report makes of a finding that is there, and of one that is not.
 _STATES = ('1.0', '0.0', '-1.0', '')
 _REPORTED = {True: (0.84, 0.0, 0.12, 0.04), False: (0.0, 0.22, 0.05, 0.73)}
-_VALID_SHARE = 1 / 3  # Of the patients.
+_VALID_FRACTION = 1 / 3  # Of the patients.
 _FIRST_VALID_PATIENT = 64541  # As in CheXpert.
 
 
@@ -55,23 +46,19 @@ def write(
   folder: pathlib.Path, image_size: int, num_patients: int, seed: int
 ) -> None:
   """Write the set; a patient's pictures depend on the seed alone."""
-  num_valid = round(_VALID_SHARE * num_patients)
-  first_valid = _FIRST_VALID_PATIENT
+  num_valid = round(_VALID_FRACTION * num_patients)
   patients = {
     'train': range(1, num_patients - num_valid + 1),
-    'valid': range(first_valid, first_valid + num_valid),
+    'valid': range(_FIRST_VALID_PATIENT, _FIRST_VALID_PATIENT + num_valid),
   }
   for split, numbers in patients.items():
     jobs = [(folder, split, image_size, seed, number) for number in numbers]
     rows = []
-    for labels in tqdm.tqdm(
-      parallel.ordered_map(_write_patient, jobs),
-      total=len(jobs),
-      desc=f'chexpert {split}',
-      unit='patient',
+    for labels in parallel.ordered_map(
+      _write_patient, jobs, title=f'chexpert {split}', unit='patient'
     ):
       rows += labels
-    writing.save_csv(rows, _COLUMNS, folder / f'{split}.csv')
+    files.save_csv(rows, _COLUMNS, folder / f'{split}.csv')
 
 
 def _write_patient(job):
@@ -86,10 +73,10 @@ def _write_patient(job):
     for position, view in enumerate(views, start=1):
       name = f'patient{number:05d}/study{study}/view{position}_{view.lower()}'
       path = folder / split / f'{name}.jpg'
-      picture = radiograph.film(
+      picture = radiograph.render(
         image_size, view, findings, [seed, number], study
       )
-      writing.save_jpeg(picture, path)
+      files.save_jpeg(picture, path)
       projection = rng.choice(['AP', 'PA']) if view == 'Frontal' else ''
       row = {'Path': f'CheXpert-v1.0-small/{split}/{name}.jpg'}
       row |= {'Frontal/Lateral': view, 'AP/PA': projection}
@@ -99,12 +86,14 @@ def _write_patient(job):
 
 def _findings(sickness, rng):
   """Return what a study shows: normal scores of sickness, cut at the shares."""
-  own = np.sqrt(1 - _SICKNESS) * rng.normal(size=len(_SHARES))
+  own = np.sqrt(1 - _SICKNESS) * rng.normal(size=len(_FRACTIONS))
   quantiles = special.ndtr(np.sqrt(_SICKNESS) * sickness + own)
   return {
     name
-    for (name, share), quantile in zip(_SHARES.items(), quantiles, strict=True)
-    if quantile > 1 - share
+    for (name, fraction), quantile in zip(
+      _FRACTIONS.items(), quantiles, strict=True
+    )
+    if quantile > 1 - fraction
   }
 
 
@@ -116,11 +105,11 @@ def _labels(findings, split, rng):
   if not present - {'Support Devices'}:
     present.add('No Finding')
   if split == 'valid':
-    return {name: f'{name in present:.1f}' for name in _OBSERVATIONS}
+    return {name: f'{name in present:.1f}' for name in layout.OBSERVATIONS}
   labels = {
     name: rng.choice(_STATES, p=_REPORTED[name in present])
-    for name in _OBSERVATIONS
+    for name in layout.OBSERVATIONS
   }
-  # CheXpert's labeller knows no other state for it.
+  # CheXpert's labeler knows no other state for it.
   labels['No Finding'] = '1.0' if 'No Finding' in present else ''
   return labels

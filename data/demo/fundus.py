@@ -1,8 +1,8 @@
 """Fundus photographs, each a variation of one real photograph.
 
 The photograph is scikit-image's `data.retina`. A patient's eyes differ from
-others' by turn, crop, a smooth warp of the vessels, and by the camera: color,
-light, blur, noise. None of this depends on the grade; see `lesions`.
+others' by rotation, crop, a smooth warp of the vessels, and by the camera:
+color, light, blur, noise. None of this depends on the grade; see `lesions`.
 """
 
 import functools
@@ -33,7 +33,7 @@ def photograph(
     size: Height in pixels; the width is a quarter more, as cameras have it.
     eye: `left` or `right`.
     grade: 0 to 4; decides the lesions and nothing else.
-    patient_seed: Seeds what both eyes share.
+    patient_seed: Seed of the features that both eyes share.
     lesion_size: Size of the lesions, as a multiple.
 
   Returns:
@@ -63,16 +63,16 @@ def _fundus(size, patient, own):
   real = _real_photograph(2 * size)
   x, y = shapes.grid(size, size)
   x, y = x + _ripple(y, patient) + _ripple(x, own), y + _ripple(x, patient)
-  turn = patient.normal(scale=0.2) + own.normal(scale=0.05)
+  rotation = patient.normal(scale=0.2) + own.normal(scale=0.05)
   zoom = patient.uniform(0.72, 0.95)
   shift = own.uniform(-1, 1, size=2) * (0.98 - zoom) * 0.7
-  u = zoom * (np.cos(turn) * x - np.sin(turn) * y) + shift[0]
-  v = zoom * (np.sin(turn) * x + np.cos(turn) * y) + shift[1]
-  across, down, radius = (len(real) * share for share in _DISC)
-  where = np.stack([down + radius * v, across + radius * u])
+  u = zoom * (np.cos(rotation) * x - np.sin(rotation) * y) + shift[0]
+  v = zoom * (np.sin(rotation) * x + np.cos(rotation) * y) + shift[1]
+  across, down, radius = (len(real) * fraction for fraction in _DISC)
+  points = np.stack([down + radius * v, across + radius * u])
   return np.stack(
     [
-      ndimage.map_coordinates(real[..., c], where, order=1, mode='nearest')
+      ndimage.map_coordinates(real[..., c], points, order=1, mode='nearest')
       for c in range(3)
     ],
     axis=-1,

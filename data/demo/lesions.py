@@ -13,7 +13,7 @@ from data.demo import shapes
 
 # Smallest and largest number of each kind in an eye of grade 0, 1, ... 4.
 _MICROANEURYSMS = ((0, 0), (2, 5), (3, 9), (6, 14), (6, 14))
-_HAEMORRHAGES = ((0, 0), (0, 0), (1, 5), (8, 16), (5, 14))
+_HEMORRHAGES = ((0, 0), (0, 0), (1, 5), (8, 16), (5, 14))
 _EXUDATE_CLUSTERS = ((0, 0), (0, 0), (0, 3), (1, 4), (1, 4))
 _NEW_VESSELS = ((0, 0), (0, 0), (0, 0), (0, 0), (1, 3))
 
@@ -39,7 +39,7 @@ def paint(
     size: Their size, as a multiple; for pictures that are very small.
   """
   for kind, counts in (
-    (_haemorrhage, _HAEMORRHAGES),
+    (_hemorrhage, _HEMORRHAGES),
     (_exudate_cluster, _EXUDATE_CLUSTERS),
     (_microaneurysm, _MICROANEURYSMS),
     (_new_vessel, _NEW_VESSELS),
@@ -48,7 +48,7 @@ def paint(
     for _ in range(rng.integers(fewest, most + 1)):
       kind(tissue, _somewhere(rng), rng, size)
   if grade == 4 and rng.random() < 0.5:
-    _preretinal_haemorrhage(tissue, _somewhere(rng), rng, size)
+    _preretinal_hemorrhage(tissue, _somewhere(rng), rng, size)
 
 
 def paint_harmless(tissue: np.ndarray, rng: np.random.Generator) -> None:
@@ -91,12 +91,12 @@ def _microaneurysm(tissue, center, rng, size):
   _blot(tissue, center, radius, _BLOOD, rng, softness=0.5)
 
 
-def _haemorrhage(tissue, center, rng, size):
+def _hemorrhage(tissue, center, rng, size):
   radius = size * rng.uniform(0.02, 0.05)
   _blot(tissue, center, radius, _BLOOD, rng, softness=0.4)
 
 
-def _preretinal_haemorrhage(tissue, center, rng, size):
+def _preretinal_hemorrhage(tissue, center, rng, size):
   radius = size * rng.uniform(0.12, 0.2)
   _blot(tissue, center, radius, _BLOOD, rng, softness=0.2)
 

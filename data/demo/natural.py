@@ -11,10 +11,9 @@ import numpy as np
 from PIL import Image
 from skimage import data
 from sklearn import datasets
-import tqdm
 
 from data import parallel
-from data.demo import writing
+from data.demo import files
 
 _PICTURES = {
   'astronaut': data.astronaut,
@@ -43,15 +42,8 @@ def write(
 ) -> None:
   """Write `num_images` crops, the classes taking turns."""
   jobs = [(folder, image_size, seed, number) for number in range(num_images)]
-  rows = list(
-    tqdm.tqdm(
-      parallel.ordered_map(_write_crop, jobs),
-      total=num_images,
-      desc='natural',
-      unit='image',
-    )
-  )
-  writing.save_csv(rows, ('path', 'label'), folder / 'labels.csv')
+  rows = list(parallel.ordered_map(_write_crop, jobs, title='natural'))
+  files.save_csv(rows, ('path', 'label'), folder / 'labels.csv')
 
 
 def _write_crop(job):
@@ -59,7 +51,7 @@ def _write_crop(job):
   label = CLASSES[number % len(CLASSES)]
   path = f'images/{label}/{number // len(CLASSES):05d}.jpg'
   rng = np.random.default_rng([seed, number])
-  writing.save_jpeg(_crop(label, image_size, rng), folder / path)
+  files.save_jpeg(_crop(label, image_size, rng), folder / path)
   return {'path': path, 'label': label}
 
 
@@ -73,9 +65,9 @@ def _crop(label, size, rng):
   photograph = _photograph(label)
   side = rng.uniform(0.35, 0.7) * min(photograph.size)
   left, top = rng.uniform(0, np.subtract(photograph.size, side))
-  turn, flip = rng.uniform(-0.3, 0.3), rng.choice([-1, 1])
+  rotation, flip = rng.uniform(-0.3, 0.3), rng.choice([-1, 1])
   fine = _FINER * size
-  cos, sin = side / fine * np.cos(turn), side / fine * np.sin(turn)
+  cos, sin = side / fine * np.cos(rotation), side / fine * np.sin(rotation)
   # The affine map from the crop's pixels to the photograph's, about centers.
   matrix = np.array([[flip * cos, sin], [-flip * sin, cos]])
   offset = np.array([left, top]) + side / 2 - matrix @ [fine / 2, fine / 2]

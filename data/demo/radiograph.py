@@ -1,57 +1,48 @@
-"""Chest x-rays drawn from nothing: soft shadows that add up.
+"""Chest x-rays drawn from nothing: dark lungs, and a soft shape a finding.
 
-The picture is a map of how much tissue the rays cross; `signs` draws what the
-findings add to it.
+Enough to have something to learn at 32 pixels, with findings that are small
+or large, faint or plain, and that overlap. It is no model of any disease.
 """
 
 from collections.abc import Collection
-import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
 
 from data.demo import shapes
-from data.demo import signs
 
-_FINER = 2  # Drawn at this many times the final size.
-
-
-@dataclasses.dataclass(frozen=True)
-class View:
-  """The positions of the anatomy, in the coordinates of `shapes`."""
-
-  lungs: tuple[tuple[float, float], ...]  # Centers.
-  lung_radii: tuple[float, float]
-  heart: tuple[float, float]  # Center.
-  heart_radii: tuple[float, float]
-  spine: float  # x.
-  body: float  # Half the chest's width.
-  clavicles: bool
+# Centers of the lungs and their radii, in the coordinates of `shapes`.
+_LUNGS = {
+  'Frontal': (((-0.47, -0.1), (0.47, -0.1)), (0.36, 0.62)),
+  'Lateral': (((0.05, -0.1),), (0.58, 0.62)),
+}
 
 
-_VIEWS = {
-  'Frontal': View(
-    lungs=((-0.47, -0.08), (0.47, -0.08)),
-    lung_radii=(0.36, 0.66),
-    heart=(0.14, 0.30),
-    heart_radii=(0.30, 0.27),
-    spine=0.0,
-    body=1.05,
-    clavicles=True,
-  ),
-  'Lateral': View(
-    lungs=((0.05, -0.08),),
-    lung_radii=(0.58, 0.68),
-    heart=(-0.22, 0.25),
-    heart_radii=(0.27, 0.30),
-    spine=0.62,
-    body=0.9,
-    clavicles=False,
+class _Shape(NamedTuple):
+  """An ellipse that brightens the picture."""
+
+  center: tuple[float, float]  # In lungs, from the center of one.
+  jitter: float  # Standard deviation of the center.
+  radii: tuple[float, float]
+  softness: float
+  light: tuple[float, float]  # Least and most; air is at 0.25, of 0..1.
+  in_lungs: bool = True
+
+
+_FINDINGS = {
+  'Atelectasis': _Shape((0, 0.2), 0.08, (0.26, 0.05), 0.6, (0.1, 0.3)),
+  'Cardiomegaly': _Shape((0.1, 0.3), 0, (0.38, 0.32), 0.2, (0.04, 0.2), False),
+  'Consolidation': _Shape((0, 0), 0.15, (0.17, 0.19), 0.8, (0.15, 0.4)),
+  'Edema': _Shape((0, 0.05), 0.02, (0.36, 0.5), 0.8, (0.04, 0.25)),
+  'Pleural Effusion': _Shape((0, 0.55), 0.05, (0.4, 0.3), 0.4, (0.1, 0.4)),
+  'Support Devices': _Shape(
+    (0.1, -0.4), 0.05, (0.02, 0.55), 0.8, (0.3, 0.3), False
   ),
 }
 
 
-def film(
+def render(
   size: int,
   view: str,
   findings: Collection[str],
@@ -63,82 +54,49 @@ def film(
   Args:
     size: Height in pixels; the width is a fifth more.
     view: `Frontal` or `Lateral`.
-    findings: Names of CheXpert's observations; those that are not drawn
-      change nothing.
-    patient_seed: Seeds the anatomy.
-    study: Seeds, with the above, what differs between studies.
+    findings: Names of CheXpert's observations; those without a shape change
+      nothing.
+    patient_seed: Seed of the build of the chest.
+    study: Seed, with the above, of what differs between studies.
 
   Returns:
-    [size, 1.2 size] uint8, bone and fluid bright.
+    uint8 [size, 1.2 size], bone and fluid bright.
   """
-  anatomy = np.random.default_rng(patient_seed)
-  own = np.random.default_rng([*patient_seed, study, view == 'Lateral', 0])
-  ill = np.random.default_rng([*patient_seed, study, view == 'Lateral', 1])
-  height, width = _FINER * size, _FINER * (size + size // 5)
-  x, y = shapes.grid(height, width)
-  x = x * anatomy.uniform(0.92, 1.08) + own.uniform(-0.04, 0.04)
-  y = y * anatomy.uniform(0.92, 1.08) + own.uniform(-0.04, 0.04)
-  parts = _VIEWS[view]
-  raised = np.zeros(len(parts.lungs))  # How far the diaphragm is pulled up.
-  if 'Atelectasis' in findings:
-    raised[ill.integers(len(raised))] = ill.uniform(0.03, 0.20)
-  lungs = _lungs(x, y, parts, raised, anatomy)
-  tissue = _chest(x, y, parts, lungs, anatomy)
-  tissue += _heart(x, y, parts, 'Cardiomegaly' in findings, anatomy)
-  for name, draw in signs.OPACITIES.items():
+  is_lateral = view == 'Lateral'
+  patient = np.random.default_rng(patient_seed)
+  own = np.random.default_rng([*patient_seed, study, is_lateral, 0])
+  x, y = shapes.grid(size, size + size // 5)
+  x = x * patient.uniform(0.92, 1.08) + own.uniform(-0.04, 0.04)
+  y = y * patient.uniform(0.92, 1.08) + own.uniform(-0.04, 0.04)
+  lungs, radii = _LUNGS[view]
+  air = sum(shapes.ellipse(x, y, center, radii, 0.12) for center in lungs)
+  chest = shapes.ellipse(x, y, (0, 0.45), (1.0, 1.6), 0.06)
+  light = chest * (0.75 - 0.5 * air)
+  heart = patient.uniform(0.2, 0.34), patient.uniform(0.22, 0.3)
+  light += 0.2 * shapes.ellipse(x, y, (0.1, 0.3), heart, 0.2)
+  for number, (name, shape) in enumerate(_FINDINGS.items(), start=1):
+    rng = np.random.default_rng([*patient_seed, study, is_lateral, number])
     if name in findings:
-      tissue += lungs * draw(x, y, parts, ill)
-  if 'Support Devices' in findings:
-    tissue += signs.catheter(x, y, ill)
-  return _develop(tissue, size, own)
-
-
-def _lungs(x, y, view, raised, anatomy):
-  """Return the air: the lungs above the diaphragm's domes."""
-  air = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
-  floor = anatomy.uniform(0.42, 0.52)
-  for (across, down), lift in zip(view.lungs, raised, strict=True):
-    lung = shapes.ellipse(x, y, (across, down), view.lung_radii, 0.12)
-    dome = floor - lift + 0.9 * (x - 0.9 * across) ** 2
-    air += lung * shapes.step(y - dome, 0.05)
-  return np.clip(air, 0, 1)
-
-
-def _chest(x, y, view, lungs, anatomy):
-  """Return the soft tissue, spine, ribs and collar bones."""
-  body = shapes.ellipse(x, y, (0, 0.45), (view.body, 1.6), 0.06)
-  tissue = body * (0.75 - 0.62 * lungs)
-  spine = shapes.step(np.abs(x - view.spine) - 0.10, 0.06)
-  tissue += spine * (0.16 + 0.04 * np.sin(28 * y))
-  slope = anatomy.uniform(0.25, 0.45)
-  phase = (y - slope * np.abs(x - view.spine)) * anatomy.uniform(26, 30)
-  tissue += 0.05 * body * np.clip(np.sin(phase), 0, 1)
-  shade = anatomy.uniform(0.0, 0.16)  # Of the breasts: no finding.
-  for across, _ in view.lungs:
-    tissue += shade * shapes.ellipse(x, y, (across, 0.3), (0.34, 0.3), 0.3)
-  if view.clavicles:
-    for side in (-1, 1):
-      tissue += 0.10 * shapes.line(
-        x, y, (0.12 * side, -0.60), (0.80 * side, -0.74), 0.05
-      )
-  return tissue
-
-
-def _heart(x, y, view, enlarged, anatomy):
-  """Return the heart; enlarged, it takes over half of the chest's width."""
-  growth = anatomy.uniform(0.88, 1.14) * (1.25 if enlarged else 1.0)
-  (across, down), (wide, high) = view.heart, view.heart_radii
-  return 0.34 * shapes.ellipse(
-    x, y, (across, down), (growth * wide, growth**0.5 * high), 0.15, 0.35
-  )
-
-
-def _develop(tissue, size, own):
-  """Apply grain, exposure and the final size."""
-  blur = own.uniform(0.4, 1.0) * _FINER * 0.6
-  light = 1 - np.exp(-own.uniform(1.5, 2.0) * tissue.clip(0))
-  light = ndimage.gaussian_filter(light, blur)
-  light = light.reshape(size, _FINER, -1, _FINER).mean(axis=(1, 3))
-  light *= own.uniform(1.0, 1.15)
+      tissue = air if shape.in_lungs else chest
+      light += tissue * _draw(x, y, shape, lungs, rng)
+  light = ndimage.gaussian_filter(light, size * own.uniform(0.004, 0.01))
+  light = light * own.uniform(0.85, 1.1)
   light += own.normal(scale=0.02, size=light.shape)
   return (255 * light.clip(0, 1)).round().astype(np.uint8)
+
+
+def _draw(x, y, shape, lungs, rng):
+  """Return what a finding adds: in one lung, at times in both."""
+  anchors = lungs if shape.in_lungs else [(0, 0)]
+  if len(anchors) > 1 and rng.random() < 0.65:
+    anchors = [anchors[rng.integers(2)]]
+  return rng.uniform(*shape.light) * sum(
+    shapes.ellipse(
+      x,
+      y,
+      rng.normal(np.add(anchor, shape.center), shape.jitter),
+      shape.radii * rng.uniform(0.8, 1.2, size=2),
+      shape.softness,
+    )
+    for anchor in anchors
+  )

@@ -8,18 +8,17 @@ import pathlib
 
 import numpy as np
 from scipy import special
-import tqdm
 
 from data import parallel
+from data.demo import files
 from data.demo import fundus
-from data.demo import writing
 
 # Kaggle's shares are 73, 7, 15, 3 and 2 %: softened here, so that a small set
 # has enough of every grade.
-_SHARES = (0.55, 0.10, 0.20, 0.09, 0.06)
+_FRACTIONS = (0.55, 0.10, 0.20, 0.09, 0.06)
 _CORRELATION = 0.85  # Between the severities of a patient's two eyes.
-_DISAGREEMENT = 0.10  # Share of eyes that their grader puts one grade off.
-_TEST_SHARE = 1 / 3  # Of the patients.
+_DISAGREEMENT = 0.10  # Fraction of eyes that their grader puts one grade off.
+_TEST_FRACTION = 1 / 3  # Of the patients.
 
 
 def write(
@@ -34,23 +33,23 @@ def write(
     (folder, image_size, seed, lesion_size, patient)
     for patient in range(1, num_patients + 1)
   ]
-  rows = {'train': [], 'test': []}
-  with tqdm.tqdm(total=2 * len(jobs), desc='retina', unit='image') as progress:
-    for split, labels in parallel.ordered_map(_write_patient, jobs):
-      rows[split] += labels
-      progress.update(len(labels))
+  rows: dict[str, list[dict]] = {'train': [], 'test': []}
+  for split, labels in parallel.ordered_map(
+    _write_patient, jobs, title='retina', unit='patient'
+  ):
+    rows[split] += labels
   for split, name, columns in (
     ('train', 'trainLabels.csv', ('image', 'level')),
     ('test', 'retinopathy_solution.csv', ('image', 'level', 'Usage')),
   ):
-    writing.save_csv(rows[split], columns, folder / name)
+    files.save_csv(rows[split], columns, folder / name)
 
 
 def _write_patient(job):
   folder, image_size, seed, lesion_size, patient = job
   rng = np.random.default_rng([seed, patient])
   split, extra = 'train', {}
-  if rng.random() < _TEST_SHARE:
+  if rng.random() < _TEST_FRACTION:
     # Kaggle's own cut of its test set; we use both parts as one.
     split, extra = 'test', {'Usage': rng.choice(['Public', 'Private'])}
   severity, rows = rng.normal(), []
@@ -60,7 +59,7 @@ def _write_patient(job):
     picture = fundus.photograph(
       image_size, eye, grade, [seed, patient], lesion_size
     )
-    writing.save_jpeg(picture, folder / split / f'{name}.jpeg')
+    files.save_jpeg(picture, folder / split / f'{name}.jpeg')
     rows.append({'image': name, 'level': _graded(grade, rng), **extra})
   return split, rows
 
@@ -69,7 +68,7 @@ def _grade(severity, rng):
   """Return the grade of one eye: a normal severity, cut at the shares."""
   own = np.sqrt(1 - _CORRELATION) * rng.normal()
   quantile = special.ndtr(np.sqrt(_CORRELATION) * severity + own)
-  return int(np.searchsorted(np.cumsum(_SHARES[:-1]), quantile))
+  return int(np.searchsorted(np.cumsum(_FRACTIONS[:-1]), quantile))
 
 
 def _graded(grade, rng):

@@ -38,7 +38,7 @@ def ellipse(
     y: [H, 1], from `grid`.
     center: (x, y).
     radii: Along the axis at `angle`, and across it.
-    softness: Half the width of the edge, as a share of the radius.
+    softness: Half the width of the edge, as a fraction of the radius.
     angle: Radians.
     wobble: Complex amplitudes of the outline's 2nd, 3rd, ... harmonic, as
       shares of the radius.
@@ -64,7 +64,7 @@ def line(
   width: float,
   softness: float = 0.5,
 ) -> np.ndarray:
-  """Return a straight stroke with round ends, soft by a share of its width."""
+  """Return a straight stroke with round ends; softness in widths."""
   dx, dy = end[0] - start[0], end[1] - start[1]
   along = ((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy)
   along = np.clip(along, 0, 1)
@@ -73,9 +73,9 @@ def line(
 
 
 def window(
-  x: np.ndarray, y: np.ndarray, center: tuple[float, float], reach: float
+  x: np.ndarray, y: np.ndarray, center: tuple[float, float], radius: float
 ) -> tuple[slice, slice]:
-  """Return (rows, columns) of the pixels within `reach` of `center`."""
-  columns = np.searchsorted(x[0], [center[0] - reach, center[0] + reach])
-  rows = np.searchsorted(y[:, 0], [center[1] - reach, center[1] + reach])
+  """Return (rows, columns) of the pixels within `radius` of `center`."""
+  columns = np.searchsorted(x[0], [center[0] - radius, center[0] + radius])
+  rows = np.searchsorted(y[:, 0], [center[1] - radius, center[1] + radius])
   return slice(*rows), slice(*columns)

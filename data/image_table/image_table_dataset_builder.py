@@ -46,9 +46,9 @@ class Builder(base_builder.Builder):
     self._image_size = image_size
     super().__init__(**kwargs)
 
-  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.RawDataset:
     del manual_dir  # The table has been read: it says what features there are.
-    return self._table.found
+    return self._table.dataset
 
   def label_features(self) -> Mapping[str, Any]:
     if self._table.kind == 'findings':
@@ -59,4 +59,6 @@ class Builder(base_builder.Builder):
   def picture(self) -> Callable[[bytes], Image.Image]:
     if not self._image_size:
       return images.load
-    return functools.partial(images.scaled, shorter_side=self._image_size)
+    return functools.partial(
+      images.resize_shorter_side, shorter_side=self._image_size
+    )

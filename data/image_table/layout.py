@@ -48,7 +48,7 @@ class Table:
     names: Names of the classes, the grades or the findings.
   """
 
-  found: raw_dataset.Listing
+  dataset: raw_dataset.RawDataset
   kind: str
   names: tuple[str, ...]
 
@@ -92,18 +92,18 @@ def find(
       f'{_cell(table, columns, pair[1])} look the same; give the class one '
       'spelling'
     )
-  found = raw_dataset.Listing([])
+  dataset = raw_dataset.RawDataset([])
   record_of = functools.partial(
     _record, root=root, columns=columns, kind=kind, names=names
   )
-  found.add_table(csv.name, tables.rows(table), record_of)
+  dataset.add_table(csv.name, tables.rows(table), record_of)
   known = {_full(root, path) for path in table[columns.path]}
-  found.problems += [
+  dataset.problems += [
     raw_dataset.Problem('image without label', path)
-    for path in images.under(root)
+    for path in images.find_images(root)
     if path not in known
   ]
-  return Table(found, kind, names)
+  return Table(dataset, kind, names)
 
 
 def _kind(table, labels):
@@ -159,9 +159,11 @@ def _record(row, root, columns, kind, names):
   split = row[columns.split] if columns.split else ''
   patient = row[columns.patient] if columns.patient else image_id
   if columns.split and split not in splits.SPLITS:
-    raise raw_dataset.BadError('impossible label', f'split is {split!r}')
+    raise raw_dataset.InvalidRecordError(
+      'impossible label', f'split is {split!r}'
+    )
   if not patient:
-    raise raw_dataset.BadError(
+    raise raw_dataset.InvalidRecordError(
       'impossible label', f'{columns.patient} is blank'
     )
   labels = {kind: _label(row, kind, columns.labels, names)}
@@ -175,11 +177,13 @@ def _label(row, kind, columns, names):
   if kind == 'grade':
     value = value.removesuffix('.0')
   elif value and (wrong := output_names.fault(value, kind)):
-    raise raw_dataset.BadError(
+    raise raw_dataset.InvalidRecordError(
       'impossible name', f'{columns[0]} {value!r} {wrong}'
     )
   if value not in names:
-    raise raw_dataset.BadError('impossible label', f'{columns[0]} is {value!r}')
+    raise raw_dataset.InvalidRecordError(
+      'impossible label', f'{columns[0]} is {value!r}'
+    )
   return value
 
 
@@ -187,7 +191,9 @@ def _inside(root, path):
   """Return the full path, which has to be below `root`."""
   full = _full(root, path)
   if not path or not full.startswith(root + os.sep):
-    raise raw_dataset.BadError('outside the image root', path or 'a blank path')
+    raise raw_dataset.InvalidRecordError(
+      'outside the image root', path or 'a blank path'
+    )
   return full
 
 

@@ -21,21 +21,21 @@ class Disc(NamedTuple):
 
 
 def find_disc(image: Image.Image) -> Disc | None:
-  """Return the bright disc on dark ground; its top and bottom may be cut off.
+  """Return the bright disc on a dark background, even if cut at an edge.
 
   The rim is where the largest bright region ends within the picture; a circle
-  is fitted to it. The rim of a disc that fills the picture on all sides is not
-  to be seen: there is none to find.
+  is fitted to it. A disc that fills the picture on all sides has no visible
+  rim, so none is detected.
   """
   small = image.convert('RGB')
   side = rules.THUMBNAIL_SIDE
   small.thumbnail((side, side), Image.Resampling.BOX)
-  light = np.asarray(small).max(axis=-1)
-  light = ndimage.median_filter(light, rules.MEDIAN_SIDE)
-  light = np.pad(light, 1, mode='edge')
-  if np.ptp(light) < rules.MIN_CONTRAST:
+  brightness = np.asarray(small).max(axis=-1)
+  brightness = ndimage.median_filter(brightness, rules.MEDIAN_SIDE)
+  brightness = np.pad(brightness, 1, mode='edge')
+  if np.ptp(brightness) < rules.MIN_CONTRAST:
     return None
-  regions, _ = ndimage.label(light > _threshold(light))
+  regions, _ = ndimage.label(brightness > _threshold(brightness))
   sizes = np.bincount(regions.ravel())[1:]
   disc = ndimage.binary_fill_holes(regions == 1 + sizes.argmax())
   rim = _rim(disc)
@@ -72,22 +72,22 @@ def crop(image: Image.Image, size: int) -> Image.Image:
   """
   disc = find_disc(image)
   if disc is None:
-    x, y, reach = image.width / 2, image.height / 2, max(image.size) / 2
+    x, y, radius = image.width / 2, image.height / 2, max(image.size) / 2
   else:
-    x, y, reach = disc
-  left, top, side = round(x - reach), round(y - reach), round(2 * reach)
+    x, y, radius = disc
+  left, top, side = round(x - radius), round(y - radius), round(2 * radius)
   square = image.crop((left, top, left + side, top + side))
   return images.scale(square, (size, size))
 
 
-def _threshold(light):
+def _threshold(brightness):
   """Otsu's, lowered: the fundus darkens towards its rim."""
-  bright = np.quantile(light, rules.BRIGHT_QUANTILE)
-  return min(filters.threshold_otsu(light), rules.MIN_BRIGHTNESS * bright)
+  bright = np.quantile(brightness, rules.BRIGHT_QUANTILE)
+  return min(filters.threshold_otsu(brightness), rules.MIN_BRIGHTNESS * bright)
 
 
 def _rim(disc):
-  """[N, 2] (row, column) where the region ends, short of the picture's edge."""
+  """Return the rim, [N, 2] (row, column), without the picture's edge."""
   inner = disc & ~ndimage.binary_erosion(disc, border_value=1)
   inside = (slice(rules.EDGE, -rules.EDGE),) * 2
   return np.argwhere(inner[inside]).astype(float) + rules.EDGE

@@ -35,13 +35,15 @@ class _Part:
 class _Layout:
   parts: tuple[_Part, ...]
   # Image name -> (patient, eye).
-  whose: Callable[[str], tuple[str, str]] = lambda name: (name, '')
+  parse_name: Callable[[str], tuple[str, str]] = lambda name: (name, '')
 
 
 def _kaggle_name(name):
   match = re.fullmatch(r'(\d+)_(left|right)', name)
   if not match:
-    raise raw_dataset.BadError('impossible name', f'{name}: not PATIENT_EYE')
+    raise raw_dataset.InvalidRecordError(
+      'impossible name', f'{name}: not PATIENT_EYE'
+    )
   return match.groups()
 
 
@@ -56,7 +58,7 @@ LAYOUTS = {
         'retinopathy_solution.csv', 'image', 'level', 'test', 'test', 53_576
       ),
     ),
-    whose=_kaggle_name,
+    parse_name=_kaggle_name,
   ),
   # kaggle.com/c/aptos2019-blindness-detection; its test set has no labels.
   'aptos2019': _Layout(
@@ -101,22 +103,22 @@ LAYOUTS = {
 }
 
 
-def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.Listing:
+def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.RawDataset:
   """List the set `source`, of LAYOUTS, in the folder `manual_dir`.
 
   Raises:
     InputError: A table or a folder of images is missing.
   """
   layout = LAYOUTS[source]
-  found = raw_dataset.Listing(
+  dataset = raw_dataset.RawDataset(
     [], published={p.split: p.published for p in layout.parts}
   )
   for part in layout.parts:
-    _add_part(found, pathlib.Path(manual_dir), part, layout.whose)
-  return found
+    _add_part(dataset, pathlib.Path(manual_dir), part, layout.parse_name)
+  return dataset
 
 
-def _add_part(found, root, part, whose):
+def _add_part(dataset, root, part, parse_name):
   csv = _existing(root, part.csv, part.csv + '.zip')
   columns = (part.image, part.grade, part.gradable)
   table = tables.read(csv, [column for column in columns if column])
@@ -128,12 +130,16 @@ def _add_part(found, root, part, whose):
     stem, grade = _stem(row[part.image]), row[part.grade].removesuffix('.0')
     path = files.get(stem.lower())
     if not path:
-      raise raw_dataset.BadError('no such image', f'{stem}, in {part.folder}')
+      raise raw_dataset.InvalidRecordError(
+        'no such image', f'{stem}, in {part.folder}'
+      )
     if part.gradable and row[part.gradable] == '0':
-      raise raw_dataset.BadError('not gradable', stem)
+      raise raw_dataset.InvalidRecordError('not gradable', stem)
     if grade not in GRADES:
-      raise raw_dataset.BadError('impossible label', f'{stem}: grade {grade!r}')
-    patient, eye = whose(stem)
+      raise raw_dataset.InvalidRecordError(
+        'impossible label', f'{stem}: grade {grade!r}'
+      )
+    patient, eye = parse_name(stem)
     return raw_dataset.Record(
       image_id=prefix + stem,
       patient_id=patient if eye else prefix + patient,
@@ -142,9 +148,9 @@ def _add_part(found, root, part, whose):
       labels={'grade': grade, 'eye': eye},
     )
 
-  found.add_table(csv.name, tables.rows(table), record_of)
+  dataset.add_table(csv.name, tables.rows(table), record_of)
   named = {_stem(name).lower() for name in table[part.image]}
-  found.problems += [
+  dataset.problems += [
     raw_dataset.Problem('image without label', files[stem])
     for stem in sorted(files.keys() - named)
   ]
@@ -158,7 +164,7 @@ def _existing(root, *names):
 
 
 def _images(root, folder):
-  """{lower-case stem: path}, from the folder or from its zip archive."""
+  """Return {lower-case stem: path} of a folder or of its zip archive."""
   if (root / folder).is_dir():
     paths = [entry.path for entry in os.scandir(root / folder)]
   else:

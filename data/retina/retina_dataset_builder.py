@@ -23,7 +23,7 @@ class Builder(base_builder.Builder):
     base_builder.config(name, IMAGE_SIZE) for name in layouts.LAYOUTS
   ]
 
-  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.Listing:
+  def find(self, manual_dir: str | os.PathLike) -> raw_dataset.RawDataset:
     return layouts.find(manual_dir, self.builder_config.source)
 
   def label_features(self) -> Mapping[str, Any]:

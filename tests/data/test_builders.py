@@ -40,11 +40,11 @@ def _image_table(manual_dir, data_dir, **columns):
 
 
 def _retina(manual_dir, data_dir, source):
-  return retina_dataset_builder.Builder.of(data_dir, source, _SIZE)
+  return retina_dataset_builder.Builder.from_source(data_dir, source, _SIZE)
 
 
 def _chexpert(manual_dir, data_dir):
-  return chexpert_dataset_builder.Builder.of(data_dir, 'small', _SIZE)
+  return chexpert_dataset_builder.Builder.from_source(data_dir, 'small', _SIZE)
 
 
 # Data set -> how to fabricate it, its builder, its name, its label feature.
@@ -117,7 +117,7 @@ def test_what_is_read_is_what_was_found(name, built):
   _, checked, data_dir = built(name)
   _, _, dataset, key = _SETS[name]
   opened, examples = _examples(data_dir, dataset)
-  expected = {record.image_id: record for record in checked.listing.records}
+  expected = {record.image_id: record for record in checked.dataset.records}
   found = {}
   for split, rows in examples.items():
     assert len(rows) == opened.num_examples(split)

@@ -14,11 +14,11 @@ from sklearn import linear_model
 from sklearn import metrics
 
 from data.demo import chexpert
+from data.demo import files
 from data.demo import fundus
 from data.demo import natural
 from data.demo import radiograph
 from data.demo import retina
-from data.demo import writing
 from transfusion_tf import errors
 
 _WRITERS = {
@@ -42,7 +42,7 @@ def raw(tmp_path_factory):
   sets = {}
   for name, write in (('retina', retina.write), ('chexpert', chexpert.write)):
     sets[name] = folder / name
-    writing.make(sets[name], write, image_size=24, num_patients=300, seed=0)
+    files.make(sets[name], write, image_size=24, num_patients=300, seed=0)
   return sets
 
 
@@ -58,7 +58,7 @@ def _digests(folder):
 def test_same_seed_same_bytes(name, tmp_path):
   write, amount = _WRITERS[name]
   for folder, seed in (('a', 0), ('b', 0), ('c', 1)):
-    writing.make(tmp_path / folder, write, image_size=24, seed=seed, **amount)
+    files.make(tmp_path / folder, write, image_size=24, seed=seed, **amount)
   first = _digests(tmp_path / 'a')
   assert first == _digests(tmp_path / 'b')
   assert first != _digests(tmp_path / 'c')
@@ -129,7 +129,7 @@ def test_a_grade_changes_lesions_only(eye):
 
 def test_a_patient_does_not_depend_on_the_number_of_patients(tmp_path):
   for number in (2, 5):
-    writing.make(
+    files.make(
       tmp_path / str(number),
       retina.write,
       image_size=24,
@@ -177,17 +177,33 @@ def _train_studies(folder):
 def test_findings_are_drawn_and_local(finding, view):
   changed = []
   for patient in range(10):
-    healthy = radiograph.film(64, view, (), [0, patient], 1).astype(int)
-    again = radiograph.film(64, view, (), [0, patient], 1)
-    ill = radiograph.film(64, view, (finding,), [0, patient], 1).astype(int)
+    healthy = radiograph.render(64, view, (), [0, patient], 1).astype(int)
+    again = radiograph.render(64, view, (), [0, patient], 1)
+    ill = radiograph.render(64, view, (finding,), [0, patient], 1).astype(int)
     assert (again == healthy).all()
     changed.append((np.abs(ill - healthy) > 4).mean())
   assert min(changed) > 0 and np.median(changed) > 0.01 and max(changed) < 0.5
 
 
+def test_findings_can_be_learned(raw):
+  pixels, labels = {}, {}
+  for split in ('train', 'valid'):
+    table = pd.read_csv(raw['chexpert'] / f'{split}.csv')
+    table = table[table['Frontal/Lateral'] == 'Frontal']
+    paths = raw['chexpert'] / table['Path'].str.partition('/')[2]
+    pictures = [np.asarray(Image.open(path)).ravel() for path in paths]
+    pixels[split] = np.stack(pictures) / 255
+    labels[split] = table[list(_FINDINGS)] == 1
+  for finding in _FINDINGS:
+    model = linear_model.LogisticRegression(C=0.01, max_iter=5000)
+    model.fit(pixels['train'], labels['train'][finding])
+    scores = model.decision_function(pixels['valid'])
+    assert metrics.roc_auc_score(labels['valid'][finding], scores) > 0.6
+
+
 def test_natural_classes_take_turns_and_are_square(tmp_path):
   write, amount = _WRITERS['natural']
-  writing.make(tmp_path / 'natural', write, image_size=24, seed=0, **amount)
+  files.make(tmp_path / 'natural', write, image_size=24, seed=0, **amount)
   labels = pd.read_csv(tmp_path / 'natural/labels.csv')
   counts = labels['label'].value_counts()
   assert len(counts) == len(natural.CLASSES) >= 10 and counts.nunique() == 1
@@ -212,16 +228,16 @@ def test_a_set_is_written_whole_or_not_at_all(tmp_path):
     raise KeyboardInterrupt
 
   with pytest.raises(KeyboardInterrupt):
-    writing.make(tmp_path / 'retina', fail, seed=0)
+    files.make(tmp_path / 'retina', fail, seed=0)
   assert not (tmp_path / 'retina').exists()
 
   def write(folder, **_):
     (folder / 'whole').write_text('')
 
-  assert writing.make(tmp_path / 'retina', write, seed=0)
-  assert not writing.make(tmp_path / 'retina', fail, seed=0)
+  assert files.make(tmp_path / 'retina', write, seed=0)
+  assert not files.make(tmp_path / 'retina', fail, seed=0)
   with pytest.raises(errors.InputError, match='other data'):
-    writing.make(tmp_path / 'retina', write, seed=1)
+    files.make(tmp_path / 'retina', write, seed=1)
 
 
 def test_real_data_are_never_overwritten(tmp_path):

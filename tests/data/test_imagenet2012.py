@@ -49,7 +49,7 @@ def test_a_broken_image_in_a_tar_is_named(tmp_path):
   bad = [
     problem for problem in found.problems if problem.kind == 'not an image'
   ]
-  assert [problem.where for problem in bad] == ['n01443537_0.JPEG']
+  assert [problem.location for problem in bad] == ['n01443537_0.JPEG']
 
 
 @pytest.mark.parametrize('cut', [3, 5000])

@@ -99,7 +99,7 @@ def test_a_flat_16_bit_image_is_no_division_by_zero():
   ids=['empty', 'text', 'header', 'jpeg end', 'jpeg start', 'png'],
 )
 def test_broken_files_are_named(data, kind, draft):
-  with pytest.raises(raw_dataset.BadError) as caught:
+  with pytest.raises(raw_dataset.InvalidRecordError) as caught:
     images.load(data, draft)
   assert caught.value.kind == kind, str(caught.value)
 
@@ -112,7 +112,9 @@ def test_the_bomb_is_a_valid_image():
 def test_a_decompression_bomb_is_refused_at_once():
   data = raw_sets.bomb(30_000)
   start = time.monotonic()
-  with pytest.raises(raw_dataset.BadError, match='30000 x 30000') as caught:
+  with pytest.raises(
+    raw_dataset.InvalidRecordError, match='30000 x 30000'
+  ) as caught:
     images.load(data)
   assert caught.value.kind == 'image too large'
   assert time.monotonic() - start < 0.5
@@ -204,12 +206,12 @@ def test_dicom_color():
   [(dict(NumberOfFrames=2), '2 frames'), (dict(Rows=4000), 'DICOM')],
 )
 def test_odd_dicom_is_named(tags, what):
-  with pytest.raises(raw_dataset.BadError, match=what) as caught:
+  with pytest.raises(raw_dataset.InvalidRecordError, match=what) as caught:
     images.load(_dicom(_RAMP, **tags))
   assert caught.value.kind == 'not an image'
 
 
 def test_a_missing_file_is_named(tmp_path):
-  with pytest.raises(raw_dataset.BadError) as caught:
+  with pytest.raises(raw_dataset.InvalidRecordError) as caught:
     images.read(str(tmp_path / 'no.png'))
   assert caught.value.kind == 'no such image'

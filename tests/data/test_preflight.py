@@ -26,7 +26,7 @@ from transfusion_tf import errors
 def _table(folder, **columns):
   return image_table.find(
     folder / 'labels.csv', folder, image_table.Columns(**columns)
-  ).found
+  ).dataset
 
 
 # Every layout that is read: how to fabricate it, how to list it, its images.
@@ -200,7 +200,7 @@ def test_impossible_labels_are_named_with_their_row(name, good, bad, tmp_path):
   (problem,) = (
     p for p in find(folder).problems if p.kind == 'impossible label'
   )
-  assert problem.where == f'{csv.name}:2'
+  assert problem.location == f'{csv.name}:2'
 
 
 def test_a_name_that_is_no_patient_and_eye(tmp_path):
@@ -384,7 +384,7 @@ def test_what_the_cells_look_like(cells, kind, names, tmp_path):
     tmp_path / 'labels.csv', tmp_path, image_table.Columns()
   )
   assert (table.kind, table.names) == (kind, names)
-  assert len(table.found.records) == 3
+  assert len(table.dataset.records) == 3
 
 
 def test_numbers_that_are_no_scale_are_refused(tmp_path):
@@ -407,11 +407,11 @@ def test_all_other_columns_are_findings(tmp_path):
   columns = image_table.Columns(path='file', patient='who', split='set')
   table = image_table.find(tmp_path / 'labels.csv', tmp_path, columns)
   assert table.names == ('Mass', 'Effusion')
-  assert [(r.patient_id, r.split) for r in table.found.records] == [
+  assert [(r.patient_id, r.split) for r in table.dataset.records] == [
     ('p1', 'train'),
     ('p2', 'test'),
   ]
-  assert table.found.records[1].labels == {
+  assert table.dataset.records[1].labels == {
     'findings': {'Mass': 'negative', 'Effusion': 'uncertain'}
   }
 
@@ -441,13 +441,13 @@ def test_a_new_class_order_and_a_class_that_is_not_in_it(tmp_path):
   columns = image_table.Columns(classes=('malignant',))
   table = image_table.find(folder / 'labels.csv', folder, columns)
   assert table.names == ('malignant',)
-  assert _kinds(table.found) == {'impossible label': 20}
+  assert _kinds(table.dataset) == {'impossible label': 20}
 
 
 def test_a_split_that_nobody_is_in_is_noted(tmp_path):
   folder = raw_sets.table(tmp_path, count=2)
   checked = _check(_table, folder)
-  empty = {p.where for p in checked.problems if p.kind == 'empty split'}
+  empty = {p.location for p in checked.problems if p.kind == 'empty split'}
   assert empty == set(splits.SPLITS) - {r.split for r in checked.records}
   assert empty
 
@@ -486,7 +486,7 @@ def test_the_report_says_everything(tmp_path):
   assert 'train/12_left' in page and page.count('data:image/jpeg') >= 6
   assert 'http' not in page
   table = (tmp_path / 'out/splits.csv').read_text()
-  assert table == splits.to_csv(found.listing.records)
+  assert table == splits.to_csv(found.dataset.records)
 
 
 def test_twenty_bad_images_are_named_and_all_are_counted():
@@ -494,7 +494,7 @@ def test_twenty_bad_images_are_named_and_all_are_counted():
     raw_dataset.Problem('not an image', f'{n}.png') for n in range(57)
   ]
   lines = str(
-    preflight_report.Report('mine', raw_dataset.Listing([], problems))
+    preflight_report.Report('mine', raw_dataset.RawDataset([], problems))
   ).splitlines()
   assert sum('.png' in line for line in lines) == 20
   assert 'BAD: not an image: 57' in lines and '  ... and 37 more' in lines
@@ -502,7 +502,7 @@ def test_twenty_bad_images_are_named_and_all_are_counted():
 
 def test_the_page_escapes_what_it_shows():
   problem = raw_dataset.Problem('not an image', '<script>alert(1)</script>')
-  found = raw_dataset.Listing([], [problem])
+  found = raw_dataset.RawDataset([], [problem])
   table = preflight_report.Report('mine', found).table()
   page = preflight_html.render('mine', table, found, {})
   assert '<script>' not in page and '&lt;script&gt;' in page

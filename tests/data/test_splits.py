@@ -52,8 +52,8 @@ def test_shares_are_as_stated(seed):
   )
   test = counts['test'] / 5000
   validation = counts['validation'] / (5000 - counts['test'])
-  assert abs(test - splits.TEST_SHARE) < 0.02
-  assert abs(validation - splits.VALIDATION_SHARE) < 0.015
+  assert abs(test - splits.TEST_FRACTION) < 0.02
+  assert abs(validation - splits.VALIDATION_FRACTION) < 0.015
 
 
 def test_another_seed_is_another_split():
@@ -83,7 +83,7 @@ def test_images_that_a_split_file_does_not_name_are_named(tmp_path):
   path.write_text(splits.to_csv(_records(3)))
   kept, problems = splits.from_csv(_records(4), path)
   assert len(kept) == 6
-  assert [(p.kind, p.where) for p in problems] == [
+  assert [(p.kind, p.location) for p in problems] == [
     ('not in the split file', 'train/3_0'),
     ('not in the split file', 'train/3_1'),
   ]

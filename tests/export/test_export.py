@@ -79,7 +79,9 @@ class _Study:
 def study(tmp_path_factory):
   study = _Study(tmp_path_factory.mktemp('study'))
   demo.write(study.root / 'raw', image_size=80, num_patients=40, seed=0)
-  builder = retina_dataset_builder.Builder.of(study.root / 'data', 'kaggle', 32)
+  builder = retina_dataset_builder.Builder.from_source(
+    study.root / 'data', 'kaggle', 32
+  )
   builder.num_processes = 1
   builder.build(builder.check(study.root / 'raw'))
   train_and_evaluate.run(

@@ -178,12 +178,16 @@ def test_regions_are_those_of_scipy(mask):
   labels, count = ndimage.label(mask)
   sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
   expected = mask & (labels == 1 + sizes.argmax() if count else False)
-  np.testing.assert_array_equal(connected_components.largest(mask), expected)
   np.testing.assert_array_equal(
-    connected_components.filled(mask), ndimage.binary_fill_holes(mask)
+    connected_components.largest_component(mask), expected
+  )
+  np.testing.assert_array_equal(
+    connected_components.fill_holes(mask), ndimage.binary_fill_holes(mask)
   )
   inner = ndimage.binary_erosion(mask, border_value=1)
-  np.testing.assert_array_equal(connected_components.edge(mask), mask & ~inner)
+  np.testing.assert_array_equal(
+    connected_components.inner_boundary(mask), mask & ~inner
+  )
 
 
 def _photograph(rng, height, width):
@@ -239,13 +243,13 @@ def test_what_is_no_fundus_is_kept_whole(pixels):
 
 def _retina(raw, data_dir):
   raw_sets.kaggle(raw, train=12)
-  builder = retina_dataset_builder.Builder.of(data_dir, 'kaggle', 24)
+  builder = retina_dataset_builder.Builder.from_source(data_dir, 'kaggle', 24)
   return builder, raw / 'test' / '500_left.jpeg', 'test/500_left'
 
 
 def _chexpert(raw, data_dir):
   raw_sets.chexpert(raw)
-  builder = chexpert_dataset_builder.Builder.of(data_dir, 'small', 24)
+  builder = chexpert_dataset_builder.Builder.from_source(data_dir, 'small', 24)
   name = 'valid/patient00090/study1/view1_frontal'
   return builder, raw / 'CheXpert-v1.0-small' / f'{name}.jpg', name
 

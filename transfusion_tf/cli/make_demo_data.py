@@ -9,6 +9,7 @@ RAW_DIR/natural         a folder of images and labels.csv: natural pictures
 The same flags give the same bytes. `prepare_data.py` takes it from there.
 """
 
+from collections.abc import Callable
 import pathlib
 
 from absl import flags
@@ -35,40 +36,37 @@ _NUM_NATURAL = flags.DEFINE_integer(
 _LESION_SIZE = flags.DEFINE_float(
   'lesion_size',
   1.0,
-  'Of the lesions in fundus photographs, as a multiple: 3 shows them at 32 '
-  'pixels.',
+  'Size of the lesions in fundus photographs, as a multiple: 3 shows them at '
+  '32 pixels.',
   lower_bound=0.1,
 )
 _SETS = flags.DEFINE_multi_enum(
   'set', list(_ALL_SETS), list(_ALL_SETS), 'Which sets; may be repeated.'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of everything.', lower_bound=0)
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of everything.', lower_bound=0)
 
 
 def main(_) -> None:
   app.import_data()
   from data.demo import chexpert
+  from data.demo import files
   from data.demo import natural
   from data.demo import retina
-  from data.demo import writing
 
   raw_dir = pathlib.Path(_RAW_DIR.value)
   size, seed = _IMAGE_SIZE.value, _SEED.value
-  patients = dict(num_patients=_NUM_PATIENTS.value)
-  images = dict(num_images=_NUM_NATURAL.value)
-  jobs = {
-    'retina': (
-      'retina',
-      retina.write,
-      patients | dict(lesion_size=_LESION_SIZE.value),
-    ),
+  patients: dict[str, float] = {'num_patients': _NUM_PATIENTS.value}
+  lesions = {'lesion_size': _LESION_SIZE.value}
+  images: dict[str, float] = {'num_images': _NUM_NATURAL.value}
+  jobs: dict[str, tuple[str, Callable[..., None], dict[str, float]]] = {
+    'retina': ('retina', retina.write, patients | lesions),
     'chexpert': ('chexpert/CheXpert-v1.0-small', chexpert.write, patients),
     'natural': ('natural', natural.write, images),
   }
   for name in dict.fromkeys(_SETS.value):
-    folder, write, amount = jobs[name]
-    folder = raw_dir / folder
-    new = writing.make(folder, write, image_size=size, seed=seed, **amount)
+    subfolder, write, amount = jobs[name]
+    folder = raw_dir / subfolder
+    new = files.make(folder, write, image_size=size, seed=seed, **amount)
     print(folder if new else f'{folder} (was there)')
 
 

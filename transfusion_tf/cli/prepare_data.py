@@ -46,7 +46,7 @@ _ON_BAD = flags.DEFINE_enum(
 _SPLIT_FILE = flags.DEFINE_string(
   'split_file', '', 'The splits.csv of an earlier build, to split alike.'
 )
-_SEED = flags.DEFINE_integer('seed', 0, 'Of the split.', lower_bound=0)
+_SEED = flags.DEFINE_integer('seed', 0, 'Seed of the split.', lower_bound=0)
 _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False, 'Build anew what was prepared from other raw data.'
 )
@@ -98,7 +98,9 @@ def _builder():
     from data.retina import retina_dataset_builder as module
   else:
     from data.chexpert import chexpert_dataset_builder as module
-  return module.Builder.of(_DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value)
+  return module.Builder.from_source(
+    _DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value
+  )
 
 
 def _image_table_builder():

@@ -44,17 +44,17 @@ class Preparation:
       image = decode.decode(encoded, self.min_side)
       return self.load_picture(image, image_size)
     image = augment.decode(decode.eight_bits(encoded), image_size)
-    return orientation.upright(image, orientation.of(encoded))
+    return orientation.upright(image, orientation.from_jpeg(encoded))
 
   def load_picture(self, image: tf.Tensor, image_size: int) -> tf.Tensor:
     """Do the same with a decoded raw picture, uint8 [H, W, 3]."""
-    encode = decode.encode if self.encodes else decode.without_loss
+    encode = decode.encode if self.encodes else decode.encode_lossless
     return augment.decode(encode(self.picture(image)), image_size)
 
 
 def load_prepared_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:
   """Read a decoded stored picture, uint8 [H, W, 3], as a run reads its file."""
-  return augment.decode(decode.without_loss(image), image_size)
+  return augment.decode(decode.encode_lossless(image), image_size)
 
 
 def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:

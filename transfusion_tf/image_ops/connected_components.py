@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 
-def largest(mask: 'tf.Tensor') -> 'tf.Tensor':
+def largest_component(mask: 'tf.Tensor') -> 'tf.Tensor':
   """Return the largest region of bool [H, W]; of equals, the first one."""
   labels = _labels(mask)
   nowhere = tf.size(mask)
@@ -11,21 +11,21 @@ def largest(mask: 'tf.Tensor') -> 'tf.Tensor':
   return mask & (labels == tf.argmax(sizes[:nowhere], output_type=tf.int32))
 
 
-def filled(mask: 'tf.Tensor') -> 'tf.Tensor':
-  """bool [H, W] with what its regions enclose."""
+def fill_holes(mask: 'tf.Tensor') -> 'tf.Tensor':
+  """Return bool [H, W] with the pixels that its regions enclose."""
   ground = tf.pad(~mask, [[1, 1], [1, 1]], constant_values=True)
   labels = _labels(ground)
   return (labels != labels[0, 0])[1:-1, 1:-1]
 
 
-def edge(mask: 'tf.Tensor') -> 'tf.Tensor':
+def inner_boundary(mask: 'tf.Tensor') -> 'tf.Tensor':
   """Return the pixels of a mask that border on others within the picture."""
   around = tf.pad(mask, [[1, 1], [1, 1]], constant_values=True)
   return mask & ~tf.reduce_all(_neighbors(around), axis=0)
 
 
 def _labels(mask):
-  """int32 [H, W]: the least place in each pixel's region, H * W outside.
+  """Return int32 [H, W]: the least place in each region, H * W outside.
 
   The least place spreads through whole runs of pixels at a time, along rows
   and columns in turn, so that a disc takes few rounds.
@@ -47,7 +47,7 @@ def _labels(mask):
 
 
 def _runs(mask):
-  """int32 [H, W]: the number of a pixel's run along its row."""
+  """Return int32 [H, W]: the number of a pixel's run along its row."""
   begins = mask & ~tf.pad(mask, [[0, 0], [1, 0]])[:, :-1]
   numbers = tf.cumsum(tf.reshape(tf.cast(begins, tf.int32), [-1]))
   return tf.reshape(numbers, tf.shape(mask))

@@ -12,12 +12,12 @@ _RATIOS = (1, 2, 4, 8)  # What a JPEG can be decoded at a fraction of.
 
 
 def is_readable(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Whether the bytes begin as a JPEG or PNG."""
+  """Return whether the bytes begin as a JPEG or PNG."""
   return tf.io.is_jpeg(encoded) | _is_png(encoded)
 
 
 def shape(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """int32 [2], height and width as stored; fails if the header is damaged."""
+  """Return int32 [2], (height, width) as stored; a damaged header fails."""
   return tf.cond(
     tf.io.is_jpeg(encoded),
     lambda: tf.io.extract_jpeg_shape(encoded)[:2],
@@ -28,7 +28,7 @@ def shape(encoded: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def encode(image: 'tf.Tensor') -> 'tf.Tensor':
-  """uint8 [H, W, 3] -> a JPEG as preparing data stores it."""
+  """Encode uint8 [H, W, 3] as a JPEG, as preparing data stores it."""
   return tf.io.encode_jpeg(
     image, quality=rules.JPEG_QUALITY, chroma_downsampling=False
   )
@@ -37,13 +37,13 @@ def encode(image: 'tf.Tensor') -> 'tf.Tensor':
 def eight_bits(encoded: 'tf.Tensor') -> 'tf.Tensor':
   """Return the file itself or, of a 16-bit gray PNG, an 8-bit one."""
   return tf.cond(
-    _is_png(encoded) & _is_deep(encoded),
-    lambda: without_loss(_decode_png(encoded)),
+    _is_png(encoded) & _is_16bit(encoded),
+    lambda: encode_lossless(_decode_png(encoded)),
     lambda: encoded,
   )
 
 
-def without_loss(image: 'tf.Tensor') -> 'tf.Tensor':
+def encode_lossless(image: 'tf.Tensor') -> 'tf.Tensor':
   """Encode uint8 [H, W, 3] as a PNG."""
   return tf.io.encode_png(image, compression=0)  # Nor effort.
 
@@ -82,12 +82,12 @@ def _decode_jpeg(encoded, at_least):
     image = tf.switch_case(place, decoders)
   else:
     image = decoders[0]()
-  return orientation.upright(image, orientation.of(encoded))
+  return orientation.upright(image, orientation.from_jpeg(encoded))
 
 
 def _decode_png(encoded):
   return tf.cond(
-    _is_deep(encoded),
+    _is_16bit(encoded),
     lambda: _stretch(tf.io.decode_png(encoded, channels=1, dtype=tf.uint16)),
     lambda: tf.io.decode_png(encoded, channels=3),
   )
@@ -107,6 +107,6 @@ def _is_png(encoded):
   return tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
 
 
-def _is_deep(encoded):
-  """Whether a PNG is gray (color type 0) of 16 bits."""
+def _is_16bit(encoded):
+  """Return whether a PNG is gray (color type 0) of 16 bits."""
   return tf.strings.substr(encoded, 24, 2) == b'\x10\x00'

@@ -26,49 +26,49 @@ class Disc(NamedTuple):
 
 
 def crop(image: 'tf.Tensor', side: int) -> 'tf.Tensor':
-  """uint8 [H, W, 3] -> [side, side, 3], which the disc fills.
+  """Cut the disc out of uint8 [H, W, 3]: [side, side, 3], which it fills.
 
   Black where the photograph ends. If no disc is found, the photograph is kept
   whole, scaled to fit and centered on black.
   """
   shape = tf.cast(tf.shape(image)[:2], tf.float64)
   whole = Disc(shape / 2, tf.reduce_max(shape) / 2)
-  found, disc = find_disc(image)
-  center, radius = tf.cond(found, lambda: disc, lambda: whole)
+  is_fundus, disc = find_disc(image)
+  center, radius = tf.cond(is_fundus, lambda: disc, lambda: whole)
   start = tf.cast(tf.round(center - radius), tf.int32)
   length = tf.cast(tf.round(2 * radius), tf.int32)
   return resize.lanczos(_square(image, start, length), side, side)
 
 
 def find_disc(image: 'tf.Tensor') -> tuple['tf.Tensor', Disc]:
-  """Whether there is a bright disc on dark ground, and where.
+  """Return whether there is a bright disc on a dark background, and the disc.
 
   Args:
     image: uint8 [H, W, 3].
   """
   small = resize.thumbnail(image, rules.THUMBNAIL_SIDE)
-  light = _median(tf.reduce_max(small, axis=-1))
-  light = tf.pad(light, [[1, 1], [1, 1]], 'SYMMETRIC')
-  bright = connected_components.largest(
-    tf.cast(light, tf.float64) > _threshold(light)
+  brightness = _median(tf.reduce_max(small, axis=-1))
+  brightness = tf.pad(brightness, [[1, 1], [1, 1]], 'SYMMETRIC')
+  bright = connected_components.largest_component(
+    tf.cast(brightness, tf.float64) > _threshold(brightness)
   )
-  rim = _rim(connected_components.filled(bright))
-  contrast = tf.reduce_max(light) - tf.reduce_min(light)
-  found, disc = tf.cond(
+  rim = _rim(connected_components.fill_holes(bright))
+  contrast = tf.reduce_max(brightness) - tf.reduce_min(brightness)
+  is_fundus, disc = tf.cond(
     (contrast >= rules.MIN_CONTRAST) & (tf.shape(rim)[0] >= rules.MIN_RIM),
-    lambda: _fit(rim, tf.cast(tf.shape(light), tf.float64)),
+    lambda: _fit(rim, tf.cast(tf.shape(brightness), tf.float64)),
     lambda: (False, _circle(rim)),
   )
   factor = tf.reduce_max(tf.shape(image)) / tf.reduce_max(tf.shape(small))
   # Less the border of one, to centers.
-  return found, Disc((disc.center - 0.5) * factor, disc.radius * factor)
+  return is_fundus, Disc((disc.center - 0.5) * factor, disc.radius * factor)
 
 
-def _median(light):
+def _median(brightness):
   """Filter uint8 [H, W]; the border is mirrored."""
   side = rules.MEDIAN_SIDE
-  height, width = tf.unstack(tf.shape(light))
-  around = tf.gather(light, _mirrored(height))
+  height, width = tf.unstack(tf.shape(brightness))
+  around = tf.gather(brightness, _mirrored(height))
   around = tf.gather(around, _mirrored(width), axis=1)
   windows = tf.stack(
     [
@@ -78,7 +78,7 @@ def _median(light):
     ]
   )
   # The largest value that more than half reach, found bit by bit.
-  median = tf.zeros_like(light)
+  median = tf.zeros_like(brightness)
   for bit in (128, 64, 32, 16, 8, 4, 2, 1):
     reach = tf.cast(windows >= median + bit, tf.uint8)
     enough = tf.reduce_sum(reach, axis=0) > side**2 // 2
@@ -93,10 +93,10 @@ def _mirrored(length):
   return tf.minimum(places, 2 * length - 1 - places)
 
 
-def _threshold(light):
+def _threshold(brightness):
   """Otsu's, lowered: the fundus darkens towards its rim."""
-  light = tf.reshape(light, [-1])
-  counts = tf.math.bincount(tf.cast(light, tf.int32), minlength=256)
+  brightness = tf.reshape(brightness, [-1])
+  counts = tf.math.bincount(tf.cast(brightness, tf.int32), minlength=256)
   counts = tf.cast(counts, tf.float64)
   moments = counts * tf.range(256, dtype=tf.float64)
   below, above = tf.cumsum(counts)[:-1], tf.cumsum(counts, reverse=True)[1:]
@@ -104,13 +104,13 @@ def _threshold(light):
     tf.cumsum(moments)[:-1], below
   ) - tf.math.divide_no_nan(tf.cumsum(moments, reverse=True)[1:], above)
   otsu = tf.cast(tf.argmax(below * above * gap**2), tf.float64)
-  bright = _quantile(tf.cast(light, tf.float64), rules.BRIGHT_QUANTILE)
+  bright = _quantile(tf.cast(brightness, tf.float64), rules.BRIGHT_QUANTILE)
   return tf.minimum(otsu, rules.MIN_BRIGHTNESS * bright)
 
 
-def _quantile(values, share):
+def _quantile(values, fraction):
   values = tf.sort(values)
-  place = tf.cast(tf.size(values) - 1, tf.float64) * share
+  place = tf.cast(tf.size(values) - 1, tf.float64) * fraction
   below = tf.cast(tf.floor(place), tf.int32)
   above = tf.minimum(below + 1, tf.size(values) - 1)
   part = place - tf.floor(place)
@@ -118,14 +118,14 @@ def _quantile(values, share):
 
 
 def _rim(disc):
-  """float64 [N, 2], y and x where it ends, short of the picture's edge."""
+  """Return the rim, float64 [N, 2] (y, x), without the picture's edge."""
   inside = (slice(rules.EDGE, -rules.EDGE),) * 2
-  rim = tf.where(connected_components.edge(disc)[inside])
+  rim = tf.where(connected_components.inner_boundary(disc)[inside])
   return tf.cast(rim + rules.EDGE, tf.float64)
 
 
 def _fit(rim, shape):
-  """Whether the rim is a circle that a fundus may have, and that circle."""
+  """Return whether the rim is a circle of a possible fundus, and the circle."""
   disc = _circle(rim)
   # Notches and bright corners are off the circle: fit again without them.
   near = rules.is_near(_residuals(disc, rim), disc.radius)
@@ -156,7 +156,7 @@ def _residuals(disc, points):
 
 
 def _plausible(disc, rim, shape):
-  """Tell whether the circle is one that a fundus may have."""
+  """Return whether the circle is one that a fundus may have."""
   error = _quantile(tf.abs(_residuals(disc, rim)), 0.5) / disc.radius
   return rules.is_fundus(
     error, *tf.unstack(disc.center), disc.radius, *tf.unstack(shape)

@@ -15,11 +15,11 @@ _LITTLE_ENDIAN = 0x4949  # "II".
 _LOOKED_AT = 1 << 17
 
 
-def of(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """1 to 8; 1, which is upright, if the bytes say nothing.
+def from_jpeg(encoded: 'tf.Tensor') -> 'tf.Tensor':
+  """Return the orientation, 1 to 8; 1, upright, if there is no tag.
 
   Args:
-    encoded: A JPEG. Of other bytes nothing is said.
+    encoded: A JPEG; other bytes count as upright.
   """
   head = tf.strings.substr(encoded, 0, _LOOKED_AT)
   head = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
@@ -55,7 +55,7 @@ def upright(image: 'tf.Tensor', orientation: 'tf.Tensor') -> 'tf.Tensor':
 
 
 def _tiff(byte, size):
-  """Where the TIFF header of the Exif segment begins; 0 if there is none."""
+  """Return the start of the TIFF header in the Exif segment; 0 without one."""
 
   def is_exif(at):
     return tf.reduce_all(byte(at + _EXIF_PLACES) == _EXIF)

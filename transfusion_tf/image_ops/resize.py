@@ -14,7 +14,7 @@ _REDUCE_FIXED_POINT = 2**24  # and those of `reduce` of 1 / this.
 def lanczos(
   image: 'tf.Tensor', height: 'tf.Tensor', width: 'tf.Tensor'
 ) -> 'tf.Tensor':
-  """uint8 [H, W, 3] -> [height, width, 3], low-pass filtered if it shrinks."""
+  """Scale uint8 [H, W, 3] to [height, width, 3], low-pass if it shrinks."""
   for size in ((tf.shape(image)[0], width), (height, width)):
     scaled = tf.image.resize(image, size, 'lanczos3', antialias=True)
     image = _eight_bits(scaled)
@@ -22,7 +22,7 @@ def lanczos(
 
 
 def thumbnail(image: 'tf.Tensor', longer_side: int) -> 'tf.Tensor':
-  """uint8 [H, W, 3] averaged down to a longer side; a smaller one is kept."""
+  """Average uint8 [H, W, 3] down to a longer side; keep a smaller one."""
   shape = tf.shape(image)[:2]
   return tf.cond(
     tf.reduce_max(shape) <= longer_side,
@@ -85,7 +85,7 @@ def _reduce(image, factor):
 
 
 def _weights(num_in, extent, num_out):
-  """[out, in]: equal weights of the pixels whose centers an output covers."""
+  """Return [out, in]: equal weights of the pixels that an output covers."""
   scale = extent / tf.cast(num_out, tf.float64)
   reach = tf.maximum(scale, 1)
   centers = (_counting(num_out)[:, None] + 0.5) * scale

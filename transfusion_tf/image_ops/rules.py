@@ -35,11 +35,11 @@ def min_decoded_side(side: int) -> int:
 
 
 def is_near(residuals: Any, radius: Any) -> Any:
-  """Tell which points of the rim are no notches or bright corners.
+  """Return which points of the rim are no notches or bright corners.
 
   Args:
     residuals: Distances of the points from a circle.
-    radius: Of the circle.
+    radius: Radius of the circle.
   """
   return abs(residuals) < 2 * _MAX_ERROR * radius
 
@@ -47,15 +47,15 @@ def is_near(residuals: Any, radius: Any) -> Any:
 def is_fundus(
   error: Any, y: Any, x: Any, radius: Any, height: Any, width: Any
 ) -> Any:
-  """Tell whether a circle fits well and is of a fundus' size and place.
+  """Return whether a circle fits well and is of a fundus' size and place.
 
   Args:
     error: Median distance of the rim from the circle, in radii.
     y: Row of the center.
     x: Column of the center.
     radius: In pixels.
-    height: Of the picture.
-    width: Of the picture.
+    height: Height of the picture.
+    width: Width of the picture.
   """
   diameter = 2 * radius
   return (

@@ -25,11 +25,11 @@ STATUSES = {
 def guarded(
   load: Callable[['tf.Tensor'], 'tf.Tensor'], shape: tuple[int, ...]
 ) -> Callable[['tf.Tensor'], tuple['tf.Tensor', 'tf.Tensor']]:
-  """`load` for bytes from anywhere.
+  """Return a form of `load` that takes any bytes.
 
   Args:
     load: Encoded image -> uint8 of `shape`. May fail.
-    shape: Of what `load` returns.
+    shape: Shape of the result of `load`.
 
   Returns:
     Encoded image -> uint8 of `shape`, zeros if it could not be loaded, and one
@@ -44,9 +44,9 @@ def guarded(
   def load_or_say_why(encoded):
     # A failing operation ends a graph; a data set can go on without the
     # element that failed.
-    found = tf.data.Dataset.from_tensors(encoded).map(attempt).ignore_errors()
+    loaded = tf.data.Dataset.from_tensors(encoded).map(attempt).ignore_errors()
     otherwise = tf.data.Dataset.from_tensors((blank, DAMAGED))
-    return found.concatenate(otherwise).take(1).get_single_element()
+    return loaded.concatenate(otherwise).take(1).get_single_element()
 
   return load_or_say_why
 

@@ -46,6 +46,7 @@ def each(
       yield key, _call(job)
     return
   threads = max(1, cores.available() // num_processes)
+  earlier = multiprocessing.active_children()  # They prepared the data.
   # A thread waits for each process.
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)
   try:
@@ -59,7 +60,8 @@ def each(
   finally:
     pool.shutdown(wait=False, cancel_futures=True)
     for process in multiprocessing.active_children():
-      process.kill()
+      if process not in earlier:
+        process.kill()
 
 
 def check_complete(failures: Mapping[str, str], jobs: str) -> None:
