@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 import os
 import pathlib
-from typing import Any
+from typing import Any, Self
 
 import tensorflow_datasets as tfds
 
@@ -30,6 +30,25 @@ class Builder:
     self._tfds = tfds.builder('imagenet2012', data_dir=data_dir)
     self.data_dir = self._tfds.data_dir
     self.num_processes = 0
+
+  @classmethod
+  def from_source(
+    cls,
+    data_dir: str | os.PathLike,
+    source: str | None = None,
+    image_size: int | None = None,
+  ) -> Self:
+    """Return the builder; ImageNet has one source, and is stored unchanged.
+
+    Raises:
+      InputError: A source or an image size is given.
+    """
+    if source or image_size:
+      raise errors.InputError(
+        'imagenet2012 has one source and keeps the size of its images: no '
+        '--source, no --image_size'
+      )
+    return cls(data_dir)
 
   def check(
     self, manual_dir: str | os.PathLike, seed: int = 0, split_file: str = ''

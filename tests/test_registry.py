@@ -1,24 +1,36 @@
-"""A network, a scheme and a metric that join in one place each: here."""
+"""Networks, schemes, data sets, figures and metrics join in few places."""
 
+import functools
+import os
 import subprocess
 import sys
 
+import fabricated_study
 import keras
 import numpy as np
+from PIL import Image
 import prepared_sets
 import pytest
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import export
 from transfusion_tf import init
 from transfusion_tf import metrics
 from transfusion_tf import models
 from transfusion_tf import tasks
+from transfusion_tf.export import preparation
+from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import registry
 from transfusion_tf.paper import costs
+from transfusion_tf.paper import figure_specs
+from transfusion_tf.paper import figures
 from transfusion_tf.paper import initializations
+from transfusion_tf.paper import runs
+from transfusion_tf.paper import scales
+from transfusion_tf.paper import study as study_lib
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import display
@@ -284,6 +296,83 @@ def test_a_metric_is_of_its_kind_and_has_a_label(distance_metric):
   assert scored['mean'].parts == (scored['a'], scored['b'])
   with pytest.raises(ValueError, match="metric 'distance' already"):
     tasks.register_metric(distance_metric, kind='label', label='')
+
+
+@pytest.fixture
+def toy_set(monkeypatch):
+  """The name of a registered data set; `toy_set` has its two other places."""
+  line = datasets.NamedDataset('toy_set.builder', 'squeezed')
+  monkeypatch.setitem(datasets.DATASETS, 'toy', line)
+  return 'toy'
+
+
+_PREPARE = """
+from transfusion_tf import datasets
+datasets.DATASETS['toy'] = datasets.NamedDataset('toy_set.builder', 'squeezed')
+from transfusion_tf.cli import prepare_data
+prepare_data.run()
+"""
+
+
+def _prepare(*args):
+  return subprocess.run(
+    [sys.executable, '-c', _PREPARE, *args],
+    capture_output=True,
+    text=True,
+    env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
+  )
+
+
+def test_a_data_set_is_prepared_trained_on_and_exported(toy_set, tmp_path):
+  rng = np.random.default_rng(0)
+  for label, brightness in (('dark', 60), ('bright', 180)):
+    (tmp_path / 'raw' / label).mkdir(parents=True)
+    for number in range(30):
+      pixels = rng.normal(brightness, 20, (40, 50, 3)).clip(0, 255)
+      picture = Image.fromarray(pixels.astype(np.uint8))
+      picture.save(tmp_path / 'raw' / label / f'{label}{number}.png')
+  done = _prepare(
+    f'--dataset={toy_set}',
+    f'--manual_dir={tmp_path / "raw"}',
+    f'--data_dir={tmp_path / "data"}',
+    '--num_processes=1',
+  )
+  assert done.returncode == 0, done.stderr
+  experiment = prepared_sets.experiment(
+    tmp_path / 'data', data__dataset=toy_set
+  )
+  result = train_and_evaluate.run(experiment, str(tmp_path / 'run'))
+  assert set(result['test']) == {'top1', 'auc'}
+  run = run_lib.load_run(str(tmp_path / 'run'))
+  prepared = preparation.from_dataset(run.source.prepared)
+  assert prepared.text == 'squeezed into a square of 32 pixels'
+  exported = export.export(run, tmp_path / 'export')
+  assert exported.num_checked
+
+
+def test_a_missing_data_set_and_help_name_it(toy_set, tmp_path):
+  with pytest.raises(errors.InputError, match=r'prepare_data.py --dataset=toy'):
+    tfds_folder.open_dataset(str(tmp_path), toy_set)
+  text = ' '.join(_prepare('--help').stdout.split())
+  assert 'One of retina, chexpert, imagenet2012, toy or image_table.' in text
+
+
+@pytest.fixture
+def figure22(monkeypatch):
+  """The name of a figure, whose two places are these two lines."""
+  panels = [figure_specs.make_panel('retina', 'cbr_tiny', figure_specs.SPEEDS)]
+  monkeypatch.setitem(figure_specs.PANELS, 'figure22', lambda _: panels)
+  plot = functools.partial(figures.panels.plot, name='figure22')
+  monkeypatch.setitem(figures.FIGURES, 'figure22', plot)
+  return 'figure22'
+
+
+def test_a_figure_has_its_runs_and_is_drawn(figure22, tmp_path):
+  fabricated_study.write(tmp_path, scales.QUICK)
+  keys = [run.key for run in runs.plans([figure22], scales.QUICK)]
+  assert [key for key in keys if 'mean_var' in key]
+  fig = figures.FIGURES[figure22](study_lib.Study(str(tmp_path), scales.QUICK))
+  assert len(fig.axes[0].lines) >= 3
 
 
 _HELP = """

@@ -15,17 +15,10 @@ _BINARIES = sorted(
 
 # A room or module imports only from those before it.
 _ORDER = (
-  *('errors', 'output_names', 'cores', 'startup', 'storage', 'config'),
-  *(
-    'templates',
-    'flagfile',
-    'models',
-    'metrics',
-    'tasks',
-    'label_map',
-    'image_ops',
-  ),
-  *('input_pipeline', 'train', 'run_folder', 'init', 'run', 'analysis'),
+  *('errors', 'output_names', 'cores', 'startup', 'storage', 'templates'),
+  *('datasets', 'config', 'flagfile', 'models', 'metrics', 'tasks'),
+  *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
+  *('init', 'run', 'analysis'),
   *('study', 'paper', 'export', 'cli'),
 )
 

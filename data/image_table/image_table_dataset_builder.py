@@ -13,9 +13,10 @@ from data import base_builder
 from data import images
 from data import raw_dataset
 from data.image_table import layout
+from transfusion_tf import datasets
 from transfusion_tf import errors
 
-_TAKEN = ('retina', 'chexpert', 'imagenet2012', 'preflight')
+_TAKEN = (*datasets.DATASETS, 'preflight')
 
 
 class Builder(base_builder.Builder):

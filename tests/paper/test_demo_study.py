@@ -64,7 +64,7 @@ def test_each_run_has_its_curve(made):
 
 
 def test_all_networks_are_compared():
-  wanted = cca_pairs.required(figure_specs.TARGETS, scales.DEMO)
+  wanted = cca_pairs.required(figure_specs.targets(), scales.DEMO)
   found = _read('similarities')
   assert set(found['similarity']) == {c.key for c in wanted}
   assert found['mean'].between(0, 1).all()

@@ -85,7 +85,7 @@ def test_similarity_reaches_the_table(carried_out):
 def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
   root, plans, _ = carried_out
   before = results.read(root, plans[0].key).conv1
-  for comparison in cca_pairs.required(figure_specs.TARGETS, SCALE):
+  for comparison in cca_pairs.required(figure_specs.targets(), SCALE):
     path = results.similarity_path(root, comparison.key)
     if not results.os.path.exists(path):
       run_study.write_similarity(

@@ -86,7 +86,7 @@ def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
   """A whole study below `root`."""
   for number, plan in enumerate(runs.plans(['all'], scale)):
     _write_run(root / plan.key, plan, world, [seed, number])
-  wanted = cca_pairs.required(figure_specs.TARGETS, scale)
+  wanted = cca_pairs.required(figure_specs.targets(), scale)
   for number, comparison in enumerate(wanted):
     rng = np.random.default_rng([seed, 10_000 + number])
     path = results.similarity_path(str(root), comparison.key)

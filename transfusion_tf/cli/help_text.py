@@ -64,15 +64,20 @@ def _kind(flag):
   kind = flag.flag_type()
   if kind in _KINDS:
     return _KINDS[kind]
-  values = getattr(flag.parser, 'enum_values', None)
-  if values and len('|'.join(values)) < _COLUMN:
-    return '|'.join(values)
+  if len(choices := '|'.join(_choices(flag))) in range(1, _COLUMN):
+    return choices
   return 'DIR' if flag.name.endswith('_dir') else 'TEXT'
+
+
+def _choices(flag):
+  return getattr(flag.parser, 'enum_values', None) or ()
 
 
 def _help(flag):
   default = flag.default
   text = re.sub(r'^<.*?>: ', '', flag.help)  # The help of enums.
+  if len('|'.join(_choices(flag))) >= _COLUMN:
+    text += f' One of {", ".join(_choices(flag)[:-1])} or {_choices(flag)[-1]}.'
   if default in (None, '', []) or flag.boolean:
     return text
   shown = ','.join(default) if isinstance(default, list) else default

@@ -10,18 +10,22 @@ each raw set is obtained and what its folder looks like.
     --manual_dir=RAW/mine --data_dir=DATA
 """
 
+import importlib
 import pathlib
 
 from absl import flags
 
+from transfusion_tf import datasets
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags as table_flags_lib
 
+_TABLE = 'image_table'
+
 _DATASET = flags.DEFINE_enum(
   'dataset',
   None,
-  ['retina', 'chexpert', 'image_table', 'imagenet2012'],
+  [*datasets.DATASETS, _TABLE],
   'What kind of raw data set it is.',
   required=True,
 )
@@ -88,16 +92,9 @@ for _flag in table_flags_lib.ALL:
 
 def _builder():
   """Return the builder that the flags ask for."""
-  if _DATASET.value == 'image_table':
+  if _DATASET.value == _TABLE:
     return _image_table_builder()
-  if _DATASET.value == 'imagenet2012':
-    from data import imagenet2012
-
-    return imagenet2012.Builder(_DATA_DIR.value)
-  if _DATASET.value == 'retina':
-    from data.retina import retina_dataset_builder as module
-  else:
-    from data.chexpert import chexpert_dataset_builder as module
+  module = importlib.import_module(datasets.DATASETS[_DATASET.value].builder)
   return module.Builder.from_source(
     _DATA_DIR.value, _SOURCE.value, _IMAGE_SIZE.value
   )

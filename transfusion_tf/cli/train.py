@@ -33,10 +33,7 @@ def main(_) -> None:
   from transfusion_tf import metrics
   from transfusion_tf.run import train_and_evaluate
 
-  run_dir, dataset = _RUN_DIR.value, flags.FLAGS.dataset
-  experiment = config.override(
-    run_flags.recipe(_RECIPE.value, dataset, 'retina'), run_flags.changes()
-  )
+  run_dir, experiment = _RUN_DIR.value, _experiment()
   flag_files = flagfile.file(experiment, run_dir)
   _print_commands(run_dir, *flag_files)
   result = train_and_evaluate.run(experiment, run_dir, flag_files)
@@ -45,12 +42,16 @@ def main(_) -> None:
   print(f'{result["num_test"]} images, step {result["judged_step"]}')
 
 
+def _experiment():
+  recipe = run_flags.recipe(_RECIPE.value, flags.FLAGS.dataset, 'retina')
+  return config.override(recipe, run_flags.changes())
+
+
 def _print_commands(run_dir, flagfile):
   """Print where the run is, and how to continue, watch and score it."""
   program = shlex.quote(sys.argv[0])
-  evaluate = 'evaluate'.join(
-    program.rsplit('train', 1)
-  )  # The script next to it.
+  # The script next to it.
+  evaluate = 'evaluate'.join(program.rsplit('train', 1))
   folder = shlex.quote(run_dir)
   print(f'Run folder: {run_dir}')
   print(f'  continue: python {program} --flagfile={folder}/{flagfile}')

@@ -11,6 +11,7 @@ import re
 
 import tensorflow as tf
 
+from transfusion_tf import datasets
 from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import fundus
 from transfusion_tf.image_ops import orientation
@@ -65,8 +66,9 @@ def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:
   it is the one that all stored images have in common.
   """
   side = re.fullmatch(r'\w+_(\d+)', prepared.config)
-  if side and prepared.name in _SQUARES:
-    text, square = _SQUARES[prepared.name]
+  named = datasets.DATASETS.get(prepared.name)
+  if side and named and named.square:
+    text, square = _SQUARES[named.square]
     pixels = int(side[1])
     return Preparation(
       text.format(side=pixels),
@@ -94,11 +96,11 @@ def _scaled(side):
 IDENTITY = Preparation('left as it is', lambda image: image, encodes=False)
 ENCODED = Preparation('encoded as a JPEG of high quality', lambda image: image)
 _SQUARES = {
-  'retina': (
+  'fundus': (
     'the disc of the fundus is found and fills a square of {side} pixels',
     fundus.crop,
   ),
-  'chexpert': (
+  'squeezed': (
     'squeezed into a square of {side} pixels',
     lambda image, side: resize.lanczos(image, side, side),
   ),

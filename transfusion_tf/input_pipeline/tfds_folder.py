@@ -19,11 +19,10 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from transfusion_tf import datasets
 from transfusion_tf import errors
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
-# Data sets that prepare_data.py builds by name; any other is an image table.
-_BUILDERS = ('retina', 'chexpert', 'imagenet2012')
 _LABEL_KEYS = ('grade', 'findings', 'label')
 
 
@@ -195,7 +194,7 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
   )
   if not directories:
     kind = dataset.split('/')[0]
-    if kind not in _BUILDERS:
+    if kind not in datasets.DATASETS:
       kind = f'image_table --name={kind}'
     raise errors.InputError(
       f'{root}: no prepared data set; make it with: python '

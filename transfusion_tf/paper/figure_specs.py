@@ -93,7 +93,13 @@ def retina(
   return make_groups(RETINA, [model], inits, images)
 
 
-def _panel(dataset, model, inits, metric=None):
+def make_panel(
+  dataset: str,
+  model: str,
+  inits: Iterable[init_lib.Initialization],
+  metric: str | None = None,
+) -> Panel:
+  """Return a panel of one network from several initializations."""
   return Panel(tuple(make_groups(dataset, [model], inits)), metric)
 
 
@@ -121,34 +127,41 @@ def fixed(figure: str, model: str) -> dict[str, list[Group]]:
   }
 
 
-def panels(figure: str, scale: scales.Scale) -> list[Panel]:
-  """Return the panels of a figure of curves, filters or transfused stages."""
-  ablation_model = scale.ablation_model
-  figures = {
-    'figure5': [_panel(RETINA, m, BOTH) for m in CCA_MODELS],
-    'figure6': [
-      _panel(RETINA, 'resnet50', SPEEDS),
-      _panel(RETINA, 'cbr_large_t', SPEEDS),
-      _panel(CHEXPERT, 'resnet50', SPEEDS, 'Consolidation'),
-    ],
-    'figure7': [_panel(RETINA, 'resnet50', init_lib.transfusions('resnet50'))],
-    'figure8': [_panel(RETINA, m, inits) for m, inits in HYBRIDS.items()],
-    'figure9': [_panel(CHEXPERT, 'cbr_small', BOTH)],
-    'figure10': [_panel(CHEXPERT, 'resnet50', BOTH)],
-    'figure14': [_panel(RETINA, ablation_model, SPEEDS)],
-    'figure15': [_panel(RETINA, m, SPEEDS) for m in CBR[1:]],
-    'figure16': [_panel(CHEXPERT, 'resnet50', SPEEDS, f) for f in FINDINGS],
-    'figure17': [_panel(RETINA, ablation_model, (*BOTH, *BATCH_NORMS))],
-    'figure18': [_panel(RETINA, ablation_model, (*BOTH, *RESAMPLINGS))],
-    'figure19': [
-      _panel(RETINA, m, init_lib.transfusions(m))
-      for m in ('resnet50', 'cbr_large_w')
-    ],
-    'figure20': [
-      _panel(RETINA, 'resnet50', (init_lib.SLIM_RANDOM, init_lib.SLIM, *BOTH))
-    ],
-  }
-  return figures[figure]
+# The figures of curves, filters or transfused stages: name -> panels.
+PANELS: dict[str, Callable[[scales.Scale], list[Panel]]] = {
+  'figure5': lambda _: [make_panel(RETINA, m, BOTH) for m in CCA_MODELS],
+  'figure6': lambda _: [
+    make_panel(RETINA, 'resnet50', SPEEDS),
+    make_panel(RETINA, 'cbr_large_t', SPEEDS),
+    make_panel(CHEXPERT, 'resnet50', SPEEDS, 'Consolidation'),
+  ],
+  'figure7': lambda _: [
+    make_panel(RETINA, 'resnet50', init_lib.transfusions('resnet50'))
+  ],
+  'figure8': lambda _: [
+    make_panel(RETINA, m, inits) for m, inits in HYBRIDS.items()
+  ],
+  'figure9': lambda _: [make_panel(CHEXPERT, 'cbr_small', BOTH)],
+  'figure10': lambda _: [make_panel(CHEXPERT, 'resnet50', BOTH)],
+  'figure14': lambda scale: [make_panel(RETINA, scale.ablation_model, SPEEDS)],
+  'figure15': lambda _: [make_panel(RETINA, m, SPEEDS) for m in CBR[1:]],
+  'figure16': lambda _: [
+    make_panel(CHEXPERT, 'resnet50', SPEEDS, f) for f in FINDINGS
+  ],
+  'figure17': lambda scale: [
+    make_panel(RETINA, scale.ablation_model, (*BOTH, *BATCH_NORMS))
+  ],
+  'figure18': lambda scale: [
+    make_panel(RETINA, scale.ablation_model, (*BOTH, *RESAMPLINGS))
+  ],
+  'figure19': lambda _: [
+    make_panel(RETINA, m, init_lib.transfusions(m))
+    for m in ('resnet50', 'cbr_large_w')
+  ],
+  'figure20': lambda _: [
+    make_panel(RETINA, 'resnet50', (init_lib.SLIM_RANDOM, init_lib.SLIM, *BOTH))
+  ],
+}
 
 
 def _fixed_groups(figure):
@@ -160,12 +173,8 @@ def _fixed_groups(figure):
   ]
 
 
-def _panel_groups(figure):
-  return lambda scale: [g for p in panels(figure, scale) for g in p.groups]
-
-
-_PANELS = (5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 18, 19, 20)
-GROUPS: dict[str, Callable[[scales.Scale], list[Group]]] = {
+# The other targets: name -> groups.
+_GROUPS: dict[str, Callable[[scales.Scale], list[Group]]] = {
   'table1': lambda _: make_groups(RETINA, ALL_MODELS, BOTH),
   'table2': lambda _: make_groups(CHEXPERT, TABLE2_MODELS, BOTH),
   'table3': lambda _: make_groups(RETINA, SMALL_DATA_MODELS, BOTH, _AMOUNTS[0]),
@@ -180,7 +189,6 @@ GROUPS: dict[str, Callable[[scales.Scale], list[Group]]] = {
   'figure2': lambda _: make_groups(RETINA, ALL_MODELS, BOTH),
   'figure3': lambda _: make_groups(RETINA, ALL_MODELS, BOTH),
   'figure4': lambda _: make_groups(RETINA, CCA_MODELS, BOTH),
-  **{f'figure{n}': _panel_groups(f'figure{n}') for n in _PANELS},
   'figure11': lambda _: [],
   **{figure: _fixed_groups(figure) for figure in FIXED},
   'figure21': lambda _: [],
@@ -192,16 +200,30 @@ def _number(target):
   return target.startswith('figure'), int(target.strip('tablefigur'))
 
 
-TARGETS = tuple(sorted(GROUPS, key=_number))
+def targets() -> tuple[str, ...]:
+  """Return the names of all tables and figures, tables first."""
+  return tuple(sorted({*_GROUPS, *PANELS}, key=_number))
+
+
+def groups_of(target: str, scale: scales.Scale) -> list[Group]:
+  """Return the groups of runs that a table or figure shows."""
+  if target in PANELS:
+    return [g for panel in PANELS[target](scale) for g in panel.groups]
+  return _GROUPS[target](scale)
 
 
 def repeats(
-  scale: scales.Scale, targets: Iterable[str] = TARGETS
+  scale: scales.Scale, names: Iterable[str] | None = None
 ) -> dict[Group, int]:
-  """Return group -> number of seeds, the largest that any target asks for."""
+  """Return group -> number of seeds, the largest that any target asks for.
+
+  Args:
+    scale: The scale.
+    names: The targets; all if None.
+  """
   counts: dict[Group, int] = {}
-  for target in targets:
-    for group in GROUPS[target](scale):
+  for target in targets() if names is None else names:
+    for group in groups_of(target, scale):
       # Figure 17's five repeats are of its own initializations; random and
       # transfer are there for reference.
       reference = target == 'figure17' and group.initialization in BOTH

@@ -121,7 +121,7 @@ class Runner:
       return
     unmade = (
       comparison
-      for comparison in cca_pairs.required(figure_specs.TARGETS, self.scale)
+      for comparison in cca_pairs.required(figure_specs.targets(), self.scale)
       if not self._is_made(comparison)
     )
     if not any(key in self._keys(comparison) for comparison in unmade):

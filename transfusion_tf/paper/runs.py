@@ -137,12 +137,12 @@ def expand(targets: Iterable[str]) -> list[str]:
   Raises:
     InputError: An unknown target.
   """
-  known = [*figure_specs.TARGETS, CLAIMS, ALL]
+  known = [*figure_specs.targets(), CLAIMS, ALL]
   names: list[str] = []
   for target in targets:
     if target not in known:
       raise errors.unknown('target', target, known)
-    names += figure_specs.TARGETS if target in (CLAIMS, ALL) else [target]
+    names += figure_specs.targets() if target in (CLAIMS, ALL) else [target]
   return list(dict.fromkeys(names))
 
 
@@ -158,7 +158,7 @@ def plans(targets: Iterable[str], scale: scales.Scale) -> list[PlannedRun]:
   targets = expand(targets)
   repeats = figure_specs.repeats(scale)
   groups = dict.fromkeys(
-    g for target in targets for g in figure_specs.GROUPS[target](scale)
+    g for target in targets for g in figure_specs.groups_of(target, scale)
   )
   planned = [plan(scale, g, s) for g in groups for s in range(repeats[g])]
   if 'table1' in targets:  # Its column of ImageNet accuracies.

@@ -54,7 +54,7 @@ def write(study: study_lib.Study, targets: Sequence[str]) -> str:
       report.Section(
         _title(name),
         figure=drawn,
-        caption=captions[name],
+        caption=captions.get(name, ''),
         part='' if number else 'Figures',
       )
     )

@@ -32,7 +32,7 @@ def _retina(model, *inits, images=0):
 def _panels(figure):
   return lambda study: [
     group
-    for panel in figure_specs.panels(figure, study.scale)
+    for panel in figure_specs.PANELS[figure](study.scale)
     for group in panel.groups
     # Random weights may be slow: that is the claim.
     if group.initialization != init_lib.RANDOM

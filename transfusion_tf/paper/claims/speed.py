@@ -12,7 +12,7 @@ from transfusion_tf.study import statistics
 
 
 def mean_var_is_faster(study: study_lib.Study) -> verdicts.Tests:
-  for panel in figure_specs.panels('figure6', study.scale):
+  for panel in figure_specs.PANELS['figure6'](study.scale):
     random, mean_var, _ = panel.groups
     yield verdicts.Test(
       f'Mean Var minus random, {random.dataset} {random.model}, speed',
@@ -22,7 +22,7 @@ def mean_var_is_faster(study: study_lib.Study) -> verdicts.Tests:
 
 
 def conv1_gains_most(study: study_lib.Study) -> verdicts.Tests:
-  (panel,) = figure_specs.panels('figure7', study.scale)
+  (panel,) = figure_specs.PANELS['figure7'](study.scale)
   areas = study.areas(panel.groups)
   gains = np.diff([np.mean(seeds) for seeds in areas])
   rival = 1 + int(np.argmax(gains[1:]))

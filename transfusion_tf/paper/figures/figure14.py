@@ -13,7 +13,7 @@ from transfusion_tf.study.plots import layout
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """Histograms above, filters below, before training."""
-  ((panel,),) = [figure_specs.panels('figure14', study.scale)]
+  ((panel,),) = [figure_specs.PANELS['figure14'](study.scale)]
   fig, grid = layout.grid(2, len(panel.groups), size=(3.6, 2.4))
   for column, group in zip(grid.T, panel.groups, strict=True):
     layout.attempt(column, _draw, study, group)

@@ -11,7 +11,7 @@ from transfusion_tf.study.plots import layout
 
 def plot(study: study_lib.Study, name: str) -> figure.Figure:
   """Draw rows as those of `filters.plot`: random, then pretrained."""
-  panels = figure_specs.panels(name, study.scale)
+  panels = figure_specs.PANELS[name](study.scale)
   groups = [group for panel in panels for group in panel.groups]
   fig, rows = filters.grid(len(groups))
   for row, group in zip(rows, groups, strict=True):

@@ -13,7 +13,7 @@ from transfusion_tf.study.plots import layout
 
 def plot(study: study_lib.Study, name: str) -> figure.Figure:
   """Return a pair of axes for each panel of a figure."""
-  panels = figure_specs.panels(name, study.scale)
+  panels = figure_specs.PANELS[name](study.scale)
   fig, (block,) = layout.blocks(1, len(panels))
   for axes, panel in zip(block, panels, strict=True):
     layout.attempt(axes, _draw, study, panel)

@@ -14,7 +14,7 @@ from transfusion_tf.study.plots import layout
 
 def plot(study: study_lib.Study, name: str) -> figure.Figure:
   """Return a row a network: curves, and steps to an AUC by transfused stage."""
-  specs = figure_specs.panels(name, study.scale)
+  specs = figure_specs.PANELS[name](study.scale)
   fig, grid = layout.grid(len(specs), 2, size=(5.2, 3.6))
   for row, panel in zip(grid, specs, strict=True):
     for axes, draw in zip(row, (_draw_curves, _draw_steps), strict=True):

@@ -1,0 +1,31 @@
+"""The data sets that prepare_data.py builds by name.
+
+A new one has a line in `DATASETS`, a module that lists its raw folder and a
+builder. Any other data set is a table of images.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class NamedDataset:
+  """A data set with a builder of its own.
+
+  Attributes:
+    builder: Module of `data/` whose class `Builder` builds it.
+    square: How its builder makes a picture square, so that an exported network
+      can do the same with raw files: `fundus` cuts out the disc of the fundus,
+      `squeezed` changes the aspect, `` leaves pictures as they are.
+  """
+
+  builder: str
+  square: str = ''
+
+
+DATASETS = {
+  'retina': NamedDataset('data.retina.retina_dataset_builder', 'fundus'),
+  'chexpert': NamedDataset(
+    'data.chexpert.chexpert_dataset_builder', 'squeezed'
+  ),
+  'imagenet2012': NamedDataset('data.imagenet2012'),
+}
