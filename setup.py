@@ -10,7 +10,6 @@ _REQUIRED = [
   'h5py>=3.10',  # Reads Keras' .weights.h5 by name.
   'importlib_resources>=6',  # TFDS imports it without requiring it.
   'jinja2>=3.1',  # The HTML reports.
-  'joblib>=1.4',  # Prepares images on all cores, in their order.
   'keras>=3.13',  # Models and layers.
   'matplotlib>=3.9',  # Figures.
   'numpy>=2.0',  # Arrays; the draws of every initialization.

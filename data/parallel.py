@@ -1,12 +1,14 @@
 """Mapping a function over many items with all cores."""
 
+import atexit
+import collections
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import process
+from concurrent import futures
+import functools
 import itertools
+import multiprocessing
 from typing import TypeVar
-import warnings
 
-import joblib
 import tqdm
 
 from transfusion_tf import cores
@@ -15,13 +17,8 @@ from transfusion_tf import errors
 T = TypeVar('T')
 R = TypeVar('R')
 
-_BATCH = 4  # Items sent to a process at once: each costs time to send.
-# Items of a process in a window. Joblib computes on, however slow the consumer
-# is: a window starts when the last one is consumed, so that memory stays flat.
-_WINDOW = 64
-
-# Of a consumer that stops early: it has an error of its own to report.
-warnings.filterwarnings('ignore', r'\d+ tasks ', module='joblib')
+_CHUNK = 8  # Items sent to a process at once: each costs time to send.
+_AHEAD = 3  # Chunks of a process that wait for the consumer, or are computed.
 
 
 def ordered_map(
@@ -32,6 +29,9 @@ def ordered_map(
   unit: str = 'image',
 ) -> Iterator[R]:
   """Yield `function(item)` in the order of `items`, from many processes.
+
+  A slow consumer holds the processes back: memory stays flat. (joblib's
+  generator computes on, however slow the consumer is.)
 
   Args:
     function: A picklable function of one item.
@@ -44,21 +44,48 @@ def ordered_map(
     InputError: The machine is too small for so many processes.
   """
   num_processes = num_processes or cores.available()
-  results = _results(function, items, num_processes)
+  # Few items are done sooner than processes start.
+  alone = num_processes == 1 or len(items) <= _CHUNK
+  results = (
+    map(function, items) if alone else _spread(function, items, num_processes)
+  )
   yield from tqdm.tqdm(
     results, title, len(items), unit=unit, smoothing=0.05, disable=not title
   )
 
 
-def _results(function, items, num_processes):
-  items = iter(items)
-  while window := list(itertools.islice(items, _WINDOW * num_processes)):
-    # Few items are done sooner than processes start.
-    num_jobs = num_processes if len(window) > 2 * _BATCH else 1
-    run = joblib.Parallel(num_jobs, return_as='generator', batch_size=_BATCH)
-    try:
-      yield from run(joblib.delayed(function)(item) for item in window)
-    except process.BrokenProcessPool:
-      raise errors.InputError(
-        'a process died, maybe of too little memory: try fewer --num_processes'
-      ) from None
+def _spread(function, items, num_processes):
+  pool = _pool(num_processes)
+  chunks = iter(range(0, len(items), _CHUNK))
+  pending = collections.deque()
+  try:
+    while True:
+      free = _AHEAD * num_processes - len(pending)
+      for start in itertools.islice(chunks, free):
+        chunk = items[start : start + _CHUNK]
+        pending.append(pool.submit(_apply, function, chunk))
+      if not pending:
+        return
+      yield from pending.popleft().result()
+  except futures.process.BrokenProcessPool:
+    _pool.cache_clear()
+    raise errors.InputError(
+      'a process died, maybe of too little memory: try fewer --num_processes'
+    ) from None
+  finally:
+    for future in pending:
+      future.cancel()
+
+
+@functools.cache
+def _pool(num_processes):
+  """Return a pool of processes that stay: each takes seconds to start."""
+  # Not forked: a fork of a process with TensorFlow's threads can deadlock.
+  context = multiprocessing.get_context('spawn')
+  pool = futures.ProcessPoolExecutor(num_processes, context)
+  atexit.register(pool.shutdown, cancel_futures=True)
+  return pool
+
+
+def _apply(function, items):
+  return [function(item) for item in items]

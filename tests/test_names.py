@@ -252,7 +252,7 @@ def test_an_old_run_that_does_not_say_its_names_is_refused(tmp_path):
   shutil.copytree(_OLD_RUN, tmp_path / 'run')
   for name in (run_folder.TEST_SCORES, run_folder.RESULT):
     (tmp_path / 'run' / name).unlink()
-  with pytest.raises(errors.InputError, match='cannot be known'):
+  with pytest.raises(errors.InputError, match='is unknown'):
     run_lib.load_run(str(tmp_path / 'run'))
 
 
