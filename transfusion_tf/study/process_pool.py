@@ -45,7 +45,9 @@ def each(
     for key, job in jobs.items():
       yield key, _call(job)
     return
-  threads = max(1, cores.available() // num_processes)
+  # One job alone, e.g. the pretraining, has all the cores.
+  at_a_time = max(1, min(num_processes, len(jobs)))
+  threads = max(1, cores.available() // at_a_time)
   earlier = multiprocessing.active_children()  # They prepared the data.
   # A thread waits for each process.
   pool = concurrent.futures.ThreadPoolExecutor(num_processes)
