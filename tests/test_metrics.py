@@ -5,16 +5,16 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from sklearn import metrics as sklearn_metrics
 
 from transfusion_tf import metrics
-from transfusion_tf.study import paired_bootstrap
+from transfusion_tf.study import paired
 from transfusion_tf.study import results
 
 
-def _interval(metric, patients, num_samples=1000):
-  weights = metrics.patient_weights(patients, num_samples)
-  return metrics.intervals({'metric': metric}, weights)['metric']
+def _interval(metric, patients):
+  return metrics.interval(metric, metrics.patient_numbers(patients))
 
 
 def _scores(rng, count=200):
@@ -48,8 +48,7 @@ def test_auc_is_scikit_learns(digits, whole):
   labels = (rng.random(90) < 0.4).astype(float)
   scores = np.round(rng.random(90) + 0.3 * labels, digits)
   labels[::7] = np.nan
-  weights = metrics.patient_weights([f'p{n // 2}' for n in range(90)], 60)
-  weights = weights if whole else rng.random(weights.shape)
+  weights = rng.integers(0, 3, (60, 90)) if whole else rng.random((60, 90))
   known = ~np.isnan(labels)
   auc = metrics.Auc(labels, scores)
   np.testing.assert_allclose(
@@ -72,13 +71,6 @@ def test_auc_of_one_class_is_unknown():
   weights = np.array([[1, 1, 0], [1, 0, 1]])
   found = metrics.Auc(np.array([1.0, 1, 0]), np.arange(3.0)).value(weights)
   assert np.isnan(found[0]) and found[1] == 1 - 1
-
-
-def test_patients_are_drawn_whole():
-  weights = metrics.patient_weights(['a', 'b', 'a', 'c', 'b'], 50)
-  np.testing.assert_array_equal(weights[:, 0], weights[:, 2])
-  np.testing.assert_array_equal(weights[:, 1], weights[:, 4])
-  assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 
 
 @pytest.mark.parametrize('label', [True, False])
@@ -116,23 +108,64 @@ def test_the_interval_covers_and_widens_with_clusters():
   assert naive[1] - naive[0] < 0.85 * (paired[1] - paired[0])
 
 
-def test_the_intervals_coverage():
-  """95 % intervals of known AUC (0.76 for a shift of 1) hold it about so."""
+def _delong(labels, scores):
+  """DeLong's variance by its definition: each pair of examples is compared."""
+  pairs = scores[labels][:, None] - scores[~labels][None]
+  wins = (pairs > 0) + 0.5 * (pairs == 0)
+  by_positive, by_negative = wins.mean(axis=1), wins.mean(axis=0)
+  return by_positive.var(ddof=1) / len(by_positive) + by_negative.var(
+    ddof=1
+  ) / len(by_negative)
+
+
+def test_of_independent_images_the_variance_is_delongs():
+  labels, scores = _scores(np.random.default_rng(4))
+  effects = metrics.Auc(labels, scores).effects(np.arange(200))
+  assert effects.stddev**2 == pytest.approx(_delong(labels, scores), rel=1e-12)
+  assert effects.most == min(labels.sum(), (~labels).sum()) - 1
+  assert 1 < effects.freedom <= effects.most
+
+
+def test_formulas_agree_with_the_jackknife():
+  """Which leaves out whole patients; formulas correct for few of them."""
   rng = np.random.default_rng(5)
-  truth, held = 0.7602, 0
-  for _ in range(40):
-    labels = rng.random(150) < 0.4
-    scores = rng.normal(size=150) + labels
-    low, high = _interval(
-      metrics.Auc(labels, scores), np.arange(150), num_samples=100
-    )
-    held += low <= truth <= high
-  assert held >= 33
+  patient = np.arange(600) // 2
+  found = _metrics(rng, 600)
+  del found['rare']  # Without its one positive example it is not defined.
+  found['mean'] = metrics.Average(tuple(found.values())[1:-1])
+  for metric in found.values():
+    formula = metric.effects(patient)
+    jackknife = metrics.Metric.effects(metric, patient)
+    correlation = np.corrcoef(formula.values, jackknife.values)[0, 1]
+    assert correlation > 0.99
+    assert formula.stddev == pytest.approx(jackknife.stddev, rel=0.05)
+
+
+def test_where_nobody_errs_the_bound_is_clopper_and_pearsons():
+  low, high = _interval(metrics.Mean(np.ones(20)), np.arange(20))
+  assert high == 1
+  assert low == pytest.approx(stats.binomtest(20, 20).proportion_ci(0.95).low)
+  perfect = metrics.Auc(np.arange(30) >= 20, np.arange(30.0))
+  low, high = _interval(perfect, np.arange(30))
+  assert high == 1 and 0.6 < low < 0.75  # Ten patients are positive.
+  worst = metrics.Auc(np.arange(30) < 20, np.arange(30.0))
+  assert _interval(worst, np.arange(30)) == pytest.approx((0, 1 - low))
+
+
+def test_one_patient_of_a_class_has_no_interval():
+  labels = np.arange(20) < 2
+  auc = metrics.Auc(labels, np.random.default_rng(0).normal(size=20))
+  assert np.isnan(_interval(auc, np.arange(20) // 2)).all()
+  found = metrics.summaries({'auc': auc}, np.arange(20) // 2)['auc']
+  assert found['value'] is not None and found['low'] is None
 
 
 def test_without_a_value_the_interval_is_nan():
   undefined = metrics.Auc(np.zeros(5, bool), np.arange(5.0))
-  assert np.isnan(_interval(undefined, np.arange(5))).all()
+  found = metrics.summaries({'auc': undefined}, np.arange(5))['auc']
+  assert (
+    found['value'] is found['low'] is None and 'positive' in found['undefined']
+  )
 
 
 def _metrics(rng, count=300):
@@ -151,52 +184,13 @@ def _metrics(rng, count=300):
   }
 
 
-def _one_by_one(metric, patients, num_samples):
-  """The interval's definition: a draw and a value at a time."""
-  _, patient = np.unique(patients, return_inverse=True)
-  count = patient.max() + 1
-  rng = np.random.default_rng(0)
-  values = np.array(
-    [
-      metric.value(rng.multinomial(count, np.full(count, 1 / count))[patient])
-      for _ in range(num_samples)
-    ]
-  )
-  tail = (1 - 0.95) / 2  # Not 0.025, in the last digit.
-  return tuple(np.quantile(values[~np.isnan(values)], [tail, 1 - tail]))
-
-
-def test_shared_resamples_give_each_interval_to_the_last_digit(monkeypatch):
-  rng = np.random.default_rng(6)
-  patients = rng.integers(0, 120, 300).astype(str)
-  found = _metrics(rng)
-  expected = {k: _one_by_one(m, patients, 50) for k, m in found.items()}
-  for block in (metrics._BLOCK, 300 * 7):  # Rows of 50: all and 7 at a time.
-    monkeypatch.setattr(metrics, '_BLOCK', block)
-    weights = metrics.patient_weights(patients, 50)
-    assert metrics.intervals(found, weights) == expected
-
-
-def test_the_mean_computes_no_auc_again(monkeypatch):
-  found = _metrics(np.random.default_rng(7))
-  asked, value = [], metrics.Auc.value
-
-  def count(self, weights=None):
-    asked.append(self)
-    return value(self, weights)
-
-  monkeypatch.setattr(metrics.Auc, 'value', count)
-  metrics.resampled(found, np.ones((1, 300)))
-  assert len(asked) == len(set(asked)) == 10
-
-
 def test_columns_give_a_metric_again():
   found = _metrics(np.random.default_rng(8))
   columns = {'image_id': np.arange(300), 'finding 0': np.zeros(300)}
   for name, metric in found.items():
     columns |= metric.columns(name)
   table = pd.DataFrame(columns)
-  weights = metrics.patient_weights(np.arange(300), 20)
+  weights = np.random.default_rng(0).random((20, 300))
   for name, metric in found.items():
     again = metrics.from_columns(table, name)
     assert type(again) is type(metric)
@@ -214,10 +208,11 @@ def test_a_metric_of_ones_own_has_a_paired_interval(monkeypatch):
 
   @metrics.register('label', 'guess')
   @dataclasses.dataclass
-  class Sensitivity:
+  class Sensitivity(metrics.Metric):
     labels: np.ndarray
     guesses: np.ndarray
     undefined = ''
+    is_fraction = True
 
     def value(self, weights=None):
       weights = np.ones(len(self.labels)) if weights is None else weights
@@ -233,15 +228,14 @@ def test_a_metric_of_ones_own_has_a_paired_interval(monkeypatch):
     guesses = np.where(rng.random(200) < hit, labels, 1 - labels)
     metric = Sensitivity(labels, guesses)
     auc = metrics.Auc(labels, guesses)
-    weights = metrics.patient_weights(np.arange(200))
-    found = metrics.summaries({'own': metric, 'auc': auc}, weights)
+    found = metrics.summaries({'own': metric, 'auc': auc}, np.arange(200))
     run = results.Result('key', 'dir', None, {'test': found}, None)
     ids = np.arange(200).astype(str)
     table = {'image_id': ids, 'patient_id': ids}
     table |= metric.columns('own') | auc.columns('auc')
     run.__dict__['scores'] = pd.DataFrame(table)
     assert found['own']['low'] < metric.value() < found['own']['high']
-    groups.append([run])
+    groups.append([run, run])
   for name in ('own', 'auc'):
-    difference = paired_bootstrap.Resamples().difference([1, -1], groups, name)
+    difference = paired.Comparer().difference([1, -1], groups, name)
     assert 0 < difference.low < difference.value < difference.high

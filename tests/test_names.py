@@ -51,7 +51,7 @@ def _score(root, site, class_map=(), which='best'):
   run = run_lib.load_run(
     run_dir, which, class_map=class_map, data_dir=str(root / site)
   )
-  scores, found = run_lib.evaluate(run, 'test', num_samples=10)
+  scores, found = run_lib.evaluate(run, 'test')
   path = scores_lib.write(run, run_dir, 'test', which, scores, found)
   return pathlib.Path(path), found
 
@@ -241,7 +241,7 @@ def test_an_old_run_says_its_names_by_its_scores(raw, tmp_path):
   shutil.copytree(_OLD_RUN, run_dir)
   run = run_lib.load_run(str(run_dir), 'best', data_dir=str(tmp_path / 'data'))
   assert run.task.names == ('left', 'any', 'bleed', 'edge', 'severe')
-  scores, found = run_lib.evaluate(run, 'test', num_samples=10)
+  scores, found = run_lib.evaluate(run, 'test')
   for name, metric in run_folder.result(str(run_dir))['test'].items():
     assert found[name]['value'] == metric['value'], name
   old = pd.read_csv(run_dir / run_folder.TEST_SCORES)

@@ -1,37 +1,96 @@
-"""Exact metrics over all scores of a split, with bootstrap intervals.
+"""Exact metrics over all scores of a split, with intervals over patients.
 
-A metric holds the labels and scores of N examples and is asked for its value
-under S rows of example weights at once; resampling patients is then only a
-change of weights. What it holds is written to columns of a table of scores
+Two eyes of one patient are not two independent observations, so the unit is the
+patient: `Metric.effects` says how much each patient moves the value, and the
+sum of the squares estimates its variance. Of an AUC that is DeLong's variance
+with clusters (Obuchowski, Biometrics 53, 1997). Intervals of fractions are
+computed on the logit scale, where small sets of patients are covered too
+(`docs/statistics.md`).
+
+What a metric holds is written to columns of a table of scores
 (`test_scores.csv`), from which `from_columns` rebuilds it.
 """
 
+import abc
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
 import math
-from typing import Protocol
 
 import numpy as np
+from scipy import special
 
 MEAN = 'mean'  # The average of all AUCs of a table.
-# Weights that are processed together: they fit into a processor's cache.
-_BLOCK = 200_000
+LEVEL = 0.95
 
 
-class Metric(Protocol):
+@dataclasses.dataclass(frozen=True)
+class Effects:
+  """The effect of each of P patients on a metric.
+
+  Attributes:
+    values: Effects [P]; the sum of their squares estimates the variance of the
+      metric over the choice of patients.
+    most: The most degrees of freedom that the estimate may have.
+  """
+
+  values: np.ndarray
+  most: int
+
+  @property
+  def freedom(self) -> float:
+    """Degrees of freedom of the variance: few if few patients make it.
+
+    Near a perfect score most patients have no effect. The variance of a sum of
+    squares, from the fourth powers, tells how many have one.
+    """
+    squares = self.values**2
+    total = np.sum(squares)
+    excess = np.sum(squares**2) - total**2 / len(squares)
+    return float(
+      min(self.most, 2 * total**2 / excess if excess > 0 else np.inf)
+    )
+
+  @property
+  def stddev(self) -> float:
+    return math.sqrt(np.sum(self.values**2))
+
+
+class Metric(abc.ABC):
+  """A metric of N examples."""
+
+  # Whether it lies between 0 and 1.
+  is_fraction: bool = False
+
+  @abc.abstractmethod
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
-    """Return the metric under [..., N] weights, [...]; NaN if not defined.
+    """Return the metric under weights [..., N]; NaN where it is not defined.
 
     Without weights, all examples count the same.
     """
 
   @property
+  @abc.abstractmethod
   def undefined(self) -> str:
     """Why it has no value; empty if it has one."""
 
+  @abc.abstractmethod
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Return what the metric NAME is made of: column -> [N], for a table."""
+
+  def effects(self, patient: np.ndarray) -> Effects:
+    """Return the effects of patients, by the jackknife if there is no formula.
+
+    Args:
+      patient: Number [N] of each example's patient, from 0 to P - 1.
+    """
+    count = patient.max() + 1
+    without = np.array(
+      [self.value((patient != n).astype(float)) for n in range(count)]
+    )
+    known = ~np.isnan(without)
+    moved = np.where(known, np.mean(without[known]) - without, 0)
+    return Effects(math.sqrt((count - 1) / count) * moved, known.sum() - 1)
 
 
 _KINDS: dict[tuple[str, ...], type] = {}  # Names of columns -> class.
@@ -75,7 +134,7 @@ def from_columns(table: Mapping[str, Sequence], name: str) -> Metric:
 
 @register('label', 'score')
 @dataclasses.dataclass(frozen=True, eq=False)
-class Auc:
+class Auc(Metric):
   """Exact area under the ROC curve, ties counted one half.
 
   Attributes:
@@ -85,6 +144,8 @@ class Auc:
 
   labels: np.ndarray
   scores: np.ndarray
+
+  is_fraction = True
 
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
     """Return the AUC, or NaN where only one class has weight."""
@@ -124,6 +185,21 @@ class Auc:
     up_to = np.searchsorted(scores[negative], scores[positive], 'right')
     return positive, negative, below, up_to
 
+  def effects(self, patient: np.ndarray) -> Effects:
+    """Return the effects of patients, as DeLong's variance has them."""
+    positive, negative, below, up_to = self._order
+    scores = np.asarray(self.scores)
+    lost = np.searchsorted(scores[positive], scores[negative], 'left')
+    lost = lost + np.searchsorted(scores[positive], scores[negative], 'right')
+    wins = (below + up_to) / 2 / len(negative)
+    losses = 1 - lost / 2 / len(positive)
+    of_class = [
+      _patient_sums((part - part.mean()) / len(part), patient, examples)
+      for part, examples in ((wins, positive), (losses, negative))
+    ]
+    most = min(np.unique(patient[c]).size for c in (positive, negative)) - 1
+    return Effects(of_class[0] + of_class[1], most)
+
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Return `NAME:label`, 1, 0 or NaN, and `NAME:score`."""
     labels = np.asarray(self.labels, float)
@@ -132,7 +208,7 @@ class Auc:
 
 @register('value')
 @dataclasses.dataclass(frozen=True, eq=False)
-class Mean:
+class Mean(Metric):
   """The weighted mean of one value per example, e.g. accuracy."""
 
   values: np.ndarray
@@ -141,6 +217,18 @@ class Mean:
     if weights is None:
       return float(np.mean(self.values))
     return weights @ np.asarray(self.values, float) / weights.sum(axis=-1)
+
+  @property
+  def is_fraction(self) -> bool:  # type: ignore[override]  # Read only.
+    return bool(np.min(self.values) >= 0 and np.max(self.values) <= 1)
+
+  def effects(self, patient: np.ndarray) -> Effects:
+    values = np.asarray(self.values, float)
+    examples = np.arange(len(values))
+    sums = _patient_sums(
+      (values - values.mean()) / len(values), patient, examples
+    )
+    return Effects(sums, patient.max())
 
   @property
   def undefined(self) -> str:
@@ -153,21 +241,26 @@ class Mean:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Average:
+class Average(Metric):
   """The plain mean of several metrics; those that are undefined stay out."""
 
   parts: Sequence[Metric]
 
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
-    return self.mean_of([part.value(weights) for part in self.parts])
-
-  def mean_of(self, values: Sequence) -> np.ndarray | float:
-    """Return the mean of the parts' values."""
-    stacked = np.stack(values, axis=-1)
+    stacked = np.stack([p.value(weights) for p in self.parts], axis=-1)
     known = ~np.isnan(stacked)
     with np.errstate(invalid='ignore'):
       mean = np.where(known, stacked, 0).sum(axis=-1) / known.sum(axis=-1)
     return mean if mean.ndim else float(mean)
+
+  @property
+  def is_fraction(self) -> bool:  # type: ignore[override]  # Read only.
+    return all(part.is_fraction for part in self.parts)
+
+  def effects(self, patient: np.ndarray) -> Effects:
+    return mean_effects(
+      [part.effects(patient) for part in self.parts if not part.undefined]
+    )
 
   @property
   def undefined(self) -> str:
@@ -181,91 +274,47 @@ class Average:
     return {}
 
 
-def patient_weights(
-  patients: Sequence, num_samples: int = 1000, seed: int = 0
-) -> np.ndarray:
-  """Return a bootstrap of whole patients.
+def mean_effects(effects: Sequence[Effects]) -> Effects:
+  """Return the effects of the same patients on the mean of several metrics."""
+  return Effects(
+    np.mean([each.values for each in effects], axis=0),
+    min(each.most for each in effects),
+  )
 
-  Two eyes of one patient are not two independent observations, so patients
-  are drawn, not images.
+
+def patient_numbers(patients: Sequence) -> np.ndarray:
+  """Return the number [N] of each example's patient, from its id."""
+  return np.unique(patients, return_inverse=True)[1]
+
+
+def interval(
+  metric: Metric, patient: np.ndarray, level: float = LEVEL
+) -> tuple[float, float]:
+  """Return the interval of a metric over the choice of patients.
 
   Args:
-    patients: The patient of each example, [N].
-    num_samples: Number S of resamples, each as many patients as there are.
-    seed: Seed of the resampling.
+    metric: A metric that is defined.
+    patient: Number [N] of each example's patient.
+    level: Probability that the interval covers the true value.
 
   Returns:
-    Counts [S, N] of how often each example is drawn, a byte each.
+    Lower and upper end; both are NaN if a class has one patient alone.
   """
-  _, patient = np.unique(patients, return_inverse=True)
-  count = patient.max() + 1
-  rng = np.random.default_rng(seed)
-  weights = np.empty((num_samples, len(patient)), np.uint8)
-  for rows in _blocks(weights):
-    size = len(weights[rows])
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size)
-    weights[rows] = drawn.astype(np.uint8)[:, patient]
-  return weights
-
-
-def resampled(
-  metrics: Mapping[str, Metric], weights: np.ndarray
-) -> dict[str, np.ndarray]:
-  """Return metrics' values, [S] each, under each row of weights.
-
-  An average takes the values that its parts have as metrics of their own.
-
-  Args:
-    metrics: Name -> metric over N examples.
-    weights: Non-negative weights [S, N].
-  """
-  values = {name: np.empty(len(weights)) for name in metrics}
-  for rows in _blocks(weights):
-    block = weights[rows].astype(float)
-    known: dict[int, np.ndarray] = {}
-    for name, metric in metrics.items():
-      values[name][rows] = _value(metric, block, known)
-  return values
-
-
-def _value(metric, weights, known):
-  """Return a metric's value under `weights`; `known` keeps it by id."""
-  if id(metric) not in known:
-    known[id(metric)] = (
-      metric.mean_of([_value(p, weights, known) for p in metric.parts])
-      if isinstance(metric, Average)
-      else metric.value(weights)
-    )
-  return known[id(metric)]
-
-
-def _blocks(weights):
-  """Return slices of [S, N] weights that are processed together."""
-  rows = max(1, _BLOCK // weights.shape[1])
-  return [slice(n, n + rows) for n in range(0, len(weights), rows)]
-
-
-def intervals(
-  metrics: Mapping[str, Metric], weights: np.ndarray, level: float = 0.95
-) -> dict[str, tuple[float, float]]:
-  """Return percentile bootstrap intervals of metrics, on the same resamples.
-
-  Args:
-    metrics: Name -> metric over N examples.
-    weights: Weights [S, N], e.g. of `patient_weights`.
-    level: Nominal coverage of the intervals.
-
-  Returns:
-    Lower and upper end of each, over the resamples in which it is defined;
-    both are NaN if there is none.
-  """
+  value, effects = float(metric.value()), metric.effects(patient)
+  if effects.most < 1:
+    return math.nan, math.nan
   tail = (1 - level) / 2
-  ends = {}
-  for name, values in resampled(metrics, weights).items():
-    values = values[~np.isnan(values)]
-    low, high = np.quantile(values if values.size else np.nan, [tail, 1 - tail])
-    ends[name] = float(low), float(high)
-  return ends
+  half = float(special.stdtrit(effects.freedom, 1 - tail)) * effects.stddev
+  if not metric.is_fraction:
+    return value - half, value + half
+  if value in (0, 1):
+    # No patient errs. So it would be in one of 1 / tail studies if as large a
+    # fraction erred as Clopper and Pearson's bound.
+    bound = tail ** (1 / (effects.most + 1))
+    return (bound, 1.0) if value else (0.0, 1 - bound)
+  half /= value * (1 - value)
+  low, high = special.expit(special.logit(value) + np.array([-half, half]))
+  return float(low), float(high)
 
 
 # A metric in results: `value`, `low` and `high`, each None where it is not
@@ -274,18 +323,24 @@ Summary = dict[str, float | str | None]
 
 
 def summaries(
-  metrics: Mapping[str, Metric], weights: np.ndarray
+  metrics: Mapping[str, Metric], patients: Sequence
 ) -> dict[str, Summary]:
-  """Return metrics with their 95 % intervals, see `intervals`."""
-  defined = {name: m for name, m in metrics.items() if not m.undefined}
-  summarized: dict[str, Summary] = {
-    name: {'value': None, 'low': None, 'high': None, 'undefined': m.undefined}
-    for name, m in metrics.items()
-  }
-  for name, (low, high) in intervals(defined, weights).items():
-    value = float(defined[name].value())
-    summarized[name] = {**finite({'value': value, 'low': low, 'high': high})}
-  return summarized
+  """Return metrics with their 95 % intervals over patients.
+
+  Args:
+    metrics: Name -> metric over N examples.
+    patients: The patient's id of each example, [N].
+  """
+  patient = patient_numbers(patients)
+  return {name: _summary(metric, patient) for name, metric in metrics.items()}
+
+
+def _summary(metric, patient):
+  if metric.undefined:
+    nothing = dict.fromkeys(('value', 'low', 'high'))
+    return {**nothing, 'undefined': metric.undefined}
+  low, high = interval(metric, patient)
+  return finite({'value': float(metric.value()), 'low': low, 'high': high})
 
 
 UNDEFINED = 'not defined'
@@ -312,3 +367,10 @@ def text(summary: Summary) -> str:
 def finite(values: dict[str, float]) -> dict[str, float | None]:
   """Return values for JSON: those that are not finite become null."""
   return {k: v if math.isfinite(v) else None for k, v in values.items()}
+
+
+def _patient_sums(effects, patient, examples):
+  """Return sums [P] of examples' effects, corrected for few patients."""
+  sums = np.bincount(patient[examples], effects, patient.max() + 1)
+  count = np.unique(patient[examples]).size
+  return sums * math.sqrt(count / (count - 1)) if count > 1 else sums

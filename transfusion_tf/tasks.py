@@ -221,7 +221,7 @@ class Findings(_Sigmoids):
     return [self.uncertain == 'ones'] * len(self.names)
 
 
-# The task makes it from the same AUCs that it returns: each is resampled once.
+# The task makes it from the same AUCs that it returns.
 METRICS[metrics.MEAN] = NamedMetric(
   Findings.kind, 'AUC, mean over findings', make=None
 )

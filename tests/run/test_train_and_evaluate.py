@@ -95,7 +95,7 @@ def test_the_step_0_weights_are_those_that_init_reports(run_dir):
 
 def test_a_loaded_run_scores_as_it_did(run_dir):
   run = run_lib.load_run(run_dir, 'best')
-  _, found = run_lib.evaluate(run, 'test', num_samples=10)
+  _, found = run_lib.evaluate(run, 'test')
   result = run_folder.result(run_dir)['test']['referable']
   assert found['referable']['value'] == result['value']
 

@@ -33,11 +33,17 @@ class World:
     separation: Plan -> distance of the classes' scores in deviations.
     speed: Plan -> share of the way that a step of the curve goes.
     similarity: Comparison, stage number of how many -> CCA.
+    follows: Model, stage -> whether similarity before tells that after.
+    erases: Whether training replaces Gabor filters.
   """
 
   separation: Callable[[runs.PlannedRun], float]
   speed: Callable[[runs.PlannedRun], float]
   similarity: Callable[[cca_pairs.Comparison, int, int], float]
+  follows: Callable[[str, str], bool] = lambda model, stage: (
+    (model, stage) == ('resnet50', 'conv1')
+  )
+  erases: bool = True
 
 
 def _speed(plan):
@@ -70,7 +76,7 @@ def _similarity(comparison, stage, count):
   if a.checkpoint != b.checkpoint:
     return (0.9 if large else 0.6) - 0.3 * depth
   if a.initialization == b.initialization == initializations.TRANSFER:
-    return 0.9 - 0.5 * depth
+    return 0.9 - 0.65 * depth
   return (
     0.6
     - 0.3 * depth
@@ -79,7 +85,7 @@ def _similarity(comparison, stage, count):
 
 
 PAPERLIKE = World(_separation, _speed, _similarity)
-NULL = World(lambda _: 0.0, lambda _: 0.5, lambda *_: 0.3)
+NULL = World(lambda _: 0.0, lambda _: 0.5, lambda *_: 0.3, erases=False)
 
 
 def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
@@ -102,7 +108,7 @@ def _write_run(run_dir, plan, world, seed):
   lines = ''.join(json.dumps(row) + '\n' for row in rows)
   (run_dir / 'metrics.jsonl').write_text(lines)
   config.save(plan.experiment, run_dir / 'config.json')
-  np.savez(run_dir / 'conv1.npz', **_filters(plan, rng))
+  np.savez(run_dir / 'conv1.npz', **_filters(plan, world.erases, rng))
   result = {
     'headline': next(iter(found)),
     'test': {
@@ -160,12 +166,14 @@ def _curve(found, speed, rng):
     }
 
 
-def _filters(plan, rng):
+def _filters(plan, erases, rng):
   size = 5 if plan.experiment.model.name == 'cbr_tiny' else 7
   noise = rng.normal(size=(2, size, size, 3, 32))
   if plan.experiment.init.scheme == 'transfer':
     bank = np.moveaxis(gabor.bank()[16:48, :size, :size], 0, -1)[:, :, None]
-    noise[0] = bank / bank.std() + 0.2 * noise[0]
+    for kernel in noise if not erases else noise[:1]:
+      kernel *= 0.2
+      kernel += bank / bank.std()
   return {'before': noise[0], 'after': noise[1]}
 
 
@@ -180,7 +188,7 @@ def _write_similarity(path, comparison, world, rng):
   for number, layer in enumerate(stages):
     value = world.similarity(comparison, number, len(stages))
     value += rng.normal(0, 0.01)
-    follows = comparison.model == 'resnet50' and layer == 'conv1'
+    follows = world.follows(comparison.model, layer)
     spread = dots[number] if follows else rng.normal(0, 0.05, 12)
     layers[layer] = {
       'mean': value,

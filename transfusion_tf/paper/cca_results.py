@@ -11,13 +11,18 @@ from transfusion_tf.study import statistics
 _TOP = 2  # "the top two layers or stages before the output" (Figure 2).
 
 
+def top(layers: dict[str, dict]) -> float:
+  """Return the mean similarity of the highest stages (Figure 2)."""
+  return float(np.mean([layer['mean'] for layer in layers.values()][-_TOP:]))
+
+
 def trained(study: study_lib.Study, model: str) -> dict[str, list[float]]:
   """Return kind of pairs -> similarity of the highest stages (Figure 2)."""
   similarities = {}
   for kind in cca_pairs.KINDS:
     pairs = cca_pairs.of_kind(study.scale, model, kind)
-    top = list(study.layers(pairs).values())[-_TOP:]
-    similarities[kind] = list(np.mean(top, axis=0))
+    made, _ = results.collect(study.similarity, pairs)
+    similarities[kind] = [top(layers) for layers in made.values()]
   return similarities
 
 
@@ -42,19 +47,41 @@ def dots(
 def correlations(
   study: study_lib.Study, model: str, kind: str, stage: str
 ) -> list[float]:
-  """Return R squared of each pair's dots, where they vary.
+  """Return R squared of each pair's dots (Figure 4).
 
   Raises:
-    MissingResultError: No pair's dots do.
+    MissingResultError: The dots of a pair do not vary.
   """
   pairs = dots(study, model, kind, stage)
   values = [statistics.r_squared(*pair) for pair in pairs]
-  values = [value for value in values if np.isfinite(value)]
-  if not values:
+  if not np.isfinite(values).all():
     raise results.MissingResultError(
       f'the similarities of {model} {stage} do not vary'
     )
   return values
+
+
+def explained(
+  study: study_lib.Study, model: str, stage: str
+) -> statistics.Estimate:
+  """Return the mean of `correlations` over both kinds of pairs.
+
+  The unit is the seed, as in `Study.similarities`.
+  """
+  kinds = []
+  for kind in cca_pairs.KINDS:
+    pairs = cca_pairs.of_kind(study.scale, model, kind, cca_pairs.DOTS)
+    used = [{pair.a.seed, pair.b.seed} for pair in pairs]
+    values = correlations(study, model, kind, stage)
+    kinds.append(list(zip(used, values, strict=True)))
+
+  def statistic(groups):
+    (kept,) = map(set, groups)
+    left = [[v for used, v in pairs if used <= kept] for pairs in kinds]
+    return float(np.mean([np.mean(v) if v else np.nan for v in left]))
+
+  seeds = {seed for pairs in kinds for used, _ in pairs for seed in used}
+  return statistics.jackknife(statistic, [sorted(seeds)])
 
 
 def shown_stages(model: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """A study: one folder of runs at one scale, read when needed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+import dataclasses
 import functools
 
 import numpy as np
@@ -9,9 +10,11 @@ from transfusion_tf.paper import cca_pairs
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
-from transfusion_tf.study import paired_bootstrap
+from transfusion_tf.study import paired
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
+
+_CHANCE, _WAY = 0.5, 0.9
 
 
 class Study:
@@ -28,7 +31,7 @@ class Study:
     self.scale = scale
     self.run = functools.cache(functools.partial(results.read, root))
     self._repeats = figure_specs.repeats(scale)
-    self._resamples = paired_bootstrap.Resamples()
+    self._comparer = paired.Comparer()
     self._similarities = functools.cache(
       functools.partial(results.read_similarity, root)
     )
@@ -74,7 +77,7 @@ class Study:
     Raises:
       MissingResultError: There is none.
     """
-    return paired_bootstrap.tested(self.seeds(group), metric)
+    return paired.tested(self.seeds(group), metric)
 
   def accuracies(self, model: str) -> list[float]:
     """Return the top-5 accuracy of each finished pretraining.
@@ -86,16 +89,35 @@ class Study:
     done = results.finished(self.run(plan.key) for plan in plans)
     return [run.test('top5')['value'] for run in done]
 
-  def areas(
-    self, groups: Sequence[figure_specs.Group], metric: str | None = None
-  ) -> list[list[float]]:
-    """Return `Result.area` of each seed of each group, over the same steps."""
+  def log_steps(
+    self,
+    coefficients: Sequence[float],
+    groups: Sequence[figure_specs.Group],
+    metric: str | None = None,
+  ) -> statistics.Estimate:
+    """Return a sum of groups' logarithms of the steps to a common score.
+
+    The score is `_WAY` of the way from chance to the best validation score of
+    the slowest group. A run that never reaches it took at least all its steps:
+    the sum is then known on one side only.
+    """
     seeds = [self.seeds(group) for group in groups]
-    last = min(run.curve['step'].max() for group in seeds for run in group)
-    areas = [[run.area(last, metric) for run in group] for group in seeds]
-    if not np.isfinite(np.concatenate(areas)).all():
-      raise results.MissingResultError('fewer than two evaluations to compare')
-    return areas
+    best = min(np.mean([r.best(metric) for r in runs]) for runs in seeds)
+    score = float(_CHANCE + _WAY * (best - _CHANCE))
+    crossings = [[run.crossing(score, metric) for run in g] for g in seeds]
+    estimate = statistics.contrast(
+      coefficients, [[c.log_steps for c in group] for group in crossings]
+    )
+    censored = [
+      coefficient
+      for coefficient, group in zip(coefficients, crossings, strict=True)
+      if not all(crossing.reached for crossing in group)
+    ]
+    return dataclasses.replace(
+      estimate,
+      at_least=any(c > 0 for c in censored),
+      at_most=any(c < 0 for c in censored),
+    )
 
   def difference(
     self,
@@ -105,10 +127,10 @@ class Study:
   ) -> statistics.Estimate:
     """Return a sum of groups' test AUCs, e.g. transfer minus random, paired.
 
-    As `paired_bootstrap.Resamples.difference`.
+    As `paired.Comparer.difference`.
     """
     seeds = [self.seeds(group) for group in groups]
-    return self._resamples.difference(coefficients, seeds, metric)
+    return self._comparer.difference(coefficients, seeds, metric)
 
   def similarity(self, comparison: cca_pairs.Comparison) -> dict[str, dict]:
     """Return layer -> `Similarity.to_json` of a comparison.
@@ -120,6 +142,46 @@ class Study:
     if isinstance(layers, results.MissingRun):
       raise results.MissingResultError(f'similarity/{layers}')
     return layers
+
+  def similarities(
+    self,
+    terms: Sequence[tuple[float, Sequence[cca_pairs.Comparison]]],
+    value: Callable[[dict[str, dict]], float],
+  ) -> statistics.Estimate:
+    """Return a sum of coefficients times means over comparisons.
+
+    Comparisons share networks, so that they are not independent: the jackknife
+    leaves out a seed of a model, with all comparisons of its networks.
+
+    Args:
+      terms: Coefficients, each with its comparisons.
+      value: A number from `similarity`.
+
+    Raises:
+      MissingResultError: No comparison of a term was made.
+    """
+    values = [
+      (coefficient, results.collect(self.similarity, comparisons)[0])
+      for coefficient, comparisons in terms
+    ]
+    seeds: dict[str, set[int]] = {}
+    for _, layers in values:
+      for c in layers:
+        seeds.setdefault(c.model, set()).update((c.a.seed, c.b.seed))
+
+    def statistic(groups):
+      kept = dict(zip(seeds, groups, strict=True))
+      return sum(
+        coefficient
+        * _mean(
+          value(similarity)
+          for c, similarity in layers.items()
+          if {c.a.seed, c.b.seed} <= set(kept[c.model])
+        )
+        for coefficient, layers in values
+      )
+
+    return statistics.jackknife(statistic, [sorted(s) for s in seeds.values()])
 
   def layers(
     self, comparisons: Sequence[cca_pairs.Comparison]
@@ -136,6 +198,11 @@ class Study:
       layer: [layers[layer]['mean'] for layers in similarities.values()]
       for layer in first
     }
+
+
+def _mean(values):
+  values = list(values)
+  return sum(values) / len(values) if values else float('nan')
 
 
 def check_pairs(comparisons: Sequence[cca_pairs.Comparison]) -> None:

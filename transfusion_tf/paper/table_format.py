@@ -95,7 +95,7 @@ class Difference(Cell):
 
   def numbers(self) -> dict[str, float]:
     """Return columns of a CSV, in the unit shown."""
-    ours = self.ours or statistics.Estimate(np.nan, np.nan, np.nan)
+    ours = self.ours or statistics.Estimate(np.nan)
     shown = ours.scaled(self.unit)
     return {'mean': shown.value, 'low': shown.low, 'high': shown.high}
 

@@ -104,8 +104,8 @@ def table5(study: study_lib.Study) -> table_format.Table:
     'CCA similarity',
     rows,
     'Mean CCA similarity: mean ± standard deviation over pairs of networks '
-    '(number of pairs); differences with their 95 % interval over pairs. The '
-    'noise floor is that of unrelated networks.',
+    '(number of pairs); differences with their 95 % interval over networks. '
+    'The noise floor is that of unrelated networks.',
   )
 
 
@@ -177,8 +177,8 @@ def _similarity(study, model, initialization, pairs, stage):
 
 def _similarity_gap(study, model, transfer, random, stage):
   return table_format.Difference.make(
-    lambda: statistics.contrast(
-      (1, -1), [study.layers(pairs)[stage] for pairs in (transfer, random)]
+    lambda: study.similarities(
+      [(1, transfer), (-1, random)], lambda layers: layers[stage]['mean']
     ),
     published_values.table('table5', model, 'difference', 0, stage),
     digits=3,

@@ -20,6 +20,7 @@ from transfusion_tf.paper import table_format
 from transfusion_tf.paper import tables
 from transfusion_tf.study import report
 from transfusion_tf.study import results
+from transfusion_tf.study import statistics
 from transfusion_tf.study.plots import layout
 
 
@@ -81,6 +82,8 @@ def draw(study: study_lib.Study, name: str) -> figure.Figure:
 
 
 def _claims_frame(study):
+  judgements = claims.judge_all(study)
+  adjusted = statistics.holm([judged.p_value for judged in judgements])
   return pd.DataFrame(
     [
       {
@@ -89,9 +92,10 @@ def _claims_frame(study):
         'Where': judged.claim.reference,
         'Ours': judged.finding,
         'Verdict': judged.verdict,
+        'p': f'{p_value:.3f}',
         'Why the scale may matter': judged.claim.scale,
       }
-      for judged in claims.judge_all(study)
+      for judged, p_value in zip(judgements, adjusted, strict=True)
     ]
   )
 

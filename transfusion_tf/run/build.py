@@ -257,7 +257,6 @@ def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
 def evaluate(
   run: Run,
   split: str,
-  num_samples: int = 1000,
   predict: Callable[[str], np.ndarray] | None = None,
 ) -> tuple[pd.DataFrame, dict]:
   """Score a split with the current weights.
@@ -265,12 +264,11 @@ def evaluate(
   Args:
     run: The run.
     split: Name of the split.
-    num_samples: Number of bootstrap resamples for the 95 % interval.
     predict: The result of `run.predictor`, if there already is one.
 
   Returns:
     One row per example (ids, K probabilities, the columns of each metric), and
-    metric -> `metrics.summary`.
+    metric -> `metrics.Summary`.
   """
   with pipeline.convert_image_errors(run.source):
     probabilities = (predict or run.predictor())(split)
@@ -280,5 +278,4 @@ def evaluate(
   scored = run.metrics(split, probabilities)
   for name, metric in scored.items():
     scores |= metric.columns(name)
-  weights = metrics.patient_weights(index.patient_ids, num_samples)
-  return pd.DataFrame(scores), metrics.summaries(scored, weights)
+  return pd.DataFrame(scores), metrics.summaries(scored, index.patient_ids)

@@ -7,7 +7,10 @@ of the seeds; `margin` is the smallest difference that matters to the user:
   all of it within +-margin      makes no difference that matters
   all of it above 0              helps
   all of it below 0              hurts
-  else                           inconclusive
+  else, or one seed a side       inconclusive
+
+Many models and starts are as many chances to be wrong once: beside each verdict
+stands its p value, adjusted for their number (Holm).
 
 Each model is represented by the start with the best mean validation score. The
 best of these on validation is the reference; recommended is the model with the
@@ -20,13 +23,20 @@ import dataclasses
 
 import numpy as np
 
-from transfusion_tf.study import paired_bootstrap
+from transfusion_tf.study import paired
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
 SAME = 'makes no difference that matters'
 HELPS, HURTS, OPEN = 'helps', 'hurts', 'inconclusive'
+
+# Where a verdict puts a difference, in units of the margin.
+_RANGES = {
+  SAME: {'above': -1.0, 'below': 1.0},
+  HELPS: {'above': 0.0},
+  HURTS: {'below': 0.0},
+}
 
 # Model -> start -> finished runs.
 Runs = Mapping[str, Mapping[str, Sequence[results.Result]]]
@@ -41,12 +51,15 @@ class Effect:
     start: Scheme.
     difference: Difference of the test scores.
     verdict: SAME, HELPS, HURTS or OPEN.
+    p_value: The level 1 - p at which the verdict still follows, Holm-adjusted
+      for the number of effects; 1 for OPEN.
   """
 
   model: str
   start: str
   difference: statistics.Estimate
   verdict: str
+  p_value: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,20 +111,24 @@ class Decision:
 
 def judge(difference: statistics.Estimate, margin: float) -> str:
   """Return the verdict on a difference; see the module docstring."""
-  if not difference.known:
-    return OPEN
-  if -margin < difference.low and difference.high < margin:
-    return SAME
-  if difference.low > 0:
-    return HELPS
-  return HURTS if difference.high < 0 else OPEN
+  for verdict in _RANGES:
+    if _p_value(difference, verdict, margin) < 1 - statistics.LEVEL:
+      return verdict
+  return OPEN
+
+
+def _p_value(difference, verdict, margin):
+  if verdict == OPEN:
+    return 1.0
+  ends = {end: value * margin for end, value in _RANGES[verdict].items()}
+  return difference.p_value(**ends)
 
 
 def decide(
   runs: Runs,
   margin: float,
   parameters: Mapping[str, int],
-  resamples: paired_bootstrap.Resamples | None = None,
+  comparer: paired.Comparer | None = None,
 ) -> Decision:
   """Return the decision on finished runs.
 
@@ -119,13 +136,13 @@ def decide(
     runs: Runs with a test score; may be empty.
     margin: The smallest difference in the test score that matters.
     parameters: Number of parameters of each model.
-    resamples: Resamples of the runs, to share.
+    comparer: Has read the scores of the runs, if it is shared.
 
   Raises:
     MissingResultError: Scores are damaged, or of different images.
   """
-  resamples = resamples or paired_bootstrap.Resamples()
-  effects = tuple(_effects(runs, resamples, margin))
+  comparer = comparer or paired.Comparer()
+  effects = tuple(_effects(runs, comparer, margin))
   groups = [seeds for starts in runs.values() for seeds in starts.values()]
   if not runs or not all(map(_is_validated, groups)):
     return Decision(effects, ())
@@ -136,20 +153,34 @@ def decide(
     deficit = None
     if model != reference:
       pair = [runs[m][best[m]] for m in (reference, model)]
-      deficit = resamples.difference([1, -1], pair)
+      deficit = comparer.difference([1, -1], pair)
     good = deficit is None or (deficit.known and deficit.high < margin)
     candidates.append(Candidate(model, best[model], deficit, bool(good)))
   return Decision(effects, tuple(candidates))
 
 
-def _effects(runs, resamples, margin):
-  for model, starts in runs.items():
-    for start, seeds in starts.items():
-      if start != plan_lib.RANDOM and plan_lib.RANDOM in starts:
-        difference = resamples.difference(
-          [1, -1], [seeds, starts[plan_lib.RANDOM]]
-        )
-        yield Effect(model, start, difference, judge(difference, margin))
+def _effects(runs, comparer, margin):
+  differences = {
+    (model, start): comparer.difference(
+      [1, -1], [seeds, starts[plan_lib.RANDOM]]
+    )
+    for model, starts in runs.items()
+    for start, seeds in starts.items()
+    if start != plan_lib.RANDOM and plan_lib.RANDOM in starts
+  }
+  verdicts = [judge(each, margin) for each in differences.values()]
+  p_values = statistics.holm(
+    [
+      _p_value(*pair, margin)
+      for pair in zip(differences.values(), verdicts, strict=True)
+    ]
+  )
+  return [
+    Effect(*names, difference, verdict, p_value)
+    for (names, difference), verdict, p_value in zip(
+      differences.items(), verdicts, p_values, strict=True
+    )
+  ]
 
 
 def _is_validated(seeds):

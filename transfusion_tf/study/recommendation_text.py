@@ -4,7 +4,6 @@ from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
-from transfusion_tf.study import statistics
 
 
 def recommendation(
@@ -28,7 +27,7 @@ def recommendation(
     sentences.append(
       f'It is not worse than {registry.label(reference.model)}, the best on '
       f'validation, by {margin:g} or more: the difference of their test scores '
-      f'is {interval(chosen.deficit)}.'
+      f'is {chosen.deficit.text()}.'
     )
   elif len(decided.candidates) > 1:
     smaller = decided.candidates[: decided.candidates.index(chosen)]
@@ -46,26 +45,26 @@ def recommendation(
     if effect.model == model
   ]
   effect = decided.effect(model, start)
-  if effect and effect.verdict != decision.HELPS:
+  if effect and effect.difference.known and effect.verdict != decision.HELPS:
     sentences.append(
       'The intervals do not show that random weights are worse: they can be '
       'used where pretrained ones are not available.'
     )
   if all(len(seeds) == 1 for seeds in runs[model].values()):
     sentences.append(
-      'There is one seed each, so the intervals do not include the '
-      'variance between seeds: give --seeds=3 or more before you rely on this.'
+      'There is one seed each: two networks of one kind differ as well, by how '
+      'much is not known, and no verdict follows. Give --seeds=3 or more.'
     )
   return sentences
 
 
 def _sentence(effect, margin):
-  value = interval(effect.difference)
+  value = effect.difference.text()
   verdict = {
     decision.HELPS: 'helps',
     decision.HURTS: 'hurts',
     decision.SAME: f'makes no difference of {margin:g} or more',
-    decision.OPEN: 'may help or hurt: more patients or seeds would tell',
+    decision.OPEN: 'may help or hurt: more seeds or patients would tell',
   }
   return (
     f'{_start(effect.start)} against random ones: {value}; this start '
@@ -77,13 +76,3 @@ def _start(start):
   if start == plan_lib.RANDOM:
     return 'random weights'
   return f'{display.scheme(start).label} weights'
-
-
-def interval(difference: statistics.Estimate) -> str:
-  """Return a difference and its interval."""
-  if not difference.known:
-    return f'{difference.value:+.3f} (interval unknown)'
-  return (
-    f'{difference.value:+.3f} (95 % interval {difference.low:+.3f} to '
-    f'{difference.high:+.3f})'
-  )

@@ -32,6 +32,20 @@ UNREADABLE = (errors.InputError, OSError, ValueError, KeyError, TypeError)
 UNAVAILABLE = (MissingResultError, *UNREADABLE)
 
 
+@dataclasses.dataclass(frozen=True)
+class Crossing:
+  """When the validation curve of a run first reaches a score.
+
+  Attributes:
+    log_steps: Logarithm of the training steps, interpolated between
+      evaluations; of the whole run if it ended before.
+    reached: Whether it did.
+  """
+
+  log_steps: float
+  reached: bool
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Result:
   """One finished run.
@@ -63,15 +77,21 @@ class Result:
     reached = self.curve[self.curve[self.primary_metric] >= threshold]
     return int(reached['step'].iloc[0]) if len(reached) else None
 
-  def area(self, last_step: int, metric: str | None = None) -> float:
-    """Return the mean validation metric over training up to `last_step`."""
-    metric = metric or self.primary_metric
-    curve = self.curve[self.curve['step'] <= last_step]
-    curve = curve.dropna(subset=[metric])
-    steps, values = curve['step'], curve[metric]
-    if len(curve) < 2:
-      return float('nan')
-    return float(np.trapezoid(values, steps) / np.ptp(steps))
+  def best(self, metric: str | None = None) -> float:
+    """Return the best score of a validation metric, by default the primary."""
+    return float(self.curve[metric or self.primary_metric].max())
+
+  def crossing(self, threshold: float, metric: str | None = None) -> Crossing:
+    """Return when the metric, by default the primary, reaches a score."""
+    curve = self.curve.dropna(subset=[metric or self.primary_metric])
+    steps = curve['step'].to_numpy()
+    values = curve[metric or self.primary_metric].to_numpy()
+    above = np.flatnonzero(values >= threshold)
+    if not len(above):
+      return Crossing(math.log(max(steps[-1], 1)), False)
+    around = slice(max(above[0] - 1, 0), above[0] + 1)
+    step = np.interp(threshold, values[around], steps[around])
+    return Crossing(math.log(max(step, 1)), True)
 
   @functools.cached_property
   def scores(self) -> pd.DataFrame:

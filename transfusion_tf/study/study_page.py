@@ -1,7 +1,6 @@
 """Writes a study of one data set as a table, a report and a recommendation."""
 
 from collections.abc import Mapping
-import dataclasses
 import os
 
 import numpy as np
@@ -14,7 +13,7 @@ from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
-from transfusion_tf.study import paired_bootstrap
+from transfusion_tf.study import paired
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
@@ -49,13 +48,13 @@ def write(
     The table as text, and the recommendation.
   """
   parameters = {m: f.parameters for m, f in footprints.items()}
-  resamples = paired_bootstrap.Resamples()
+  comparer = paired.Comparer()
   runs, finished = outcome.runs, outcome.finished
-  decided = decision.decide(runs, margin, parameters, resamples)
+  decided = decision.decide(runs, margin, parameters, comparer)
   first = outcome.results[0]
   # NaN if the validation score is not defined.
   threshold = results.common_threshold(outcome.results)
-  table = _table(outcome, footprints, threshold, resamples)
+  table = _table(outcome, footprints, threshold, comparer)
   table.to_csv(os.path.join(root, TABLE), index=False)
   similarity.to_csv(os.path.join(root, SIMILARITY), index=False)
   sentences = recommendation_text.recommendation(decided, runs, margin)
@@ -81,10 +80,11 @@ def write(
 
 
 _RULE = (
-  'Each start less random weights, on the test set: the interval holds the '
-  'spread of patients (a bootstrap that redraws the same patients for both) '
-  'and of seeds. All of it within ±{0:g}: no difference that matters. All of '
-  'it above 0: it helps; below: it hurts. Else it is inconclusive.'
+  'Each start less random weights, on the test set: the interval is over both '
+  'the choice of patients, who are the same for both, and the seeds. All of it '
+  'within ±{0:g}: no difference that matters. All of it above 0: it helps; '
+  'below: it hurts. Else, or with one seed a side, it is inconclusive. The '
+  'last column is the p value of the verdict, adjusted for their number (Holm).'
 )
 _SIZE_RULE = (
   'Each model from the start with the best validation score. A model is good '
@@ -106,13 +106,13 @@ def _decisions(decided, footprints, margin):
     )
 
 
-def _table(outcome, footprints, threshold, resamples):
+def _table(outcome, footprints, threshold, comparer):
   rows = []
   for model, starts in outcome.finished.items():
     cost = footprints[model]
     for start, seeds in starts.items():
       scored = outcome.runs.get(model, {}).get(start)
-      score, interval = _score(seeds[0], scored, resamples)
+      score, interval = _score(seeds[0], scored, comparer)
       rows.append(
         {
           'Model': registry.label(model),
@@ -129,13 +129,16 @@ def _table(outcome, footprints, threshold, resamples):
   return pd.DataFrame(rows)
 
 
-def _score(run, scored, resamples):
+def _score(run, scored, comparer):
   """Return the mean test score of scored runs, and its interval, as texts."""
   if not scored:
     return metrics.cells(run.test())
-  score = resamples.difference([1], [scored])
+  score = comparer.difference([1], [scored])
   if not score.known:
-    return f'{score.value:.3f}', metrics.UNDEFINED
+    low, high = scored[0].test()['low'], scored[0].test()['high']
+    known = len(scored) == 1 and low is not None
+    interval = f'{low:.3f} to {high:.3f}, patients only' if known else '–'
+    return f'{score.value:.3f}', interval
   # A t interval near a perfect score reaches beyond it.
   interval = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
   return f'{score.value:.3f}', interval
@@ -161,10 +164,9 @@ def _effects(decided):
       {
         'Model': registry.label(effect.model),
         'Start': display.scheme(effect.start).label,
-        'Difference': f'{effect.difference.value:+.3f}',
-        '95 % interval': f'{effect.difference.low:+.3f} to '
-        f'{effect.difference.high:+.3f}',
+        'Difference': effect.difference.text(),
         'Verdict': effect.verdict,
+        'p': f'{effect.p_value:.3f}',
       }
       for effect in decided.effects
     ]
@@ -178,9 +180,7 @@ def _candidates(decided, footprints):
         'Model': registry.label(c.model),
         'Start': display.scheme(c.start).label,
         'Parameters': f'{footprints[c.model].parameters:,}',
-        'Behind the best': recommendation_text.interval(c.deficit)
-        if c.deficit
-        else '–',
+        'Behind the best': c.deficit.text() if c.deficit else '–',
         'Good enough': 'yes' if c.good_enough else 'not shown',
       }
       for c in decided.candidates
@@ -275,8 +275,9 @@ def _notes(run, missing, threshold):
 
 def _record(decided, margin, sentences, missing, not_compared):
   def record(estimate):
-    known = estimate is not None and estimate.known
-    return dataclasses.asdict(estimate) if known else None
+    if estimate is None or not estimate.known:
+      return None
+    return {'value': estimate.value, 'low': estimate.low, 'high': estimate.high}
 
   chosen = decided.recommended
   return {
@@ -285,8 +286,7 @@ def _record(decided, margin, sentences, missing, not_compared):
     'start': chosen and chosen.start,
     'margin': margin,
     'effects': [
-      dataclasses.asdict(e) | {'difference': record(e.difference)}
-      for e in decided.effects
+      vars(e) | {'difference': record(e.difference)} for e in decided.effects
     ],
     'candidates': [
       {

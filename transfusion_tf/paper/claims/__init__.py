@@ -52,6 +52,7 @@ def _fixed_imagenet(study):
 
 
 _ALL_MODELS = _random_and_transfer(*figure_specs.ALL_MODELS)
+_NONE = _random_and_transfer()  # Of no network.
 # Test of a claim, and the groups that must have learned their task.
 _TESTS = {
   1: (accuracy.transfer_gains_nothing, _ALL_MODELS),
@@ -68,14 +69,11 @@ _TESTS = {
     accuracy.closed_by_50k,
     _retina('resnet50', *figure_specs.BOTH, images=50_000),
   ),
-  6: (features.pretrained_differ_if_large, _ALL_MODELS),
-  7: (features.large_move_less, _retina('resnet50', init_lib.RANDOM)),
-  8: (
-    features.initialization_outlasts_in_conv1,
-    _random_and_transfer(*figure_specs.CCA_MODELS),
-  ),
-  9: (features.reuse_is_low, _random_and_transfer('resnet50')),
-  10: (features.small_erases_gabors, _random_and_transfer('cbr_small')),
+  6: (features.pretrained_differ_if_large, _NONE),
+  7: (features.large_move_less, _NONE),
+  8: (features.initialization_outlasts_in_conv1, _NONE),
+  9: (features.reuse_is_low, _NONE),
+  10: (features.small_erases_gabors, _NONE),
   11: (speed.mean_var_is_faster, _panels('figure6')),
   12: (speed.conv1_gains_most, _panels('figure7')),
   13: (

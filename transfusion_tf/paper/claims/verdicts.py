@@ -19,6 +19,7 @@ HOLDS, FAILS = 'holds', 'does not hold'
 INCONCLUSIVE = 'inconclusive at this scale'
 POINT = 0.01  # Of AUC: the paper speaks of "fractions of a percent".
 EQUAL = {'above': -POINT, 'below': POINT}
+HALF = 0.5  # Of the variance: less predicts little.
 LEARNED = 0.6  # The least AUC of a network that claims are judged by.
 
 
@@ -31,41 +32,53 @@ class Test:
     estimate: The estimate, with its 95 % interval.
     above: Lower end of the range.
     below: Upper end.
+    ratio: Whether the estimate is the logarithm of a ratio.
   """
 
   statistic: str
   estimate: statistics.Estimate
   above: float = -math.inf
   below: float = math.inf
+  ratio: bool = False
+
+  @property
+  def p_value(self) -> float:
+    """The level 1 - p at which the test still holds."""
+    return self.estimate.p_value(self.above, self.below)
 
   @property
   def verdict(self) -> str:
-    estimate = self.estimate
-    if not estimate.known:
-      return INCONCLUSIVE
-    if self.above < estimate.low and estimate.high < self.below:
+    if self.p_value < 1 - statistics.LEVEL:
       return HOLDS
-    if estimate.high <= self.above or estimate.low >= self.below:
+    low, high = self.estimate.interval()
+    if high <= self.above or low >= self.below:  # Not of an unknown one: NaN.
       return FAILS
     return INCONCLUSIVE
 
   def text(self) -> str:
+    """Return the estimate and the claim in one line."""
     estimate = self.estimate
     interval = (
-      f'[{estimate.low:+.3f}, {estimate.high:+.3f}]'
+      ', '.join(map(self._number, estimate.interval()))
       if estimate.known
-      else '[unknown]'
+      else 'unknown'
     )
-    return (
-      f'{self.statistic}: {estimate.value:+.3f} {interval}, {self._range()}'
-    )
+    value = self._number(estimate.value)
+    return f'{self.statistic}: {value} [{interval}], {self._range()}'
+
+  def _number(self, value):
+    return f'×{math.exp(value):.2f}' if self.ratio else f'{value:+.3f}'
 
   def _range(self):
+    above, below = (
+      f'×{math.exp(end):g}' if self.ratio else f'{end:g}'
+      for end in (self.above, self.below)
+    )
     if math.isinf(self.below):
-      return f'claimed above {self.above:g}'
+      return f'claimed above {above}'
     if math.isinf(self.above):
-      return f'claimed below {self.below:g}'
-    return f'claimed between {self.above:g} and {self.below:g}'
+      return f'claimed below {below}'
+    return f'claimed between {above} and {below}'
 
 
 Tests = Iterator[Test]
@@ -81,7 +94,9 @@ class Claim:
     reference: The place in the paper.
     scale: Why the size of the study may matter.
     tests: Yields the tests of a study; raises `MissingResultError`.
-    learned: Returns the groups of a study that must have learned their task.
+    learned: Returns the groups of a study that must have learned their task:
+      of networks that guess, claims about learning say nothing. Claims about
+      similarity ask for none, so that a control can fail them.
   """
 
   number: int
@@ -100,6 +115,13 @@ class Judgement:
   verdict: str
   tests: tuple[Test, ...] = ()
   reason: str = ''
+
+  @property
+  def p_value(self) -> float:
+    """The largest of the tests': a claim holds when all of them do."""
+    if self.reason or not self.tests:
+      return 1.0
+    return max(test.p_value for test in self.tests)
 
   @property
   def finding(self) -> str:

@@ -16,14 +16,16 @@ def plot(study: study_lib.Study, name: str) -> figure.Figure:
   panels = figure_specs.PANELS[name](study.scale)
   fig, (block,) = layout.blocks(1, len(panels))
   for axes, panel in zip(block, panels, strict=True):
-    layout.attempt(axes, _draw, study, panel)
+    layout.attempt(axes, _draw, study, panel, study.scale.repeats(name))
     axes.set_title(title(panel), fontsize=10)
   return fig
 
 
-def _draw(axes, study, panel):
-  """Draw the curves of a panel's finished groups."""
-  seeds, missing = results.collect(study.seeds, panel.groups)
+def _draw(axes, study, panel, repeats):
+  """Draw the curves of a panel's finished groups, the same seeds of each."""
+  seeds, missing = results.collect(
+    lambda group: study.seeds(group)[:repeats], panel.groups
+  )
   curves = {
     styles.style(group.initialization): runs for group, runs in seeds.items()
   }

@@ -50,17 +50,29 @@ def _draw_steps(axes, study, panel):
 
 
 def _draw_bar(axes, place, style, seeds, threshold):
-  """Draw each seed's steps as a dot, their mean as a bar; an x for never."""
-  steps = [run.steps_to(threshold) for run in seeds]
-  reached = [s for s in steps if s is not None]
-  if reached:
-    axes.bar(place, np.mean(reached), 0.6, color=style.color, alpha=0.45)
-    axes.plot([place] * len(reached), reached, 'o', color='0.15', markersize=3)
-  if len(reached) < len(steps):
-    last = max(run.curve['step'].max() for run in seeds)
-    axes.plot(place, last, 'x', color='0.15')
+  """Draw each seed's steps as a dot, their mean as a bar; an x for never.
+
+  A run that ends before takes at least all its steps: a bar with such runs is
+  hatched, for the mean is then at least as high.
+  """
+  reached = {run: run.steps_to(threshold) for run in seeds}
+  never = [run for run, steps in reached.items() if steps is None]
+  ends = {run: run.curve['step'].max() for run in never}
+  bar = axes.bar(
+    place,
+    np.mean([*ends.values(), *(s for s in reached.values() if s is not None)]),
+    0.6,
+    color=style.color,
+    alpha=0.45,
+  )
+  dots = [steps for steps in reached.values() if steps is not None]
+  axes.plot([place] * len(dots), dots, 'o', color='0.15', markersize=3)
+  if never:
+    bar.patches[0].set_hatch('///')
+    last = max(ends.values())
+    axes.plot([place] * len(ends), list(ends.values()), 'x', color='0.15')
     axes.annotate(
-      f'{len(steps) - len(reached)} never',
+      f'{len(never)} never',
       (place, last),
       xytext=(0, 4),
       textcoords='offset points',

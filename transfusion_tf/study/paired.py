@@ -1,4 +1,4 @@
-"""Paired comparison of runs on bootstraps of the same patients."""
+"""Test metrics of runs that were scored on the same patients."""
 
 from collections.abc import Sequence
 import functools
@@ -9,14 +9,12 @@ from transfusion_tf import metrics
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
-NUM_RESAMPLES = 1000
 
-
-class Resamples:
-  """Test metrics of runs on bootstraps of patients, each computed once."""
+class Comparer:
+  """Compares groups of runs; the scores of a run are read once."""
 
   def __init__(self):
-    self._resampled = functools.cache(_resampled)
+    self._effects = functools.cache(_effects)
 
   def difference(
     self,
@@ -26,9 +24,8 @@ class Resamples:
   ) -> statistics.Estimate:
     """Return a sum of groups' test metrics, e.g. transfer minus random, paired.
 
-    Its variance is that of the seeds plus that of the patients: all runs are
-    scored on the same bootstrap of patients. With a seed each, that of the
-    patients alone.
+    Its variance is that of the seeds plus that of the patients, who are the
+    same for all runs: what makes a patient hard for both sides cancels.
 
     Args:
       coefficients: One per group.
@@ -41,22 +38,26 @@ class Resamples:
     """
     values = [tested(group, metric) for group in groups]
     _check_paired([run for group in groups for run in group])
-    resampled = [self._mean(group, metric) for group in groups]
-    variance = float(np.nanvar(np.dot(coefficients, resampled)))
-    if all(len(group) == 1 for group in values):
-      value = float(np.dot(coefficients, np.ravel(values)))
-      half = 1.96 * np.sqrt(variance)
-      return statistics.Estimate(value, value - half, value + half)
-    return statistics.contrast(coefficients, values, variance)
+    means = [self._mean_effects(group, metric) for group in groups]
+    patients = metrics.Effects(
+      np.dot(coefficients, [mean.values for mean in means]),
+      min(mean.most for mean in means),
+    )
+    return statistics.contrast(
+      coefficients,
+      values,
+      statistics.Known(patients.stddev**2, patients.freedom),
+    )
 
-  def _mean(self, group, metric):
-    """Return [S] the group's mean metric on each bootstrap of patients."""
+  def _mean_effects(self, group, metric):
+    """Return the effects of patients on the mean of the runs that have one."""
     try:
-      return np.mean([self._resampled(run, metric) for run in group], axis=0)
+      effects = [self._effects(run, metric) for run in group]
     except results.UNREADABLE as error:
       raise results.MissingResultError(
         f'{group[0].key}: test scores: {error}'
       ) from None
+    return metrics.mean_effects([each for each in effects if each])
 
 
 def tested(
@@ -91,11 +92,9 @@ def _ids(run):
     ) from None
 
 
-def _resampled(run, metric):
-  weights = _weights(tuple(run.scores['patient_id']))
-  return metrics.resampled({'': run.test_metric(metric)}, weights)['']
-
-
-@functools.lru_cache(maxsize=4)
-def _weights(patients):
-  return metrics.patient_weights(patients, NUM_RESAMPLES)
+def _effects(run, metric):
+  """Return the effects of a run's patients; None without a value."""
+  scored = run.test_metric(metric)
+  if scored.undefined:
+    return None
+  return scored.effects(metrics.patient_numbers(run.scores['patient_id']))
