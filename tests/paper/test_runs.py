@@ -337,3 +337,26 @@ def test_a_folder_that_cannot_tell_its_scale_is_refused(tmp_path, text):
   (tmp_path / 'study.json').write_text(text)
   with pytest.raises(errors.InputError, match=r'study\.json is damaged'):
     runs.claim(str(tmp_path), 'demo')
+
+
+def test_list_names_the_runs_that_have_too_few_images(tmp_path):
+  """Kaggle's folder of training images does not hold 50 000."""
+  folder = tmp_path / 'data/retina/kaggle_587/1.0.0'
+  folder.mkdir(parents=True)
+  splits = [{'name': 'train', 'shardLengths': ['30000', '1611']}]
+  (folder / 'dataset_info.json').write_text(json.dumps({'splits': splits}))
+  command = _listing(tmp_path / 'study')
+  command[-1] = f'--data_dir={tmp_path / "data"}'
+  lines = subprocess.run(
+    command, check=True, capture_output=True, text=True
+  ).stdout.splitlines()
+  asked = [p for p in runs.plans(['all'], scales.PAPER)]
+  asked = [p for p in asked if p.experiment.data.subset >= 50_000]
+  assert f'# {len(asked)} runs cannot be made' in lines
+  for plan in asked:
+    amount = plan.experiment.data.subset
+    assert (
+      f'# {plan.key}: {amount} images of the 31611 that retina has to train on'
+      in lines
+    )
+    assert not any(f'{plan.key}.flags' in line for line in lines)

@@ -11,6 +11,9 @@ scheduler to run, and writes the flagfile of each. --draw_only trains nothing
 either, and draws the finished runs.
 """
 
+import functools
+import glob
+import json
 import os
 
 from absl import flags
@@ -90,10 +93,17 @@ def _list(plans, scale, root):
 
   device = costs.GPU if _SCALE.value == 'paper' else costs.TWO_CORES
   missing = [p for p in plans if not files.is_finished(root, p.key)]
-  total = sum(costs.seconds(p.experiment, device) for p in missing)
+  impossible = {p: reason for p in missing if (reason := _too_few_images(p))}
+  missing = [p for p in missing if p not in impossible]
+
+  def seconds(plan):
+    images = scale.num_validation.get(plan.experiment.data.dataset, 0)
+    return costs.seconds(plan.experiment, device, images)
+
+  total = sum(map(seconds, missing))
   print(
     f'# {len(missing)} of {len(plans)} runs are missing: about '
-    f'{costs.duration(total)} of {device.name}, without evaluations.'
+    f'{costs.duration(total)} of {device.name}.'
   )
   for name in runs.weights_files(plans):
     print(
@@ -104,8 +114,33 @@ def _list(plans, scale, root):
   for stage, group in runs.stages(missing).items():
     print(f'# {stage}')
     for plan in group:
-      cost = costs.duration(costs.seconds(plan.experiment, device))
+      cost = costs.duration(seconds(plan))
       print(f'python bin/train.py --flagfile={_flagfile(plan, root)}  # {cost}')
+  if impossible:
+    print(f'# {len(impossible)} runs cannot be made')
+  for plan, reason in impossible.items():
+    print(f'# {plan.key}: {reason}')
+
+
+def _too_few_images(plan):
+  """Return why a prepared set is too small for a run, or ''."""
+  subset, dataset = plan.experiment.data.subset, plan.experiment.data.dataset
+  count = _num_train(dataset) if subset else None
+  if count is None or subset <= count:
+    return ''
+  return f'{subset} images of the {count} that {dataset} has to train on'
+
+
+@functools.cache
+def _num_train(dataset):
+  """Return the training images of a set on disk; None if it is not there."""
+  folder = os.path.join(_DATA_DIR.value or '', dataset)
+  for path in glob.glob(f'{folder}/**/dataset_info.json', recursive=True):
+    with open(path, encoding='utf-8') as file:
+      splits = json.load(file)['splits']
+    lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in splits}
+    return lengths.get('train')
+  return None
 
 
 def _flagfile(plan, root):

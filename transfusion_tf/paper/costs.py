@@ -42,17 +42,24 @@ TWO_CORES = Device('two CPU cores', 80e9, 0.0025, 0.2)
 GPU = Device('one H100-class GPU', 25e12, 2e-5, 0.5)
 
 
-def seconds(experiment: config.Experiment, device: Device) -> float:
-  """Return seconds of training; evaluations add about a tenth."""
+def seconds(
+  experiment: config.Experiment, device: Device, num_validation: int = 0
+) -> float:
+  """Return seconds of training, and of its evaluations of validation images."""
   network = registry.NETWORKS[experiment.model.name]
   per_pixel: float = network.multiply_adds
   if experiment.model.slim_from:
     per_pixel *= 0.7
   train = experiment.train
-  pixels = train.batch_size * experiment.data.image_size**2
-  step = _BACKWARD * per_pixel * pixels / device.rate
+  image = per_pixel * experiment.data.image_size**2 / device.rate
+  step = _BACKWARD * train.batch_size * image
   step += device.per_convolution * network.convolutions
-  return num_steps(experiment) * step + device.start_up * network.convolutions
+  evaluation = num_validation * image
+  return (
+    num_steps(experiment) * step
+    + (1 + num_steps(experiment) // train.eval_every) * evaluation
+    + device.start_up * network.convolutions
+  )
 
 
 def num_steps(experiment: config.Experiment) -> int:

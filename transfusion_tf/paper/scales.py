@@ -30,6 +30,7 @@ class Scale:
     sampling: Use -> `analysis.sampling.Sampling` of similarities: `layers`
       for Table 5 and Figures 2 and 3, `dots` for Figure 4.
     target_auc: AUC of Figures 7 and 19; 0 is the highest that all runs reach.
+    num_validation: Data set -> its validation images.
   """
 
   name: str
@@ -47,6 +48,7 @@ class Scale:
   )
   weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
   target_auc: float = 0.0
+  num_validation: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
   def repeats(self, target: str) -> int:
     return self.seeds.get(target, self.seeds['default'])
@@ -76,6 +78,12 @@ PAPER = Scale(
   },
   weights={'inception_v3': 'weights/inception_v3.npz'},  # Section 3.
   target_auc=0.91,  # Figure 7.
+  # A tenth of the training patients; the paper names no validation images.
+  num_validation={
+    'retina': 25_000,
+    'chexpert': 22_300,
+    'imagenet2012': 50_000,
+  },
 )
 
 
