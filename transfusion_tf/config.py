@@ -25,7 +25,7 @@ CHEXPERT_FINDINGS = (
 )
 
 # Size and channels of the weights' usual preparation: the mean and standard
-# deviation of ImageNet's RGB values in [0, 1] (Section 2 asks for them and
+# deviation of ImageNet's RGB values in [0, 1] (Appendix A asks for them and
 # gives no figures; these are the ones in common use).
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STDDEV = (0.229, 0.224, 0.225)
@@ -73,7 +73,7 @@ def flag_of(field: dataclasses.Field) -> Flag | None:
 
 @dataclasses.dataclass(frozen=True)
 class Augment:
-  """Section 2: mild random cropping, hue and contrast; flips for RETINA.
+  """Appendix A: mild random cropping, hue and contrast; flips for RETINA.
 
   The paper gives no strengths. Color follows the nearest public proxy,
   Google's fundus code (google-health genomics-research, ml-based-vcdr).
@@ -111,7 +111,7 @@ class Data:
   normalization: str = _flag('imagenet, inception, unit, bytes.', 'imagenet')
   findings: tuple[str, ...] = ()  # Of a set with findings; none is all.
   # One-hot grades as five sigmoids ("multi-label binary classification
-  # framework", Section 2), or `cumulative`: output k says "at least grade k".
+  # framework", Appendix A), or `cumulative`: output k says "at least grade k".
   grade_targets: str = 'one_hot'
   # Lowest grade, counted from 0, that is referable: moderate or worse. The
   # paper counts from 1 and says "grades 3 and up" (Section 2).
@@ -160,7 +160,7 @@ class Optimizer:
   name: str = _flag('adam or sgd.', 'adam', name='optimizer')
   learning_rate: float = _flag('Peak.', 0.001)
   momentum: float = 0.9  # Of sgd.
-  nesterov: bool = False  # "vanilla SGD with momentum" (Section 2).
+  nesterov: bool = False  # "vanilla SGD with momentum" (Appendix A).
   # Not on batch norm. The paper names none.
   weight_decay: float = _flag('L2 penalty.', 0.0)
   warmup_epochs: float = 0.0
@@ -236,7 +236,7 @@ class Experiment:
   seed: int = _flag('Of weights, order, augmentation.', 0)
 
 
-# Section 2, RETINA: 587 px, Adam at 0.001, batch 8 "for memory
+# Appendix A, RETINA: 587 px, Adam at 0.001, batch 8 "for memory
 # considerations". Total steps, evaluation and stopping are not given: 250 000
 # steps is the length of Google's public fundus recipe.
 RETINA = Experiment(
@@ -247,7 +247,7 @@ RETINA = Experiment(
   runtime=Runtime(data_dir=''),
 )
 
-# Section 2, CheXpert: 224 px, batch 32, SGD with momentum 0.9; the rate warms
+# Appendix A, CheXpert: 224 px, batch 32, SGD with momentum 0.9; the rate warms
 # up from 0 to 0.1 * 32 / 256 in five epochs and falls tenfold at epochs 30, 60
 # and 90; x-rays are not flipped. Hue does nothing to a gray image. The end is
 # not given: we stop where the last decay would begin.
@@ -270,7 +270,7 @@ CHEXPERT = Experiment(
   runtime=Runtime(data_dir=''),
 )
 
-# The authors pretrain on ImageNet themselves and give no recipe; Section 2
+# The authors pretrain on ImageNet themselves and give no recipe; Appendix A
 # calls the CheXpert schedule "inherited from the ImageNet training pipeline",
 # so this is that schedule at the public TPU ResNet recipe's batch, weight
 # decay and Nesterov momentum.

@@ -14,8 +14,7 @@ from data import images
 from data import raw_dataset
 from data.chexpert import layout
 
-# The paper resizes to 224 (Section 2). 256 leaves a crop of 90 % of the side,
-# 230 pixels, above that.
+# The paper's x-rays have 224 pixels (Section 2): of 256, nine tenths are more.
 IMAGE_SIZE = 256
 
 

@@ -2,7 +2,7 @@
 
 Networks were published for images in [-1, 1], or in [0, 255] less a mean
 color. This study normalizes by ImageNet's mean and standard deviation
-(Section 2). The first convolution and its batch norm can absorb the change, so
+(Appendix A). The first convolution and its batch norm can absorb the change, so
 that the network computes the same as published.
 """
 

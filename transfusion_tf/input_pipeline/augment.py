@@ -1,6 +1,6 @@
 """The paper's preprocessing: crop, hue, contrast, flips, normalization.
 
-Section 2 names these but gives no strengths; see `config.Augment` for ours.
+Appendix A names these but gives no strengths; see `config.Augment` for ours.
 The work is split where it is cheapest. The host decodes an image, in its crop
 only, and keeps it as uint8 (`decode`); the rest is arithmetic on whole batches
 that compiles into the step, on the accelerator (`augment`, `evaluate`).
@@ -22,7 +22,7 @@ _CROP_Y, _CROP_X, _LEFT_RIGHT, _UP_DOWN, _HUE, _CONTRAST, NUM_UNIFORMS = range(
   7
 )
 
-# Paper, Section 2; [-1, 1], which Inception's published weights were trained
+# Paper, Appendix A; [-1, 1], which Inception's published weights were trained
 # on; and, for networks that normalize their input, [0, 1] and [0, 255].
 _MEAN_AND_STDDEV = {
   'imagenet': (config.IMAGENET_MEAN, config.IMAGENET_STDDEV),

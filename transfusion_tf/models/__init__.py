@@ -43,7 +43,7 @@ def build(
       0 is the network's value in TF-Slim.
     stride_in: Unit of a ResNet's block that strides: `last`, as the paper's,
       or `first`, as `keras.applications`.
-    slim_from: First stage at half width: the Slim hybrids of Section 5.1.
+    slim_from: First stage at half width: the Slim hybrids of Section 5.
 
   Raises:
     InputError: An unknown name, or an option that the network lacks.

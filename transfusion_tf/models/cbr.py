@@ -76,7 +76,7 @@ def build(
     num_classes: Number of logits.
     input_shape: (H, W, C); H and W may be None.
     bn_momentum: Momentum of the moving averages; 0 is TF-Slim's.
-    slim_from: First convolution at half width (Section 5.1); none if empty.
+    slim_from: First convolution at half width (Section 5); none if empty.
   """
   net = NETS[name]
   bn = _BATCH_NORM.with_momentum(bn_momentum)

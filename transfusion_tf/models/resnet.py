@@ -56,7 +56,7 @@ def build(
     input_shape: (H, W, C); H and W may be None.
     bn_momentum: Momentum of the moving averages; 0 is TF-Slim's.
     stride_in: The unit of a block that strides, `last` or `first`.
-    slim_from: First stage at half width (Section 5.1); none if empty.
+    slim_from: First stage at half width (Section 5); none if empty.
   """
   if stride_in not in STRIDE_IN:
     raise errors.unknown('stride_in', stride_in, STRIDE_IN)

@@ -146,7 +146,7 @@ def halve_widths(
 ) -> tuple[int, ...]:
   """Return the `channels` of the stages, halved from `slim_from` up.
 
-  The Slim hybrids of Section 5.1; an empty `slim_from` halves nothing.
+  The Slim hybrids of Section 5; an empty `slim_from` halves nothing.
 
   Raises:
     InputError: `slim_from` is none of `names`.

@@ -37,7 +37,7 @@ TRANSFER, MEAN_VAR, SAMPLING, SHUFFLED = (
   )
 )
 
-# Section 5.1: pretrained to block2, half width above; Figure 20: all random.
+# Section 5: pretrained to block2, half width above; Figure 20: all random.
 _SLIM = {'model.slim_from': 'block3'}
 SLIM = Initialization(
   'slim_transfer', 'Slim hybrid', {'init.scheme': 'transfer', **_SLIM}

@@ -1,4 +1,4 @@
-"""Learning rates over time (Section 2, CheXpert)."""
+"""Learning rates over time (Appendix A, CheXpert)."""
 
 from collections.abc import Sequence
 
