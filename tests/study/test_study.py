@@ -233,6 +233,17 @@ def test_the_smallest_model_that_is_as_good_is_recommended():
   assert len(said) == 2  # Nothing of the small one, of one seed, of transfer.
 
 
+def test_runs_that_were_cut_short_are_counted():
+  runs = _runs(large={'random': 2.0, 'transfer': 3.0})
+  for number, run in enumerate(runs['large']['random']):
+    last = 0.9 if number < 4 else 0.7
+    curve = pd.DataFrame({'step': [0, 1, 2], 'auc': [0.5, 0.8, last]})
+    object.__setattr__(run, 'curve', curve)
+  found = decision.decide(runs, 0.02, {'large': 30})
+  said = recommendation_text.recommendation(found, runs, 0.02)
+  assert said[-1].startswith('4 of the 12 runs of large ended at their best')
+
+
 def test_words_for_a_start_that_helps():
   runs = _runs(large={'random': 2.0, 'transfer': 3.0})
   found = decision.decide(runs, 0.02, {'large': 30})

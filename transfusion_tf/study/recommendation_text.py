@@ -50,6 +50,13 @@ def recommendation(
       'The intervals do not show that random weights are worse: they can be '
       'used where pretrained ones are not available.'
     )
+  trained = [run for seeds in runs[model].values() for run in seeds]
+  if improving := sum(run.is_improving for run in trained):
+    sentences.append(
+      f'{improving} of the {len(trained)} runs of {registry.label(model)} '
+      'ended at their best validation score: they were still improving, and '
+      'longer ones may end otherwise.'
+    )
   if all(len(seeds) == 1 for seeds in runs[model].values()):
     sentences.append(
       'There is one seed each: two networks of one kind differ as well, by how '

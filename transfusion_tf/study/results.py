@@ -81,6 +81,12 @@ class Result:
     """Return the best score of a validation metric, by default the primary."""
     return float(self.curve[metric or self.primary_metric].max())
 
+  @property
+  def is_improving(self) -> bool:
+    """Whether the run ended at its best score: it may have been cut short."""
+    scores = self.curve[self.primary_metric].to_numpy()
+    return len(scores) > 1 and bool(np.nanargmax(scores) == len(scores) - 1)
+
   def crossing(self, threshold: float, metric: str | None = None) -> Crossing:
     """Return when the metric, by default the primary, reaches a score."""
     curve = self.curve.dropna(subset=[metric or self.primary_metric])
