@@ -134,13 +134,21 @@ def _too_few_images(plan):
 @functools.cache
 def _num_train(dataset):
   """Return the training images of a set on disk; None if it is not there."""
+  # TFDS's own reader needs TensorFlow, whose import outlasts the listing.
   folder = os.path.join(_DATA_DIR.value or '', dataset)
-  for path in glob.glob(f'{folder}/**/dataset_info.json', recursive=True):
+  paths = glob.glob(f'{folder}/**/dataset_info.json', recursive=True)
+  if not paths:
+    return None
+  path = max(paths)
+  try:
     with open(path, encoding='utf-8') as file:
       splits = json.load(file)['splits']
     lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in splits}
-    return lengths.get('train')
-  return None
+  except (ValueError, KeyError, TypeError) as error:
+    raise errors.InputError(
+      f'{path}: damaged: {error!r}; prepare the data set again'
+    ) from None
+  return lengths.get('train')
 
 
 def _flagfile(plan, root):
