@@ -73,7 +73,8 @@ def check_complete(failures: Mapping[str, str], jobs: str) -> None:
     failures: Key of a job -> why it failed.
     jobs: Name of the jobs in the message.
   """
-  for key, error in failures.items():
+  if failures:
+    key, error = next(iter(failures.items()))
     raise errors.RunError(
       f'{len(failures)} of {jobs} could not be made, the rest stands: '
       f'{key}: {error}'

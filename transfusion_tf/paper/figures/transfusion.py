@@ -55,25 +55,21 @@ def _draw_bar(axes, place, style, seeds, threshold):
   A run that ends before takes at least all its steps: a bar with such runs is
   hatched, for the mean is then at least as high.
   """
-  reached = {run: run.steps_to(threshold) for run in seeds}
-  never = [run for run, steps in reached.items() if steps is None]
-  ends = {run: run.curve['step'].max() for run in never}
-  bar = axes.bar(
-    place,
-    np.mean([*ends.values(), *(s for s in reached.values() if s is not None)]),
-    0.6,
-    color=style.color,
-    alpha=0.45,
-  )
-  dots = [steps for steps in reached.values() if steps is not None]
-  axes.plot([place] * len(dots), dots, 'o', color='0.15', markersize=3)
-  if never:
-    bar.patches[0].set_hatch('///')
-    last = max(ends.values())
-    axes.plot([place] * len(ends), list(ends.values()), 'x', color='0.15')
+  steps = [run.steps_to(threshold) for run in seeds]
+  reached = [s for s in steps if s is not None]
+  ends = [
+    run.curve['step'].max()
+    for run, s in zip(seeds, steps, strict=True)
+    if s is None
+  ]
+  mean, hatch = np.mean(reached + ends), '///' if ends else None
+  axes.bar(place, mean, 0.6, color=style.color, alpha=0.45, hatch=hatch)
+  axes.plot([place] * len(reached), reached, 'o', color='0.15', markersize=3)
+  if ends:
+    axes.plot([place] * len(ends), ends, 'x', color='0.15')
     axes.annotate(
-      f'{len(never)} never',
-      (place, last),
+      f'{len(ends)} never',
+      (place, max(ends)),
       xytext=(0, 4),
       textcoords='offset points',
       ha='center',
