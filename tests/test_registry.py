@@ -292,7 +292,7 @@ def test_a_metric_is_of_its_kind_and_has_a_label(distance_metric):
   states = {name: tf.constant([0, 1]) for name in findings.names}
   scored = findings.metrics(np.eye(2), {'findings': states})
   assert list(scored) == ['mean', 'a', 'b']
-  # The same objects: resampled once.
+  # The same objects: each AUC sorts its scores once.
   assert scored['mean'].parts == (scored['a'], scored['b'])
   with pytest.raises(ValueError, match="metric 'distance' already"):
     tasks.register_metric(distance_metric, kind='label', label='')

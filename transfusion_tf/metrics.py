@@ -59,8 +59,10 @@ class Effects:
 class Metric(abc.ABC):
   """A metric of N examples."""
 
-  # Whether it lies between 0 and 1.
-  is_fraction: bool = False
+  @property
+  def is_fraction(self) -> bool:
+    """Whether it lies between 0 and 1."""
+    return False
 
   @abc.abstractmethod
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
@@ -145,7 +147,9 @@ class Auc(Metric):
   labels: np.ndarray
   scores: np.ndarray
 
-  is_fraction = True
+  @property
+  def is_fraction(self) -> bool:
+    return True
 
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
     """Return the AUC, or NaN where only one class has weight."""
@@ -189,16 +193,15 @@ class Auc(Metric):
     """Return the effects of patients, as DeLong's variance has them."""
     positive, negative, below, up_to = self._order
     scores = np.asarray(self.scores)
-    lost = np.searchsorted(scores[positive], scores[negative], 'left')
-    lost = lost + np.searchsorted(scores[positive], scores[negative], 'right')
+    under, up_to_it = (
+      np.searchsorted(scores[positive], scores[negative], side)
+      for side in ('left', 'right')
+    )
     wins = (below + up_to) / 2 / len(negative)
-    losses = 1 - lost / 2 / len(positive)
-    of_class = [
-      _patient_sums((part - part.mean()) / len(part), patient, examples)
-      for part, examples in ((wins, positive), (losses, negative))
-    ]
-    most = min(np.unique(patient[c]).size for c in (positive, negative)) - 1
-    return Effects(of_class[0] + of_class[1], most)
+    losses = 1 - (under + up_to_it) / 2 / len(positive)
+    won = _effects_on_mean(wins, patient, positive)
+    lost = _effects_on_mean(losses, patient, negative)
+    return Effects(won.values + lost.values, min(won.most, lost.most))
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Return `NAME:label`, 1, 0 or NaN, and `NAME:score`."""
@@ -219,16 +222,12 @@ class Mean(Metric):
     return weights @ np.asarray(self.values, float) / weights.sum(axis=-1)
 
   @property
-  def is_fraction(self) -> bool:  # type: ignore[override]  # Read only.
+  def is_fraction(self) -> bool:
     return bool(np.min(self.values) >= 0 and np.max(self.values) <= 1)
 
   def effects(self, patient: np.ndarray) -> Effects:
     values = np.asarray(self.values, float)
-    examples = np.arange(len(values))
-    sums = _patient_sums(
-      (values - values.mean()) / len(values), patient, examples
-    )
-    return Effects(sums, patient.max())
+    return _effects_on_mean(values, patient, np.arange(len(values)))
 
   @property
   def undefined(self) -> str:
@@ -254,7 +253,7 @@ class Average(Metric):
     return mean if mean.ndim else float(mean)
 
   @property
-  def is_fraction(self) -> bool:  # type: ignore[override]  # Read only.
+  def is_fraction(self) -> bool:
     return all(part.is_fraction for part in self.parts)
 
   def effects(self, patient: np.ndarray) -> Effects:
@@ -369,8 +368,10 @@ def finite(values: dict[str, float]) -> dict[str, float | None]:
   return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
 
-def _patient_sums(effects, patient, examples):
-  """Return sums [P] of examples' effects, corrected for few patients."""
-  sums = np.bincount(patient[examples], effects, patient.max() + 1)
+def _effects_on_mean(values, patient, examples):
+  """Return the effects of the patients of some examples on their mean value."""
+  parts = (values - values.mean()) / len(values)
+  sums = np.bincount(patient[examples], parts, patient.max() + 1)
   count = np.unique(patient[examples]).size
-  return sums * math.sqrt(count / (count - 1)) if count > 1 else sums
+  correction = math.sqrt(count / (count - 1)) if count > 1 else 1
+  return Effects(correction * sums, count - 1)

@@ -13,7 +13,7 @@ from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
 _STD = 0.05  # Points, of a cell that is printed without: as Table 1's.
-_PATIENTS = statistics.Known(0.0005**2)  # Of a difference on 70 000 images.
+_PATIENTS = statistics.Variance(0.0005**2)  # Of a difference on 70 000 images.
 
 
 class _Published(study_lib.Study):

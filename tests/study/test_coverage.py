@@ -128,7 +128,7 @@ def test_a_contrast_of_groups_that_vary_tenfold(seeds, patients):
   for _ in range(4000):
     samples = [rng.normal(0, stddev, seeds) for stddev in stddevs]
     estimate = statistics.contrast(
-      coefficients, samples, statistics.Known(patients)
+      coefficients, samples, statistics.Variance(patients)
     )
     chance = np.sqrt(patients) * rng.normal()
     held.append(estimate.low <= chance <= estimate.high)

@@ -25,7 +25,7 @@ def test_contrast_of_two_is_welchs_test():
 def test_patients_widen_the_interval():
   samples = [[0.71, 0.74, 0.69], [0.66, 0.70, 0.65]]
   plain = statistics.contrast([1, -1], samples)
-  patients = statistics.Known(0.03**2, 50)
+  patients = statistics.Variance(0.03**2, 50)
   wider = statistics.contrast([1, -1], samples, patients)
   assert wider.high - wider.low > plain.high - plain.low
   assert wider.high - wider.value >= 1.95 * 0.03
@@ -36,7 +36,7 @@ def test_patients_widen_the_interval():
 
 def test_the_p_value_is_the_level_at_which_the_interval_just_fits():
   samples = [[0.71, 0.74, 0.69], [0.66, 0.70, 0.65]]
-  found = statistics.contrast([1, -1], samples, statistics.Known(1e-4, 50))
+  found = statistics.contrast([1, -1], samples, statistics.Variance(1e-4, 50))
   for ends in ({'above': 0.0}, {'above': -0.2, 'below': 0.2}, {'below': 0.06}):
     p = found.p_value(**ends)
     low, high = found.interval(1 - p)

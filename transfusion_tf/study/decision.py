@@ -23,6 +23,7 @@ import dataclasses
 
 import numpy as np
 
+from transfusion_tf import metrics
 from transfusion_tf.study import paired
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import results
@@ -111,17 +112,17 @@ class Decision:
 
 def judge(difference: statistics.Estimate, margin: float) -> str:
   """Return the verdict on a difference; see the module docstring."""
-  for verdict in _RANGES:
-    if _p_value(difference, verdict, margin) < 1 - statistics.LEVEL:
-      return verdict
-  return OPEN
+  verdict, _ = _judge(difference, margin)
+  return verdict
 
 
-def _p_value(difference, verdict, margin):
-  if verdict == OPEN:
-    return 1.0
-  ends = {end: value * margin for end, value in _RANGES[verdict].items()}
-  return difference.p_value(**ends)
+def _judge(difference, margin):
+  """Return the verdict on a difference, and its p value."""
+  for verdict, ends in _RANGES.items():
+    p_value = difference.p_value(**{e: x * margin for e, x in ends.items()})
+    if p_value < 1 - metrics.LEVEL:
+      return verdict, p_value
+  return OPEN, 1.0
 
 
 def decide(
@@ -168,17 +169,12 @@ def _effects(runs, comparer, margin):
     for start, seeds in starts.items()
     if start != plan_lib.RANDOM and plan_lib.RANDOM in starts
   }
-  verdicts = [judge(each, margin) for each in differences.values()]
-  p_values = statistics.holm(
-    [
-      _p_value(*pair, margin)
-      for pair in zip(differences.values(), verdicts, strict=True)
-    ]
-  )
+  judged = [_judge(each, margin) for each in differences.values()]
+  p_values = statistics.holm([p_value for _, p_value in judged])
   return [
     Effect(*names, difference, verdict, p_value)
-    for (names, difference), verdict, p_value in zip(
-      differences.items(), verdicts, p_values, strict=True
+    for (names, difference), (verdict, _), p_value in zip(
+      differences.items(), judged, p_values, strict=True
     )
   ]
 
@@ -192,4 +188,4 @@ def _best_start(starts):
 
 
 def _validation(seeds):
-  return float(np.mean([run.curve[run.primary_metric].max() for run in seeds]))
+  return float(np.mean([run.best() for run in seeds]))

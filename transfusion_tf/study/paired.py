@@ -46,7 +46,7 @@ class Comparer:
     return statistics.contrast(
       coefficients,
       values,
-      statistics.Known(patients.stddev**2, patients.freedom),
+      statistics.Variance(patients.stddev**2, patients.freedom),
     )
 
   def _mean_effects(self, group, metric):

@@ -238,7 +238,7 @@ def _finite(value):
 
 def common_threshold(runs: Iterable[Result]) -> float:
   """Return the highest validation score, in 0.01, that all runs reach."""
-  best = min(run.curve[run.primary_metric].max() for run in runs)
+  best = min(run.best() for run in runs)
   return float(np.floor(best * 100) / 100)
 
 

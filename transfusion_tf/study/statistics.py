@@ -22,7 +22,7 @@ import numpy.typing as npt
 from scipy import optimize
 from scipy import stats
 
-LEVEL = 0.95
+from transfusion_tf import metrics
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,11 +40,17 @@ class Summary:
 
 
 @dataclasses.dataclass(frozen=True)
-class Known:
-  """A variance that all networks share, and its degrees of freedom."""
+class Variance:
+  """A variance and its degrees of freedom."""
 
-  variance: float = 0.0
+  value: float = 0.0
   freedom: float = math.inf
+
+  def squared_half(self, p: float) -> float:
+    """Return the square of half the width of the interval of level 1 - p."""
+    if not self.value:
+      return 0.0
+    return float(stats.t.ppf(1 - p / 2, self.freedom) ** 2 * self.value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,11 +69,11 @@ class Estimate:
   value: float
   variance: float = math.nan
   freedom: float = math.inf
-  patients: Known = Known()
+  patients: Variance = Variance()
   at_least: bool = False
   at_most: bool = False
 
-  def interval(self, level: float = LEVEL) -> tuple[float, float]:
+  def interval(self, level: float = metrics.LEVEL) -> tuple[float, float]:
     """Return the interval of a level; its ends are NaN if it is unknown."""
     half = self._half(1 - level)
     return (
@@ -94,7 +100,7 @@ class Estimate:
   @property
   def patients_only(self) -> tuple[float, float]:
     """The interval over the choice of patients alone."""
-    half = math.sqrt(self._of_patients(1 - LEVEL))
+    half = math.sqrt(self.patients.squared_half(1 - metrics.LEVEL))
     return self.value - half, self.value + half
 
   def p_value(self, above: float = -math.inf, below: float = math.inf) -> float:
@@ -125,7 +131,7 @@ class Estimate:
       self,
       value=self.value * factor,
       variance=self.variance * factor**2,
-      patients=Known(self.patients.variance * factor**2, self.patients.freedom),
+      patients=Variance(self.patients.value * factor**2, self.patients.freedom),
     )
 
   def text(self, digits: int = 3) -> str:
@@ -140,16 +146,12 @@ class Estimate:
   def _half(self, p):
     if not self.known:
       return math.nan
-    t = stats.t.ppf(1 - p / 2, self.freedom) if self.variance else 0.0
-    return math.sqrt(t**2 * self.variance + self._of_patients(p))
-
-  def _of_patients(self, p):
-    t = stats.t.ppf(1 - p / 2, self.patients.freedom)
-    return t**2 * self.patients.variance if self.patients.variance else 0.0
+    networks = Variance(self.variance, self.freedom)
+    return math.sqrt(networks.squared_half(p) + self.patients.squared_half(p))
 
 
 _LEAST_P = 1e-9
-_NONE = Known()
+_NONE = Variance()
 
 Groups = Sequence[Sequence[Any]]
 
@@ -157,7 +159,7 @@ Groups = Sequence[Sequence[Any]]
 def jackknife(
   statistic: Callable[[Groups], float],
   groups: Groups,
-  patients: Known = _NONE,
+  patients: Variance = _NONE,
 ) -> Estimate:
   """Return a statistic of groups of networks, with its variance over them.
 
@@ -190,7 +192,7 @@ def jackknife(
 def contrast(
   coefficients: npt.ArrayLike,
   samples: Sequence[Sequence[float]],
-  patients: Known = _NONE,
+  patients: Variance = _NONE,
 ) -> Estimate:
   """Return coefficients times means of samples.
 
@@ -213,8 +215,8 @@ def minus(a: Estimate, b: Estimate) -> Estimate:
     a.value - b.value,
     sum(variances),
     _freedom(variances, [a.freedom, b.freedom]),
-    Known(
-      a.patients.variance + b.patients.variance,
+    Variance(
+      a.patients.value + b.patients.value,
       min(a.patients.freedom, b.patients.freedom),
     ),
     at_least=a.at_least or b.at_most,

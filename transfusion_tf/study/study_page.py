@@ -149,7 +149,7 @@ def _speed(seeds, threshold):
   spent = {'Minutes': f'{minutes:.1f}'}
   if np.isnan(threshold):
     return spent
-  best = np.mean([run.curve[run.primary_metric].max() for run in seeds])
+  best = np.mean([run.best() for run in seeds])
   steps = np.mean([run.steps_to(threshold) for run in seeds])
   return {
     'Best validation': f'{best:.3f}',

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import math
 
+from transfusion_tf import metrics
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.study import results
@@ -48,7 +49,7 @@ class Test:
 
   @property
   def verdict(self) -> str:
-    if self.p_value < 1 - statistics.LEVEL:
+    if self.p_value < 1 - metrics.LEVEL:
       return HOLDS
     low, high = self.estimate.interval()
     if high <= self.above or low >= self.below:  # Not of an unknown one: NaN.
