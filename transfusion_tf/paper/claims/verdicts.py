@@ -2,8 +2,9 @@
 
 A claim is one or more tests, each an estimate and the range that the claim
 puts it in. An interval inside the range speaks for the claim, one outside
-against it, one across its border for neither. Networks that have not learned
-their task are not judged: two that guess are also "alike".
+against it, one across its border for neither. Claims about learning are not
+judged by networks that have not learned their task: two that guess are also
+"alike".
 """
 
 from collections.abc import Callable, Iterator, Sequence
