@@ -12,4 +12,5 @@ export TF_CPP_MIN_LOG_LEVEL=2
 .venv/bin/ruff format --check .
 .venv/bin/mypy
 # Two files at a time: much of a test is tracing, which takes one core.
-exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
+exec .venv/bin/python -m pytest -n 2 --dist loadfile \
+  --no-loadscope-reorder "$@"

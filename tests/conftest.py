@@ -1,6 +1,7 @@
 """Fixtures that several test files share."""
 
 import contextlib
+import functools
 
 import prepared_sets
 import processes
@@ -20,3 +21,9 @@ def server():
   """Forks processes that have imported TensorFlow."""
   with contextlib.closing(processes.Server()) as server:
     yield server
+
+
+@pytest.fixture(scope='session')
+def call(server):
+  """Calls a binary, like subprocess.run: `call('train.py', *flags)`."""
+  return functools.partial(processes.call, server)

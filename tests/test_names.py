@@ -322,10 +322,6 @@ def _assert_same(facts):
   assert facts[0]['exported'] == list(raw_sets.FINDINGS)
 
 
-def test_two_processes_write_the_same_bytes(raw, tmp_path):
-  _assert_same(_chains(raw, tmp_path, 2))
-
-
 @pytest.mark.slow
 def test_eight_processes_write_the_same_bytes(raw, tmp_path):
   _assert_same(_chains(raw, tmp_path, 8))

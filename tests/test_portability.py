@@ -42,6 +42,7 @@ def python(tmp_path):
   return run
 
 
+@pytest.mark.slow
 def test_the_first_steps_of_the_quickstart(python, tmp_path):
   python(
     'make_demo_data.py', '--raw_dir=raw', '--num_patients=30', '--set=retina'

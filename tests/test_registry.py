@@ -1,7 +1,6 @@
 """Networks, schemes, data sets, figures and metrics join in few places."""
 
 import functools
-import os
 import subprocess
 import sys
 
@@ -314,16 +313,17 @@ prepare_data.run()
 """
 
 
-def _prepare(*args):
-  return subprocess.run(
-    [sys.executable, '-c', _PREPARE, *args],
-    capture_output=True,
-    text=True,
-    env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
-  )
+@pytest.fixture
+def prepare(call, tmp_path):
+  """Calls prepare_data.py with the data set registered."""
+  script = tmp_path / 'prepare.py'
+  script.write_text(_PREPARE)
+  return functools.partial(call, script)
 
 
-def test_a_data_set_is_prepared_trained_on_and_exported(toy_set, tmp_path):
+def test_a_data_set_is_prepared_trained_on_and_exported(
+  toy_set, prepare, tmp_path
+):
   rng = np.random.default_rng(0)
   for label, brightness in (('dark', 60), ('bright', 180)):
     (tmp_path / 'raw' / label).mkdir(parents=True)
@@ -331,7 +331,7 @@ def test_a_data_set_is_prepared_trained_on_and_exported(toy_set, tmp_path):
       pixels = rng.normal(brightness, 20, (40, 50, 3)).clip(0, 255)
       picture = Image.fromarray(pixels.astype(np.uint8))
       picture.save(tmp_path / 'raw' / label / f'{label}{number}.png')
-  done = _prepare(
+  done = prepare(
     f'--dataset={toy_set}',
     f'--manual_dir={tmp_path / "raw"}',
     f'--data_dir={tmp_path / "data"}',
@@ -350,10 +350,10 @@ def test_a_data_set_is_prepared_trained_on_and_exported(toy_set, tmp_path):
   assert exported.num_checked
 
 
-def test_a_missing_data_set_and_help_name_it(toy_set, tmp_path):
+def test_a_missing_data_set_and_help_name_it(toy_set, prepare, tmp_path):
   with pytest.raises(errors.InputError, match=r'prepare_data.py --dataset=toy'):
     tfds_folder.open_dataset(str(tmp_path), toy_set)
-  text = ' '.join(_prepare('--help').stdout.split())
+  text = ' '.join(prepare('--help').stdout.split())
   assert 'One of retina, chexpert, imagenet2012, toy or image_table.' in text
 
 

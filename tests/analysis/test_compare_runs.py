@@ -3,11 +3,8 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
 
 import numpy as np
-import paths
 import prepared_sets
 import pytest
 
@@ -133,15 +130,9 @@ def test_refuses(runs, kwargs, message):
     compare_runs.compare([tuple(runs[:2])], **kwargs)
 
 
-def _call(binary, *args):
-  return subprocess.run(
-    [sys.executable, paths.BIN / binary, *args], capture_output=True, text=True
-  )
-
-
-def test_binaries(runs, tmp_path):
+def test_binaries(runs, call, tmp_path):
   folder, output = str(tmp_path / 'acts'), tmp_path / 'svcca.json'
-  found = _call(
+  found = call(
     'extract_activations.py', f'--run_dir={runs[0]}', '--checkpoint=init',
     '--layers=conv1', '--num_images=20', '--dtype=float16',
     f'--output={folder}',
@@ -150,14 +141,14 @@ def test_binaries(runs, tmp_path):
   assert 'conv1                20x16x16x32 float16' in found.stdout
   assert set(os.listdir(folder)) == {'conv1.npy', 'manifest.json'}
   sample = ['--num_patches=400', '--num_channels=16', f'--output={output}']
-  found = _call('svcca.py', f'--a={runs[0]}', f'--b={runs[1]}', *sample)
+  found = call('svcca.py', f'--a={runs[0]}', f'--b={runs[1]}', *sample)
   assert found.returncode == 0, found.stderr
   record = json.loads(output.read_text())
   assert list(record['layers']) == ['conv1', 'conv2', 'conv3', 'conv4']
   assert record['sampling']['num_channels'] == 16
   assert 'conv4' in found.stdout and str(output) in found.stdout
   os.truncate(f'{folder}/conv1.npy', 1_000)
-  found = _call('svcca.py', f'--a={folder}', f'--b={folder}', *sample)
+  found = call('svcca.py', f'--a={folder}', f'--b={folder}', *sample)
   assert found.returncode == 2
   assert found.stderr.startswith('svcca.py: ')
   assert found.stderr.count('\n') == 1
@@ -172,23 +163,29 @@ _READERS = {
 }
 
 
-def _read(binary, output, *args):
-  flags = [flag.format(output=output) for flag in _READERS[binary]]
-  return _call(binary, *flags, *args)
+@pytest.fixture
+def read(call):
+  """Calls a binary of `_READERS`."""
+
+  def read(binary, output, *args):
+    flags = [flag.format(output=output) for flag in _READERS[binary]]
+    return call(binary, *flags, *args)
+
+  return read
 
 
-def test_evaluate_takes_run_at_checkpoint(runs, tmp_path):
-  done = _read('evaluate.py', tmp_path, f'--run_dir={runs[1]}@init')
+def test_evaluate_takes_run_at_checkpoint(runs, read, tmp_path):
+  done = read('evaluate.py', tmp_path, f'--run_dir={runs[1]}@init')
   assert done.returncode == 0, done.stderr
   path = pathlib.Path(runs[1], 'scores_test_init.json')
   header = json.loads(path.read_text())
   assert (header['checkpoint'], header['step']) == ('init', 0)
 
 
-def test_export_takes_run_at_checkpoint(runs, tmp_path):
+def test_export_takes_run_at_checkpoint(runs, read, tmp_path):
   """Also with --checkpoint, if it names the same one."""
   output = tmp_path / 'export'
-  done = _read(
+  done = read(
     'export.py', output, f'--run_dir={runs[1]}@init', '--checkpoint=init'
   )
   assert done.returncode == 0, done.stderr
@@ -197,20 +194,20 @@ def test_export_takes_run_at_checkpoint(runs, tmp_path):
   )
 
 
-def test_extract_activations_takes_run_at_checkpoint(runs, tmp_path):
+def test_extract_activations_takes_run_at_checkpoint(runs, read, tmp_path):
   """And --checkpoint has its default where --run_dir names none."""
   for name, checkpoint in ((f'{runs[1]}@1', '1'), (runs[1], 'final')):
     output = tmp_path / checkpoint
-    done = _read('extract_activations.py', output, f'--run_dir={name}')
+    done = read('extract_activations.py', output, f'--run_dir={name}')
     assert done.returncode == 0, done.stderr
     record = json.loads((output / 'manifest.json').read_text())
     assert record['checkpoint'] == f'{runs[1]}@{checkpoint}'
 
 
 @pytest.mark.parametrize('binary', _READERS)
-def test_two_checkpoints_are_refused(runs, tmp_path, binary):
+def test_two_checkpoints_are_refused(runs, read, tmp_path, binary):
   output = tmp_path / 'output'
-  done = _read(binary, output, f'--run_dir={runs[0]}@init', '--checkpoint=best')
+  done = read(binary, output, f'--run_dir={runs[0]}@init', '--checkpoint=best')
   assert done.returncode == 2
   assert done.stderr.count('\n') == 1
   assert '--checkpoint=best' in done.stderr and '@init' in done.stderr

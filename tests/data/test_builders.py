@@ -304,7 +304,7 @@ def _odd_table(folder):
   return fate
 
 
-def test_every_oddity_at_once(tmp_path):
+def test_every_oddity_at_once(run, tmp_path):
   fate = _odd_table(tmp_path / 'raw')
   flags = (
     '--dataset=image_table',
@@ -314,13 +314,13 @@ def test_every_oddity_at_once(tmp_path):
     f'--data_dir={tmp_path / "data"}',
     '--num_processes=1',
   )
-  code, output, error = _run(*flags)
+  code, output, error = run(*flags)
   assert code == 2 and not (tmp_path / 'data/odd').exists()
   bad = {kind for kind in fate.values() if kind and kind != 'repeated row'}
   assert all(f'BAD: {kind}: ' in output for kind in bad)
   assert '7 bad images' in error.splitlines()[-1]
 
-  assert _run(*flags, '--on_bad=skip')[0] == 0
+  assert run(*flags, '--on_bad=skip')[0] == 0
   _, examples = _examples(tmp_path / 'data', 'odd')
   there = {r['image_id'].numpy().decode() for e in examples.values() for r in e}
   problems = json.loads(
@@ -365,14 +365,19 @@ def _prepare(*flags, **options):
   )
 
 
-def _run(*flags):
-  process = _prepare(*flags)
-  output, error = process.communicate(timeout=120)
-  assert 'Traceback' not in error
-  return process.returncode, output, error
+@pytest.fixture
+def run(call):
+  """Calls prepare_data.py: its exit code and what it printed."""
+
+  def run(*flags):
+    done = call('prepare_data.py', *flags)
+    assert 'Traceback' not in done.stderr
+    return done.returncode, done.stdout, done.stderr
+
+  return run
 
 
-def test_the_binary_from_bad_to_built(tmp_path):
+def test_the_binary_from_bad_to_built(run, tmp_path):
   raw = raw_sets.kaggle(tmp_path / 'raw', train=20)
   (raw / 'train/10_left.jpeg').write_bytes(b'')
   flags = (
@@ -382,16 +387,16 @@ def test_the_binary_from_bad_to_built(tmp_path):
     f'--data_dir={tmp_path / "data"}',
     '--num_processes=1',
   )
-  code, output, error = _run(*flags)
+  code, output, error = run(*flags)
   assert code == 2
   assert error.splitlines()[-1].startswith('prepare_data.py: retina/kaggle_32')
   assert 'train/10_left' in error.splitlines()[-1]
   assert 'BAD: not an image: 1' in output
 
-  code, output, _ = _run(*flags, '--on_bad=skip', '--check_only')
+  code, output, _ = run(*flags, '--on_bad=skip', '--check_only')
   assert code == 0 and not (tmp_path / 'data/retina').exists()
 
-  code, output, _ = _run(*flags, '--on_bad=skip')
+  code, output, _ = run(*flags, '--on_bad=skip')
   assert code == 0
   folder = output.splitlines()[-1].removeprefix('prepared: ')
   opened, examples = _examples(tmp_path / 'data', 'retina')
@@ -400,10 +405,10 @@ def test_the_binary_from_bad_to_built(tmp_path):
   assert 'train/10_left' in pathlib.Path(folder, 'preflight.json').read_text()
 
 
-def test_a_split_file_splits_alike_in_another_place(built, tmp_path):
+def test_a_split_file_splits_alike_in_another_place(built, run, tmp_path):
   folder, _, data_dir = built('image_table')
   shutil.copytree(folder / 'raw', tmp_path / 'moved')
-  code, _, _ = _run(
+  code, _, _ = run(
     '--dataset=image_table',
     '--name=lumps',
     f'--manual_dir={tmp_path / "moved"}',
@@ -430,8 +435,8 @@ def test_a_split_file_splits_alike_in_another_place(built, tmp_path):
     (('--dataset=mnist',), 'retina'),
   ],
 )
-def test_unusable_flags_are_one_line(flags, what, tmp_path):
-  code, _, error = _run(
+def test_unusable_flags_are_one_line(flags, what, run, tmp_path):
+  code, _, error = run(
     *flags, f'--manual_dir={tmp_path}', f'--data_dir={tmp_path}'
   )
   assert code == 2 and what in error
@@ -460,7 +465,7 @@ def test_two_processes_are_1_7_times_as_fast(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_killed_build_leaves_nothing_under_the_final_name(tmp_path):
+def test_a_killed_build_leaves_nothing_under_the_final_name(run, tmp_path):
   raw = raw_sets.kaggle(tmp_path / 'raw', train=300, test=5)
   config = tmp_path / 'data/retina' / f'kaggle_{_SIZE}'
   flags = (
@@ -476,5 +481,5 @@ def test_a_killed_build_leaves_nothing_under_the_final_name(tmp_path):
   os.killpg(process.pid, signal.SIGKILL)
   process.communicate()
   assert not (config / '1.0.0').exists()
-  code, _, _ = _run(*flags)
+  code, _, _ = run(*flags)
   assert code == 0 and (config / '1.0.0/dataset_info.json').exists()

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import pathlib
-import subprocess
 import sys
 
 import numpy as np
@@ -58,16 +57,23 @@ def graph(name, images, aux):
 def randomize(session, variables, seed=0):
   """Batch norm statistics and biases are random too, not at identity."""
   rng = np.random.default_rng(seed)
+  values = {}
   for variable in variables:
     shape = variable.shape.as_list()
     if variable.op.name.endswith('moving_variance'):
-      variable.load(rng.uniform(0.5, 1.5, shape), session)
+      values[variable] = rng.uniform(0.5, 1.5, shape)
     elif variable.op.name.endswith('gamma'):
       # Around one half, or the sums of ResNet's units grow to thousands, and
       # with them the last digit of float32 beyond the tolerance.
-      variable.load(rng.uniform(0.25, 0.75, shape), session)
+      values[variable] = rng.uniform(0.25, 0.75, shape)
     elif not variable.op.name.endswith('/weights'):
-      variable.load(rng.normal(0, 0.3, shape), session)
+      values[variable] = rng.normal(0, 0.3, shape)
+  assignments = [variable.initializer for variable in values]
+  # One call: each takes as long as all.
+  session.run(
+    assignments,
+    {a.inputs[1]: v for a, v in zip(assignments, values.values(), strict=True)},
+  )
 
 
 def save(folder, name):
@@ -193,18 +199,10 @@ def test_weights_fit_normalized_images(saved, name):
   assert np.abs(unfitted - expected).max() > 2 * tolerance
 
 
-def run(*args):
-  return subprocess.run(
-    [sys.executable, 'bin/import_slim.py', *args],
-    cwd=paths.ROOT,
-    capture_output=True,
-    text=True,
-  )
-
-
-def test_binary_writes_what_pretrained_takes(resnet, tmp_path):
+def test_binary_writes_what_pretrained_takes(resnet, call, tmp_path):
   output = tmp_path / 'resnet50.npz'
-  done = run(f'--checkpoint={resnet}', '--model=resnet50', f'--output={output}')
+  flags = (f'--checkpoint={resnet}', '--model=resnet50', f'--output={output}')
+  done = call('import_slim.py', *flags)
   assert done.returncode == 0, done.stderr
   assert str(output) in done.stdout
   loaded = init.weights.load(output)
@@ -264,7 +262,7 @@ def test_refuses_files_that_are_cut(resnet, tmp_path):
       tf_slim.read(prefix, 'resnet50')
 
 
-def test_binary_refuses_in_one_line(tmp_path):
+def test_binary_refuses_in_one_line(call, tmp_path):
   text = tmp_path / 'text.ckpt'
   text.write_text('no checkpoint')
   output = tmp_path / 'out.npz'
@@ -274,8 +272,11 @@ def test_binary_refuses_in_one_line(tmp_path):
     (text, 'resnet50', tmp_path / 'no' / 'out.npz', 'folder'),
     (text, 'vgg16', output, 'vgg16'),
   ]:
-    done = run(
-      f'--checkpoint={checkpoint}', f'--model={model}', f'--output={to}'
+    done = call(
+      'import_slim.py',
+      f'--checkpoint={checkpoint}',
+      f'--model={model}',
+      f'--output={to}',
     )
     assert done.returncode == 2, done
     line = done.stderr.splitlines()[-1]

@@ -4,11 +4,9 @@ import json
 import os
 import pathlib
 import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
-import paths
 import prepared_sets
 import pytest
 from sklearn import metrics as sklearn_metrics
@@ -206,28 +204,19 @@ def test_a_nan_loss_stops_the_run_and_names_the_step(data_dir, tmp_path):
   assert checkpoint.steps(str(tmp_path / 'run' / run_folder.CHECKPOINTS))
 
 
-def test_the_binaries(run_dir, data_dir, tmp_path):
+def test_the_binaries(run_dir, data_dir, call, tmp_path):
   """train.py refuses in one line; evaluate.py agrees with result.json."""
-  refused = subprocess.run(
-    [
-      sys.executable,
-      paths.BIN / 'train.py',
-      '--dataset=retina',
-      '--model=vgg',
-      f'--data_dir={data_dir}',
-      f'--run_dir={tmp_path}/run',
-    ],
-    capture_output=True,
-    text=True,
+  refused = call(
+    'train.py',
+    '--dataset=retina',
+    '--model=vgg',
+    f'--data_dir={data_dir}',
+    f'--run_dir={tmp_path}/run',
   )
   assert refused.returncode == 2
   assert refused.stderr.startswith("train.py: unknown model 'vgg'")
   assert refused.stderr.count('\n') == 1
-  evaluated = subprocess.run(
-    [sys.executable, paths.BIN / 'evaluate.py', f'--run_dir={run_dir}'],
-    capture_output=True,
-    text=True,
-  )
+  evaluated = call('evaluate.py', f'--run_dir={run_dir}')
   assert evaluated.returncode == 0, evaluated.stderr
   value = run_folder.result(run_dir)['test']['referable']['value']
   assert f'test referable {value:.4f}' in evaluated.stdout

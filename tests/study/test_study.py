@@ -1,8 +1,6 @@
 """A study of one's own images with a model of one's own, and its verdict."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -58,33 +56,19 @@ def own(tmp_path_factory):
   return folder
 
 
-def _study(folder, binary, *more):
-  return subprocess.run(
-    [
-      sys.executable,
-      binary,
-      '--table=labels.csv',
-      '--images=pictures',
-      '--output_dir=study',
-      '--path_column=file',
-      '--label_columns=shape',
-      '--patient_column=who',
-      '--image_size=24',
-      '--batch_size=8',
-      *more,
-    ],
-    cwd=folder,
-    capture_output=True,
-    text=True,
-  )
+_FLAGS = (
+  '--table=labels.csv',
+  '--images=pictures',
+  '--output_dir=study',
+  '--path_column=file',
+  '--label_columns=shape',
+  '--patient_column=who',
+  '--image_size=24',
+  '--batch_size=8',
+)
 
 
-@pytest.fixture
-def binary(request):
-  return request.config.rootpath / 'bin' / 'study.py'
-
-
-def test_the_study_works_the_first_time(own, binary):
+def test_the_study_works_the_first_time(own, call):
   arguments = [
     '--models=nets:net,cbr_tiny',
     '--inits=random,transfer',
@@ -92,7 +76,7 @@ def test_the_study_works_the_first_time(own, binary):
     '--seeds=1',
     '--epochs=2',
   ]
-  done = _study(own, binary, *arguments)
+  done = call('study.py', *_FLAGS, *arguments, cwd=own)
   assert done.returncode == 0, done.stderr + done.stdout
   table = pd.read_csv(own / 'study' / 'study.csv')
   assert list(table['Model']) == ['nets:net', 'nets:net', 'CBR-Tiny']
@@ -114,8 +98,9 @@ def test_the_study_works_the_first_time(own, binary):
     ('--pretrained=cbr_tiny', 'MODEL=WEIGHTS'),
   ],
 )
-def test_bad_input_is_one_line(own, binary, argument, message):
-  done = _study(own, binary, argument, '--output_dir=other')
+def test_bad_input_is_one_line(own, call, argument, message):
+  flags = (*_FLAGS, argument, '--output_dir=other')
+  done = call('study.py', *flags, cwd=own)
   assert done.returncode == 2
   assert message in done.stderr.splitlines()[-1]
   assert 'Traceback' not in done.stderr

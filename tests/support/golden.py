@@ -1,8 +1,9 @@
 """Figures that no rearrangement of the code may change, made by the binaries.
 
-python golden.py BIN OUT NETWORK writes OUT/NETWORK.json: hashes of data, of
-weights after 20 deterministic steps from every start, of similarities and of
-what an export answers, with numbers beside them for other processors.
+python golden.py BIN OUT NETWORK START... writes OUT/NETWORK.json: hashes of
+data, of weights after 20 deterministic steps from each of STARTS that is named
+(random must be), of similarities and of what an export answers, with numbers
+beside them for other processors.
 
 The flags and the files are those of the first release, which made the figures
 in vectors/golden_NETWORK.json.
@@ -25,7 +26,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds  # noqa: F401
 
 # name -> flags beside those of all runs.
-_STARTS = {
+STARTS = {
   'random': (),
   'transfer': (),
   'mean_var': (),
@@ -91,16 +92,16 @@ class Chain:
     )
 
 
-def main(bin_dir, out, network):
+def main(bin_dir, out, network, *starts):
   chain = Chain(bin_dir, out, network)
   chain.out.mkdir(parents=True, exist_ok=True)
-  _run(chain)
+  _run(chain, starts)
   # Nothing before this line computes in this process: a fork that inherits
   # TensorFlow's threads cannot choose their number.
   facts = {
     'processor': processor(),
     'data': _data(chain),
-    'weights': {name: _weights(chain.out / 'runs' / name) for name in _STARTS},
+    'weights': {name: _weights(chain.out / 'runs' / name) for name in starts},
     'svcca': _svcca(chain),
     'export': _export(chain),
   }
@@ -108,7 +109,7 @@ def main(bin_dir, out, network):
   path.write_text(json.dumps(facts, indent=1) + '\n')
 
 
-def _run(chain):
+def _run(chain, starts):
   chain.run('make_demo_data', '--raw_dir=raw', '--num_patients=30')
   for name, flags in (
     ('retina', ('--dataset=retina', '--image_size=32')),
@@ -120,8 +121,8 @@ def _run(chain):
       *('--num_processes=1', *flags),
     )
   chain.train('natural', 'source', '--recipe=demo_natural')
-  for name, flags in _STARTS.items():
-    flags = flags or (f'--init={name}',)
+  for name in starts:
+    flags = STARTS[name] or (f'--init={name}',)
     for word, stage in _STAGES[chain.network].items():
       flags = tuple(flag.replace(word, stage) for flag in flags)
     if name != 'random':

@@ -4,6 +4,7 @@ import functools
 
 import keras
 import numpy as np
+import pytest
 
 from transfusion_tf import models
 from transfusion_tf.models import stages
@@ -59,7 +60,12 @@ def build(name, classes=5):
   return model, stages.Stages.from_patterns(table, model)
 
 
-ALL = (*models.NAMES, 'mobilenet_v2', 'densenet121', 'users')
+_LARGE = ('cbr_large_t', 'cbr_large_w', 'densenet121')
+ALL = (
+  *(name for name in models.NAMES if name not in _LARGE),
+  *('mobilenet_v2', 'users'),
+  *(pytest.param(name, marks=pytest.mark.slow) for name in _LARGE),
+)
 SMALL = ('cbr_tiny', 'users')
 cached = functools.cache(build)
 

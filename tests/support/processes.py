@@ -1,4 +1,4 @@
-"""train.py in real processes, for tests.
+"""Binaries in real processes, for tests.
 
 Importing TensorFlow takes six seconds, so one process does that and forks;
 each copy then becomes `python SCRIPT ARGUMENTS`, until the interpreter ends.
@@ -12,11 +12,13 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 
 import paths
 
 from transfusion_tf import flagfile
+from transfusion_tf import startup
 
 TRAIN = paths.ROOT / 'bin' / 'train.py'
 OBSERVED = paths.ROOT / 'tests' / 'observed_run.py'
@@ -48,12 +50,19 @@ class Server:
 class Process:
   """A script that runs; what it prints is in `log`."""
 
-  def __init__(self, server, script, arguments, log, env=None):
+  def __init__(
+    self, server, script, arguments, log, env=None, errors=None, cwd='.'
+  ):
     self._server = server
     self._log = pathlib.Path(log)
-    self._log.touch()
+    self._log.write_text('')
     self.pid = server.ask(
-      script=str(script), arguments=arguments, log=str(log), env=env or {}
+      script=str(script),
+      arguments=[str(argument) for argument in arguments],
+      log=str(log),
+      errors=str(errors or log),
+      env=env or {},
+      cwd=os.path.abspath(cwd),
     )
 
   @property
@@ -87,6 +96,18 @@ class Process:
         return None
       self._exit_code = code
     return self._exit_code
+
+
+def call(server, name, *arguments, cwd='.') -> subprocess.CompletedProcess:
+  """`python bin/NAME ARGUMENTS`, to its end."""
+  with tempfile.TemporaryDirectory() as folder:
+    log, errors = (pathlib.Path(folder, kind) for kind in ('out', 'err'))
+    script = paths.ROOT / 'bin' / name
+    process = Process(server, script, arguments, log, errors=errors, cwd=cwd)
+    code = process.wait()
+    return subprocess.CompletedProcess(
+      [name, *arguments], code, log.read_text(), errors.read_text()
+    )
 
 
 def train(server, experiment, run_dir, env=None, name='train') -> Process:
@@ -173,11 +194,12 @@ def _serve():
   return None
 
 
-def _become(script, arguments, log, env):
-  descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+def _become(script, arguments, log, errors, env, cwd):
+  os.chdir(cwd)
   os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-  os.dup2(descriptor, 1)
-  os.dup2(descriptor, 2)
+  for number, path in ((1, log), (2, errors)):
+    flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
+    os.dup2(os.open(path, flags), number)
   os.environ.update(env)
   sys.argv = [script, *arguments]
   sys.path.insert(0, os.path.dirname(script))
@@ -185,8 +207,13 @@ def _become(script, arguments, log, env):
 
 
 if __name__ == '__main__':
-  # All that train.py imports, but nothing of it is run.
-  import transfusion_tf.run.train_and_evaluate  # noqa: F401
+  os.environ.update(startup.ENVIRONMENT)
+  startup.import_tensorflow()
+  # All that the binaries import, but nothing of it is run.
+  import transfusion_tf.analysis.compare_runs
+  import transfusion_tf.export
+  import transfusion_tf.run.train_and_evaluate
+  import transfusion_tf.study.study_page  # noqa: F401
 
   found = _serve()
   if found:

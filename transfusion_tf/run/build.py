@@ -87,6 +87,19 @@ class Run:
       passes(split), self.source.prepared.num_examples(split)
     )
 
+  def check_batch_size(self, lanes: int = 0) -> None:
+    """Check what `training_batches` divides, without building it.
+
+    Raises:
+      InputError: The batch does not divide among devices and lanes.
+    """
+    hosts = strategy_lib.num_hosts(self.strategy)
+    shard = example_order.Shard.for_worker(0, hosts, lanes)
+    for parts in (shard.num_lanes, self.strategy.num_replicas_in_sync):
+      example_order.checked_div(
+        self.experiment.train.batch_size, parts, 'batch'
+      )
+
   def training_batches(self, start_step: int, lanes: int = 0) -> Iterable[dict]:
     """Return distributed training batches from `start_step` on.
 

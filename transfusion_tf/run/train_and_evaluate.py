@@ -78,8 +78,7 @@ def _run_session(built, run_dir, workers, extra_files):
     'the data set and the network', repr(_identity(built))
   )
   _check_same_data(built, run_dir)
-  # Raises if batch and lanes do not divide, before anything is written.
-  built.training_batches(0, built.experiment.train.lanes)
+  built.check_batch_size(built.experiment.train.lanes)
   _initialize(built, run_dir, workers.is_chief, extra_files)
   trainer = trainer_lib.Trainer(built, run_dir, workers)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
