@@ -80,11 +80,19 @@ class Augment:
   """
 
   crop: float = 0.9  # Side of the random crop as a share of the image's side.
+  # In its place, the least and largest share of the image's area that a crop
+  # covers, and of its width by its height.
+  crop_area: tuple[float, ...] = ()
+  crop_aspect: tuple[float, float] = (3 / 4, 4 / 3)
   hue: float = 0.0251488  # Largest turn, as a share of the color circle.
   contrast: tuple[float, float] = (0.9996807, 1.7704824)
   flip_left_right: bool = True
   flip_up_down: bool = True
 
+
+# Around 1, the contrast of evaluated images. The fundus code only raises it, so
+# that evaluated images lie at the edge of those trained on.
+MILD_CONTRAST = (0.8, 1.2)
 
 NO_AUGMENT = Augment(
   crop=1.0,
@@ -102,6 +110,13 @@ class Data:
   dataset: str = _flag('Prepared data set, e.g. retina.')  # Its folder.
   image_size: int = _flag('Side in pixels.', low=8)
   augment: Augment = Augment()
+  # The central part that is evaluated, as a share of each side. The paper does
+  # not say; below 1, an image is as large as the crops that were trained on.
+  eval_crop: float = _flag(
+    'Share of each side that is evaluated.', 1.0, low=0.1, high=1
+  )
+  # The part is a square, and its side a share of the shorter side.
+  eval_square: bool = False
   subset: int = _flag('Training examples; 0: all.', 0)
   # The paper does not say whether its repeats share a subset; ours do, so that
   # seeds differ in the network alone.
@@ -151,6 +166,10 @@ class Init:
   conv1: str = _flag('scheme, gabor, transfer or random.', 'scheme')
   # Figures 12 and 13.
   freeze_upto: str = _flag('Last stage that stays frozen.', '')
+  # Training batches on which the batch norm of frozen stages is estimated
+  # before training, where they start from no pretrained weights. The paper does
+  # not say; see `init.batch_statistics` for what happens without.
+  statistics_batches: int = 32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -240,7 +259,7 @@ class Experiment:
 # considerations". Total steps, evaluation and stopping are not given: 250 000
 # steps is the length of Google's public fundus recipe.
 RETINA = Experiment(
-  data=Data(dataset='retina', image_size=587),
+  data=Data(dataset='retina', image_size=587, eval_crop=0.9),
   model=Model('resnet50'),
   train=Train(batch_size=8, train_steps=250_000, eval_every=2_000, patience=20),
   optimizer=Optimizer('adam', learning_rate=0.001),
@@ -255,7 +274,13 @@ CHEXPERT = Experiment(
   data=Data(
     dataset='chexpert',
     image_size=224,
-    augment=Augment(flip_left_right=False, flip_up_down=False),
+    augment=Augment(
+      hue=0.0,
+      contrast=MILD_CONTRAST,
+      flip_left_right=False,
+      flip_up_down=False,
+    ),
+    eval_crop=0.9,
     findings=CHEXPERT_FINDINGS,
   ),
   model=Model('resnet50'),
@@ -273,12 +298,21 @@ CHEXPERT = Experiment(
 # The authors pretrain on ImageNet themselves and give no recipe; Appendix A
 # calls the CheXpert schedule "inherited from the ImageNet training pipeline",
 # so this is that schedule at the public TPU ResNet recipe's batch, weight
-# decay and Nesterov momentum.
+# decay, Nesterov momentum and images: crops of random area and aspect, flips,
+# no color; evaluated is the central 224 px of an image whose shorter side is
+# 256. (That recipe resizes by bicubic interpolation, ours without aliasing.)
 IMAGENET = Experiment(
   data=Data(
     dataset='imagenet2012',
     image_size=224,
-    augment=Augment(flip_up_down=False),
+    augment=Augment(
+      crop_area=(0.08, 1.0),
+      hue=0.0,
+      contrast=(1.0, 1.0),
+      flip_up_down=False,
+    ),
+    eval_crop=224 / 256,
+    eval_square=True,
   ),
   model=Model('resnet50'),
   train=Train(batch_size=1024, train_epochs=90, eval_every=1_251),
@@ -299,7 +333,12 @@ IMAGENET = Experiment(
 # passes over the data until validation stops getting better, and batch norm
 # that settles in hundreds of steps. Photographs have an up and a down.
 IMAGE_TABLE = Experiment(
-  data=Data(dataset='', image_size=224, augment=Augment(flip_up_down=False)),
+  data=Data(
+    dataset='',
+    image_size=224,
+    augment=Augment(contrast=MILD_CONTRAST, flip_up_down=False),
+    eval_crop=0.9,
+  ),
   model=Model('resnet50', bn_momentum=0.97),
   train=Train(batch_size=32, train_epochs=30, eval_every=200, patience=5),
   optimizer=RETINA.optimizer,
@@ -406,12 +445,16 @@ DEMO_CHEXPERT = override(
     'optimizer.decay_epochs': (),
   },
 )
-# Pretraining on crops of sixteen natural photographs and textures.
+# Pretraining on crops of sixteen natural photographs and textures: they are
+# squares already, and of random places.
 DEMO_NATURAL = override(
   IMAGENET,
   _DEMO
   | {
     'data.dataset': 'natural',
+    'data.augment': Augment(hue=0, contrast=(1, 1), flip_up_down=False),
+    'data.eval_crop': 0.9,
+    'data.eval_square': False,
     'train.train_steps': 400,
     'train.eval_every': 100,
     'optimizer': RETINA.optimizer,

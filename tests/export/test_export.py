@@ -32,7 +32,6 @@ from transfusion_tf.export import exporting
 from transfusion_tf.export import model_card
 from transfusion_tf.export import preparation
 from transfusion_tf.image_ops import validate
-from transfusion_tf.input_pipeline import augment
 from transfusion_tf.models import stages
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
@@ -215,7 +214,9 @@ def test_activations_are_the_networks(study, loaded):
   run, encoded = study.run(), study.stored(3)
   activations = loaded.signatures['activations_prepared']
   found = activations(tf.concat([encoded, [b'']], 0))
-  images = tf.stack([tf.io.decode_jpeg(e) for e in encoded])
+  # The central 29 of 32 pixels: `data.eval_crop` is 0.9.
+  whole = tf.stack([tf.io.decode_jpeg(e) for e in encoded])
+  images = whole[:, 1:30, 1:30]
   expected = endpoints.extractor(run.model, run.stages.names)(
     run.prepare_evaluation(images)
   )
@@ -230,9 +231,10 @@ def test_activations_of_raw_files_are_those_of_their_pictures(
   study, loaded, raw_files
 ):
   raw = tf.constant(list(np.load(raw_files, allow_pickle=True)[:3]))
-  prepared = preparation.from_dataset(study.run().source.prepared)
-  pictures = tf.stack([prepared.load(file, 32) for file in raw])
   run = study.run()
+  prepared = preparation.from_dataset(run.source.prepared)
+  read = run.source.reader.evaluation
+  pictures = tf.stack([prepared.load(file, read) for file in raw])
   expected = endpoints.extractor(run.model, run.stages.names)(
     run.prepare_evaluation(pictures)
   )
@@ -250,12 +252,13 @@ def test_no_signature_guesses_what_was_prepared(study, loaded):
   framed.paste(raw_sets.photograph(0, 20, 20), (6, 6))
   file, run = images.jpeg(framed), study.run()
   prepares = preparation.from_dataset(run.source.prepared).load
+  read = run.source.reader.evaluation
   pictures = []
   for name, load in (
     ('serve', prepares),
-    ('serve_prepared', augment.decode),
+    ('serve_prepared', preparation.load_prepared),
   ):
-    pictures.append(load(file, 32).numpy().astype(int))
+    pictures.append(load(file, read).numpy().astype(int))
     found = loaded.signatures[name](tf.constant([file]))['probabilities']
     expected = run.probabilities(pictures[-1][None].astype(np.uint8))
     np.testing.assert_allclose(found, expected, atol=1e-6)

@@ -18,13 +18,14 @@ from data.image_table import image_table_dataset_builder
 from data.image_table import layout
 from data.retina import fundus as prepared_fundus
 from data.retina import retina_dataset_builder
+from transfusion_tf import config
 from transfusion_tf.export import preparation
 from transfusion_tf.image_ops import connected_components
 from transfusion_tf.image_ops import decode as decode_lib
 from transfusion_tf.image_ops import fundus
 from transfusion_tf.image_ops import resize
 from transfusion_tf.image_ops import validate
-from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import image_reader
 from transfusion_tf.input_pipeline import tfds_folder
 
 _ORIENTATION = 0x0112
@@ -285,17 +286,22 @@ def test_a_raw_file_becomes_what_is_stored(tmp_path, made, words):
   found = preparation.from_dataset(prepared)
   assert words in found.text
   stored = _stored(prepared, name)
-  expected = augment.decode(stored, 20).numpy().astype(int)
+  read = _reader(20, prepared.side).evaluation
+  expected = read(stored).numpy().astype(int)
   raw = path.read_bytes()
-  assert np.abs(found.load(raw, 20).numpy() - expected).max() <= 3
+  assert np.abs(found.load(raw, read).numpy() - expected).max() <= 3
   pixels = np.asarray(images.load(raw).convert('RGB'))
-  difference = found.load_picture(pixels, 20).numpy() - expected
+  difference = found.load_picture(pixels, read).numpy() - expected
   assert np.abs(difference).max() <= 3
-  np.testing.assert_array_equal(augment.decode(stored, 20), expected)
   pixels = tf.io.decode_image(stored, channels=3)
   np.testing.assert_array_equal(
-    preparation.load_prepared_picture(pixels, 20), expected
+    preparation.load_prepared_picture(pixels, read), expected
   )
+
+
+def _reader(size, stored_side=0):
+  data = config.Data(dataset='', image_size=size, eval_crop=0.9)
+  return image_reader.ImageReader(data, stored_side)
 
 
 def _stored(prepared, name):
@@ -314,22 +320,26 @@ def test_sets_that_others_stored_are_read_as_they_are(data_dir):
   exif = Image.Exif()
   exif[_ORIENTATION] = 3
   turned = _file(_noise(), 'JPEG', exif=exif)
-  load = functools.partial(preparation.IDENTITY.load, image_size=32)
-  expected = augment.decode(upright, 32).numpy().astype(int)
+  read = _reader(32).evaluation
+  load = functools.partial(preparation.IDENTITY.load, read=read)
+  expected = read(upright).numpy().astype(int)
   np.testing.assert_array_equal(load(upright), expected)
   difference = load(turned).numpy() - expected[::-1, ::-1]
   assert np.abs(difference).mean() < 2
 
 
 def test_deep_gray_files_of_such_sets_are_stretched():
-  found = preparation.IDENTITY.load(_FILES['gray16'], 30)
+  read = _reader(30).evaluation
+  found = preparation.IDENTITY.load(_FILES['gray16'], read)
   pixels = images.load(_FILES['gray16']).convert('RGB')
-  expected = preparation.load_prepared_picture(np.asarray(pixels), 30)
+  expected = preparation.load_prepared_picture(np.asarray(pixels), read)
   np.testing.assert_array_equal(found, expected)
 
 
 def _guarded(encoded):
-  load = functools.partial(preparation.IDENTITY.load, image_size=16)
+  load = functools.partial(
+    preparation.IDENTITY.load, read=_reader(16).evaluation
+  )
   return validate.guarded(load, (16, 16, 3))(encoded)
 
 
@@ -365,7 +375,9 @@ def test_a_good_file_has_the_status_ok():
   for encoded in (*_FILES.values(), animated):
     image, status = _of_file(_guarded, encoded)
     assert status == validate.OK
-    np.testing.assert_array_equal(image, preparation.IDENTITY.load(encoded, 16))
+    np.testing.assert_array_equal(
+      image, preparation.IDENTITY.load(encoded, _reader(16).evaluation)
+    )
 
 
 @pytest.mark.fuzz

@@ -82,32 +82,6 @@ def test_the_draws_cover_their_range_and_depend_on_seed_and_place():
   )
 
 
-@pytest.mark.parametrize('encode', [tf.io.encode_jpeg, tf.io.encode_png])
-def test_the_crop_is_a_window_of_the_image_and_lands_everywhere(encode):
-  encoded = encode(_images(1)[0])
-  whole = tf.io.decode_image(encoded).numpy()
-  corners = [(y, x) for y in range(5) for x in range(5)]
-  found = set()
-  for draw in _draws(200):
-    crop = augment.decode(encoded, _SIZE, 0.9, draw).numpy()
-    assert crop.shape == (36, 36, 3)
-    # The edge of a JPEG window interpolates its color from fewer samples.
-    found |= {
-      (y, x)
-      for y, x in corners
-      if (whole[y + 2 : y + 34, x + 2 : x + 34] == crop[2:-2, 2:-2]).all()
-    }
-  assert found == set(corners)
-
-
-def test_an_image_of_another_size_is_resized():
-  encoded = tf.io.encode_jpeg(_images(1, 64)[0, :48])
-  assert augment.decode(encoded, _SIZE).shape == (_SIZE, _SIZE, 3)
-  gray = tf.io.encode_png(_images(1)[0, ..., :1])
-  decoded = augment.decode(gray, _SIZE).numpy()
-  assert (decoded == decoded[..., :1]).all()
-
-
 def test_normalization_by_the_imagenet_statistics():
   images = tf.ones([1, 2, 2, 3]) * config.IMAGENET_MEAN
   assert np.abs(augment.normalize(images, 'imagenet')).max() < 1e-6

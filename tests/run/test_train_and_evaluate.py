@@ -5,6 +5,7 @@ import os
 import pathlib
 import subprocess
 
+import keras
 import numpy as np
 import pandas as pd
 import prepared_sets
@@ -17,6 +18,7 @@ import transfusion_tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
+from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
@@ -106,6 +108,46 @@ def test_checkpoints_by_name(run_dir):
   assert step('best') == run_folder.result(run_dir)['judged_step']
   with pytest.raises(errors.InputError, match='did you mean'):
     step('finale')
+
+
+@pytest.mark.parametrize('scheme', ['random', 'mean_var', 'transfer'])
+def test_frozen_stages_have_statistics_that_fit(
+  run_dir, data_dir, tmp_path, scheme
+):
+  """Estimated on training images, unless they are those of the weights."""
+  source = {} if scheme == 'random' else {'init__pretrained': run_dir}
+  _run(
+    data_dir,
+    tmp_path / 'run',
+    init__scheme=scheme,
+    init__freeze_upto='conv3',
+    train__train_steps=1,
+    **source,
+  )
+  report = json.loads((tmp_path / 'run' / run_folder.INIT).read_text())
+  found = {row['path'] for row in report if row['scheme'] == 'estimated'}
+  expected = {
+    f'conv{layer}.bn/moving_{name}'
+    for layer in (1, 2, 3)
+    for name in ('mean', 'variance')
+  }
+  if scheme == 'transfer':
+    assert not found
+    return
+  assert found == expected
+  run = run_lib.load_run(str(tmp_path / 'run'), 'init')
+  images = _training_images(run)
+  for layer in ('conv1', 'conv3'):
+    bn = run.model.get_layer(f'{layer}.bn')
+    normalized = keras.Model(run.model.input, bn.output)(images).numpy()
+    channels = (normalized - bn.beta) / bn.gamma
+    assert np.abs(channels.mean(axis=(0, 1, 2))).mean() < 0.15
+    assert channels.std(axis=(0, 1, 2)) == pytest.approx(1, abs=0.25)
+
+
+def _training_images(run):
+  batches = pipeline.train(run.source, 96)
+  return run.prepare_training(next(iter(batches)))
 
 
 @pytest.mark.parametrize('scheme', ['transfer', 'mean_var'])

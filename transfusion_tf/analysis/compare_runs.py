@@ -198,11 +198,13 @@ def _check_same_images(name, images, other, others):
       f'{name} is of {data.dataset}, {other} of {theirs.dataset} or of other '
       'images of it: runs compare only on the same images'
     )
-  if data.image_size != theirs.image_size:
-    raise errors.InputError(
-      f'{name} takes images of {data.image_size} px, {other} of '
-      f'{theirs.image_size} px: patches would not be the same'
-    )
+  for field in ('image_size', 'eval_crop', 'eval_square'):
+    ours, other_value = getattr(data, field), getattr(theirs, field)
+    if ours != other_value:
+      raise errors.InputError(
+        f'{name} has {field} {ours}, {other} {other_value}: patches would not '
+        'be the same'
+      )
 
 
 def before_and_after(run_dirs: Sequence[str], **kwargs) -> pd.DataFrame:

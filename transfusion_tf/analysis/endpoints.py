@@ -86,7 +86,8 @@ def make_source(
   for name, network in networks.items():
     if network.model not in by_model:
       extract = extractor(network.model, layers)
-      shapes = _shapes(name, extract, tuple(first.shape[1:]))
+      prepared = network.prepare(first[:1])
+      shapes = _shapes(name, extract, tuple(prepared.shape[1:]))
       by_model[network.model] = _Endpoints(network.model, extract, shapes)
   pairs = [(by_model[n.model], n) for n in networks.values()]
 

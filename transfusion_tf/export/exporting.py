@@ -16,7 +16,6 @@ from transfusion_tf.export import model_card
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.export import signatures
 from transfusion_tf.export import tflite as tflite_lib
-from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
@@ -168,8 +167,7 @@ def _stored_files(run):
 
 def _difference(run, encoded, read):
   """Return the largest difference of `read(encoded)` from the run itself."""
-  size = run.experiment.data.image_size
-  images = tf.stack([augment.decode(e, size) for e in encoded])
+  images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
   expected = run.probabilities(images).numpy()
   return float(np.max(np.abs(read(encoded) - expected)))
 

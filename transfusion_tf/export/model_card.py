@@ -52,6 +52,8 @@ def render(
     model=run.experiment.model.name,
     parameters=run.model.count_params(),
     image_size=run.experiment.data.image_size,
+    window=_window(run.experiment.data),
+    window_side=run.source.reader.evaluation_side,
     normalization=run.experiment.data.normalization,
     task=type(run.task).__name__,
     classes=run.task.names,
@@ -75,6 +77,15 @@ def render(
     differences=differences,
     num_checked=num_checked,
   )
+
+
+def _window(data):
+  """Describe what evaluation sees of a prepared image."""
+  if data.eval_square:
+    return f'A central square, {data.eval_crop:.1%} of the shorter side'
+  if data.eval_crop < 1:
+    return f'The central part, {data.eval_crop:.1%} of height and of width'
+  return 'The whole image'
 
 
 def _published_counts(summary):

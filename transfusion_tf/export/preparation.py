@@ -7,7 +7,6 @@ runs then read. `Preparation` does the same to a raw file, in a graph.
 from collections.abc import Callable
 import dataclasses
 import functools
-import re
 
 import tensorflow as tf
 
@@ -17,10 +16,12 @@ from transfusion_tf.image_ops import fundus
 from transfusion_tf.image_ops import orientation
 from transfusion_tf.image_ops import resize
 from transfusion_tf.image_ops import rules
-from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import tfds_folder
 
 _NUM_MEASURED = 256  # Stored images whose size is read.
+
+# The bytes of a stored picture -> uint8 [C, C, 3], as a run reads it.
+Read = Callable[[tf.Tensor], tf.Tensor]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,41 +40,46 @@ class Preparation:
   min_side: int = 0
   encodes: bool = True
 
-  def load(self, encoded: tf.Tensor, image_size: int) -> tf.Tensor:
-    """Read a raw file, JPEG or PNG, as uint8 [S, S, 3] with S `image_size`."""
+  def load(self, encoded: tf.Tensor, read: Read) -> tf.Tensor:
+    """Read a raw file, JPEG or PNG.
+
+    Args:
+      encoded: The file's bytes.
+      read: Reads the stored picture, as a run does.
+    """
     if self.encodes:
-      image = decode.decode(encoded, self.min_side)
-      return self.load_picture(image, image_size)
-    image = augment.decode(decode.eight_bits(encoded), image_size)
+      return self.load_picture(decode.decode(encoded, self.min_side), read)
+    image = read(decode.eight_bits(encoded))
     return orientation.upright(image, orientation.from_jpeg(encoded))
 
-  def load_picture(self, image: tf.Tensor, image_size: int) -> tf.Tensor:
+  def load_picture(self, image: tf.Tensor, read: Read) -> tf.Tensor:
     """Do the same with a decoded raw picture, uint8 [H, W, 3]."""
     encode = decode.encode if self.encodes else decode.encode_lossless
-    return augment.decode(encode(self.picture(image)), image_size)
+    return read(encode(self.picture(image)))
 
 
-def load_prepared_picture(image: tf.Tensor, image_size: int) -> tf.Tensor:
+def load_prepared(encoded: tf.Tensor, read: Read) -> tf.Tensor:
+  """Read a stored file, as a run does."""
+  return read(encoded)
+
+
+def load_prepared_picture(image: tf.Tensor, read: Read) -> tf.Tensor:
   """Read a decoded stored picture, uint8 [H, W, 3], as a run reads its file."""
-  return augment.decode(decode.encode_lossless(image), image_size)
+  return read(decode.encode_lossless(image))
 
 
 def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:
   """Return the preparation of a prepared data set.
 
-  prepare_data.py cuts some sets into squares and names them after their side.
   A table of images does not record the shorter side that they were scaled to;
   it is the one that all stored images have in common.
   """
-  side = re.fullmatch(r'\w+_(\d+)', prepared.config)
-  named = datasets.DATASETS.get(prepared.name)
-  if side and named and named.square:
-    text, square = _SQUARES[named.square]
-    pixels = int(side[1])
+  if prepared.side:
+    text, square = _SQUARES[datasets.DATASETS[prepared.name].square]
     return Preparation(
-      text.format(side=pixels),
-      functools.partial(square, side=pixels),
-      rules.min_decoded_side(pixels),
+      text.format(side=prepared.side),
+      functools.partial(square, side=prepared.side),
+      rules.min_decoded_side(prepared.side),
     )
   if 'records_sha256' not in prepared.summary:
     return IDENTITY

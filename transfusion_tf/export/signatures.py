@@ -30,7 +30,6 @@ from transfusion_tf import tasks
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.image_ops import validate
-from transfusion_tf.input_pipeline import augment
 from transfusion_tf.run import build as run_lib
 
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
@@ -64,7 +63,11 @@ def module(
   classify, activate = _networks(run, layers)
   for suffix, load, load_picture in (
     ('', preparation.load, preparation.load_picture),
-    (PREPARED, augment.decode, preparation_lib.load_prepared_picture),
+    (
+      PREPARED,
+      preparation_lib.load_prepared,
+      preparation_lib.load_prepared_picture,
+    ),
   ):
     read = _reader(run, load)
     pictures = _from_pictures(run, load_picture, classify)
@@ -87,9 +90,8 @@ def save(network: tf.Module, directory: str) -> None:
 
 def _reader(run, load_file):
   """Return a function: files -> images as the run reads them, and statuses."""
-  size = run.experiment.data.image_size
-  shape = (size, size, 3)
-  load = validate.guarded(lambda file: load_file(file, size), shape)
+  read_stored, shape = run.source.reader.evaluation, _shape(run)
+  load = validate.guarded(lambda file: load_file(file, read_stored), shape)
   specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.string))
 
   @tf.function(input_signature=_FILES, autograph=False)
@@ -101,8 +103,7 @@ def _reader(run, load_file):
 
 def _networks(run, layers):
   """Return the functions behind `serve` and `activations`, each traced once."""
-  size = run.experiment.data.image_size
-  spec = [tf.TensorSpec([None, size, size, 3], tf.uint8)]
+  spec = [tf.TensorSpec((None, *_shape(run)), tf.uint8)]
   extractor = endpoints.extractor(run.model, layers)
 
   def classify(images):
@@ -140,17 +141,21 @@ def _from_files(read, function):
 
 
 def _from_pictures(run, load_picture, classify):
-  size = run.experiment.data.image_size
-  spec = tf.TensorSpec([size, size, 3], tf.uint8)
+  spec = tf.TensorSpec(_shape(run), tf.uint8)
 
   def load(image):
-    return load_picture(image, size)
+    return load_picture(image, run.source.reader.evaluation)
 
   @tf.function(input_signature=_IMAGES, autograph=False)
   def serve_images(images):
     return classify(_one_by_one(load, images, spec))
 
   return serve_images
+
+
+def _shape(run):
+  side = run.source.reader.evaluation_side
+  return side, side, 3
 
 
 def _one_by_one(load, batch, specs):

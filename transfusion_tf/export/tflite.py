@@ -7,22 +7,21 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import errors
-from transfusion_tf.input_pipeline import augment
 from transfusion_tf.run import build as run_lib
 
 
 def write(run: run_lib.Run, path: str) -> None:
   """Write a .tflite file, in float32.
 
-  It takes float32 [1, S, S, 3], the values 0 to 255 of a prepared image, and
-  returns [1, K]. Decoding and preparing a file is left to the caller: TF Lite
-  has no operations for it.
+  It takes float32 [1, C, C, 3], the values 0 to 255 of a prepared image as the
+  run's `ImageReader.evaluation` returns it, and returns [1, K]. Decoding and
+  preparing a file is left to the caller: TF Lite has no operations for it.
 
   Raises:
     InputError: The network has operations that TF Lite lacks.
   """
-  size = run.experiment.data.image_size
-  spec = tf.TensorSpec([1, size, size, 3], tf.float32, 'image')
+  side = run.source.reader.evaluation_side
+  spec = tf.TensorSpec([1, side, side, 3], tf.float32, 'image')
   network = tf.Module()
   network.weights = [variable.value for variable in run.model.variables]
   network.classify = tf.function(
@@ -52,10 +51,9 @@ def reader(
     warnings.simplefilter('ignore')
     interpreter = tf.lite.Interpreter(path)
   classify = interpreter.get_signature_runner()
-  size = run.experiment.data.image_size
 
   def read(encoded):
-    images = [augment.decode(e, size).numpy()[None] for e in encoded]
+    images = [run.source.reader.evaluation(e).numpy()[None] for e in encoded]
     outputs = [classify(image=np.float32(image)) for image in images]
     return np.concatenate([output['probabilities'] for output in outputs])
 

@@ -56,6 +56,25 @@ def up_to(
   )
 
 
+def replaced(
+  scheme: types.Scheme, values: types.Arrays, name: str
+) -> types.Scheme:
+  """Return `scheme`, but for the weights whose `values` are given.
+
+  Args:
+    scheme: The scheme of the others.
+    values: Path -> initial value.
+    name: What reports call these.
+  """
+
+  def initial_value(weight):
+    if weight.path in values:
+      return types.InitialValue(values[weight.path], name)
+    return scheme(weight)
+
+  return initial_value
+
+
 def from_config(
   init: config.Init,
   source: types.Arrays | None,

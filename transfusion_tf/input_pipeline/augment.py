@@ -2,8 +2,8 @@
 
 Appendix A names these but gives no strengths; see `config.Augment` for ours.
 The work is split where it is cheapest. The host decodes an image, in its crop
-only, and keeps it as uint8 (`decode`); the rest is arithmetic on whole batches
-that compiles into the step, on the accelerator (`augment`, `evaluate`).
+only, and keeps it as uint8 (`image_reader`); the rest is arithmetic on whole
+batches that compiles into the step, on the accelerator (`augment`, `evaluate`).
 
 Nothing here is random by itself: each example has a row of uniform numbers
 (`augmentation_uniforms`), a function of the run's seed and the example's
@@ -18,9 +18,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 
 # The columns of a row of uniforms.
-_CROP_Y, _CROP_X, _LEFT_RIGHT, _UP_DOWN, _HUE, _CONTRAST, NUM_UNIFORMS = range(
-  7
-)
+CROP_Y, CROP_X, _LEFT_RIGHT, _UP_DOWN, _HUE, _CONTRAST, NUM_UNIFORMS = range(7)
 
 # Paper, Appendix A; [-1, 1], which Inception's published weights were trained
 # on; and, for networks that normalize their input, [0, 1] and [0, 255].
@@ -39,38 +37,6 @@ def augmentation_uniforms(seed: int, counter: 'tf.Tensor') -> 'tf.Tensor':
   )
 
 
-def decode(
-  encoded: 'tf.Tensor',
-  image_size: int,
-  crop: float = 1.0,
-  uniforms: 'tf.Tensor | None' = None,
-) -> 'tf.Tensor':
-  """Decode an image's crop: uint8 [C, C, 3] with C = round(S * crop).
-
-  The crop keeps the fraction `crop` of height and of width. It is resized only
-  if the image is not stored at S x S.
-
-  Args:
-    encoded: JPEG, PNG, GIF or BMP bytes; gray becomes three equal channels.
-    image_size: The side S of the network's input.
-    crop: Fraction of each side that is kept.
-    uniforms: [NUM_UNIFORMS] numbers that place the crop; a crop without them
-      is central.
-  """
-  size = round(image_size * crop)
-  image = tf.cond(
-    tf.io.is_jpeg(encoded),
-    lambda: _decode_jpeg(encoded, crop, uniforms),
-    lambda: _decode_other(encoded, crop, uniforms),
-  )
-  image = tf.cond(
-    tf.reduce_all(tf.shape(image)[:2] == size),
-    lambda: image,
-    lambda: _resize_uint8(image, size),
-  )
-  return tf.ensure_shape(image, [size, size, 3])
-
-
 def augment(
   images: 'tf.Tensor',
   uniforms: 'tf.Tensor',
@@ -80,7 +46,7 @@ def augment(
   """Augment crops: uint8 [B, C, C, 3] -> float32 [B, S, S, 3].
 
   Args:
-    images: Crops made by `decode`.
+    images: Crops made by `image_reader`.
     uniforms: [B, NUM_UNIFORMS] numbers of `augmentation_uniforms`.
     image_size: The side S of the network's input.
     strengths: The operations to apply and their strengths.
@@ -129,37 +95,6 @@ def adjust_contrast(images: 'tf.Tensor', factor: 'tf.Tensor') -> 'tf.Tensor':
   """Scale each channel about its mean in each image; factor [B, 1, 1, 1]."""
   mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
   return mean + (images - mean) * factor
-
-
-def _decode_jpeg(encoded, crop, uniforms):
-  window = _window(tf.io.extract_jpeg_shape(encoded), crop, uniforms)
-  return tf.io.decode_and_crop_jpeg(encoded, window, channels=3)
-
-
-def _decode_other(encoded, crop, uniforms):
-  image = tf.io.decode_image(encoded, channels=3, expand_animations=False)
-  top, left, height, width = tf.unstack(
-    _window(tf.shape(image), crop, uniforms)
-  )
-  return image[top : top + height, left : left + width]
-
-
-def _window(shape, crop, uniforms):
-  """Return top, left, height and width of the crop."""
-  sides = tf.cast(shape[:2], tf.float32)
-  kept = tf.round(sides * crop)
-  if uniforms is None:
-    corner = tf.floor((sides - kept) / 2)
-  else:
-    positions = tf.stack([uniforms[_CROP_Y], uniforms[_CROP_X]])
-    corner = tf.floor(positions * (sides - kept + 1))
-  return tf.cast(tf.concat([corner, kept], axis=0), tf.int32)
-
-
-def _resize_uint8(image, size):
-  # Antialiased: photographs are much larger than the network's input.
-  resized = tf.image.resize(image, [size, size], antialias=True)
-  return tf.cast(tf.clip_by_value(tf.round(resized), 0, 255), tf.uint8)
 
 
 def _to_unit(images, image_size):

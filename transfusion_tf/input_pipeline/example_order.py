@@ -19,6 +19,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import tasks
+from transfusion_tf.input_pipeline import image_reader
 from transfusion_tf.input_pipeline import tfds_folder
 
 # Undecoded records. A data set smaller than this is shuffled perfectly; in a
@@ -48,6 +49,11 @@ class ExampleSource:
   data: config.Data
   seed: int
   class_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+  @property
+  def reader(self) -> image_reader.ImageReader:
+    """The reader of the images."""
+    return image_reader.ImageReader(self.data, self.prepared.side)
 
   @functools.cached_property
   def label_map(self) -> label_map.LabelMap:

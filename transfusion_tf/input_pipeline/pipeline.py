@@ -71,12 +71,7 @@ def train(
     uniforms = augment.augmentation_uniforms(source.seed, position)
     targets, mask = source.task.targets(label_map(example))
     return {
-      'image': augment.decode(
-        example['image'],
-        source.data.image_size,
-        source.data.augment.crop,
-        uniforms,
-      ),
+      'image': source.reader.training(example['image'], uniforms),
       'uniforms': uniforms,
       'targets': targets,
       'mask': mask,
@@ -112,7 +107,7 @@ def evaluation(
     num_workers: Number of workers.
 
   Returns:
-    Batches of image (uint8 [B, S, S, 3]), row (int64 [B], the position in
+    Batches of image (uint8 [B, C, C, 3]), row (int64 [B], the position in
     stored order, as in `PreparedDataset.index`) and weight (float32 [B], 0 for
     padding).
   """
@@ -122,15 +117,15 @@ def evaluation(
   def load(row, record):
     encoded = source.prepared.parse(record)['image']
     return {
-      'image': augment.decode(encoded, source.data.image_size),
+      'image': source.reader.evaluation(encoded),
       'row': row,
       'weight': 1.0,
     }
 
-  size = source.data.image_size
+  side = source.reader.evaluation_side
   padding = tf.data.Dataset.from_tensors(
     {
-      'image': np.zeros([size, size, 3], np.uint8),
+      'image': np.zeros([side, side, 3], np.uint8),
       'row': np.int64(0),
       'weight': 0.0,
     }
@@ -169,7 +164,7 @@ def _raise_on_bad_image(source, split):
   for row, record in enumerate(_readable_records(source.prepared, split)):
     encoded = source.prepared.parse(record)['image']
     try:
-      augment.decode(encoded, source.data.image_size)
+      source.reader.evaluation(encoded)
     except tf.errors.InvalidArgumentError as error:
       name = source.prepared.index(split).image_ids[row]
       raise errors.InputError(

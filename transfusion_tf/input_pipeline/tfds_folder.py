@@ -14,6 +14,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -64,6 +65,16 @@ class PreparedDataset:
   def config(self) -> str:
     """The config, e.g. `kaggle_587`; may be empty."""
     return self._builder.info.config_name or ''
+
+  @property
+  def side(self) -> int:
+    """Side of the squares as which all images are stored, or 0.
+
+    prepare_data.py cuts some sets into squares and names them after their side.
+    """
+    named = datasets.DATASETS.get(self.name)
+    side = re.fullmatch(r'\w+_(\d+)', self.config)
+    return int(side[1]) if side and named and named.square else 0
 
   @property
   def summary(self) -> dict:

@@ -61,13 +61,13 @@ class Run:
     return augment.normalize(images, data.normalization)
 
   def prepare_evaluation(self, images: 'tf.Tensor') -> 'tf.Tensor':
-    """Convert uint8 [B, S, S, 3] to the network's input."""
+    """Convert uint8 [B, C, C, 3] to the network's input."""
     data = self.experiment.data
     images = augment.evaluate(images, data.image_size)
     return augment.normalize(images, data.normalization)
 
   def probabilities(self, images: 'tf.Tensor') -> 'tf.Tensor':
-    """Compute probabilities: uint8 [B, S, S, 3] -> float32 [B, K]."""
+    """Compute probabilities: uint8 [B, C, C, 3] -> float32 [B, K]."""
     logits = self.model(self.prepare_evaluation(images), training=False)
     return self.task.probabilities(tf.cast(logits, tf.float32))
 
@@ -190,14 +190,7 @@ def build(
   with strategy_lib.scope(
     strategy, compute.precision(strategy, experiment.train.precision)
   ):
-    model = models.build(
-      experiment.model.name,
-      len(task.names),
-      (data.image_size, data.image_size, 3),
-      bn_momentum=experiment.model.bn_momentum,
-      stride_in=experiment.model.stride_in,
-      slim_from=experiment.model.slim_from,
-    )
+    model = build_model(experiment, len(task.names))
   if experiment.train.sync_batch_norm:
     for layer in model.layers:
       if isinstance(layer, keras.layers.BatchNormalization):
@@ -214,6 +207,19 @@ def build(
     model=model,
     stages=models.stages_of(model),
     strategy=strategy,
+  )
+
+
+def build_model(experiment: config.Experiment, num_outputs: int) -> keras.Model:
+  """Build the network of an experiment, with the initial weights of Keras."""
+  size = experiment.data.image_size
+  return models.build(
+    experiment.model.name,
+    num_outputs,
+    (size, size, 3),
+    bn_momentum=experiment.model.bn_momentum,
+    stride_in=experiment.model.stride_in,
+    slim_from=experiment.model.slim_from,
   )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 import contextlib
 import dataclasses
+import itertools
 import os
 import pathlib
 import platform
@@ -17,6 +18,7 @@ import transfusion_tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import init
+from transfusion_tf import models
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.input_pipeline import example_order
@@ -128,6 +130,15 @@ def _initialize(built, run_dir, is_chief, extra_files):
     report = init.apply(
       built.model, scheme, built.stages, built.experiment.seed
     )
+    statistics = _frozen_statistics(built, report)
+    if statistics:
+      estimated = init.batch_statistics.ESTIMATED
+      report = init.apply(
+        built.model,
+        init.compose.replaced(scheme, statistics, estimated),
+        built.stages,
+        built.experiment.seed,
+      )
     if is_chief:
       storage.write_json(os.path.join(run_dir, run_folder.INIT), report)
       storage.write_json(
@@ -141,6 +152,29 @@ def _initialize(built, run_dir, is_chief, extra_files):
         storage.write_text(os.path.join(run_dir, name), text)
   if init_config.freeze_upto:
     init.freeze(built.model, built.stages, init_config.freeze_upto)
+
+
+def _frozen_statistics(built, report):
+  """Estimate the batch norm of frozen stages that do not start pretrained."""
+  experiment = built.experiment
+  if not experiment.init.freeze_upto:
+    return {}
+  frozen = built.stages.up_to(experiment.init.freeze_upto)
+  own = {r['stage'] for r in report if r['scheme'] != 'transfer'} & set(frozen)
+  if not own:
+    return {}
+  # The same on all workers, whatever the strategy.
+  with tf.device('CPU:0'):
+    model = run_lib.build_model(experiment, len(built.task.names))
+    model.set_weights(built.model.get_weights())
+    batches = pipeline.train(built.source, experiment.train.batch_size)
+    inputs = map(built.prepare_training, batches)
+    return init.batch_statistics.estimate(
+      model,
+      models.stages_of(model),
+      own,
+      itertools.islice(inputs, experiment.init.statistics_batches),
+    )
 
 
 def _score_test_split(built, run_dir, predict):

@@ -15,9 +15,11 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import image_reader
 
 _SIZE, _BATCH = config.RETINA.data.image_size, config.RETINA.train.batch_size
 _AUGMENT = config.RETINA.data.augment
+_READER = image_reader.ImageReader(config.RETINA.data, stored_side=_SIZE)
 _BATCHES, _ROUNDS = 24, 3
 
 
@@ -56,7 +58,7 @@ def _decode(encoded, uniforms):
 
 
 def _ours(encoded, uniforms):
-  return augment.decode(encoded, _SIZE, _AUGMENT.crop, uniforms), uniforms
+  return _READER.training(encoded, uniforms), uniforms
 
 
 @tf.function(jit_compile=True)
