@@ -60,6 +60,8 @@ def _slow_mean_var(plan):
 
 
 LONG = dataclasses.replace(ALIKE, speed=_slow_mean_var)
+# The same runs, ended at two fifths.
+LONG100 = dataclasses.replace(LONG, steps=fabricated_study.STEPS[:3])
 
 
 def _verdicts(tmp_path, world, studies=_STUDIES):
@@ -93,8 +95,9 @@ def test_half_a_sentence_is_not_a_claim(tmp_path):
     assert counts[number][verdicts.HOLDS] == 0, (number, counts[number])
 
 
-def test_twice_the_steps_are_not_alike(tmp_path):
-  counts = _verdicts(tmp_path, LONG, 24)
+@pytest.mark.parametrize('world', [LONG, LONG100])
+def test_twice_the_steps_are_not_alike(tmp_path, world):
+  counts = _verdicts(tmp_path, world, 24)
   for number in (14, 16):
     assert counts[number][verdicts.HOLDS] == 0, (number, counts[number])
 

@@ -35,6 +35,7 @@ class World:
     similarity: Comparison, stage number of how many -> CCA.
     follows: Model, stage -> whether similarity before tells that after.
     erases: Whether training replaces Gabor filters.
+    steps: Steps at which runs are evaluated, to their end.
   """
 
   separation: Callable[[runs.PlannedRun], float]
@@ -44,6 +45,7 @@ class World:
     (model, stage) == ('resnet50', 'conv1')
   )
   erases: bool = True
+  steps: tuple[int, ...] = STEPS
 
 
 def _speed(plan):
@@ -104,7 +106,7 @@ def _write_run(run_dir, plan, world, seed):
   run_dir.mkdir(parents=True)
   scores, found = _scores(plan, world.separation(plan), rng)
   scores.to_csv(run_dir / 'test_scores.csv', index=False)
-  rows = _curve(found, world.speed(plan), rng)
+  rows = _curve(found, world.speed(plan), world.steps, rng)
   lines = ''.join(json.dumps(row) + '\n' for row in rows)
   (run_dir / 'metrics.jsonl').write_text(lines)
   config.save(plan.experiment, run_dir / 'config.json')
@@ -117,8 +119,8 @@ def _write_run(run_dir, plan, world, seed):
     },
     'num_test': len(scores),
     'num_train': 540,
-    'judged_step': 100,
-    'last_step': 100,
+    'judged_step': world.steps[-1],
+    'last_step': world.steps[-1],
     'trainable_parameters': 1_000_000,
     'seconds': 10.0,
     'versions': {'tensorflow': '2.21.0'},
@@ -152,8 +154,8 @@ def _scores(plan, separation, rng):
   return pd.DataFrame(columns), found
 
 
-def _curve(found, speed, rng):
-  for number, step in enumerate(STEPS):
+def _curve(found, speed, steps, rng):
+  for number, step in enumerate(steps):
     way = 1 - (1 - speed) ** number
     noise = rng.normal(0, 0.004)
     yield {
