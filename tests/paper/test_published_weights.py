@@ -15,6 +15,7 @@ from transfusion_tf import models
 from transfusion_tf.init.sources import files
 from transfusion_tf.init.sources import tf_slim
 from transfusion_tf.input_pipeline import pipeline
+from transfusion_tf.paper import run_study
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.paper import study as study_lib
@@ -83,6 +84,12 @@ def test_published_weights_are_scored_as_they_are(tmp_path):
   result = train_and_evaluate.run(experiment, run_dir)
   assert (result['judged_step'], result['last_step']) == (0, 0)
   assert result['judged_split'] == 'validation'
+
+  run_study.Runner(
+    scales.PAPER, str(tmp_path), str(tmp_path / 'data'), prune=False
+  ).keep(plan.key)
+  with np.load(f'{run_dir}/conv1.npz') as filters:
+    assert (filters['before'] == filters['after']).all()
 
   run = run_lib.load_run(run_dir)
   assert dataclasses.replace(run.experiment, runtime=None) == (

@@ -9,9 +9,9 @@ of the seeds; `margin` is the smallest difference that matters to the user:
   all of it below 0              hurts
   else, or one seed a side       inconclusive
 
-A start whose own test score is not better than chance has not learned, or not
-yet, and what it is compared with only tells how far it lags: such comparisons
-give no verdict, however clear the difference.
+A comparison with a start that is not better than chance on the test set gives
+no verdict, however clear the difference: networks that have not learned yet
+tell how early one looked, not which start is better.
 
 Many models and starts are as many chances to be wrong once: beside each verdict
 stands its p value, adjusted for their number (Holm).
@@ -19,8 +19,7 @@ stands its p value, adjusted for their number (Holm).
 Each model is represented by the start with the best mean validation score. The
 best of these on validation is the reference; recommended is the model with the
 fewest parameters whose interval excludes that it is worse than the reference by
-`margin` or more. The test set decides nothing else, but that a start at chance
-is not good enough, and nothing is shown to be as good as one.
+`margin` or more, neither being at chance. The test set decides nothing else.
 """
 
 from collections.abc import Mapping, Sequence
