@@ -181,6 +181,7 @@ def _metrics(rng, count=300):
     'mean': metrics.Average(tuple(aucs.values())),
     **aucs,
     'top1': metrics.Mean(rng.random(count) < 0.8),
+    'top5': metrics.Accuracy(rng.random(count) < 0.8, rng.random(count) < 0.3),
   }
 
 
@@ -196,7 +197,8 @@ def test_columns_give_a_metric_again():
     assert type(again) is type(metric)
     assert again.value() == metric.value()
     np.testing.assert_array_equal(again.value(weights), metric.value(weights))
-  for name in ('finding', 'top5', 'image_id'):
+    assert again.chance == metric.chance
+  for name in ('finding', 'top3', 'image_id'):
     with pytest.raises(ValueError, match=f'no columns of {name}'):
       metrics.from_columns(table, name)
   with pytest.raises(ValueError, match='no columns of mean'):

@@ -105,6 +105,16 @@ def test_classes_count_the_rank_of_the_true_one():
     assert (found['top1'].value(), found['top5'].value()) == (top1, top5)
 
 
+def test_chance_of_classes_is_that_of_the_most_common():
+  task = tasks.Classes(tuple('abcdefg'))
+  labels = np.array([6, 6, 6, 0, 1, 2, 3, 4, 5, 5])
+  found = task.metrics(np.full((10, 7), 1 / 7), {'label': labels})
+  assert (found['top1'].chance, found['top5'].chance) == (0.3, 0.8)
+  two = tasks.Classes(('benign', 'malignant'))
+  scored = two.metrics(np.full((2, 2), 0.5), {'label': np.array([0, 1])})
+  assert scored['auc'].chance == 0.5
+
+
 def test_two_classes_are_ranked():
   task = tasks.Classes(('benign', 'malignant'))
   assert task.primary_metric == 'auc'

@@ -420,6 +420,19 @@ def load(path: str | os.PathLike) -> Experiment:
     ) from None
 
 
+# Published weights scored as they are, without a step of training. The paper's
+# are Inception-v3's, trained at this size (Table 1 has their accuracy).
+IMAGENET_PUBLISHED = override(
+  IMAGENET,
+  {
+    'data.image_size': 299,
+    'model.name': 'inception_v3',
+    'train.train_epochs': 0.0,
+    'init.scheme': 'transfer',
+    'init.upto': 'head',
+  },
+)
+
 # The demo scale: what two CPU cores do in minutes. Small images, few steps,
 # and a batch norm momentum that settles within them.
 _DEMO = {
@@ -465,6 +478,7 @@ RECIPES = {
   'retina': RETINA,
   'chexpert': CHEXPERT,
   'imagenet2012': IMAGENET,
+  'imagenet2012_published': IMAGENET_PUBLISHED,
   'image_table': IMAGE_TABLE,
   'demo_retina': DEMO_RETINA,
   'demo_chexpert': DEMO_CHEXPERT,

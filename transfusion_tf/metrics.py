@@ -64,6 +64,11 @@ class Metric(abc.ABC):
     """Whether it lies between 0 and 1."""
     return False
 
+  @property
+  def chance(self) -> float | None:
+    """The value that needs no image; None if it is not known."""
+    return None
+
   @abc.abstractmethod
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
     """Return the metric under weights [..., N]; NaN where it is not defined.
@@ -151,6 +156,10 @@ class Auc(Metric):
   def is_fraction(self) -> bool:
     return True
 
+  @property
+  def chance(self) -> float:
+    return 0.5
+
   def value(self, weights: np.ndarray | None = None) -> np.ndarray | float:
     """Return the AUC, or NaN where only one class has weight."""
     if weights is None:
@@ -212,7 +221,7 @@ class Auc(Metric):
 @register('value')
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mean(Metric):
-  """The weighted mean of one value per example, e.g. accuracy."""
+  """The weighted mean of one value per example, e.g. an error."""
 
   values: np.ndarray
 
@@ -239,6 +248,28 @@ class Mean(Metric):
     return {f'{name}:value': np.asarray(self.values, float)}
 
 
+@register('value', 'baseline')
+@dataclasses.dataclass(frozen=True, eq=False)
+class Accuracy(Mean):
+  """The fraction of right answers.
+
+  Attributes:
+    values: Whether the answer is right, [N].
+    baseline: Whether the answer that is right most often is, [N].
+  """
+
+  baseline: np.ndarray
+
+  @property
+  def chance(self) -> float:
+    return float(np.mean(self.baseline))
+
+  def columns(self, name: str) -> dict[str, np.ndarray]:
+    """Return `NAME:value` and `NAME:baseline`."""
+    baseline = np.asarray(self.baseline, float)
+    return {**super().columns(name), f'{name}:baseline': baseline}
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Average(Metric):
   """The plain mean of several metrics; those that are undefined stay out."""
@@ -255,6 +286,11 @@ class Average(Metric):
   @property
   def is_fraction(self) -> bool:
     return all(part.is_fraction for part in self.parts)
+
+  @property
+  def chance(self) -> float | None:
+    known = [p.chance for p in self.parts if p.chance is not None]
+    return float(np.mean(known)) if len(known) == len(self.parts) else None
 
   def effects(self, patient: np.ndarray) -> Effects:
     return mean_effects(

@@ -15,7 +15,7 @@ _COLUMNS = ('image_id', 'patient_id')
 # Keys beside which the scores of findings are kept.
 _RESULTS = ('mean', 'step', 'loss')
 # Endings of the columns that belong to a metric.
-SUFFIXES = (':label', ':score', ':value')
+SUFFIXES = (':label', ':score', ':value', ':baseline')
 # TFDS names a file after each finding.
 _MAX_BYTES = 200
 _BREAKS = ('Cc', 'Cs', 'Zl', 'Zp')  # Unicode categories.

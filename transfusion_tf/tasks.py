@@ -253,14 +253,14 @@ class Classes(Task):
 @register_metric('top1', Classes.kind, 'top-1 accuracy')
 def _top1(task, probabilities, labels):
   del task
-  return metrics.Mean(_rank(probabilities, labels) < 1)
+  return _accuracy(probabilities, labels, 1)
 
 
 @register_metric('top5', Classes.kind, 'top-5 accuracy')
 def _top5(task, probabilities, labels):
   if len(task.names) <= 5:
     return None
-  return metrics.Mean(_rank(probabilities, labels) < 5)
+  return _accuracy(probabilities, labels, 5)
 
 
 @register_metric('auc', Classes.kind, 'AUC')
@@ -268,6 +268,14 @@ def _auc(task, probabilities, labels):
   if len(task.names) != 2:
     return None
   return metrics.Auc(np.asarray(labels['label']) == 1, probabilities[:, 1])
+
+
+def _accuracy(probabilities, labels, guesses):
+  """Return how often the true class is among the most probable ones."""
+  right = _rank(probabilities, labels) < guesses
+  classes, counts = np.unique(labels['label'], return_counts=True)
+  common = classes[np.argsort(-counts, kind='stable')[:guesses]]
+  return metrics.Accuracy(right, np.isin(labels['label'], common))
 
 
 def _rank(probabilities, labels):

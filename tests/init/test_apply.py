@@ -236,6 +236,19 @@ def test_upto_head_takes_the_head_too(tiny):
   }
 
 
+def test_upto_head_refuses_a_head_that_does_not_fit(tiny):
+  model, stages, source = tiny
+  wider = source | {'head/kernel': np.ones((512, 6)), 'head/bias': np.ones(6)}
+  scheme = init.from_config(
+    config.Init(scheme='transfer', upto='head'), wider, stages
+  )
+  before = init_cases.values_of(model)
+  with pytest.raises(errors.InputError, match=r'upto=head: head/.*6'):
+    init.apply(model, scheme, stages, seed=0)
+  after = init_cases.values_of(model)
+  assert all((after[path] == before[path]).all() for path in before)
+
+
 @pytest.mark.parametrize(
   'settings, words',
   [

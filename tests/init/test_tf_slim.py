@@ -214,6 +214,22 @@ def test_binary_writes_what_pretrained_takes(resnet, call, tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ['resnet50.npz']
 
 
+def test_binary_leaves_the_background_out(saved, tmp_path):
+  checkpoint, output = saved['inception_v3'], tmp_path / 'inception_v3.npz'
+  done = run(
+    f'--checkpoint={checkpoint}',
+    '--model=inception_v3',
+    '--normalization=imagenet',
+    f'--output={output}',
+  )
+  assert done.returncode == 0, done.stderr
+  loaded = init.weights.load(output)
+  read = tf_slim.read(checkpoint, 'inception_v3')
+  assert loaded.keys() == read.keys()
+  for path in ('head/kernel', 'head/bias'):
+    np.testing.assert_array_equal(loaded[path], read[path][..., 1:])
+
+
 def nan(arrays):
   arrays['resnet_v1_50/block2/unit_1/bottleneck_v1/conv2/weights'][0, 0] = (
     np.nan

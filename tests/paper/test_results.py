@@ -102,7 +102,7 @@ def test_table1_is_what_the_runs_say(study, root):
   ('name', 'labels', 'paper'),
   [
     ('table1', {'Model': 'ResNet-50', 'column': 'Parameters'}, 23_570_408),
-    ('table1', {'Model': 'CBR-Tiny', 'column': 'ImageNet top-5'}, 73.5),
+    ('table1', {'Model': 'CBR-Tiny', 'column': 'Pretraining top-5'}, 73.5),
     (
       'table2',
       {'Model': 'CBR-LargeW', 'Start': 'Transfer', 'column': 'Edema'},
@@ -128,6 +128,30 @@ def test_table1_is_what_the_runs_say(study, root):
 )
 def test_tables_show_the_papers_value(study, name, labels, paper):
   assert row(tables.TABLES[name](study), **labels)['paper'] == paper
+
+
+def test_accuracies_are_called_what_they_are(study, tmp_path):
+  demo = tables.table1(study)
+  assert 'stand for ImageNet' in demo.about
+  assert 'ImageNet top-5' not in demo.frame()
+  paper = tables.table1(study_lib.Study(str(tmp_path), scales.PAPER))
+  assert 'ImageNet top-5' in paper.frame()
+  assert paper.about == tables.table3(study).about
+
+
+def test_published_weights_have_an_accuracy(tmp_path):
+  study = study_lib.Study(str(tmp_path), scales.PAPER)
+  cell = tables.table1(study).rows[1]['ImageNet top-5']
+  assert cell.text() == (
+    'missing (imagenet2012/inception_v3/published/seed0: not run)'
+  )
+  (plan,) = runs.pretrainings(scales.PAPER, 'inception_v3')
+  world = fabricated_study.NULL
+  fabricated_study.write_run(tmp_path / plan.key, plan, world)
+  study = study_lib.Study(str(tmp_path), scales.PAPER)
+  row = tables.table1(study).frame().set_index('Model').loc['Inception-v3']
+  assert row['ImageNet top-5'] == '94.0 (1)'
+  assert row['ImageNet top-5, paper'] == '93.9'
 
 
 def test_papers_tables_are_consistent():

@@ -16,6 +16,7 @@ import pytest
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import flagfile
 from transfusion_tf import models
 from transfusion_tf.models import registry
 from transfusion_tf.paper import cca_pairs
@@ -163,7 +164,28 @@ def test_paper_repeats(paper):
 def test_inception_takes_the_published_weights(paper):
   plan = paper['retina/inception_v3/transfer/seed0']
   assert runs.weights_files(list(paper.values())) == [plan.source]
-  assert not any(key.startswith('imagenet2012/inception') for key in paper)
+  (scored,) = (key for key in paper if key.startswith('imagenet2012/inception'))
+  assert scored == 'imagenet2012/inception_v3/published/seed0'
+
+
+def test_published_weights_are_scored_with_their_head(paper):
+  scored = paper['imagenet2012/inception_v3/published/seed0']
+  assert costs.num_steps(scored.experiment) == 0
+  assert scored.source == 'weights/inception_v3.npz'
+  assert flagfile.lines(scored.experiment, scored.recipe, 'RUN').split() == [
+    '--recipe=imagenet2012_published',
+    '--run_dir=RUN',
+    '--dataset=imagenet2012',
+    '--pretrained=weights/inception_v3.npz',
+  ]
+  init, data = scored.experiment.init, scored.experiment.data
+  assert (init.scheme, init.upto) == ('transfer', 'head')
+  assert (data.image_size, data.normalization) == (299, 'imagenet')
+  keys = [plan.key for plan in runs.plans(['table1'], scales.PAPER)]
+  assert scored.key in keys
+  assert scored.key not in {p.key for p in runs.plans(['table2'], scales.PAPER)}
+  for scale in (scales.DEMO, scales.QUICK):
+    assert not [p for p in runs.plans(['all'], scale) if 'published' in p.key]
 
 
 @pytest.mark.parametrize('scale', ALL_SCALES, ids=lambda s: s.name)

@@ -12,10 +12,12 @@ from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf.study import decision
 from transfusion_tf.study import model_cost
+from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
+from transfusion_tf.study import study_page
 
 _NETS = """
 import keras
@@ -164,7 +166,7 @@ def test_the_rule(low, high, verdict):
 class _Scored(results.Result):
   """A run with given test scores."""
 
-  def __init__(self, separation, best, seed):
+  def __init__(self, separation, best, seed, model='', start=''):
     rng = np.random.default_rng(seed)
     labels = np.arange(400) % 2
     scores = rng.normal(size=400) + separation * labels
@@ -180,8 +182,17 @@ class _Scored(results.Result):
     super().__init__(
       'key',
       'dir',
-      None,
-      {'headline': 'auc', 'test': {'auc': {'value': auc}}},
+      config.override(
+        config.IMAGE_TABLE, {'model.name': model, 'init.scheme': start}
+      ),
+      {
+        'headline': 'auc',
+        'test': {'auc': {'value': auc}},
+        'seconds': 60.0,
+        'num_train': 800,
+        'num_test': 400,
+        'versions': {},
+      },
       pd.DataFrame({'step': [0], 'auc': [best]}),
     )
     self.__dict__['scores'] = frame
@@ -191,7 +202,7 @@ def _runs(**separations):
   """Model -> start -> six runs; validation agrees with the separation."""
   return {
     model: {
-      start: [_Scored(s, s, seed) for seed in range(6)]
+      start: [_Scored(s, s, seed, model, start) for seed in range(6)]
       for start, s in starts.items()
     }
     for model, starts in separations.items()
@@ -227,6 +238,81 @@ def test_runs_that_were_cut_short_are_counted():
   found = decision.decide(runs, 0.02, {'large': 30})
   said = recommendation_text.recommendation(found, runs, 0.02)
   assert said[-1].startswith('4 of the 12 runs of large ended at their best')
+
+
+@pytest.mark.parametrize(
+  ('random', 'transfer', 'verdict', 'at_chance'),
+  [
+    (0.0, 1.0, decision.NONE, ('random',)),
+    (1.0, 0.0, decision.NONE, ('transfer',)),
+    (0.0, 0.0, decision.NONE, ('transfer', 'random')),
+    (0.5, 1.5, decision.HELPS, ()),
+    (1.5, 0.5, decision.HURTS, ()),
+  ],
+)
+def test_a_start_at_chance_gives_no_verdict(
+  random, transfer, verdict, at_chance
+):
+  runs = _runs(large={'random': random, 'transfer': transfer})
+  decided = decision.decide(runs, 0.02, {'large': 30})
+  effect = decided.effect('large', 'transfer')
+  assert (effect.verdict, effect.at_chance) == (verdict, at_chance)
+  assert (effect.p_value == 1) == bool(at_chance)
+  text = ' '.join(recommendation_text.recommendation(decided, runs, 0.02))
+  for start in ('random', 'Transfer'):
+    sentence = f'large from {start} weights is not shown to be better than'
+    assert (sentence in text) == (start.lower() in at_chance)
+  assert ('gets no verdict' in text) == bool(at_chance)
+  assert 'they can be used where' not in text or not at_chance
+  assert ('No model can be recommended' in text) == (len(at_chance) == 2)
+
+
+def test_one_seed_is_not_tested_against_chance():
+  runs = _runs(large={'random': 0.0, 'transfer': 1.0})
+  runs['large']['random'] = runs['large']['random'][:1]
+  decided = decision.decide(runs, 0.02, {'large': 30})
+  assert [test.start for test in decided.chance_tests] == ['transfer']
+  assert decided.effects[0].verdict == decision.OPEN
+
+
+def test_nothing_is_as_good_as_a_model_at_chance():
+  runs = _runs(small={'random': -0.01}, large={'random': 0.0})
+  parameters = {'small': 10, 'large': 30}
+  decided = decision.decide(runs, 0.2, parameters)
+  assert decided.reference.model == 'large'
+  assert decided.candidates[0].deficit.high < 0.2
+  assert decided.recommended is None
+  text = recommendation_text.recommendation(decided, runs, 0.2)
+  assert text[0] == (
+    'No model can be recommended: large from random weights, the best on '
+    'validation, is not shown to be better than chance.'
+  )
+  assert text[1].startswith('small from random weights is not shown')
+
+
+def test_the_page_says_which_start_is_at_chance(tmp_path):
+  runs = _runs(large={'random': 0.0, 'transfer': 1.0})
+  every = [run for seeds in runs['large'].values() for run in seeds]
+  study_page.write(
+    str(tmp_path),
+    'own',
+    outcome.Outcome(every, {}),
+    {'large': model_cost.Footprint(30, 1e9, 1.0)},
+    0.02,
+    pd.DataFrame(columns=['layer', 'mean', 'noise_floor', 'model', 'start']),
+    {},
+  )
+  table = pd.read_csv(tmp_path / 'study.csv')
+  assert list(table['Better than chance']) == ['not shown', 'yes']
+  record = json.loads((tmp_path / 'study.json').read_text())
+  (effect,) = record['effects']
+  assert effect['verdict'] == decision.NONE
+  assert effect['at_chance'] == ['random']
+  assert [test['better'] for test in record['chance']] == [False, True]
+  assert record['chance'][0]['chance'] == 0.5
+  page = (tmp_path / 'report.html').read_text()
+  assert 'no verdict: Random at chance' in page
+  assert 'large from random weights is not shown to be better' in page
 
 
 def test_words_for_a_start_that_helps():

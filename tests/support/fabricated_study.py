@@ -93,7 +93,7 @@ NULL = World(lambda _: 0.0, lambda _: 0.5, lambda *_: 0.3, erases=False)
 def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
   """A whole study below `root`."""
   for number, plan in enumerate(runs.plans(['all'], scale)):
-    _write_run(root / plan.key, plan, world, [seed, number])
+    write_run(root / plan.key, plan, world, [seed, number])
   wanted = cca_pairs.required(figure_specs.targets(), scale)
   for number, comparison in enumerate(wanted):
     rng = np.random.default_rng([seed, 10_000 + number])
@@ -101,7 +101,7 @@ def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
     _write_similarity(path, comparison, world, rng)
 
 
-def _write_run(run_dir, plan, world, seed):
+def write_run(run_dir, plan, world, seed=0):
   rng = np.random.default_rng(seed)
   run_dir.mkdir(parents=True)
   scores, found = _scores(plan, world.separation(plan), rng)
@@ -133,7 +133,7 @@ def _scores(plan, separation, rng):
   patients = np.repeat([f'p{n}' for n in range(NUM_PATIENTS)], 2)
   columns = {'image_id': np.arange(len(patients)), 'patient_id': patients}
   dataset = plan.experiment.data.dataset
-  if dataset == 'natural':
+  if dataset in ('natural', 'imagenet2012'):
     top5 = {'resnet50': 0.92, 'inception_v3': 0.94, 'cbr_small': 0.68}
     value = top5.get(plan.experiment.model.name, 0.75)
     return pd.DataFrame(columns), {'top1': 0.5, 'top5': value}

@@ -5,7 +5,8 @@ r"""Makes TF-Slim's published weights usable as --pretrained.
 
 The checkpoints are those of the TF-Slim model zoo: inception_v3.ckpt and
 resnet_v1_50.ckpt. Every weight is matched by name; one too many, one too few
-or one of another shape stops the import.
+or one of another shape stops the import. Of Inception's 1001 classes the first,
+the background, is left out: the others are ImageNet's, in TFDS's order.
 """
 
 import os
@@ -44,7 +45,9 @@ def main(_) -> None:
   from transfusion_tf.init.sources import files
   from transfusion_tf.init.sources import tf_slim
 
-  arrays = tf_slim.read(_CHECKPOINT.value, _MODEL.value)
+  arrays = tf_slim.without_background(
+    tf_slim.read(_CHECKPOINT.value, _MODEL.value)
+  )
   if _NORMALIZATION.value == 'imagenet':
     arrays = input_scaling.for_normalized(arrays)
   origin = tf_slim.origin(_CHECKPOINT.value)

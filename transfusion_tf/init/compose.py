@@ -83,8 +83,8 @@ def from_config(
 ) -> types.Scheme:
   """Return the scheme of a run's configuration.
 
-  The head is random unless `upto` names it. In a slim hybrid all stages from
-  its first narrow one up are random.
+  The head is random unless `upto` names it; then it has to fit too. In a slim
+  hybrid all stages from its first narrow one up are random.
 
   Args:
     init: The configuration.
@@ -97,11 +97,11 @@ def from_config(
       uses, or values that exclude one another.
   """
   _check(init, source)
-  scheme = by_stage(
-    stages,
-    dict.fromkeys(_reached(init.upto, stages, slim_from), _main(init, source)),
-    default=schemes.random(),
-  )
+  reached = _reached(init.upto, stages, slim_from)
+  parts = dict.fromkeys(reached, _main(init, source))
+  if init.upto == stages_lib.HEAD:
+    parts[stages_lib.HEAD] = _fitting(parts[stages_lib.HEAD])
+  scheme = by_stage(stages, parts, default=schemes.random())
   if init.conv1 == 'scheme':
     return scheme
   conv1 = _conv1(init.conv1, source)
@@ -150,6 +150,18 @@ def _reached(up_to, stages, slim_from):
       f'with {slim_from} and start random'
     )
   return reached
+
+
+def _fitting(scheme):
+  """Return a scheme that refuses what `apply` would draw at random."""
+
+  def fitting(weight):
+    try:
+      return scheme(weight)
+    except types.WeightMismatch as mismatch:
+      raise errors.InputError(f'upto={stages_lib.HEAD}: {mismatch}') from None
+
+  return fitting
 
 
 def _main(init, source):

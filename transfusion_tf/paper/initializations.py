@@ -37,6 +37,9 @@ TRANSFER, MEAN_VAR, SAMPLING, SHUFFLED = (
   )
 )
 
+# Pretrained weights with their head; the recipe says the rest.
+PUBLISHED = Initialization('published', 'Published')
+
 # Section 5: pretrained to block2, half width above; Figure 20: all random.
 _SLIM = {'model.slim_from': 'block3'}
 SLIM = Initialization(

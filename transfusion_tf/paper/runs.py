@@ -79,8 +79,8 @@ def key(scale: scales.Scale, group: figure_specs.Group, seed: int) -> str:
   return f'{group.dataset}{part}/{group.model}/{name}/seed{seed}'
 
 
-def _planned(scale, group, seed, changes=()):
-  recipe = scale.recipes[group.dataset]
+def _planned(scale, group, seed, changes=(), recipe=''):
+  recipe = recipe or scale.recipes[group.dataset]
   experiment = config.override(
     config.RECIPES[recipe],
     {
@@ -161,16 +161,25 @@ def plans(targets: Iterable[str], scale: scales.Scale) -> list[PlannedRun]:
     g for target in targets for g in figure_specs.groups_of(target, scale)
   )
   planned = [plan(scale, g, s) for g in groups for s in range(repeats[g])]
-  if 'table1' in targets:  # Its column of ImageNet accuracies.
+  if 'table1' in targets:  # Its column of accuracies.
     for model in figure_specs.ALL_MODELS:
       planned += pretrainings(scale, model)
   return list(dict.fromkeys(_with_sources(scale, planned)))
 
 
 def pretrainings(scale: scales.Scale, model: str) -> list[PlannedRun]:
-  """Return the runs whose ImageNet accuracy Table 1 shows for a model."""
-  count = 0 if model in scale.weights else scale.repeats('pretraining')
+  """Return the runs whose accuracy Table 1 shows for a model."""
+  if model in scale.weights:
+    return [_published(scale, model)]
+  count = scale.repeats('pretraining')
   return [pretrained(scale, model, seed) for seed in range(count)]
+
+
+def _published(scale, model):
+  """Return the run that scores published weights: it trains no step."""
+  group = figure_specs.Group(scale.pretraining, model, init_lib.PUBLISHED)
+  source = {'init.pretrained': scale.weights[model]}
+  return _planned(scale, group, 0, source, scale.published)
 
 
 def weights_files(planned: Sequence[PlannedRun]) -> list[str]:

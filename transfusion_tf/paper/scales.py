@@ -27,6 +27,9 @@ class Scale:
     fixed: The networks of Figures 12 and 13.
     weights: Model -> weights file below the study's folder, instead of own
       pretraining.
+    published: Recipe that scores these weights on the pretraining data.
+    accuracy: Title of Table 1's column of accuracies on these data.
+    accuracy_note: What they are, if not the paper's.
     sampling: Use -> `analysis.sampling.Sampling` of similarities: `layers`
       for Table 5 and Figures 2 and 3, `dots` for Figure 4.
     target_auc: AUC of Figures 7 and 19; 0 is the highest that all runs reach.
@@ -47,6 +50,9 @@ class Scale:
     default_factory=dict
   )
   weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  published: str = ''
+  accuracy: str = 'ImageNet top-5'
+  accuracy_note: str = ''
   target_auc: float = 0.0
   num_validation: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -77,6 +83,7 @@ PAPER = Scale(
     'figure13': ('cbr_large_t', 'cbr_tiny'),
   },
   weights={'inception_v3': 'weights/inception_v3.npz'},  # Section 3.
+  published='imagenet2012_published',
   target_auc=0.91,  # Figure 7.
   # A tenth of the training patients; the paper names no validation images.
   num_validation={
@@ -127,6 +134,10 @@ DEMO = Scale(
     'natural': 'demo_natural',
   },
   pretraining='natural',
+  accuracy='Pretraining top-5',
+  accuracy_note='Pretraining top-5 is the accuracy on other crops of the '
+  'photographs and textures that stand for ImageNet; the paper’s is that on '
+  'ImageNet.',
   seeds={'default': 3, **dict.fromkeys(_ONCE, 1)},
   subsets={5_000: 60, 10_000: 100, 50_000: 200, 100_000: 300},
   sampling={

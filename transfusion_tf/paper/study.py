@@ -80,7 +80,7 @@ class Study:
     return paired.tested(self.seeds(group), metric)
 
   def accuracies(self, model: str) -> list[float]:
-    """Return the top-5 accuracy of each finished pretraining.
+    """Return the top-5 accuracy of each pretraining, or of published weights.
 
     Raises:
       MissingResultError: There is none.

@@ -101,6 +101,11 @@ class Difference(Cell):
 
 
 Row = dict[str, str | Score | Difference]
+ABOUT_AUCS = (
+  'AUCs in percent: mean ± standard deviation over seeds (number of seeds). '
+  'Differences with their 95 % interval, over patients and seeds; with one '
+  'seed each, over patients alone.'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +122,7 @@ class Table:
   name: str
   title: str
   rows: Sequence[Row]
-  about: str = (
-    'AUCs in percent: mean ± standard deviation over seeds (number of seeds). '
-    'Differences with their 95 % interval, over patients and seeds; with one '
-    'seed each, over patients alone.'
-  )
+  about: str = ABOUT_AUCS
 
   def frame(self) -> pd.DataFrame:
     """Return texts; the paper's values are in columns beside ours."""

@@ -26,9 +26,10 @@ def table1(study: study_lib.Study) -> table_format.Table:
   for model in figure_specs.ALL_MODELS:
     row = _both(study, 'table1', figure_specs.RETINA, model, 'referable')
     row['Parameters'] = _parameters(study, model)
-    row['ImageNet top-5'] = _accuracy(study, model)
+    row[study.scale.accuracy] = _accuracy(study, model)
     rows.append({'Model': registry.label(model)} | row)
-  return table_format.Table('table1', 'RETINA', rows)
+  about = f'{table_format.ABOUT_AUCS} {study.scale.accuracy_note}'.rstrip()
+  return table_format.Table('table1', 'RETINA', rows, about)
 
 
 def table2(study: study_lib.Study) -> table_format.Table:
@@ -155,14 +156,9 @@ def _parameters(study, model):
 
 
 def _accuracy(study, model):
-  paper = published_values.table('table1', model, 'random', '', 'top5')
-  if model in study.scale.weights:
-    return table_format.Score(
-      None, paper, _PERCENT, missing='published weights'
-    )
   return table_format.Score.make(
     lambda: statistics.Summary.from_values(study.accuracies(model)),
-    paper,
+    published_values.table('table1', model, 'random', '', 'top5'),
     _PERCENT,
   )
 

@@ -9,13 +9,17 @@ of the seeds; `margin` is the smallest difference that matters to the user:
   all of it below 0              hurts
   else, or one seed a side       inconclusive
 
+A comparison with a start that is not better than chance on the test set gives
+no verdict, however clear the difference: networks that have not learned yet
+tell how early one looked, not which start is better.
+
 Many models and starts are as many chances to be wrong once: beside each verdict
 stands its p value, adjusted for their number (Holm).
 
 Each model is represented by the start with the best mean validation score. The
 best of these on validation is the reference; recommended is the model with the
 fewest parameters whose interval excludes that it is worse than the reference by
-`margin` or more. The test set decides nothing else.
+`margin` or more, neither being at chance. The test set decides nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +35,7 @@ from transfusion_tf.study import statistics
 
 SAME = 'makes no difference that matters'
 HELPS, HURTS, OPEN = 'helps', 'hurts', 'inconclusive'
+NONE = 'no verdict'
 
 # Where a verdict puts a difference, in units of the margin.
 _RANGES = {
@@ -44,6 +49,28 @@ Runs = Mapping[str, Mapping[str, Sequence[results.Result]]]
 
 
 @dataclasses.dataclass(frozen=True)
+class ChanceTest:
+  """The test score of a start, and that of a guess.
+
+  Attributes:
+    model: Model.
+    start: Scheme.
+    score: Test score, over networks and patients.
+    chance: `metrics.Metric.chance`.
+  """
+
+  model: str
+  start: str
+  score: statistics.Estimate
+  chance: float
+
+  @property
+  def better(self) -> bool:
+    """Whether the score is shown to be better than chance."""
+    return self.score.low > self.chance
+
+
+@dataclasses.dataclass(frozen=True)
 class Effect:
   """A start against random weights, on one model.
 
@@ -51,9 +78,10 @@ class Effect:
     model: Model.
     start: Scheme.
     difference: Difference of the test scores.
-    verdict: SAME, HELPS, HURTS or OPEN.
+    verdict: SAME, HELPS, HURTS or OPEN; NONE if a side is at chance.
     p_value: The level 1 - p at which the verdict still follows, Holm-adjusted
-      for the number of effects; 1 for OPEN.
+      for the number of effects; 1 for OPEN and NONE.
+    at_chance: The start, random weights or both, if not better than chance.
   """
 
   model: str
@@ -61,6 +89,7 @@ class Effect:
   difference: statistics.Estimate
   verdict: str
   p_value: float
+  at_chance: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +101,8 @@ class Candidate:
     start: The start with the best mean validation score.
     deficit: Test score of the reference minus this one's; None for the
       reference itself.
-    good_enough: Whether it is shown not to be worse by the margin or more.
+    good_enough: Whether it is shown not to be worse by the margin or more,
+      and neither of the two is at chance.
   """
 
   model: str
@@ -89,14 +119,16 @@ class Decision:
     effects: Effect of every start but random, on every model.
     candidates: The models, the fewest parameters first; none if the validation
       score is not defined.
+    chance_tests: Every start with two seeds, if the metric tells its chance.
   """
 
   effects: tuple[Effect, ...]
   candidates: tuple[Candidate, ...]
+  chance_tests: tuple[ChanceTest, ...] = ()
 
   @property
   def recommended(self) -> Candidate | None:
-    """The smallest model that is good enough; None without candidates."""
+    """The smallest model that is good enough; None if there is none."""
     return next((c for c in self.candidates if c.good_enough), None)
 
   @property
@@ -108,6 +140,17 @@ class Decision:
     """Return an effect; None for random weights."""
     pair = model, start
     return next((e for e in self.effects if (e.model, e.start) == pair), None)
+
+  def chance_test(self, model: str, start: str) -> ChanceTest | None:
+    """Return the test of a start; None if there is none."""
+    pair = model, start
+    tests = self.chance_tests
+    return next((t for t in tests if (t.model, t.start) == pair), None)
+
+  @property
+  def at_chance(self) -> tuple[ChanceTest, ...]:
+    """The starts that are not better than chance."""
+    return tuple(test for test in self.chance_tests if not test.better)
 
 
 def judge(difference: statistics.Estimate, margin: float) -> str:
@@ -143,10 +186,12 @@ def decide(
     MissingResultError: Scores are damaged, or of different images.
   """
   comparer = comparer or paired.Comparer()
-  effects = tuple(_effects(runs, comparer, margin))
+  chance_tests = tuple(_chance_tests(runs, comparer))
+  at_chance = {(t.model, t.start) for t in chance_tests if not t.better}
+  effects = tuple(_effects(runs, comparer, margin, at_chance))
   groups = [seeds for starts in runs.values() for seeds in starts.values()]
   if not runs or not all(map(_is_validated, groups)):
-    return Decision(effects, ())
+    return Decision(effects, (), chance_tests)
   best = {model: _best_start(starts) for model, starts in runs.items()}
   reference = max(best, key=lambda m: _validation(runs[m][best[m]]))
   candidates = []
@@ -156,11 +201,23 @@ def decide(
       pair = [runs[m][best[m]] for m in (reference, model)]
       deficit = comparer.difference([1, -1], pair)
     good = deficit is None or (deficit.known and deficit.high < margin)
+    good = good and at_chance.isdisjoint(
+      (m, best[m]) for m in (reference, model)
+    )
     candidates.append(Candidate(model, best[model], deficit, bool(good)))
-  return Decision(effects, tuple(candidates))
+  return Decision(effects, tuple(candidates), chance_tests)
 
 
-def _effects(runs, comparer, margin):
+def _chance_tests(runs, comparer):
+  for model, starts in runs.items():
+    for start, seeds in starts.items():
+      score = comparer.difference([1], [seeds])
+      chance = seeds[0].test_metric().chance
+      if score.known and chance is not None:
+        yield ChanceTest(model, start, score, chance)
+
+
+def _effects(runs, comparer, margin, at_chance):
   differences = {
     (model, start): comparer.difference(
       [1, -1], [seeds, starts[plan_lib.RANDOM]]
@@ -169,10 +226,19 @@ def _effects(runs, comparer, margin):
     for start, seeds in starts.items()
     if start != plan_lib.RANDOM and plan_lib.RANDOM in starts
   }
-  judged = [_judge(each, margin) for each in differences.values()]
+  guessing = {
+    (model, start): tuple(
+      side for side in (start, plan_lib.RANDOM) if (model, side) in at_chance
+    )
+    for model, start in differences
+  }
+  judged = [
+    (NONE, 1.0) if guessing[names] else _judge(difference, margin)
+    for names, difference in differences.items()
+  ]
   p_values = statistics.holm([p_value for _, p_value in judged])
   return [
-    Effect(*names, difference, verdict, p_value)
+    Effect(*names, difference, verdict, p_value, guessing[names])
     for (names, difference), (verdict, _), p_value in zip(
       differences.items(), judged, p_values, strict=True
     )

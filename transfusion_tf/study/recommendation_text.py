@@ -12,10 +12,9 @@ def recommendation(
   """Return the recommendation in sentences."""
   chosen, reference = decided.recommended, decided.reference
   if chosen is None or reference is None:
-    lacking = 'validation' if runs else 'test'
     return [
-      f'No model can be recommended: the {lacking} score is not defined, for '
-      'that split lacks a class.',
+      f'No model can be recommended: {_reason(reference, runs)}.',
+      *map(at_chance, decided.at_chance),
       *(
         f'{registry.label(e.model)}: {_sentence(e, margin)}'
         for e in decided.effects
@@ -39,13 +38,15 @@ def recommendation(
         else ' and is the smallest of them.'
       )
     )
+  sentences += [at_chance(t) for t in decided.at_chance if t.model == model]
   sentences += [
     _sentence(effect, margin)
     for effect in decided.effects
     if effect.model == model
   ]
   effect = decided.effect(model, start)
-  if effect and effect.difference.known and effect.verdict != decision.HELPS:
+  silent = (decision.HELPS, decision.NONE)
+  if effect and effect.difference.known and effect.verdict not in silent:
     sentences.append(
       'The intervals do not show that random weights are worse: they can be '
       'used where pretrained ones are not available.'
@@ -65,6 +66,27 @@ def recommendation(
   return sentences
 
 
+def at_chance(test: decision.ChanceTest) -> str:
+  """Return a sentence on a start that is not better than chance."""
+  score = test.score
+  return (
+    f'{registry.label(test.model)} from {_start(test.start)} is not shown to '
+    f'be better than chance (test score {score.value:.3f}, 95 % interval '
+    f'{score.low:.3f} to {score.high:.3f}; chance is {test.chance:.3f}), so '
+    'that no comparison with it gives a verdict.'
+  )
+
+
+def _reason(reference, runs):
+  if reference is not None:
+    return (
+      f'{registry.label(reference.model)} from {_start(reference.start)}, the '
+      'best on validation, is not shown to be better than chance'
+    )
+  lacking = 'validation' if runs else 'test'
+  return f'the {lacking} score is not defined, for that split lacks a class'
+
+
 def _sentence(effect, margin):
   value = effect.difference.text()
   verdict = {
@@ -72,6 +94,7 @@ def _sentence(effect, margin):
     decision.HURTS: 'hurts',
     decision.SAME: f'makes no difference of {margin:g} or more',
     decision.OPEN: 'may help or hurt: more seeds or patients would tell',
+    decision.NONE: 'gets no verdict',
   }
   return (
     f'{_start(effect.start)} against random ones: {value}; this start '

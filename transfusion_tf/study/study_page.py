@@ -54,7 +54,7 @@ def write(
   first = outcome.results[0]
   # NaN if the validation score is not defined.
   threshold = results.common_threshold(outcome.results)
-  table = _table(outcome, footprints, threshold, comparer)
+  table = _table(outcome, footprints, threshold, comparer, decided)
   table.to_csv(os.path.join(root, TABLE), index=False)
   similarity.to_csv(os.path.join(root, SIMILARITY), index=False)
   sentences = recommendation_text.recommendation(decided, runs, margin)
@@ -83,30 +83,32 @@ _RULE = (
   'Each start less random weights, on the test set: the interval is over both '
   'the choice of patients, who are the same for both, and the seeds. All of it '
   'within ±{0:g}: no difference that matters. All of it above 0: it helps; '
-  'below: it hurts. Else, or with one seed a side, it is inconclusive. The '
-  'last column is the p value of the verdict, adjusted for their number (Holm).'
+  'below: it hurts. Else, or with one seed a side, it is inconclusive. Where '
+  'one of the two is not better than chance, no verdict follows. The last '
+  'column is the p value of the verdict, adjusted for their number (Holm).'
 )
 _SIZE_RULE = (
   'Each model from the start with the best validation score. A model is good '
   'enough where the interval excludes that it is worse by {0:g} or more than '
-  'the best one, which validation chose as well.'
+  'the best one, which validation chose as well, and neither is at chance.'
 )
 
 
 def _decisions(decided, footprints, margin):
+  notes = [recommendation_text.at_chance(test) for test in decided.at_chance]
   if decided.effects:
     yield report.Section(
-      'Does transfer help?', [_RULE.format(margin)], _effects(decided)
+      'Does transfer help?', [_RULE.format(margin), *notes], _effects(decided)
     )
   if decided.candidates:
     yield report.Section(
       'How small may the model be?',
-      [_SIZE_RULE.format(margin)],
+      [_SIZE_RULE.format(margin), *notes],
       _candidates(decided, footprints),
     )
 
 
-def _table(outcome, footprints, threshold, comparer):
+def _table(outcome, footprints, threshold, comparer, decided):
   rows = []
   for model, starts in outcome.finished.items():
     cost = footprints[model]
@@ -119,6 +121,7 @@ def _table(outcome, footprints, threshold, comparer):
           'Start': display.scheme(start).label,
           f'Test {display.metric(seeds[0].primary_metric)}': score,
           '95 % interval': interval,
+          'Better than chance': _better(decided.chance_test(model, start)),
           'Seeds': len(seeds),
           'Parameters': f'{cost.parameters:,}',
           'GFLOPs': f'{cost.flops / 1e9:.3g}',
@@ -144,6 +147,12 @@ def _score(run, scored, comparer):
   return f'{score.value:.3f}', interval
 
 
+def _better(test):
+  if test is None:
+    return '–'
+  return 'yes' if test.better else 'not shown'
+
+
 def _speed(seeds, threshold):
   minutes = np.mean([run.result['seconds'] for run in seeds]) / 60
   spent = {'Minutes': f'{minutes:.1f}'}
@@ -165,12 +174,18 @@ def _effects(decided):
         'Model': registry.label(effect.model),
         'Start': display.scheme(effect.start).label,
         'Difference': effect.difference.text(),
-        'Verdict': effect.verdict,
+        'Verdict': _verdict(effect),
         'p': f'{effect.p_value:.3f}',
       }
       for effect in decided.effects
     ]
   )
+
+
+def _verdict(effect):
+  labels = [display.scheme(start).label for start in effect.at_chance]
+  reason = f': {" and ".join(labels)} at chance' if labels else ''
+  return f'{effect.verdict}{reason}'
 
 
 def _candidates(decided, footprints):
@@ -287,6 +302,10 @@ def _record(decided, margin, sentences, missing, not_compared):
     'margin': margin,
     'effects': [
       vars(e) | {'difference': record(e.difference)} for e in decided.effects
+    ],
+    'chance': [
+      vars(t) | {'score': record(t.score), 'better': t.better}
+      for t in decided.chance_tests
     ],
     'candidates': [
       {

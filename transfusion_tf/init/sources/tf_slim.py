@@ -4,7 +4,8 @@
 variable by variable, by name: half of Inception's kernels share their shape
 with another. A checkpoint's other variables are known and left out: the
 auxiliary head, the step, the mean color. The number of classes is that of the
-checkpoint: the published Inception has 1001; class 0 is the background.
+checkpoint: the published Inception has 1001, ImageNet's after the background,
+which `without_background` drops.
 """
 
 import hashlib
@@ -23,6 +24,7 @@ _LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
 _HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
 _NAMES = {'weights': 'kernel', 'biases': 'bias'}
 _BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
+_WITH_BACKGROUND = 1001
 
 
 def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
@@ -59,6 +61,20 @@ def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
     ) from None
   # TF-Slim's classifier is a 1x1 convolution.
   return arrays | {'head/kernel': arrays['head/kernel'][0, 0]}
+
+
+def without_background(arrays: types.Arrays) -> dict[str, np.ndarray]:
+  """Return weights with a head of ImageNet's classes alone.
+
+  They are in the order of their WordNet ids, as those of TFDS. The softmax of
+  the 1000 others is the old one divided by 1 - p(background): one factor for
+  all classes of an image, so that their order, and top-1 and top-5 accuracy
+  among them, are the same.
+  """
+  if len(arrays['head/bias']) != _WITH_BACKGROUND:
+    return dict(arrays)
+  heads = ('head/kernel', 'head/bias')
+  return {**arrays, **{path: arrays[path][..., 1:] for path in heads}}
 
 
 def origin(checkpoint: str) -> str:

@@ -30,7 +30,7 @@ def small_is_enough(study: study_lib.Study) -> verdicts.Tests:
 
 
 def accuracy_predicts_nothing(study: study_lib.Study) -> verdicts.Tests:
-  """Yield the test; networks of published weights are left out."""
+  """Yield the test, without published weights: one network has no variance."""
   models = [m for m in figure_specs.ALL_MODELS if m not in study.scale.weights]
   groups = figure_specs.make_groups(
     figure_specs.RETINA, models, [init_lib.TRANSFER]
@@ -45,7 +45,7 @@ def accuracy_predicts_nothing(study: study_lib.Study) -> verdicts.Tests:
   estimate = statistics.jackknife(explained, [*accuracies, *aucs])
   # The accuracy of pretraining that was made once has no variance of its own.
   yield verdicts.Test(
-    'R² of ImageNet accuracy and test AUC over networks',
+    f'R² of {study.scale.accuracy} accuracy and test AUC over networks',
     estimate,
     below=verdicts.HALF,
   )
