@@ -214,9 +214,11 @@ def test_binary_writes_what_pretrained_takes(resnet, call, tmp_path):
   assert [p.name for p in tmp_path.iterdir()] == ['resnet50.npz']
 
 
-def test_binary_leaves_the_background_out(saved, tmp_path):
+@pytest.mark.slow
+def test_binary_leaves_the_background_out(saved, call, tmp_path):
   checkpoint, output = saved['inception_v3'], tmp_path / 'inception_v3.npz'
-  done = run(
+  done = call(
+    'import_slim.py',
     f'--checkpoint={checkpoint}',
     '--model=inception_v3',
     '--normalization=imagenet',

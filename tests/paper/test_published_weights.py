@@ -60,6 +60,7 @@ def test_the_background_is_dropped():
   assert (again['head/bias'] == found['head/bias']).all()
 
 
+@pytest.mark.slow
 def test_published_weights_are_scored_as_they_are(tmp_path):
   _write_imagenet(tmp_path / 'data')
   model = models.build('inception_v3', 1001, (75, 75, 3))
