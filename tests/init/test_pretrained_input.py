@@ -17,6 +17,7 @@ import skimage.data
 import skimage.transform
 import tensorflow as tf
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
@@ -106,7 +107,7 @@ def published():
 
 def features(model, layer, images):
   return np.asarray(
-    keras.Model(model.input, model.get_layer(layer).output)(images)
+    keras.Model(model.inputs, model.get_layer(layer).output)(images)
   )
 
 
@@ -205,7 +206,7 @@ def test_the_fit_is_what_makes_them_equal(published, photographs):
       source=published[name],
       pretrained_input='imagenet',  # As if it were true.
     )
-    assert lowest < 0.99
+    assert lowest < 0.9999
 
 
 @pytest.mark.parametrize('given', ['inception', 'caffe', 'unit', 'bytes'])

@@ -212,15 +212,19 @@ def _sources():
 
 def _inputs():
   """Return the input of each model's weights; one kind alone is of all."""
+  from transfusion_tf import errors
   from transfusion_tf.input_pipeline import normalization
 
   sources = _sources()
-  kinds = _PRETRAINED_INPUT.value
-  if len(kinds) == 1 and '=' not in kinds[0]:
-    inputs = dict.fromkeys(sources, kinds[0])
-  else:
-    inputs = _by_model('pretrained_input', kinds, 'KIND', sources)
-  for kind in (*inputs.values(), *(k for k in kinds if '=' not in k)):
+  texts = _PRETRAINED_INPUT.value
+  if len(texts) == 1 and '=' not in texts[0]:
+    texts = [f'{model}={texts[0]}' for model in sources]
+  if _PRETRAINED_INPUT.value and not sources:
+    raise errors.InputError(
+      '--pretrained_input is for the weights of --pretrained; give them too'
+    )
+  inputs = _by_model('pretrained_input', texts, 'KIND', sources)
+  for kind in inputs.values():
     normalization.kind(kind, 'pretrained_input')
   return inputs
 
