@@ -107,7 +107,7 @@ def published():
 
 def features(model, layer, images):
   return np.asarray(
-    keras.Model(model.inputs, model.get_layer(layer).output)(images)
+    keras.Model(model.inputs[0], model.get_layer(layer).output)(images)
   )
 
 
