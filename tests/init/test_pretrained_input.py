@@ -209,7 +209,7 @@ def test_the_fit_is_what_makes_them_equal(published, photographs):
     assert lowest < 0.9999
 
 
-@pytest.mark.parametrize('given', ['inception', 'caffe', 'unit', 'bytes'])
+@pytest.mark.parametrize('given', ['caffe', 'bytes'])
 def test_a_network_that_pads_nothing_takes_any_input(
   published, photographs, given
 ):
@@ -243,6 +243,25 @@ def test_radimagenet(published, photographs, tmp_path, given):
     pretrained_input='radimagenet',
   )
   assert lowest >= 0.9999
+
+
+def test_a_model_of_an_old_keras_is_read_as_weights_alone(tmp_path):
+  saved = randomize(small_net())
+  path = str(tmp_path / 'old.h5')
+  with h5py.File(path, 'w') as file:
+    file.attrs['model_config'] = '{"class_name": "Model", "config": {}}'
+    group = file.create_group('model_weights')
+    group.attrs['layer_names'] = ['input_1', 'first', 'logits']
+    group.create_group('input_1').attrs['weight_names'] = []
+    for name in ('first', 'logits'):
+      names = [f'{name}_W:0', f'{name}_b:0']  # As of Keras 1.
+      group.create_group(name).attrs['weight_names'] = names
+      for weight, v in zip(names, saved.get_layer(name).weights, strict=True):
+        group[name][weight] = np.asarray(v)
+  source = weights.load(path, small_net(), 'unit', 'unit')
+  for variable in saved.weights:
+    np.testing.assert_array_equal(source[variable.path], variable)
+  assert weights.stride_in(save(saved, tmp_path, '.h5')) == ''
 
 
 @pytest.mark.parametrize('name', PAIRS)
@@ -396,8 +415,15 @@ def write_run(folder, model, trained_on):
   return f'{folder}@init'
 
 
-@pytest.mark.parametrize('name', ['resnet50', 'inception_v3'])
-@pytest.mark.parametrize('route', ['.npz', '.keras', 'a run'])
+@pytest.mark.parametrize(
+  'name, route',
+  [
+    ('resnet50', '.npz'),
+    ('resnet50', '.keras'),
+    ('resnet50', 'a run'),
+    ('inception_v3', '.npz'),
+  ],
+)
 def test_recorded_inputs(name, route, photographs, tmp_path):
   saved = randomize(models.build(name, 5, (SIZE, SIZE, 3)))
   path = str(tmp_path / f'net{route}')

@@ -92,11 +92,14 @@ def stride_in(name: str) -> str:
     if name.endswith('.npz'):
       with np.load(name) as file:
         return tf_slim.STRIDE_IN if _ORIGIN in file else ''
-    if name.endswith('.keras') or (_is_h5(name) and hdf5.holds_model(name)):
-      return stride_of(keras.models.load_model(name, compile=False))
-    if _is_h5(name) and 'conv1_conv' in hdf5.layer_names(name):
-      return 'first'
-  return ''
+    if name.endswith('.h5'):
+      if 'conv1_conv' in hdf5.layer_names(name):
+        return 'first'
+      if not hdf5.holds_model(name):
+        return ''
+    elif not name.endswith('.keras'):
+      return ''
+    return stride_of(keras.models.load_model(name, compile=False))
 
 
 def stride_of(model: keras.Model) -> str:
@@ -128,10 +131,6 @@ def _by_path(model, like):
   return arrays
 
 
-def _is_h5(name):
-  return name.endswith('.h5')
-
-
 def _read_keras(name, like):
   with _readable(name):
     model = keras.models.load_model(name, compile=False)
@@ -144,10 +143,9 @@ def _read_keras(name, like):
 def _read_h5(name, like):
   """Read a whole model, or weights alone, in the formats of Keras."""
   with _readable(name):
-    if hdf5.holds_model(name):
-      return from_model(
-        keras.models.load_model(name, compile=False), like, name
-      )
+    model = _load_h5_model(name) if hdf5.holds_model(name) else None
+  if model is not None:
+    return from_model(model, like, name)
   if like is None:
     raise errors.InputError(
       f'{name}: which weights these are depends on the model; give it too, or '
@@ -161,6 +159,14 @@ def _read_h5(name, like):
   if not arrays:
     raise errors.InputError(f'{name}: names no layers; save it as .keras')
   return types.WeightSource(arrays, name)
+
+
+def _load_h5_model(name):
+  """Return the model, or None if it is of a Keras too old to be read."""
+  try:
+    return keras.models.load_model(name, compile=False)
+  except _UNREADABLE:
+    return None
 
 
 def _renamed_h5(name, network, like):
