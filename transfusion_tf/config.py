@@ -123,7 +123,9 @@ class Data:
   subset_seed: int = 0
   # Inception's published weights were trained on [-1, 1]; the paper says
   # "mean and standard deviation for ImageNet" for all. We follow the paper.
-  normalization: str = _flag('imagenet, inception, unit, bytes.', 'imagenet')
+  normalization: str = _flag(
+    'imagenet, inception, caffe, unit, bytes or radimagenet.', 'imagenet'
+  )
   findings: tuple[str, ...] = ()  # Of a set with findings; none is all.
   # One-hot grades as five sigmoids ("multi-label binary classification
   # framework", Appendix A), or `cumulative`: output k says "at least grade k".
@@ -158,6 +160,10 @@ class Init:
 
   scheme: str = _flag('{schemes}.', 'random', name='init')
   pretrained: str = _flag('Run folder, weights or imagenet.', '')
+  # Empty where the weights' own file tells. The paper pretrains all itself.
+  pretrained_input: str = _flag(
+    'The --normalization that they were trained on, where they do not tell.', ''
+  )
   # Random weights above it; all if empty.
   upto: str = _flag('Last stage that --init reaches.', '')
   # Batch norm under mean_var, sampling and shuffled: Appendix F.1 finds

@@ -407,6 +407,7 @@ def test_any_task_and_model_can_be_exported(
   named = [name.decode() for name in loaded.class_names.numpy()]
   assert named == list(run.task.names)
   source = init.weights.load(tmp_path / 'made' / exporting.KERAS, run.model)
+  assert source.input == run.experiment.data.normalization
   for variable in run.model.weights:
     path = stages.path_of(variable, run.model)
     np.testing.assert_array_equal(source[path], variable)

@@ -15,6 +15,7 @@ from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
 from transfusion_tf.init import input_scaling
+from transfusion_tf.init import types
 from transfusion_tf.init.sources import tf_slim
 
 tf1 = tf.compat.v1
@@ -191,7 +192,9 @@ def test_weights_fit_normalized_images(saved, name):
     return np.asarray(model(x))
 
   expected = logits(arrays, published)
-  fitted = logits(input_scaling.for_normalized(arrays), normalized)
+  source = types.WeightSource(tf_slim.for_named_input(arrays, name), 'TF-Slim')
+  source = input_scaling.fit(source, model, tf_slim.INPUTS[name], 'imagenet')
+  fitted = logits(source, normalized)
   unfitted = logits(arrays, normalized)
   # A border of another color is all that may differ.
   tolerance = 5e-3 * expected.std()
@@ -206,7 +209,8 @@ def test_binary_writes_what_pretrained_takes(resnet, call, tmp_path):
   assert done.returncode == 0, done.stderr
   assert str(output) in done.stdout
   loaded = init.weights.load(output)
-  read = tf_slim.read(resnet, 'resnet50')
+  assert loaded.input == 'caffe'
+  read = tf_slim.for_named_input(tf_slim.read(resnet, 'resnet50'), 'resnet50')
   assert loaded.keys() == read.keys()
   assert all((loaded[path] == read[path]).all() for path in read)
   data = pathlib.Path(f'{resnet}.data-00000-of-00001').read_bytes()

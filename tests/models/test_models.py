@@ -9,6 +9,8 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import models
+from transfusion_tf.init import input_scaling
+from transfusion_tf.init import types
 from transfusion_tf.init.sources import keras_applications
 
 # Table 1, "Parameters", and the kernel of conv1, which its rule leaves out.
@@ -341,7 +343,9 @@ def test_keras_weights_fit_our_normalized_images(
   plain = keras_applications.renamed(theirs, ours)
   normalized = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
   differences = []
-  for arrays in (plain, keras_applications.for_normalized(plain)):
+  source = types.WeightSource(plain, name)
+  kind = keras_applications.published_input(theirs)
+  for arrays in (plain, input_scaling.fit(source, ours, kind, 'imagenet')):
     for weight in ours.weights:
       weight.assign(arrays[weight.path])
     actual = np.asarray(ours(normalized))

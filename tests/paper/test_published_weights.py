@@ -78,10 +78,11 @@ def test_published_weights_are_scored_as_they_are(tmp_path):
   )
   run_dir = str(tmp_path / plan.key)
 
-  files.save_npz(path, arrays, 'with the background')
+  files.save_npz(path, arrays, 'with the background', 'imagenet')
   with pytest.raises(errors.InputError, match=r'upto=head: .*1001'):
     train_and_evaluate.run(experiment, run_dir)
-  files.save_npz(path, tf_slim.without_background(arrays), 'without')
+  arrays = tf_slim.without_background(arrays)
+  files.save_npz(path, arrays, 'without', 'imagenet')
   result = train_and_evaluate.run(experiment, run_dir)
   assert (result['judged_step'], result['last_step']) == (0, 0)
   assert result['judged_split'] == 'validation'

@@ -17,6 +17,7 @@ import tensorflow_datasets as tfds
 import transfusion_tf
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import init
 from transfusion_tf import run_folder
 from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.run import build as run_lib
@@ -218,6 +219,25 @@ def test_unusable_input_is_refused_and_leaves_no_run(
   # The same folder takes the corrected command.
   assert not checkpoint.steps(str(run_dir / run_folder.CHECKPOINTS))
   run_folder.check(prepared_sets.experiment(data_dir), str(run_dir))
+
+
+def test_weights_are_fitted_to_the_input_of_the_run(
+  run_dir, data_dir, tmp_path
+):
+  transfer = {'init__scheme': 'transfer', 'init__pretrained': str(run_dir)}
+  given = {'data__normalization': 'caffe', 'train__train_steps': 2}
+  _run(data_dir, tmp_path / 'run', **transfer, **given)
+  old = init.weights.load(str(run_dir))['conv1/kernel']
+  new = init.weights.load(f'{tmp_path}/run@init')['conv1/kernel']
+  # RGB / 255 / stddev is BGR in bytes.
+  stddev = np.array(config.IMAGENET_STDDEV)[:, None]
+  np.testing.assert_allclose(new[:, :, ::-1], old / stddev / 255, rtol=1e-5)
+  for changes, message in (
+    ({'data__normalization': 'inception'}, '--normalization=imagenet$'),
+    ({'init__pretrained_input': 'unit'}, 'not as pretrained_input=unit'),
+  ):
+    with pytest.raises(errors.InputError, match=message):
+      _run(data_dir, tmp_path / 'other', **transfer, **changes)
 
 
 def test_a_folder_with_another_experiment_is_refused(run_dir, data_dir):

@@ -10,6 +10,7 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import metrics
+from transfusion_tf import models
 from transfusion_tf.study import decision
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome
@@ -98,6 +99,7 @@ def test_the_study_works_the_first_time(own, call):
     ('--label_columns=shpe', 'shpe'),
     ('--inits=transfr', "did you mean 'transfer'"),
     ('--pretrained=cbr_tiny', 'MODEL=WEIGHTS'),
+    ('--pretrained_input=caffe', 'give them too'),
   ],
 )
 def test_bad_input_is_one_line(own, call, argument, message):
@@ -129,6 +131,19 @@ def test_a_model_without_weights_is_only_trained_from_random_ones():
   ]
   published = _plan().seeds('root', 'resnet50', 'random')[0].experiment
   assert published.model.stride_in == 'first'
+
+
+@pytest.mark.parametrize('stride', ['first', 'last'])
+def test_all_starts_stride_as_the_weights(tmp_path, stride):
+  path = str(tmp_path / 'net.keras')
+  models.build('resnet50', 5, (64, 64, 3), stride_in=stride).save(path)
+  plan = _plan(sources={'resnet50': path}, inputs={'resnet50': 'unit'})
+  for run in plan.runs('root'):
+    of_resnet = run.experiment.model.name == 'resnet50'
+    assert run.experiment.model.stride_in == (stride if of_resnet else 'last')
+    pretrained = run.experiment.init.pretrained
+    known = run.experiment.init.pretrained_input
+    assert known == ('unit' if pretrained else '')
 
 
 def test_pretraining_comes_before_what_needs_it():

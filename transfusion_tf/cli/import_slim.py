@@ -29,9 +29,10 @@ _NORMALIZATION = flags.DEFINE_enum(
   'normalization',
   'published',
   ['published', 'imagenet'],
-  'The images that the weights fit: those they were published for (Inception: '
-  "train.py's --normalization=inception), or images normalized by ImageNet's "
-  "mean and standard deviation, train.py's default.",
+  'The images that the weights fit, which the file records: those they were '
+  "published for (Inception: train.py's --normalization=inception, ResNet: "
+  "caffe), or images normalized by ImageNet's mean and standard deviation, "
+  "train.py's default.",
 )
 
 
@@ -41,17 +42,25 @@ def main(_) -> None:
     raise errors.InputError(f'output {output}: must end in .npz')
   if not os.path.isdir(os.path.dirname(output) or '.'):
     raise errors.InputError(f'output {output}: its folder does not exist')
+  from transfusion_tf import models
   from transfusion_tf.init import input_scaling
+  from transfusion_tf.init import types
   from transfusion_tf.init.sources import files
   from transfusion_tf.init.sources import tf_slim
 
-  arrays = tf_slim.without_background(
-    tf_slim.read(_CHECKPOINT.value, _MODEL.value)
+  name = _MODEL.value
+  read = tf_slim.read(_CHECKPOINT.value, name)
+  arrays = types.WeightSource(
+    tf_slim.without_background(tf_slim.for_named_input(read, name)),
+    _CHECKPOINT.value,
   )
-  if _NORMALIZATION.value == 'imagenet':
-    arrays = input_scaling.for_normalized(arrays)
+  trained_on = tf_slim.INPUTS[name]
+  if _NORMALIZATION.value != 'published':
+    model = models.build(name, 1, (None, None, 3))
+    arrays = input_scaling.fit(arrays, model, trained_on, _NORMALIZATION.value)
+    trained_on = _NORMALIZATION.value
   origin = tf_slim.origin(_CHECKPOINT.value)
-  files.save_npz(output, arrays, origin)
+  files.save_npz(output, arrays, origin, trained_on)
   values = sum(array.size for array in arrays.values())
   print(f'{output}: {len(arrays)} weights, {values:,} values, from {origin}')
 

@@ -59,6 +59,12 @@ _PRETRAINED = flags.DEFINE_list(
   'MODEL=WEIGHTS: a run folder, a weights file, package.module:function or '
   'imagenet (the default of resnet50 and inception_v3).',
 )
+_PRETRAINED_INPUT = flags.DEFINE_list(
+  'pretrained_input',
+  [],
+  'KIND or MODEL=KIND: the --normalization that the weights of --pretrained '
+  'were trained on, where they do not tell.',
+)
 _PRETRAIN_ON = flags.DEFINE_string(
   'pretrain_on',
   '',
@@ -94,8 +100,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
 )
 _HEADINGS = {
-  'Comparison': 'models inits seeds pretrained pretrain_on '
-  'pretrain_recipe margin',
+  'Comparison': 'models inits seeds pretrained pretrained_input '
+  'pretrain_on pretrain_recipe margin',
   'Data': 'table images dataset data_dir',
   'Table': 'path_column label_columns label_kind classes '
   'patient_column split_column on_bad',
@@ -196,19 +202,44 @@ def _plan(data_dir, dataset):
     num_seeds=_SEEDS.value,
     sources=(published if not pretraining else {}) | _sources(),
     pretraining=pretraining,
+    inputs=_inputs(),
   )
 
 
 def _sources():
+  return _by_model('pretrained', _PRETRAINED.value, 'WEIGHTS', _MODELS.value)
+
+
+def _inputs():
+  """Return the input of each model's weights; one kind alone is of all."""
+  from transfusion_tf import errors
+  from transfusion_tf.input_pipeline import normalization
+
+  sources = _sources()
+  texts = _PRETRAINED_INPUT.value
+  if len(texts) == 1 and '=' not in texts[0]:
+    texts = [f'{model}={texts[0]}' for model in sources]
+  if _PRETRAINED_INPUT.value and not sources:
+    raise errors.InputError(
+      '--pretrained_input is for the weights of --pretrained; give them too'
+    )
+  inputs = _by_model('pretrained_input', texts, 'KIND', sources)
+  for kind in inputs.values():
+    normalization.kind(kind, 'pretrained_input')
+  return inputs
+
+
+def _by_model(flag, texts, value_name, known):
+  """Return {model: value} of a flag that is a list of MODEL=VALUE."""
   from transfusion_tf import errors
 
-  pairs = [text.partition('=') for text in _PRETRAINED.value]
-  for model, _, source in pairs:
-    if not source:
-      raise errors.InputError(f'--pretrained={model}: write it MODEL=WEIGHTS')
-    if model not in _MODELS.value:
-      raise errors.unknown('model in --pretrained', model, _MODELS.value)
-  return {model: source for model, _, source in pairs}
+  pairs = [text.partition('=') for text in texts]
+  for model, _, value in pairs:
+    if not value:
+      raise errors.InputError(f'--{flag}={model}: write it MODEL={value_name}')
+    if model not in known:
+      raise errors.unknown(f'model in --{flag}', model, known)
+  return {model: value for model, _, value in pairs}
 
 
 def _experiment(data_dir, dataset, recipe, epochs):

@@ -16,6 +16,7 @@ from transfusion_tf.export import model_card
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.export import signatures
 from transfusion_tf.export import tflite as tflite_lib
+from transfusion_tf.init.sources import files
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
@@ -79,6 +80,9 @@ def export(
   with _atomic_folder(export_dir) as partial:
     signatures.save(network, partial)
     run.model.save(os.path.join(partial, KERAS))
+    files.record_input(
+      os.path.join(partial, KERAS), run.experiment.data.normalization
+    )
     differences = {'SavedModel': _difference(run, checked, _served(partial))}
     if tflite:
       path = os.path.join(partial, LITE)

@@ -20,11 +20,27 @@ KERNEL, BIAS, BN, STATE = ROLES = ('kernel', 'bias', 'bn', 'state')
 
 
 class WeightSource(dict[str, np.ndarray]):
-  """{path: array} with a name for messages and reports."""
+  """{path: array} with a name for messages and reports.
 
-  def __init__(self, arrays: Arrays, name: str):
+  Attributes:
+    name: What messages call it.
+    input: Kind of input that the weights were trained on
+      (`input_pipeline.normalization`) as it is recorded with them, or empty.
+    published_input: That of the published weights of the same architecture,
+      or empty.
+  """
+
+  def __init__(
+    self,
+    arrays: Arrays,
+    name: str,
+    input: str = '',
+    published_input: str = '',
+  ):
     super().__init__(arrays)
     self.name = name
+    self.input = input
+    self.published_input = published_input
 
 
 def name_of(source: Arrays) -> str:

@@ -3,5 +3,6 @@
 tfds_folder     open a data set that bin/prepare_data.py built
 example_order   the order of the examples: subsets, epochs, shards
 augment         the paper's augmentation and normalization
+normalization   the kinds of input that networks are trained on
 pipeline        the three combined, as tf.data
 """

@@ -15,19 +15,10 @@ B is the batch, C the side of the crop, S the side of the network's input.
 import tensorflow as tf
 
 from transfusion_tf import config
-from transfusion_tf import errors
+from transfusion_tf.input_pipeline import normalization
 
 # The columns of a row of uniforms.
 CROP_Y, CROP_X, _LEFT_RIGHT, _UP_DOWN, _HUE, _CONTRAST, NUM_UNIFORMS = range(7)
-
-# Paper, Appendix A; [-1, 1], which Inception's published weights were trained
-# on; and, for networks that normalize their input, [0, 1] and [0, 255].
-_MEAN_AND_STDDEV = {
-  'imagenet': (config.IMAGENET_MEAN, config.IMAGENET_STDDEV),
-  'inception': ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-  'unit': ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-  'bytes': ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
-}
 
 
 def augmentation_uniforms(seed: int, counter: 'tf.Tensor') -> 'tf.Tensor':
@@ -73,10 +64,9 @@ def evaluate(images: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
 
 def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
   """Normalize float32 [B, S, S, 3] in [0, 1] for the network."""
-  if kind not in _MEAN_AND_STDDEV:
-    raise errors.unknown('normalization', kind, _MEAN_AND_STDDEV)
-  mean, stddev = _MEAN_AND_STDDEV[kind]
-  return (images - tf.constant(mean)) / tf.constant(stddev)
+  named = normalization.kind(kind)
+  images = (images - tf.constant(named.mean)) / tf.constant(named.stddev)
+  return images[..., ::-1] if named.bgr else images
 
 
 def adjust_hue(images: 'tf.Tensor', delta: 'tf.Tensor') -> 'tf.Tensor':

@@ -123,7 +123,12 @@ def _check_same_data(built, run_dir):
 def _initialize(built, run_dir, is_chief, extra_files):
   init_config = built.experiment.init
   if not checkpoint.steps(os.path.join(run_dir, run_folder.CHECKPOINTS)):
-    source = init.weights.load(init_config.pretrained, built.model)
+    source = init.weights.load(
+      init_config.pretrained,
+      built.model,
+      built.experiment.data.normalization,
+      init_config.pretrained_input,
+    )
     scheme = init.from_config(
       init_config, source, built.stages, built.experiment.model.slim_from
     )

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 import dataclasses
+import functools
 import os
 import re
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import init
 from transfusion_tf.init import schemes
+from transfusion_tf.models import resnet
 
 RANDOM = 'random'
 _PRETRAINED = 'pretrained'
@@ -38,6 +41,8 @@ class Plan:
     starts: Initialization schemes.
     num_seeds: Number of runs of each.
     sources: Model -> its pretrained weights.
+    inputs: Model -> the images that its weights were trained on, where they
+      do not tell (`config.Init.pretrained_input`).
     pretraining: The config that pretrains the other models first; None trains
       them from random weights only.
   """
@@ -48,6 +53,7 @@ class Plan:
   num_seeds: int
   sources: Mapping[str, str]
   pretraining: config.Experiment | None = None
+  inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def __post_init__(self):
     for start in self.starts:
@@ -88,8 +94,10 @@ class Plan:
     changes = {'model.name': model, 'init.scheme': start}
     if start != RANDOM:
       changes['init.pretrained'] = self._source(model, root)
-    if model == 'resnet50' and self.sources.get(model) == 'imagenet':
-      changes['model.stride_in'] = 'first'  # As the weights were trained.
+      changes['init.pretrained_input'] = self.inputs.get(model, '')
+    if model == resnet.NAME and self._stride_in:
+      # As the weights were trained; random ones are compared with them.
+      changes['model.stride_in'] = self._stride_in
     return [
       PlannedRun(
         f'{folder(model)}/{start}/seed{seed}',
@@ -97,6 +105,13 @@ class Plan:
       )
       for seed in range(self.num_seeds)
     ]
+
+  @functools.cached_property
+  def _stride_in(self) -> str:
+    """The unit of a block in which the weights' ResNet strides, or empty."""
+    if resnet.NAME in self.sources:
+      return init.weights.stride_in(self.sources[resnet.NAME])
+    return self.pretraining.model.stride_in if self.pretraining else ''
 
   def _source(self, model, root):
     if model in self.sources:

@@ -6,7 +6,6 @@ from typing import Any
 import zipfile
 import zlib
 
-import h5py
 import keras
 import numpy as np
 import tensorflow as tf
@@ -14,11 +13,16 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.init import types
+from transfusion_tf.init.sources import hdf5
 from transfusion_tf.init.sources import keras_applications
 from transfusion_tf.init.sources import tf_slim
+from transfusion_tf.models import resnet
 from transfusion_tf.models import stages
 
-_ORIGIN = 'origin'  # A text in the .npz, not a weight.
+# Texts in the .npz, not weights.
+_ORIGIN, _INPUT = 'origin', 'input'
+# In a .keras file, which is a zip: its entries besides Keras' own are ignored.
+_INPUT_ENTRY = 'transfusion_input.txt'
 _OBJECT_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 _UNREADABLE = (
   OSError,
@@ -41,67 +45,165 @@ def reader(
   return next((r for end, r in _READERS.items() if name.endswith(end)), None)
 
 
-def save_npz(path: str, arrays: types.Arrays, origin: str) -> None:
-  """Write {path: array} as .npz; `origin` describes the source."""
+def save_npz(
+  path: str, arrays: types.Arrays, origin: str, trained_on: str = ''
+) -> None:
+  """Write {path: array} as .npz.
+
+  Args:
+    path: The file.
+    arrays: The weights.
+    origin: Description of the source.
+    trained_on: Kind of input that the weights fit; empty if unknown.
+  """
   with storage.atomic_write(path, 'wb') as file:
     entries: dict[str, Any] = {_ORIGIN: np.array(origin), **arrays}
+    if trained_on:
+      entries[_INPUT] = np.array(trained_on)
     np.savez(file, **entries)
 
 
+def record_input(path: str, trained_on: str) -> None:
+  """Record in a .keras file the kind of input that its model was trained on."""
+  with zipfile.ZipFile(path, 'a') as file:
+    file.writestr(_INPUT_ENTRY, trained_on)
+
+
 def from_model(
-  model: keras.Model, like: keras.Model | None, name: str
+  model: keras.Model, like: keras.Model | None, name: str, trained_on: str = ''
 ) -> types.WeightSource:
   """Return a model's weights; keras.applications' in `like`'s names."""
   if like is not None and keras_applications.coincide(model, like):
-    return types.WeightSource(keras_applications.renamed(model, like), name)
+    arrays = keras_applications.renamed(model, like)
+  else:
+    _check_stride(name, stride_of(model), like)
+    arrays = _by_path(model, like)
   return types.WeightSource(
-    {stages.path_of(v, model): np.asarray(v) for v in model.weights}, name
+    arrays, name, trained_on, keras_applications.published_input(model)
   )
+
+
+def stride_in(name: str) -> str:
+  """Return the unit of a block in which a file's ResNet-50 strides.
+
+  Empty if the file does not tell, or is of another network.
+  """
+  with _readable(name):
+    if name.endswith('.npz'):
+      with np.load(name) as file:
+        return tf_slim.STRIDE_IN if _ORIGIN in file else ''
+    if name.endswith('.h5'):
+      if 'conv1_conv' in hdf5.layer_names(name):
+        return 'first'
+      if not hdf5.holds_model(name):
+        return ''
+    elif not name.endswith('.keras'):
+      return ''
+    return stride_of(keras.models.load_model(name, compile=False))
+
+
+def stride_of(model: keras.Model) -> str:
+  """Return the unit of a block in which a ResNet-50 strides; else empty."""
+  names = {layer.name for layer in model.layers}
+  if 'block2.unit_1.conv1' in names:
+    return resnet.stride_in(model)
+  return 'first' if {'conv1_conv', 'conv5_block3_3_bn'} <= names else ''
+
+
+def _check_stride(name, stride, like):
+  # The two geometries have the same weights, which do not fit one another.
+  if like is None or like.name != resnet.NAME or not stride:
+    return
+  if stride != stride_of(like):
+    raise errors.InputError(
+      f'{name} has stride_in={stride}, the new net stride_in={stride_of(like)}'
+    )
+
+
+def _by_path(model, like):
+  layers = [x.name for x in stages.all_layers(model) if x.weights]
+  renamed = {} if like is None else hdf5.aligned(layers, like)
+  arrays = {}
+  for variable in model.weights:
+    path = stages.path_of(variable, model)
+    parts = [renamed.get(part, part) for part in path.split('/')]
+    arrays['/'.join(parts)] = np.asarray(variable)
+  return arrays
 
 
 def _read_keras(name, like):
   with _readable(name):
     model = keras.models.load_model(name, compile=False)
-  return from_model(model, like, name)
+    with zipfile.ZipFile(name) as file:
+      known = _INPUT_ENTRY in file.namelist()
+      trained_on = file.read(_INPUT_ENTRY).decode() if known else ''
+  return from_model(model, like, name, trained_on)
 
 
-def _read_weights_h5(name, like):
-  """Read a .weights.h5, which names layers and numbers their weights."""
+def _read_h5(name, like):
+  """Read a whole model, or weights alone, in the formats of Keras."""
+  with _readable(name):
+    model = _load_h5_model(name) if hdf5.holds_model(name) else None
+  if model is not None:
+    return from_model(model, like, name)
   if like is None:
     raise errors.InputError(
       f'{name}: which weights these are depends on the model; give it too, or '
       'use a .keras file'
     )
-  layers = {layer.name: layer for layer in stages.all_layers(like)}
-  arrays = {}
-
-  def visit(_, group):
-    if isinstance(group, h5py.Group) and 'name' in group.attrs:
-      layer = layers.get(group.attrs['name'])
-      paths = [stages.path_of(v, like) for v in layer.weights] if layer else []
-      for i in sorted(group, key=int):
-        known = int(i) < len(paths)
-        path = paths[int(i)] if known else f'{group.attrs["name"]}/{i}'
-        arrays[path] = group[i][()]
-
-  with _readable(name), h5py.File(name) as file:
-    file['layers'].visititems(visit)
+  with _readable(name):
+    network = keras_applications.architecture_of(hdf5.layer_names(name), like)
+    if network:
+      return types.WeightSource(_renamed_h5(name, network, like), name)
+    arrays = hdf5.read(name, like)
   if not arrays:
-    raise errors.InputError(
-      f'{name}: names no layers, as files of old Keras versions; save it again '
-      'as .keras'
-    )
+    raise errors.InputError(f'{name}: names no layers; save it as .keras')
   return types.WeightSource(arrays, name)
 
 
+def _load_h5_model(name):
+  """Return the model, or None if it is of a Keras too old to be read."""
+  try:
+    return keras.models.load_model(name, compile=False)
+  except _UNREADABLE:
+    return None
+
+
+def _renamed_h5(name, network, like):
+  """Read weights of a network of keras.applications by the paths of ours."""
+  model = getattr(keras.applications, network)(weights=None, include_top=False)
+  arrays = hdf5.read(name, model)
+  paths = {stages.path_of(v, model): v for v in model.weights}
+  types.raise_on_mismatch(
+    f'{name} does not fit {network}',
+    {
+      'missing': [path for path in paths if path not in arrays],
+      'of another shape': [
+        f'{path} {arrays[path].shape}'
+        for path, v in paths.items()
+        if path in arrays and arrays[path].shape != tuple(v.shape)
+      ],
+    },
+  )
+  for path, variable in paths.items():
+    variable.assign(arrays[path])
+  head = f'{keras_applications.HEAD}/'
+  return keras_applications.renamed(model, like) | {
+    f'{stages.HEAD}/{path.removeprefix(head)}': array
+    for path, array in arrays.items()
+    if path.startswith(head)
+  }
+
+
 def _read_npz(name, like):
-  del like
   with _readable(name), np.load(name) as file:
     arrays = dict(file)
   origin = arrays.pop(_ORIGIN, None)
-  return types.WeightSource(
-    arrays, name if origin is None else f'{name} ({origin})'
-  )
+  trained_on = str(arrays.pop(_INPUT, ''))
+  if origin is None:
+    return types.WeightSource(arrays, name, trained_on)
+  _check_stride(name, tf_slim.STRIDE_IN, like)
+  return types.WeightSource(arrays, f'{name} ({origin})', trained_on)
 
 
 def _read_saver(name, like):
@@ -138,7 +240,7 @@ def _readable(name):
 
 _READERS = {
   '.keras': _read_keras,
-  '.weights.h5': _read_weights_h5,
+  '.h5': _read_h5,
   '.npz': _read_npz,
   '.ckpt': _read_saver,
 }

@@ -6,17 +6,36 @@ biases before batch norm and another epsilon, which fold into the moving
 statistics without changing the network's outputs.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 import re
 
 import keras
 import numpy as np
 
 from transfusion_tf import errors
-from transfusion_tf.init import input_scaling
 from transfusion_tf.models import resnet
+from transfusion_tf.models import stages
 
-_HEAD = 'predictions'
+HEAD = 'predictions'
+_INCEPTION_CONVOLUTIONS = 94
+# Kind of input -> layers that only the networks published for it have.
+_PUBLISHED_INPUTS = {
+  'caffe': (
+    {'conv1_conv', 'conv1_bn', 'conv5_block3_3_bn'},  # ResNet.
+    {'block1_conv1', 'block5_conv3'},  # VGG.
+  ),
+  'inception': (
+    {'mixed0', 'mixed10'},  # InceptionV3.
+    {'mixed_5b', 'conv_7b'},  # InceptionResNetV2.
+    {'conv1_conv', 'post_bn'},  # ResNetV2.
+    {'block1_conv1', 'block14_sepconv2'},  # Xception.
+    {'conv1', 'conv_pw_13'},  # MobileNet.
+    {'Conv1', 'bn_Conv1', 'block_16_project'},  # MobileNetV2.
+    {'stem_conv1', 'stem_bn1', 'reduction_conv_1_stem_1'},  # NASNet.
+  ),
+  'imagenet': ({'conv1_conv', 'conv1_bn', 'conv5_block1_concat'},),  # DenseNet.
+}
+_BYTES_SCALES = (1 / 255, 1 / 127.5, 1 / 128)  # To [0, 1] and to [-1, 1].
 _RESNET_LAYER = re.compile(r'conv(\d)_block(\d)_(\d)_conv')
 
 
@@ -38,16 +57,44 @@ def check(like: keras.Model) -> None:
     )
 
 
-def for_normalized(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Return published weights, from `renamed`, for our normalized images.
+def published_input(model: keras.Model) -> str:
+  """Return the input of the published weights of a `keras.applications` net.
 
-  Keras' ResNet50 was trained on BGR less a mean color, its InceptionV3 on
-  [-1, 1]; here images are RGB, normalized by ImageNet's mean and stddev.
+  A network is known by layers of its body, so that another head, or another
+  name of the model, makes no difference. Empty if it is none of theirs.
   """
-  rgb = dict(arrays)
-  if 'conv1/kernel' in rgb:
-    rgb['conv1/kernel'] = rgb['conv1/kernel'][:, :, ::-1]
-  return input_scaling.for_normalized(rgb)
+  layers = stages.all_layers(model)
+  names = {layer.name for layer in layers}
+  for kind, networks in _PUBLISHED_INPUTS.items():
+    if any(network <= names for network in networks):
+      return kind
+  if any(name.endswith('_prestem_normalization') for name in names):
+    return 'bytes'  # ConvNeXt.
+  # EfficientNet, MobileNetV3 and users' networks that do the same.
+  skipped = keras.layers.InputLayer | keras.Model
+  first = next((x for x in layers if not isinstance(x, skipped)), None)
+  if isinstance(first, keras.layers.Rescaling):
+    return 'bytes' if first.scale in _BYTES_SCALES else ''
+  return ''
+
+
+def architecture_of(names: Collection[str], like: keras.Model) -> str:
+  """Return the class of `keras.applications` that has layers of these names.
+
+  Args:
+    names: The layers of a file of weights alone.
+    like: The model to initialize.
+
+  Returns:
+    `ResNet50` or `InceptionV3`, if `like` is our version of it; else empty.
+  """
+  ours = {layer.name for layer in like.layers}
+  if 'block1.unit_1.conv1' in ours and 'conv1_conv' in names:
+    return 'ResNet50'
+  numbered = [n for n in names if re.fullmatch(r'conv2d(_\d+)?', n)]
+  if 'Mixed_7c' in ours and len(numbered) == _INCEPTION_CONVOLUTIONS:
+    return 'InceptionV3'
+  return ''
 
 
 def renamed(source: keras.Model, like: keras.Model) -> dict[str, np.ndarray]:
@@ -71,8 +118,8 @@ def renamed(source: keras.Model, like: keras.Model) -> dict[str, np.ndarray]:
     ours = like.get_layer(f'{name}.{suffix}')
     arrays[f'{name}/kernel'] = np.asarray(conv.kernel)
     arrays |= {f'{ours.name}/{n}': a for n, a in _folded(conv, bn, ours)}
-  if any(layer.name == _HEAD for layer in source.layers):
-    head = source.get_layer(_HEAD)
+  if any(layer.name == HEAD for layer in source.layers):
+    head = source.get_layer(HEAD)
     arrays |= {f'head/{v.name}': np.asarray(v) for v in head.weights}
   return arrays
 

@@ -27,17 +27,25 @@ def read(name: str, like: keras.Model | None) -> types.WeightSource:
       than that of `like`.
   """
   run_dir, which = run_folder.split_checkpoint(name)
-  _check_geometry(run_dir, like)
+  saved = config.load(os.path.join(run_dir, run_folder.CONFIG))
+  _check_geometry(run_dir, saved.model, like)
   step = run_folder.checkpoint_step(run_dir, which)
   directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
   return types.WeightSource(
-    checkpoint.read(directory, step), f'{run_dir}@{step}'
+    checkpoint.read(directory, step),
+    f'{run_dir}@{step}',
+    input=saved.data.normalization,
   )
 
 
-def _check_geometry(run_dir, like):
+def stride_in(name: str) -> str:
+  """Return the unit of a block in which the run's ResNet-50 strides."""
+  run_dir, _ = run_folder.split_checkpoint(name)
+  return config.load(os.path.join(run_dir, run_folder.CONFIG)).model.stride_in
+
+
+def _check_geometry(run_dir, saved, like):
   # The two geometries have the same weights, which do not fit one another.
-  saved = config.load(os.path.join(run_dir, run_folder.CONFIG)).model
   if like is None or not like.name == saved.name == resnet.NAME:
     return
   if saved.stride_in != resnet.stride_in(like):

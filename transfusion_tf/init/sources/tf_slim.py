@@ -20,6 +20,9 @@ from transfusion_tf.init import types
 
 # Model -> scope of its variables in TF-Slim.
 SCOPES = {'inception_v3': 'InceptionV3', 'resnet50': 'resnet_v1_50'}
+STRIDE_IN = 'last'  # Of its ResNet.
+# Model -> the input of its published weights (`for_named_input`).
+INPUTS = {'inception_v3': 'inception', 'resnet50': 'caffe'}
 _LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
 _HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
 _NAMES = {'weights': 'kernel', 'biases': 'bias'}
@@ -75,6 +78,17 @@ def without_background(arrays: types.Arrays) -> dict[str, np.ndarray]:
     return dict(arrays)
   heads = ('head/kernel', 'head/bias')
   return {**arrays, **{path: arrays[path][..., 1:] for path in heads}}
+
+
+def for_named_input(arrays: types.Arrays, name: str) -> types.Arrays:
+  """Return the weights, from `read`, for images of the kind `INPUTS[name]`.
+
+  TF-Slim's ResNet takes RGB less Caffe's mean color; only the order of the
+  colors is another than in Caffe's BGR.
+  """
+  if name != 'resnet50':
+    return arrays
+  return {**arrays, 'conv1/kernel': arrays['conv1/kernel'][:, :, ::-1]}
 
 
 def origin(checkpoint: str) -> str:
