@@ -33,6 +33,11 @@ SIZE = 96
 MODULE = 'nets_under_test'
 
 
+def slow(*values):
+  """A case that is as slow as others, and says nearly the same."""
+  return pytest.param(*values, marks=pytest.mark.slow)
+
+
 def caffe(images):
   """Keras' own preprocessing, which changes arrays in place."""
   return keras.applications.resnet50.preprocess_input(images.copy())
@@ -172,7 +177,7 @@ def save(model, folder, route):
 # The weights of keras.applications.
 
 
-@pytest.mark.parametrize('name', PAIRS)
+@pytest.mark.parametrize('name', ['resnet50', slow('inception_v3')])
 @pytest.mark.parametrize(
   'route', ['.keras', '.h5', 'a model', 'weights alone .h5', '.weights.h5']
 )
@@ -209,7 +214,7 @@ def test_the_fit_is_what_makes_them_equal(published, photographs):
     assert lowest < 0.9999
 
 
-@pytest.mark.parametrize('given', ['caffe', 'bytes'])
+@pytest.mark.parametrize('given', [slow('caffe'), 'bytes'])
 def test_a_network_that_pads_nothing_takes_any_input(
   published, photographs, given
 ):
@@ -226,7 +231,9 @@ def test_a_network_that_pads_nothing_takes_any_input(
   assert lowest >= 0.9999
 
 
-@pytest.mark.parametrize('given', ['caffe', 'imagenet', 'radimagenet'])
+@pytest.mark.parametrize(
+  'given', ['imagenet', slow('caffe'), slow('radimagenet')]
+)
 def test_radimagenet(published, photographs, tmp_path, given):
   theirs = keras.applications.ResNet50(
     weights=None, include_top=False, input_shape=(SIZE, SIZE, 3)
@@ -264,7 +271,7 @@ def test_a_model_of_an_old_keras_is_read_as_weights_alone(tmp_path):
   assert weights.stride_in(save(saved, tmp_path, '.h5')) == ''
 
 
-@pytest.mark.parametrize('name', PAIRS)
+@pytest.mark.parametrize('name', ['resnet50', slow('inception_v3')])
 def test_the_route_imagenet(name, published, photographs, monkeypatch):
   monkeypatch.setitem(
     weights._APPLICATIONS, name, lambda weights: published[name]
@@ -322,10 +329,15 @@ def users_net(theirs, classes):
 @pytest.mark.parametrize(
   'theirs, route',
   [
-    *((theirs, 'function') for theirs in USER_NETS),
-    *itertools.product(
-      ('ResNet50', 'InceptionV3'),
-      ('.keras', '.h5', 'weights alone .h5', '.weights.h5'),
+    ('DenseNet121', 'function'),
+    ('ResNet50', '.h5'),
+    *(slow(theirs, 'function') for theirs in USER_NETS),
+    *itertools.starmap(
+      slow,
+      itertools.product(
+        ('ResNet50', 'InceptionV3'),
+        ('.keras', '.h5', 'weights alone .h5', '.weights.h5'),
+      ),
     ),
   ],
 )
@@ -419,9 +431,9 @@ def write_run(folder, model, trained_on):
   'name, route',
   [
     ('resnet50', '.npz'),
-    ('resnet50', '.keras'),
+    slow('resnet50', '.keras'),
     ('resnet50', 'a run'),
-    ('inception_v3', '.npz'),
+    slow('inception_v3', '.npz'),
   ],
 )
 def test_recorded_inputs(name, route, photographs, tmp_path):
@@ -547,6 +559,7 @@ def test_a_record_is_not_contradicted(tmp_path):
     assert file.testzip() is None
 
 
+@pytest.mark.slow
 def test_the_stride_of_weights(published, tmp_path, user):
   theirs = published['resnet50']
   for route in ('.keras', '.h5', 'weights alone .h5', '.weights.h5'):
