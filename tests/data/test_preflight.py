@@ -349,7 +349,7 @@ def test_a_pool_draws_every_split_from_both_folders(tmp_path):
     split: {record.image_id.split('/')[0] for record in records}
     for split, records in checked.splits().items()
   }
-  assert folders == dict.fromkeys(splits.SPLITS, {'train', 'test'})
+  assert folders == {split: {'train', 'test'} for split in splits.SPLITS}
   assert checked.published == {'': 88_702}
   notes = [p for p in checked.problems if p.kind == 'not the published number']
   assert [(note.location, note.detail) for note in notes] == [
