@@ -55,6 +55,12 @@ _SETS = {
     'retina',
     'grade',
   ),
+  'kaggle_pooled': (
+    functools.partial(raw_sets.kaggle, train=30, test=20),
+    functools.partial(_retina, source='kaggle_pooled'),
+    'retina',
+    'grade',
+  ),
   'aptos2019': (
     raw_sets.aptos2019,
     functools.partial(_retina, source='aptos2019'),

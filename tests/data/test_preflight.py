@@ -36,6 +36,11 @@ _SETS = {
     functools.partial(retina.find, source='kaggle'),
     {'train': 12, 'test': 6},
   ),
+  'kaggle_pooled': (
+    raw_sets.kaggle,
+    functools.partial(retina.find, source='kaggle_pooled'),
+    {'': 18},
+  ),
   'aptos2019': (
     raw_sets.aptos2019,
     functools.partial(retina.find, source='aptos2019'),
@@ -314,6 +319,57 @@ def test_a_patient_on_both_sides_stays_in_test_only(tmp_path):
   assert _kinds(checked) == {'patient in two splits': 1}
   splits_of_500 = {r.split for r in checked.records if r.patient_id == '500'}
   assert splits_of_500 == {'test'}
+
+
+def test_a_pool_keeps_a_patient_of_both_folders_together(tmp_path):
+  """A number is one patient in either: one eye in each folder is no fault."""
+  folder = raw_sets.kaggle(tmp_path, train=40, test=40)
+  train, test = folder / 'trainLabels.csv', folder / 'retinopathy_solution.csv'
+  rows = test.read_text().splitlines(keepends=True)
+  for row in [row for row in rows if '_left' in row]:
+    name, grade, _ = row.split(',')
+    shutil.move(folder / f'test/{name}.jpeg', folder / f'train/{name}.jpeg')
+    train.write_text(train.read_text() + f'{name},{grade}\n')
+  test.write_text(''.join(row for row in rows if '_left' not in row))
+  checked = _check(_SETS['kaggle_pooled'][1], folder)
+  assert not any(problem.bad for problem in checked.problems)
+  assert len(checked.records) == 160
+  assert checked.splits().keys() == {*splits.SPLITS}
+  splits_of = collections.defaultdict(list)
+  for record in checked.records:
+    splits_of[record.patient_id].append(record.split)
+  assert len(splits_of) == 80
+  assert all(one == other for one, other in splits_of.values())
+
+
+def test_a_pool_draws_every_split_from_both_folders(tmp_path):
+  folder = raw_sets.kaggle(tmp_path, train=40, test=40)
+  checked = _check(_SETS['kaggle_pooled'][1], folder)
+  folders = {
+    split: {record.image_id.split('/')[0] for record in records}
+    for split, records in checked.splits().items()
+  }
+  assert folders == {split: {'train', 'test'} for split in splits.SPLITS}
+  assert checked.published == {'': 88_702}
+  notes = [p for p in checked.problems if p.kind == 'not the published number']
+  assert [(note.location, note.detail) for note in notes] == [
+    ('all', '160 usable rows, 88,702 published')
+  ]
+
+
+def test_a_pool_of_all_patients_trains_on_more_than_50_000_images():
+  """Kaggle has two images of each of 44,351 patients."""
+  records = [
+    raw_dataset.Record(f'{patient}_{eye}', str(patient), '', '', {})
+    for patient in range(1, 44_352)
+    for eye in ('left', 'right')
+  ]
+  counts = collections.Counter(
+    record.split for record in splits.by_patient(records, seed=0)
+  )
+  assert counts.total() == 88_702
+  assert counts['train'] > 63_000
+  assert counts['test'] > 17_000 and counts['validation'] > 6_500
 
 
 @pytest.mark.parametrize('seed', range(5))

@@ -248,6 +248,14 @@ def _retina(raw, data_dir):
   return builder, raw / 'test' / '500_left.jpeg', 'test/500_left'
 
 
+def _pooled(raw, data_dir):
+  raw_sets.kaggle(raw, train=12)
+  builder = retina_dataset_builder.Builder.from_source(
+    data_dir, 'kaggle_pooled', 24
+  )
+  return builder, raw / 'test' / '500_left.jpeg', 'test/500_left'
+
+
 def _chexpert(raw, data_dir):
   raw_sets.chexpert(raw)
   builder = chexpert_dataset_builder.Builder.from_source(data_dir, 'small', 24)
@@ -271,6 +279,7 @@ def _table(raw, data_dir, size=24, mixed=False):
   ('made', 'words'),
   [
     (_retina, 'disc of the fundus'),
+    (_pooled, 'disc of the fundus'),
     (_chexpert, 'squeezed into a square of 24'),
     (_table, 'shorter side of 24'),
     # All are of one size: then scaling to it changes none of them.

@@ -21,6 +21,7 @@ from transfusion_tf.paper import published_values
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper import styles
 from transfusion_tf.paper import tables
 from transfusion_tf.paper import write_study
 from transfusion_tf.paper.claims import verdicts as verdicts_lib
@@ -205,6 +206,27 @@ def test_figures_say_what_is_missing(tmp_path, name):
   drawn = write_study.draw(opened(tmp_path), name)
   texts = ' '.join(t.get_text() for a in drawn.axes for t in a.texts)
   assert 'missing' in texts or name in ('figure11', 'figure21')
+
+
+def test_figure11_moves_large_models_less_than_small_ones():
+  """From the same points, in the colors that these have everywhere."""
+  large, small = figures.FIGURES['figure11'](None).axes
+  assert [large.get_title(), small.get_title()] == [
+    'Large model',
+    'Small model',
+  ]
+  starts, moved = {}, {}
+  for axes in (large, small):
+    points = np.array([line.get_xydata()[0] for line in axes.lines])
+    starts[axes], ends = points[::2], points[1::2]
+    moved[axes] = np.hypot(*(ends - starts[axes]).T)
+    others = np.hypot(*(ends[:, None] - ends).T)[np.triu_indices(3, 1)]
+    assert others.min() > 2 * moved[large].max()
+    colors = {line.get_markeredgecolor() for line in axes.lines}
+    assert colors == {styles.style(init).color for init in figure_specs.BOTH}
+    assert axes.get_xlabel() == 'weight space' and not axes.get_xticks().size
+  np.testing.assert_array_equal(starts[large], starts[small])
+  assert moved[small].min() > 2 * moved[large].max()
 
 
 def test_curves_show_mean_and_range(study):

@@ -361,24 +361,51 @@ def test_a_folder_that_cannot_tell_its_scale_is_refused(tmp_path, text):
     runs.claim(str(tmp_path), 'demo')
 
 
-def test_list_names_the_runs_that_have_too_few_images(tmp_path):
-  """Kaggle's folder of training images does not hold 50 000."""
-  folder = tmp_path / 'data/retina/kaggle_587/1.0.0'
-  folder.mkdir(parents=True)
-  splits = [{'name': 'train', 'shardLengths': ['30000', '1611']}]
-  (folder / 'dataset_info.json').write_text(json.dumps({'splits': splits}))
+def _list_with(tmp_path, *configs):
+  """List the paper's runs where `retina` has these (config, image counts)."""
+  for config_name, *lengths in configs:
+    folder = tmp_path / 'data/retina' / config_name / '1.0.0'
+    folder.mkdir(parents=True)
+    splits = [{'name': 'train', 'shardLengths': [*map(str, lengths)]}]
+    (folder / 'dataset_info.json').write_text(json.dumps({'splits': splits}))
   command = _listing(tmp_path / 'study')
   command[-1] = f'--data_dir={tmp_path / "data"}'
-  lines = subprocess.run(
-    command, check=True, capture_output=True, text=True
-  ).stdout.splitlines()
-  asked = [p for p in runs.plans(['all'], scales.PAPER)]
-  asked = [p for p in asked if p.experiment.data.subset >= 50_000]
+  return subprocess.run(command, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+  ('config_name', 'lengths', 'missing'),
+  [
+    ('kaggle_587', (30_000, 1_611), {50_000: 9, 100_000: 9}),
+    ('kaggle_pooled_587', (60_000, 3_865), {100_000: 9}),
+  ],
+)
+def test_list_names_the_runs_that_have_too_few_images(
+  tmp_path, config_name, lengths, missing
+):
+  """Kaggle's training folder does not hold 50k, its pool does not 100k."""
+  listed = _list_with(tmp_path, (config_name, *lengths))
+  assert not listed.returncode, listed.stderr
+  lines = listed.stdout.splitlines()
+  asked = [
+    plan
+    for plan in runs.plans(['all'], scales.PAPER)
+    if plan.experiment.data.subset > sum(lengths)
+  ]
+  amounts = collections.Counter(plan.experiment.data.subset for plan in asked)
+  assert amounts == missing
   assert f'# {len(asked)} runs cannot be made' in lines
   for plan in asked:
-    amount = plan.experiment.data.subset
     assert (
-      f'# {plan.key}: {amount} images of the 31611 that retina has to train on'
-      in lines
-    )
+      f'# {plan.key}: {plan.experiment.data.subset} images of the '
+      f'{sum(lengths)} that retina has to train on'
+    ) in lines
     assert not any(f'{plan.key}.flags' in line for line in lines)
+
+
+def test_list_refuses_a_folder_with_two_configs_of_a_set(tmp_path):
+  """Which one a run would read is not said: every run would refuse it."""
+  listed = _list_with(tmp_path, ('kaggle_587', 9), ('kaggle_pooled_587', 9))
+  assert listed.returncode == 2
+  assert 'several configs' in listed.stderr
+  assert 'kaggle_pooled_587' in listed.stderr

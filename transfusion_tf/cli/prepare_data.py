@@ -57,8 +57,9 @@ _OVERWRITE = flags.DEFINE_bool(
 _SOURCE = flags.DEFINE_string(
   'source',
   None,
-  'retina: kaggle, aptos2019, messidor2 or idrid; chexpert: small or full. '
-  'The first is the default.',
+  'retina: kaggle, kaggle_pooled (its train and test folders as one pool), '
+  'aptos2019, messidor2 or idrid; chexpert: small or full. The first is the '
+  'default.',
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
   'image_size',

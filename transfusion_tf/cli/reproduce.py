@@ -139,6 +139,12 @@ def _num_train(dataset):
   paths = glob.glob(f'{folder}/**/dataset_info.json', recursive=True)
   if not paths:
     return None
+  configs = {os.path.dirname(os.path.dirname(path)) for path in paths}
+  if len(configs) > 1:
+    raise errors.InputError(
+      f'{folder}: several configs, of which a study can read one: '
+      f'{", ".join(sorted(configs))}; give each a --data_dir of its own'
+    )
   path = max(paths)
   try:
     with open(path, encoding='utf-8') as file:

@@ -1,62 +1,91 @@
-"""Figure 11: a drawing of what initializations take from pretrained weights."""
+"""Figure 11: a schematic of large and small models in weight space."""
+
+from typing import Any
 
 from matplotlib import figure
+from matplotlib import legend_handler
+from matplotlib import lines
 from matplotlib import patches
 
-from transfusion_tf.models import registry
+from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper import styles
 from transfusion_tf.study.plots import layout
 
-_FILLS = {
-  'pretrained weights': ('#D55E00', '//'),
-  'their mean and variance': ('#009E73', '..'),
-  'random weights': ('#FFFFFF', ''),
-  'Gabor filters': ('#CC79A7', 'xx'),
+_STYLES = {
+  'pretrained': styles.style(init_lib.TRANSFER),
+  'random': styles.style(init_lib.RANDOM),
 }
-_WEIGHTS, _MOMENTS, _RANDOM, _GABOR = _FILLS
-_NUM = len(registry.stages('resnet50'))
-# Initialization -> fill of each stage from the input up, and its width.
-_INITIALIZATIONS: dict[str, tuple[list[str], list[float]]] = {
-  'Random': ([_RANDOM] * _NUM, [1] * _NUM),
-  'Transfer': ([_WEIGHTS] * _NUM, [1] * _NUM),
-  'Mean Var': ([_MOMENTS] * _NUM, [1] * _NUM),
-  'Transfusion\nup to block1': ([_WEIGHTS] * 2 + [_RANDOM] * 3, [1] * _NUM),
-  'Slim hybrid': ([_WEIGHTS] * 3 + [_RANDOM] * 2, [1, 1, 1, 0.5, 0.5]),
-  'Gabor conv1': ([_GABOR] + [_RANDOM] * 4, [1] * _NUM),
+# Initializations, the same in both panels, and where training leads from each.
+# Nothing is measured: only that paths are short or long has a meaning.
+_INITIALIZATIONS = (
+  ('pretrained', (0.16, 0.22)),
+  ('random', (0.86, 0.18)),
+  ('random', (0.56, 0.84)),
+)
+_TRAINED = {
+  'Large model': ((0.26, 0.36), (0.74, 0.30), (0.42, 0.76)),
+  'Small model': ((0.61, 0.27), (0.80, 0.76), (0.13, 0.62)),
 }
+_BENDING = 0.3  # Of a path, as a fraction of its length.
+_MARKER_SIZE = 11  # Points.
 
 
 def plot(study: study_lib.Study) -> figure.Figure:
-  """Draw a column per initialization, a box per stage, of its width."""
+  """Return a panel a model: from the same points, short paths or long ones."""
   del study  # A drawing.
-  fig, axes = layout.single((9, 3.6))
-  for x, (fills, widths) in enumerate(_INITIALIZATIONS.values()):
-    for y, (fill, width) in enumerate(zip(fills, widths, strict=True)):
-      color, hatch = _FILLS[fill]
-      axes.add_patch(
-        patches.Rectangle(
-          (x - 0.35 * width, y + 0.08),
-          0.7 * width,
-          0.84,
-          facecolor=color,
-          edgecolor='0.2',
-          hatch=hatch,
-          alpha=0.8,
-        )
-      )
-  axes.set_xlim(-0.6, len(_INITIALIZATIONS) - 0.4)
-  axes.set_ylim(0, _NUM)
-  axes.set_xticks(range(len(_INITIALIZATIONS)), list(_INITIALIZATIONS))
-  axes.set_yticks([y + 0.5 for y in range(_NUM)], registry.stages('resnet50'))
-  axes.tick_params(length=0)
-  axes.spines[:].set_visible(False)
-  layout.legend(
-    axes,
-    handles=[
-      patches.Patch(facecolor=color, hatch=hatch, edgecolor='0.2', label=name)
-      for name, (color, hatch) in _FILLS.items()
-    ],
-    loc='center left',
-    bbox_to_anchor=(1.0, 0.5),
+  fig, grid = layout.grid(1, len(_TRAINED))
+  fig.set_layout_engine('constrained', wspace=0.06)
+  for axes, (model, trained) in zip(grid[0], _TRAINED.items(), strict=True):
+    axes.set(title=model, xlabel='weight space', xticks=[], yticks=[])
+    axes.set(xlim=(0, 1), ylim=(0, 1))
+    axes.spines[:].set(visible=True, color='0.7')
+    for (name, start), end in zip(_INITIALIZATIONS, trained, strict=True):
+      _draw_path(axes, name, start, end)
+  samples: dict[str, Any] = {
+    'pretrained weights': (_marker('pretrained'),),
+    'random weights': (_marker('random'),),
+    'after training': tuple(_marker(name, filled=True) for name in _STYLES),
+  }
+  fig.legend(
+    samples.values(),
+    samples.keys(),
+    handler_map={tuple: legend_handler.HandlerTuple(ndivide=None, pad=0.8)},
+    loc='outside lower center',
+    ncols=len(samples),
+    handlelength=2.4,
+    frameon=False,
   )
   return fig
+
+
+def _draw_path(axes, name, start, end):
+  """Draw an arrow, with a marker at either end of it."""
+  axes.add_patch(
+    patches.FancyArrowPatch(
+      start,
+      end,
+      connectionstyle=f'arc3,rad={_BENDING}',
+      arrowstyle='-|>',
+      mutation_scale=14,
+      shrinkA=0.7 * _MARKER_SIZE,
+      shrinkB=0.7 * _MARKER_SIZE,
+      color=_STYLES[name].color,
+      linewidth=1.8,
+    )
+  )
+  axes.add_line(_marker(name, at=start))
+  axes.add_line(_marker(name, filled=True, at=end))
+
+
+def _marker(name, filled=False, at=(0, 0)):
+  look = _STYLES[name]
+  return lines.Line2D(
+    *([value] for value in at),
+    linestyle='',
+    marker=look.marker,
+    markersize=_MARKER_SIZE,
+    markeredgewidth=1.8,
+    markeredgecolor=look.color,
+    markerfacecolor=look.color if filled else 'white',
+  )
