@@ -65,4 +65,5 @@ def test_a_tiny_study_of_two_runs_at_a_time(python, tmp_path):
     *('--batch_size=8', '--num_processes=2'),
   )
   record = json.loads((tmp_path / 'study' / 'study.json').read_text())
-  assert record['model'] == 'tiny_nets:net'
+  (candidate,) = record['candidates']
+  assert candidate['model'] == 'tiny_nets:net'

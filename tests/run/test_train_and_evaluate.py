@@ -122,6 +122,7 @@ def test_frozen_stages_have_statistics_that_fit(
     tmp_path / 'run',
     init__scheme=scheme,
     init__freeze_upto='conv3',
+    init__statistics_batches=12,
     train__train_steps=1,
     **source,
   )
