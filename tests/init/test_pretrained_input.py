@@ -179,7 +179,8 @@ def save(model, folder, route):
 
 @pytest.mark.parametrize('name', ['resnet50', slow('inception_v3')])
 @pytest.mark.parametrize(
-  'route', ['.keras', '.h5', 'a model', 'weights alone .h5', '.weights.h5']
+  'route',
+  ['.keras', '.h5', slow('a model'), 'weights alone .h5', slow('.weights.h5')],
 )
 def test_keras_networks_into_ours(
   name, route, published, photographs, tmp_path
@@ -330,7 +331,6 @@ def users_net(theirs, classes):
   'theirs, route',
   [
     ('DenseNet121', 'function'),
-    ('ResNet50', '.h5'),
     *(slow(theirs, 'function') for theirs in USER_NETS),
     *itertools.starmap(
       slow,
@@ -430,7 +430,7 @@ def write_run(folder, model, trained_on):
 @pytest.mark.parametrize(
   'name, route',
   [
-    ('resnet50', '.npz'),
+    slow('resnet50', '.npz'),
     slow('resnet50', '.keras'),
     ('resnet50', 'a run'),
     slow('inception_v3', '.npz'),

@@ -175,7 +175,9 @@ def test_reads_the_single_file_format_of_the_published_checkpoints(
   assert tf_slim.origin(old) == f'changed.ckpt SHA-256 {digest}'
 
 
-@pytest.mark.parametrize('name', SIZES)
+@pytest.mark.parametrize(
+  'name', ['resnet50', pytest.param('inception_v3', marks=pytest.mark.slow)]
+)
 def test_weights_fit_normalized_images(saved, name):
   images = np.random.default_rng(3).uniform(size=(1, 107, 107, 3))
   if name == 'inception_v3':
