@@ -298,7 +298,3 @@ def test_stages_of_a_foreign_model_are_not_guessed():
   model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
   with pytest.raises(errors.InputError, match='from_patterns'):
     models.stages_of(model)
-
-
-def variables(layer):
-  return [v.name for v in layer.weights]
