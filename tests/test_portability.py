@@ -55,6 +55,7 @@ def test_the_first_steps_of_the_quickstart(python, tmp_path):
   assert (tmp_path / 'data/retina/kaggle_32/1.0.0/dataset_info.json').exists()
 
 
+@pytest.mark.slow
 def test_a_tiny_study_of_two_runs_at_a_time(python, tmp_path):
   raw_sets.squares(tmp_path / 'raw', count=80)
   python(

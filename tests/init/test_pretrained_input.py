@@ -180,7 +180,13 @@ def save(model, folder, route):
 @pytest.mark.parametrize('name', ['resnet50', slow('inception_v3')])
 @pytest.mark.parametrize(
   'route',
-  ['.keras', '.h5', slow('a model'), 'weights alone .h5', slow('.weights.h5')],
+  [
+    '.keras',
+    slow('.h5'),
+    slow('a model'),
+    'weights alone .h5',
+    slow('.weights.h5'),
+  ],
 )
 def test_keras_networks_into_ours(
   name, route, published, photographs, tmp_path
@@ -215,7 +221,8 @@ def test_the_fit_is_what_makes_them_equal(published, photographs):
     assert lowest < 0.9999
 
 
-@pytest.mark.parametrize('given', [slow('caffe'), 'bytes'])
+@pytest.mark.slow
+@pytest.mark.parametrize('given', ['caffe', 'bytes'])
 def test_a_network_that_pads_nothing_takes_any_input(
   published, photographs, given
 ):
@@ -330,7 +337,6 @@ def users_net(theirs, classes):
 @pytest.mark.parametrize(
   'theirs, route',
   [
-    ('DenseNet121', 'function'),
     *(slow(theirs, 'function') for theirs in USER_NETS),
     *itertools.starmap(
       slow,

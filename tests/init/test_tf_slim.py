@@ -1,5 +1,6 @@
 """TF-Slim's own graphs as oracles: names, shapes and logits."""
 
+import functools
 import hashlib
 import json
 import pathlib
@@ -114,27 +115,26 @@ def rewrite(folder, checkpoint, change=None, single_file=False):
 
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
-  """Model -> the prefix of its TF-Slim checkpoint."""
+  """A function: model -> the prefix of its TF-Slim checkpoint."""
   folder = tmp_path_factory.mktemp('slim')
-  return {name: save(folder, name) for name in NUM_CLASSES}
+  return functools.cache(functools.partial(save, folder))
 
 
 @pytest.fixture
 def resnet(saved):
-  return saved['resnet50']
+  return saved('resnet50')
 
 
 @pytest.mark.parametrize(
   'name, size',
   [
-    # The smaller ones say as much, sooner.
-    pytest.param(name, size, marks=[pytest.mark.slow] * (size == 299))
+    pytest.param(name, size, marks=[pytest.mark.slow] * (size != 160))
     for name in SIZES
     for size in SIZES[name]
   ],
 )
 def test_logits_equal_tf_slim(saved, name, size):
-  checkpoint = saved[name]
+  checkpoint = saved(name)
   images = np.random.default_rng(3).uniform(-1, 1, (1, size, size, 3))
   with tf1.Graph().as_default(), tf1.Session() as session:
     logits = graph(name, tf.constant(images, tf.float32), aux=False)
@@ -152,8 +152,9 @@ def test_logits_equal_tf_slim(saved, name, size):
   assert difference < 1e-4
 
 
+@pytest.mark.slow
 def test_inception_has_the_published_variables(saved):
-  reader = tf.train.load_checkpoint(saved['inception_v3'])
+  reader = tf.train.load_checkpoint(saved('inception_v3'))
   shapes = reader.get_variable_to_shape_map()
   del shapes['global_step']
   with open(paths.TESTS / 'vectors/slim_inception_v3_variables.json') as file:
@@ -185,7 +186,7 @@ def test_weights_fit_normalized_images(saved, name):
   else:
     published = 255 * images - (123.68, 116.779, 103.939)
   normalized = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
-  arrays = tf_slim.read(saved[name], name)
+  arrays = tf_slim.read(saved(name), name)
   model = models.build(name, NUM_CLASSES[name], (107, 107, 3))
 
   def logits(source, x):
@@ -222,7 +223,7 @@ def test_binary_writes_what_pretrained_takes(resnet, call, tmp_path):
 
 @pytest.mark.slow
 def test_binary_leaves_the_background_out(saved, call, tmp_path):
-  checkpoint, output = saved['inception_v3'], tmp_path / 'inception_v3.npz'
+  checkpoint, output = saved('inception_v3'), tmp_path / 'inception_v3.npz'
   done = call(
     'import_slim.py',
     f'--checkpoint={checkpoint}',

@@ -133,7 +133,9 @@ def test_a_model_without_weights_is_only_trained_from_random_ones():
   assert published.model.stride_in == 'first'
 
 
-@pytest.mark.parametrize('stride', ['first', 'last'])
+@pytest.mark.parametrize(
+  'stride', ['first', pytest.param('last', marks=pytest.mark.slow)]
+)
 def test_all_starts_stride_as_the_weights(tmp_path, stride):
   path = str(tmp_path / 'net.keras')
   models.build('resnet50', 5, (64, 64, 3), stride_in=stride).save(path)

@@ -60,7 +60,7 @@ def build(name, classes=5):
   return model, stages.Stages.from_patterns(table, model)
 
 
-_LARGE = ('cbr_large_t', 'cbr_large_w', 'densenet121')
+_LARGE = ('cbr_large_t', 'cbr_large_w', 'densenet121', 'inception_v3')
 ALL = (
   *(name for name in models.NAMES if name not in _LARGE),
   *('mobilenet_v2', 'users'),
