@@ -373,5 +373,7 @@ def test_two_workers_have_the_same_names(raw, tmp_path):
   ]
   assert [process.wait() for process in pair] == [0, 0]
   assert _names_and_values(tmp_path / 'pair') == pytest.approx(
-    _names_and_values(tmp_path / 'alone'), abs=0.02
+    # Each worker normalizes its half of a batch.
+    _names_and_values(tmp_path / 'alone'),
+    abs=0.05,
   )
