@@ -21,7 +21,7 @@ from transfusion_tf import flagfile
 from transfusion_tf import startup
 
 TRAIN = paths.ROOT / 'bin' / 'train.py'
-OBSERVED = paths.ROOT / 'tests' / 'observed_run.py'
+OBSERVED = paths.TESTS / 'support' / 'observed_run.py'
 
 
 class Server:
