@@ -106,6 +106,7 @@ SMALL_TARGETS = ('figure5', 'figure17', 'figure18')
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)
 def test_shuffled_labels_support_no_claim(tmp_path):
   """The demo's own data and steps: what is claimed must not come out."""
   raw, data = tmp_path / 'raw', tmp_path / 'data'
