@@ -246,7 +246,9 @@ def test_a_folder_with_another_experiment_is_refused(run_dir, data_dir):
     _run(data_dir, run_dir, seed=1)
 
 
-def test_an_image_that_does_not_decode_is_named(tmp_path):
+# Frozen stages read images before the training does.
+@pytest.mark.parametrize('frozen', ['', 'conv1'])
+def test_an_image_that_does_not_decode_is_named(frozen, tmp_path):
   splits = {
     split: list(prepared_sets.spots(8, seed))
     for seed, split in enumerate(('train', 'validation', 'test'))
@@ -258,7 +260,7 @@ def test_an_image_that_does_not_decode_is_named(tmp_path):
     tmp_path, 'retina', {'grade': prepared_sets.GRADES}, splits
   )
   with pytest.raises(errors.InputError, match='image 0_0003 of split train'):
-    _run(tmp_path, tmp_path / 'run')
+    _run(tmp_path, tmp_path / 'run', init__freeze_upto=frozen)
 
 
 def test_a_nan_loss_stops_the_run_and_names_the_step(data_dir, tmp_path):

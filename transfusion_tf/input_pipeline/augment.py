@@ -42,7 +42,7 @@ def augment(
     image_size: The side S of the network's input.
     strengths: The operations to apply and their strengths.
   """
-  images = _to_unit(images, image_size)
+  images = evaluate(images, image_size)
   column = [d[:, None, None, None] for d in tf.unstack(uniforms, axis=1)]
   if strengths.flip_left_right:
     images = tf.where(column[_LEFT_RIGHT] < 0.5, images[:, :, ::-1], images)
@@ -59,7 +59,10 @@ def augment(
 
 def evaluate(images: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
   """Resize and scale uint8 [B, C, C, 3] to float32 [B, S, S, 3] in [0, 1]."""
-  return _to_unit(images, image_size)
+  images = tf.cast(images, tf.float32) / 255
+  if images.shape[1] == image_size:
+    return images
+  return tf.image.resize(images, [image_size, image_size])
 
 
 def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
@@ -85,10 +88,3 @@ def adjust_contrast(images: 'tf.Tensor', factor: 'tf.Tensor') -> 'tf.Tensor':
   """Scale each channel about its mean in each image; factor [B, 1, 1, 1]."""
   mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
   return mean + (images - mean) * factor
-
-
-def _to_unit(images, image_size):
-  images = tf.cast(images, tf.float32) / 255
-  if images.shape[1] == image_size:
-    return images
-  return tf.image.resize(images, [image_size, image_size])

@@ -169,7 +169,7 @@ def _frozen_statistics(built, report):
   if not own:
     return {}
   # The same on all workers, whatever the strategy.
-  with tf.device('CPU:0'):
+  with tf.device('CPU:0'), pipeline.convert_image_errors(built.source):
     model = run_lib.build_model(experiment, len(built.task.names))
     model.set_weights(built.model.get_weights())
     batches = pipeline.train(built.source, experiment.train.batch_size)
