@@ -34,6 +34,11 @@ def listed(names: Sequence[str], most: int = 20) -> str:
   return text + (f' and {more} more' if more > 0 else '')
 
 
+def first_line(error: BaseException) -> str:
+  """Return the first line of an error's message."""
+  return next(iter(str(error).strip().splitlines()), '')
+
+
 class RunError(RuntimeError):
   """Raised when a run cannot continue, e.g. because its loss is not finite.
 

@@ -3,6 +3,7 @@
 config.json      the `config.Experiment`
 outputs.json     the meaning of each output, and the data set it was trained on
 init.json        the initialization of every weight
+network.json     the network: each layer, what it takes and its settings
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row per evaluation (`train.history`)
 tensorboard/     the same with plots, for TensorBoard (`run.tensorboard`)
@@ -29,7 +30,7 @@ from transfusion_tf.train import checkpoint
 from transfusion_tf.train import history
 
 CONFIG, INIT, RESULT = 'config.json', 'init.json', 'result.json'
-OUTPUTS = 'outputs.json'
+OUTPUTS, NETWORK = 'outputs.json', 'network.json'
 METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
 _LOCK = '.lock'
@@ -238,6 +239,11 @@ def _rows(run_dir):
 def result(run_dir: str) -> dict[str, Any] | None:
   """Return RUN/result.json, or None while the run is not finished."""
   return _read(run_dir, RESULT)
+
+
+def network(run_dir: str) -> list[dict[str, Any]] | None:
+  """Return RUN/network.json, of `models.fingerprint`; None if there is none."""
+  return _read(run_dir, NETWORK)
 
 
 def _read(run_dir, name):

@@ -39,7 +39,7 @@ def net():
 
 
 def _forward(net):
-  tapped = endpoints.extractor(net, ['low', 'high'])
+  tapped = endpoints.Extractor(net, ['low', 'high'])
 
   def forward(batch):
     acts = tapped(batch)

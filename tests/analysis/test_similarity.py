@@ -377,7 +377,7 @@ def test_refuses_a_model_without_reachable_layers(images):
       return x
 
   with pytest.raises(errors.InputError, match='cannot be read'):
-    endpoints.extractor(Opaque(), ['low'])
+    endpoints.Extractor(Opaque(), ['low'])
 
 
 @pytest.mark.parametrize('repeats', [1, 2, 4, 5])

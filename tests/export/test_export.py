@@ -32,6 +32,7 @@ from transfusion_tf.export import exporting
 from transfusion_tf.export import model_card
 from transfusion_tf.export import preparation
 from transfusion_tf.image_ops import validate
+from transfusion_tf.models import graph
 from transfusion_tf.models import stages
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
@@ -217,7 +218,7 @@ def test_activations_are_the_networks(study, loaded):
   # The central 29 of 32 pixels: `data.eval_crop` is 0.9.
   whole = tf.stack([tf.io.decode_jpeg(e) for e in encoded])
   images = whole[:, 1:30, 1:30]
-  expected = endpoints.extractor(run.model, run.stages.names)(
+  expected = endpoints.Extractor(run.model, run.stages.names)(
     run.prepare_evaluation(images)
   )
   assert set(found) == {*run.stages.names, 'status'}
@@ -235,7 +236,7 @@ def test_activations_of_raw_files_are_those_of_their_pictures(
   prepared = preparation.from_dataset(run.source.prepared)
   read = run.source.reader.evaluation
   pictures = tf.stack([prepared.load(file, read) for file in raw])
-  expected = endpoints.extractor(run.model, run.stages.names)(
+  expected = endpoints.Extractor(run.model, run.stages.names)(
     run.prepare_evaluation(pictures)
   )
   found = loaded.signatures['activations'](raw)
@@ -408,9 +409,8 @@ def test_any_task_and_model_can_be_exported(
   assert named == list(run.task.names)
   source = init.weights.load(tmp_path / 'made' / exporting.KERAS, run.model)
   assert source.input == run.experiment.data.normalization
-  for variable in run.model.weights:
-    path = stages.path_of(variable, run.model)
-    np.testing.assert_array_equal(source[path], variable)
+  for weight in graph.Graph(run.model).weights:
+    np.testing.assert_array_equal(source[weight.path], weight.variable)
   text = (tmp_path / 'made' / exporting.CARD).read_text()
   assert 'the run has not been judged' in text
   assert 'as they were in memory' in text

@@ -26,7 +26,7 @@ from transfusion_tf.init.sources import files
 from transfusion_tf.init.sources import tf_slim
 from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import normalization
-from transfusion_tf.models import stages
+from transfusion_tf.models import graph
 from transfusion_tf.train import checkpoint
 
 SIZE = 96
@@ -449,7 +449,9 @@ def test_recorded_inputs(name, route, photographs, tmp_path):
   if route == 'a run':
     path = write_run(tmp_path, saved, trained_on)
   elif route == '.npz':
-    arrays = {stages.path_of(v, saved): np.asarray(v) for v in saved.weights}
+    arrays = {
+      w.path: np.asarray(w.variable) for w in graph.Graph(saved).weights
+    }
     files.save_npz(path, arrays, 'TF-Slim', trained_on)
   else:
     saved.save(path)
@@ -469,7 +471,8 @@ def test_recorded_inputs(name, route, photographs, tmp_path):
 
 def test_tf_slims_resnet_takes_rgb_less_the_mean(photographs):
   saved = randomize(models.build('resnet50', 5, (SIZE, SIZE, 3)))
-  arrays = {stages.path_of(v, saved): np.asarray(v) for v in saved.weights}
+  weights = graph.Graph(saved).weights
+  arrays = {w.path: np.asarray(w.variable) for w in weights}
   expected = features(saved, 'conv1.relu', caffe(photographs)[..., ::-1])
   fitted = tf_slim.for_named_input(arrays, 'resnet50')
   transferred(saved, fitted)

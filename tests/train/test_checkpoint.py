@@ -5,7 +5,7 @@ import pytest
 import tiny_training
 
 from transfusion_tf import errors
-from transfusion_tf.models import stages
+from transfusion_tf.models import graph
 from transfusion_tf.train import checkpoint
 
 
@@ -121,7 +121,7 @@ def test_read_names_the_steps_there_are(tmp_path):
   parts.checkpoints.save()
   weights = checkpoint.read(str(tmp_path), 0)
   assert set(weights) == {
-    stages.path_of(v, parts.model) for v in parts.model.weights
+    weight.path for weight in graph.Graph(parts.model).weights
   }
   with pytest.raises(errors.InputError, match='step 7; there are: 0'):
     checkpoint.read(str(tmp_path), 7)

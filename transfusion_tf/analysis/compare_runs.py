@@ -123,7 +123,7 @@ def compare(
 
 def _body(run):
   """Return the stages of a run's network below the head."""
-  return [name for name in run.stages.names if name != stages.HEAD]
+  return [name for name in run.stages.readable if name != stages.HEAD]
 
 
 def extract(

@@ -10,6 +10,7 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf import models
 from transfusion_tf.analysis import activation_source
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages
 
 _ARRAY_BATCH = 8  # Images of one array that go through the networks at once.
@@ -31,33 +32,68 @@ class PreparedModel:
   weights: Sequence[tf.Tensor] | None = None
 
 
-def extractor(model: keras.Model, names: Sequence[str]) -> keras.Model:
-  """Return a model of the activations at `names`, by name.
+class Extractor:
+  """The activations of a model at named stages or layers.
 
   It ends at the last of them: later layers are not computed.
 
-  Args:
-    model: Any functional or sequential model with one input.
-    names: Stages, of a model that `models.build` made, or Keras layers.
-
-  Raises:
-    InputError: A name is neither (the message lists the known ones), or the
-      model's layers cannot be read.
+  Attributes:
+    names: The names.
+    input_shape: Shape of one image; sizes may be None.
   """
-  try:
-    inputs = model.inputs
-    outputs = {layer.name: layer.output for layer in model.layers}
-  except (AttributeError, ValueError):
-    raise errors.InputError(
-      f'the layers of {model.name!r} cannot be read: it is no functional or '
-      'sequential model, or has not been built'
-    ) from None
-  if len(inputs) != 1:
-    raise errors.InputError(
-      f'{model.name!r} has {len(inputs)} inputs; only images are given'
-    )
-  layers = stages.endpoint_layers(model, _stages(model), names)
-  return keras.Model(inputs[0], {name: outputs[layers[name]] for name in names})
+
+  def __init__(self, model: keras.Model, names: Sequence[str]):
+    """Find the layers.
+
+    Args:
+      model: Any functional or sequential model with one input.
+      names: Stages, of a model that `models.build` made, or Keras layers; in a
+        model inside it, `model/layer`.
+
+    Raises:
+      InputError: A name is neither (the message lists the known ones), or the
+        model's layers cannot be read.
+    """
+    self._model = model
+    self._graph = graph_lib.Graph(model)
+    if not self._graph.nodes:
+      raise errors.InputError(
+        f'the layers of {model.name!r} cannot be read: it is no functional or '
+        'sequential model, or has not been built'
+      )
+    if len(model.inputs) != 1:
+      raise errors.InputError(
+        f'{model.name!r} has {len(model.inputs)} inputs; only images are given'
+      )
+    self.names = list(names)
+    self.input_shape = tuple(model.inputs[0].shape[1:])
+    endpoints = {stage.name: stage.endpoint for stage in _stages(model)}
+    self._tensors = {name: self._find(name, endpoints) for name in names}
+
+  def __call__(self, images: Any, training: bool = False) -> dict[str, Any]:
+    """Compute name -> activations [B, ..., C]."""
+    images = keras.ops.convert_to_tensor(images, self._model.inputs[0].dtype)
+    values = self._graph.run(images, self._tensors.values(), training)
+    return {name: values[tensor] for name, tensor in self._tensors.items()}
+
+  def shapes(self, image_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:
+    """Return name -> shape of one image's activations."""
+    spec = tf.TensorSpec((1, *image_shape), self._model.inputs[0].dtype)
+    function = tf.function(self.__call__, autograph=False)
+    outputs = function.get_concrete_function(spec).structured_outputs
+    return {name: tuple(x.shape[1:]) for name, x in outputs.items()}
+
+  def _find(self, name, endpoints):
+    if name in endpoints and not endpoints[name]:
+      raise errors.InputError(
+        f'stage {name!r} of {self._model.name} lies inside a layer, whose '
+        'activations cannot be read; end it where a layer ends'
+      )
+    number = self._graph.find(endpoints.get(name, name))
+    if number is None:
+      known = [node.name for node in self._graph.nodes]
+      raise errors.unknown('layer', name, [*endpoints, *sorted(set(known))])
+    return self._graph.nodes[number].outputs[0]
 
 
 def make_source(
@@ -85,7 +121,7 @@ def make_source(
   by_model: dict[keras.Model, _Endpoints] = {}
   for name, network in networks.items():
     if network.model not in by_model:
-      extract = extractor(network.model, layers)
+      extract = Extractor(network.model, layers)
       prepared = network.prepare(first[:1])
       shapes = _shapes(name, extract, tuple(prepared.shape[1:]))
       by_model[network.model] = _Endpoints(network.model, extract, shapes)
@@ -116,20 +152,25 @@ class _Endpoints:
   """
 
   model: keras.Model
-  extractor: keras.Model
+  extractor: Extractor
   shapes: dict[str, tuple[int, ...]]
 
   def activations(self, network, images):
     images = network.prepare(images)
     if network.weights is None:
-      return self.extractor(images, training=False)
+      return self.extractor(images)
     return self._with_weights(network.weights, images)
 
   @tf.function(reduce_retracing=True, autograph=False)
   def _with_weights(self, weights, images):
     pairs = zip(self.model.weights, weights, strict=True)
-    with keras.StatelessScope(pairs):
-      return self.extractor(images, training=False)
+    try:
+      with keras.StatelessScope(pairs):
+        graph_lib.finalize_state(self.model)
+        return self.extractor(images)
+    finally:
+      with tf.init_scope():  # Out of the function that is traced.
+        graph_lib.finalize_state(self.model)
 
 
 class ImageBatches:
@@ -154,7 +195,7 @@ class ImageBatches:
 
 def _shapes(name, extract, image_shape):
   """Return layer -> shape of one image's activations."""
-  input_shape = extract.inputs[0].shape[1:]
+  input_shape = extract.input_shape
   if len(input_shape) != len(image_shape) or any(
     size not in (None, given)
     for size, given in zip(input_shape, image_shape, strict=True)
@@ -162,8 +203,7 @@ def _shapes(name, extract, image_shape):
     raise errors.InputError(
       f'{name} takes images of shape {input_shape}, not {image_shape}'
     )
-  shapes = extract.compute_output_shape((None, *image_shape))
-  return {layer: tuple(shape[1:]) for layer, shape in shapes.items()}
+  return extract.shapes(image_shape)
 
 
 def _stages(model):

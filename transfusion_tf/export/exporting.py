@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -18,6 +19,7 @@ from transfusion_tf.export import signatures
 from transfusion_tf.export import tflite as tflite_lib
 from transfusion_tf.init.sources import files
 from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.run import build as run_lib
 
 KERAS, LITE, CARD = 'model.keras', 'model.tflite', 'model_card.md'
@@ -73,17 +75,19 @@ def export(
   export_dir = os.fspath(export_dir)
   _check_export_dir(export_dir, overwrite)
   export_dir = os.path.abspath(export_dir)
-  layers = tuple(layers) or run.stages.names
+  layers = tuple(layers) or run.stages.readable
   preparation = preparation_lib.from_dataset(run.source.prepared)
   network = signatures.module(run, preparation, layers)
   checked = _stored_files(run)
   with _atomic_folder(export_dir) as partial:
     signatures.save(network, partial)
-    run.model.save(os.path.join(partial, KERAS))
-    files.record_input(
-      os.path.join(partial, KERAS), run.experiment.data.normalization
-    )
     differences = {'SavedModel': _difference(run, checked, _served(partial))}
+    notes = _notes(run, run_dir)
+    try:
+      read = _keras_file(run, os.path.join(partial, KERAS))
+      differences[KERAS] = _difference(run, checked, read)
+    except _NotLoadableError as error:
+      notes = (*notes, f'no {KERAS}: {error}')
     if tflite:
       path = os.path.join(partial, LITE)
       tflite_lib.write(run, path)
@@ -100,7 +104,7 @@ def export(
       run, preparation, layers, run_dir, step, differences, len(checked)
     )
     storage.write_text(os.path.join(partial, CARD), text)
-  return Exported(export_dir, differences, len(checked), _notes(run, run_dir))
+  return Exported(export_dir, differences, len(checked), notes)
 
 
 def _notes(run, run_dir):
@@ -174,6 +178,36 @@ def _difference(run, encoded, read):
   images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
   expected = run.probabilities(images).numpy()
   return float(np.max(np.abs(read(encoded) - expected)))
+
+
+class _NotLoadableError(Exception):
+  """Raised with the reason why Keras cannot save or load a network."""
+
+
+def _keras_file(run, path):
+  """Write the Keras model; return its function of encoded images."""
+  classes = {type(x).__name__: type(x) for x in graph_lib.layers(run.model)}
+  try:
+    run.model.save(path)
+    # Our own file: what Python code it holds is of the run's layers.
+    model = keras.models.load_model(
+      path, classes, compile=False, safe_mode=False
+    )
+  except Exception as error:  # Layers of the user's raise anything.
+    if os.path.exists(path):
+      os.remove(path)
+    raise _NotLoadableError(
+      f'{run.model.name} has a layer that Keras cannot save and load '
+      f'({type(error).__name__}: {errors.first_line(error)})'
+    ) from None
+  files.record_input(path, run.experiment.data.normalization)
+
+  def read(encoded):
+    images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
+    logits = model(run.prepare_evaluation(images), training=False)
+    return run.task.probabilities(tf.cast(logits, tf.float32)).numpy()
+
+  return read
 
 
 def _served(directory):

@@ -104,7 +104,7 @@ def _reader(run, load_file):
 def _networks(run, layers):
   """Return the functions behind `serve` and `activations`, each traced once."""
   spec = [tf.TensorSpec((None, *_shape(run)), tf.uint8)]
-  extractor = endpoints.extractor(run.model, layers)
+  extractor = endpoints.Extractor(run.model, layers)
 
   def classify(images):
     probabilities = _allow_empty(run.probabilities, images)
@@ -119,7 +119,7 @@ def _networks(run, layers):
     return outputs
 
   def forward(images):
-    return extractor(run.prepare_evaluation(images), training=False)
+    return extractor(run.prepare_evaluation(images))
 
   def activate(images):
     return _allow_empty(forward, images)

@@ -13,6 +13,7 @@ import numpy as np
 from transfusion_tf import errors
 from transfusion_tf.init import schemes
 from transfusion_tf.init import types
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
 
 with epy.lazy_imports():  # Help does without.
@@ -48,8 +49,7 @@ def apply(
   initial = [_initial_value(scheme, weight) for weight in weights]
   _raise_on_mismatch(model, stages, weights, initial)
   values = [_checked(*pair) for pair in zip(weights, initial, strict=True)]
-  for weight, value in zip(weights, values, strict=True):
-    weight.variable.assign(value)
+  graph_lib.assign(model, values)
   return [_row(*x) for x in zip(weights, initial, values, strict=True)]
 
 
@@ -70,24 +70,19 @@ def freeze(
       f'freezing up to {freeze_upto} leaves nothing to train; freeze up to one '
       f'of {", ".join(stages.names[:-1])}'
     )
-  for path, _, layer in _variables(model):
-    if stages.stage_of(path) in frozen:
-      layer.trainable = False
-
-
-def _variables(model):
-  """Return (path, variable, innermost layer that owns it) of each weight."""
-  layers = stages_lib.all_layers(model)
-  owners = {id(v): layer for layer in layers for v in layer.weights}
-  return [
-    (stages_lib.path_of(v, model), v, owners[id(v)]) for v in model.weights
-  ]
+  for weight in graph_lib.Graph(model).weights:
+    if stages.stage_of(weight.path) in frozen:
+      weight.layer.trainable = False
+  if not model.trainable_weights:
+    raise errors.InputError(
+      f'freezing up to {freeze_upto} leaves nothing of {model.name} to train'
+    )
 
 
 def _weights(model, stages, seed):
   weights = [
-    types.Weight(path, v, layer, stages.stage_of(path), _stream(seed, path))
-    for path, v, layer in _variables(model)
+    types.Weight(w, stages.stage_of(w.path), _stream(seed, w.path))
+    for w in graph_lib.Graph(model).weights
   ]
   for path, count in collections.Counter(w.path for w in weights).items():
     if count > 1:

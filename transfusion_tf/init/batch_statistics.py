@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterable
 from etils import epy
 import numpy as np
 
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
 
 with epy.lazy_imports():  # Help does without.
@@ -41,11 +42,12 @@ def estimate(
   """
   layers = [
     layer
-    for layer in stages_lib.all_layers(model)
+    for layer in graph_lib.layers(model)
     if isinstance(layer, keras.layers.BatchNormalization)
   ]
+  graph = graph_lib.Graph(model)
   statistics = {
-    stages_lib.path_of(variable, model): variable
+    graph.path(variable): variable
     for layer in layers
     for variable in (layer.moving_mean, layer.moving_variance)
   }

@@ -15,7 +15,7 @@ import numpy as np
 from transfusion_tf import errors
 from transfusion_tf.init import types
 from transfusion_tf.input_pipeline import normalization
-from transfusion_tf.models import stages
+from transfusion_tf.models import graph as graph_lib
 
 _COLORS = 3
 
@@ -132,9 +132,10 @@ def _first_layer(model) -> _FirstLayer:
   moving_mean = ''
   if layer.activation is keras.activations.linear:
     moving_mean = _moving_mean(model, graph, tensor)
+  path = graph_lib.Graph(model).path
   return _FirstLayer(
-    stages.path_of(layer.kernel, model),
-    stages.path_of(layer.bias, model) if layer.use_bias else '',
+    path(layer.kernel),
+    path(layer.bias) if layer.use_bias else '',
     moving_mean,
     is_padded,
   )
@@ -147,7 +148,7 @@ def _moving_mean(model, graph, tensor):
     return ''
   if not isinstance(layer, keras.layers.BatchNormalization):
     return ''
-  return stages.path_of(layer.moving_mean, model)
+  return graph_lib.Graph(model).path(layer.moving_mean)
 
 
 def _input(model):

@@ -19,12 +19,19 @@ import numpy as np
 
 from transfusion_tf import errors
 from transfusion_tf.init import types
+from transfusion_tf.models import graph as graph_lib
 
 with epy.lazy_imports():  # Help does without.
   import keras
 
 # Batch norm that changes nothing: (x - 0) / 1 * 1 + 0.
-_IDENTITY = {'gamma': 1, 'beta': 0, 'moving_mean': 0, 'moving_variance': 1}
+_IDENTITY = {
+  'gamma': 1,
+  'scale': 1,  # Of RMSNormalization.
+  'beta': 0,
+  'moving_mean': 0,
+  'moving_variance': 1,
+}
 
 # Name -> function of the given weights; `random` alone takes none.
 FROM_SOURCE: dict[str, Callable[[types.Arrays], types.Scheme]] = {}
@@ -56,7 +63,7 @@ def random() -> types.Scheme:
   """Return a draw from the initializer that the weight's layer has."""
 
   def scheme(weight):
-    if weight.role == types.STATE:
+    if weight.role == graph_lib.STATE:
       return keep()(weight)
     return types.InitialValue(_draw(weight), 'random')
 
@@ -125,7 +132,7 @@ def shuffled(source: types.Arrays) -> types.Scheme:
 
 def _redrawn(name, draw, source):
   def scheme(weight):
-    if weight.role == types.STATE:
+    if weight.role == graph_lib.STATE:
       return transfer(source)(weight)
     values = draw(weight, _read(source, weight))
     return types.InitialValue(values, name, source)
@@ -166,7 +173,9 @@ def _log_normal(weight, mean, variance):
 
 
 def _draw(weight):
-  initializer = _initializer(weight)
+  initializer = graph_lib.initializer(weight.weight)
+  if initializer is None:
+    return _constant(weight)
   # A plain function is an initializer too, without configuration or seed.
   config = getattr(initializer, 'get_config', dict)()
   if 'seed' in config:
@@ -178,13 +187,11 @@ def _draw(weight):
     return np.asarray(initializer(weight.shape, weight.variable.dtype))
 
 
-def _initializer(weight):
-  # Layers name it after the weight, but DepthwiseConv2D's `kernel` goes by
-  # `depthwise_initializer` and `pointwise_kernel` by `pointwise_initializer`.
-  for name in (weight.name, weight.name.removesuffix('_kernel'), 'depthwise'):
-    initializer = getattr(weight.layer, f'{name}_initializer', None)
-    if initializer is not None:
-      return initializer
+def _constant(weight):
+  """Return the present values, if they are all one: not drawn, then."""
+  values = np.asarray(weight.variable)
+  if values.size and (values == values.flat[0]).all():
+    return values
   raise errors.InputError(
     f'{weight.path}: its layer ({type(weight.layer).__name__}) names no '
     'initializer for it; give it a scheme of its own, e.g. keep()'

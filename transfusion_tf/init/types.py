@@ -9,6 +9,7 @@ from etils import epy
 import numpy as np
 
 from transfusion_tf import errors
+from transfusion_tf.models import graph as graph_lib
 
 with epy.lazy_imports():  # Help does without.
   import keras
@@ -16,7 +17,7 @@ with epy.lazy_imports():  # Help does without.
 Arrays = Mapping[str, np.ndarray]  # Path -> array.
 _MOST_LISTED = 4  # Weights of one kind that an error names.
 
-KERNEL, BIAS, BN, STATE = ROLES = ('kernel', 'bias', 'bn', 'state')
+ROLES = graph_lib.ROLES
 
 
 class WeightSource(dict[str, np.ndarray]):
@@ -28,6 +29,7 @@ class WeightSource(dict[str, np.ndarray]):
       (`input_pipeline.normalization`) as it is recorded with them, or empty.
     published_input: That of the published weights of the same architecture,
       or empty.
+    model: The network that they are of, if the source holds it.
   """
 
   def __init__(
@@ -36,11 +38,13 @@ class WeightSource(dict[str, np.ndarray]):
     name: str,
     input: str = '',
     published_input: str = '',
+    model: keras.Model | None = None,
   ):
     super().__init__(arrays)
     self.name = name
     self.input = input
     self.published_input = published_input
+    self.model = model
 
 
 def name_of(source: Arrays) -> str:
@@ -50,21 +54,36 @@ def name_of(source: Arrays) -> str:
 
 @dataclasses.dataclass(frozen=True)
 class Weight:
-  """One weight of a model.
+  """One weight to initialize.
 
   Attributes:
-    path: Its name in the model, e.g. `conv1.bn/gamma`.
-    variable: The weight itself.
-    layer: The layer that owns it.
+    weight: The weight in the model.
     stage: Name of its stage.
     rng: Its own stream of random numbers.
   """
 
-  path: str
-  variable: keras.Variable
-  layer: keras.layers.Layer
+  weight: graph_lib.Weight
   stage: str
   rng: np.random.Generator
+
+  @property
+  def path(self) -> str:
+    """Its name in the model, e.g. `conv1.bn/gamma`."""
+    return self.weight.path
+
+  @property
+  def variable(self) -> keras.Variable:
+    return self.weight.variable
+
+  @property
+  def layer(self) -> keras.layers.Layer:
+    """The layer that owns it."""
+    return self.weight.layer
+
+  @property
+  def role(self) -> str:
+    """One of `ROLES`."""
+    return self.weight.role
 
   @property
   def name(self) -> str:
@@ -74,25 +93,6 @@ class Weight:
   @property
   def shape(self) -> tuple[int, ...]:
     return tuple(self.variable.shape)
-
-  @property
-  def role(self) -> str:
-    """`bn` in batch norm and its kin, `bias`, `kernel`, or `state`.
-
-    A state is what a layer without trainable weights keeps, such as the
-    statistics of `keras.layers.Normalization`: no feature, and never drawn.
-    """
-    layers = keras.layers
-    if isinstance(
-      self.layer,
-      layers.BatchNormalization
-      | layers.GroupNormalization
-      | layers.LayerNormalization,
-    ):
-      return BN
-    if isinstance(self.layer, layers.Normalization):
-      return STATE
-    return BIAS if self.name == 'bias' else KERNEL
 
 
 @dataclasses.dataclass(frozen=True)

@@ -14,18 +14,19 @@ user-defined model needs a few lines:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import re
 
 from etils import epy
 
 from transfusion_tf import errors
+from transfusion_tf.models import graph as graph_lib
 
 with epy.lazy_imports():  # Listing runs does without.
   import keras
 
-HEAD = 'head'
+BODY, HEAD = 'body', 'head'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Stage:
     name: Its name in the paper's words, e.g. `block1`.
     pattern: A regular expression; weights whose path begins with it belong to
       the stage.
-    endpoint: Name of the layer whose output represents the stage.
+    endpoint: Name of the layer whose output represents the stage, with the
+      names of the models around it; empty if it lies inside a layer.
   """
 
   name: str
@@ -49,36 +51,61 @@ class Stages:
   """The stages of one model, from the input to the head."""
 
   stages: tuple[Stage, ...]
+  _stage_of: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   @classmethod
   def from_patterns(
     cls, patterns: Mapping[str, str], model: keras.Model
   ) -> Stages:
-    """Return stages by name and pattern; a stage ends at its last layer.
+    """Return stages by name and pattern.
+
+    A pattern takes the weights whose path, and the layers whose name, begins
+    with it; before the name of a layer inside a model may be the model's. A
+    stage ends where its layers end, before any that needs a later stage.
 
     Args:
       patterns: Stage name -> regular expression, from the input to the head.
       model: A model each of whose weights begins with just one pattern.
 
     Raises:
-      InputError: A weight belongs to no stage or to several, or a pattern
-        fits no layer.
+      InputError: A weight belongs to no stage or to several, a pattern fits no
+        layer or is no regular expression, or a stage comes after a later one.
     """
-    endpoints = {}
-    for layer in model.layers:
-      for name, pattern in patterns.items():
-        if re.match(pattern, layer.name):
-          endpoints[name] = layer.name
-    for name in patterns:
-      if name not in endpoints:
+    for name, pattern in patterns.items():
+      _check_pattern(name, pattern)
+    graph = graph_lib.Graph(model)
+    stage_of = {
+      weight.path: _only_stage(patterns, weight) for weight in graph.weights
+    }
+    endpoints = _endpoints(list(patterns), stage_of, patterns.get, graph)
+    for name, pattern in patterns.items():
+      if name not in endpoints and name not in stage_of.values():
         raise errors.InputError(
-          f'stage {name!r}: no layer of {model.name} begins with '
-          f'{patterns[name]!r}'
+          f'stage {name!r}: no layer of {model.name} begins with {pattern!r}'
         )
-    stages = cls(tuple(Stage(n, p, endpoints[n]) for n, p in patterns.items()))
-    for variable in model.weights:
-      stages.stage_of(path_of(variable, model))
-    return stages
+    return cls(
+      tuple(Stage(n, p, endpoints.get(n, '')) for n, p in patterns.items()),
+      stage_of,
+    )
+
+  @classmethod
+  def body_and_head(
+    cls, graph: graph_lib.Graph, head: Collection[str]
+  ) -> Stages:
+    """Return two stages: the weights at the paths `head`, and all others."""
+    stage_of = {
+      weight.path: HEAD if weight.path in head else BODY
+      for weight in graph.weights
+    }
+    endpoints = _endpoints([BODY, HEAD], stage_of, lambda stage: '', graph)
+    paths = '|'.join(re.escape(path) for path in head)
+    return cls(
+      (
+        Stage(BODY, rf'(?!({paths})$)', endpoints[BODY]),
+        Stage(HEAD, rf'({paths})$', endpoints[HEAD]),
+      ),
+      stage_of,
+    )
 
   def __iter__(self) -> Iterator[Stage]:
     return iter(self.stages)
@@ -87,15 +114,17 @@ class Stages:
   def names(self) -> tuple[str, ...]:
     return tuple(stage.name for stage in self.stages)
 
+  @property
+  def readable(self) -> tuple[str, ...]:
+    """The names of those whose output can be read."""
+    return tuple(stage.name for stage in self.stages if stage.endpoint)
+
   def stage_of(self, path: str) -> str:
     """Return the name of the stage that the weight at `path` belongs to."""
-    names = [s.name for s in self.stages if re.match(s.pattern, path)]
-    if len(names) != 1:
-      raise errors.InputError(
-        f'weight {path} belongs to {names or "no stage"}; every weight needs '
-        'just one: mend the patterns'
-      )
-    return names[0]
+    if path in self._stage_of:
+      return self._stage_of[path]
+    patterns = {stage.name: stage.pattern for stage in self.stages}
+    return _one_of(_matching(patterns, [path]), path)
 
   def up_to(self, name: str) -> tuple[str, ...]:
     """Return the names from the input to stage `name`, which is included."""
@@ -109,36 +138,104 @@ def prefix_patterns(names: Iterable[str]) -> dict[str, str]:
   return {name: rf'{re.escape(name)}\b' for name in names}
 
 
-def path_of(variable: keras.Variable, model: keras.Model) -> str:
-  """Return the path of a weight within `model`.
+def _check_pattern(name, pattern):
+  try:
+    re.compile(pattern)
+  except (re.error, TypeError) as error:
+    raise errors.InputError(
+      f'stage {name!r}: {pattern!r} is no regular expression: {error}'
+    ) from None
 
-  Keras puts the name of a sequential or subclassed model, which counts the
-  models of the process, before the paths of its weights.
+
+def _matching(patterns, names):
+  return [
+    stage
+    for stage, pattern in patterns.items()
+    if any(re.match(pattern, name) for name in names)
+  ]
+
+
+def _one_of(stages, path):
+  if len(stages) != 1:
+    raise errors.InputError(
+      f'weight {path} belongs to {stages or "no stage"}; every weight needs '
+      'just one: mend the patterns'
+    )
+  return stages[0]
+
+
+def _only_stage(patterns, weight):
+  stages = _matching(patterns, [weight.path, *weight.aliases])
+  return _one_of(stages, weight.path)
+
+
+def _endpoints(order, stage_of, pattern_of, graph):
+  """Return stage -> name of the node that its output leaves.
+
+  Args:
+    order: The stages.
+    stage_of: Path of a weight -> its stage.
+    pattern_of: Stage -> what names of its layers without weights begin with.
+    graph: The network.
   """
-  return variable.path.removeprefix(f'{model.name}/')
+  held = [
+    {order.index(stage_of[w.path]) for w in node.weights}
+    for node in graph.nodes
+  ]
+  latest = []  # The last stage that each node needs, -1 for none.
+  for number, node in enumerate(graph.nodes):
+    before = max((latest[n] for n in node.ancestors), default=-1)
+    if held[number] and min(held[number]) < before:
+      _raise_order(order, held, graph, number, before)
+    latest.append(max(before, *held[number], -1))
+  endpoints = {}
+  for index, name in enumerate(order):
+    members = [
+      number
+      for number, node in enumerate(graph.nodes)
+      if latest[number] <= index
+      and held[number] <= {index}
+      and (held[number] or _is_named(pattern_of(name), node))
+    ]
+    if members:
+      last = _joined(members, latest, index, graph)
+      endpoints[name] = graph.nodes[last].name
+  return endpoints
 
 
-def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-  """Return a model's layers and those inside them, outer before inner."""
-  # Public Keras lists the layers of nested models, not of composite layers.
-  return model._flatten_layers()
+def _is_named(pattern, node):
+  return any(re.match(pattern, alias) for alias in node.aliases)
 
 
-def endpoint_layers(
-  model: keras.Model, stages: Stages, names: Iterable[str]
-) -> dict[str, str]:
-  """Return the layer to read for each name of a stage or of a layer.
+def _joined(members, latest, index, graph):
+  """Return the node where branches of a stage meet, or its last."""
+  ends = [
+    n
+    for n in members
+    if not any(n in graph.nodes[m].ancestors for m in members)
+  ]
+  if len(ends) > 1:
+    for number, node in enumerate(graph.nodes):
+      if latest[number] <= index and node.ancestors >= set(ends):
+        return number
+  return ends[-1]
 
-  Raises:
-    InputError: A name is neither.
-  """
-  layers = sorted(layer.name for layer in model.layers)
-  endpoints = {name: name for name in layers}
-  endpoints |= {stage.name: stage.endpoint for stage in stages}
-  for name in names:
-    if name not in endpoints:
-      raise errors.unknown('layer', name, [*stages.names, *layers])
-  return {name: endpoints[name] for name in names}
+
+def _raise_order(order, held, graph, number, before):
+  stage = order[min(held[number])]
+  later = next(
+    n for n in sorted(graph.nodes[number].ancestors) if before in held[n]
+  )
+  taken = [
+    node.name
+    for node, indices in zip(graph.nodes, held, strict=True)
+    if order.index(stage) in indices
+  ]
+  raise errors.InputError(
+    f'stage {stage!r} takes {errors.listed(list(dict.fromkeys(taken)), 6)}, '
+    f'but {graph.nodes[number].name} comes after {graph.nodes[later].name} of '
+    f'the later stage {order[before]!r}: mend the patterns or their order'
+  )
 
 
 def halve_widths(

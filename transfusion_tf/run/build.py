@@ -27,6 +27,8 @@ from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.models import fingerprint
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
@@ -192,7 +194,7 @@ def build(
   ):
     model = build_model(experiment, len(task.names))
   if experiment.train.sync_batch_norm:
-    for layer in model.layers:
+    for layer in graph_lib.layers(model):
       if isinstance(layer, keras.layers.BatchNormalization):
         layer.synchronized = True
   return Run(
@@ -262,15 +264,32 @@ def load_config(run_dir: str, **changes) -> config.Experiment:
 
 def load_weights(run: Run, run_dir: str, step: int) -> None:
   """Load the weights of a checkpoint into `run.model`."""
-  weights = read_weights(run, run_dir, step)
-  for variable, value in zip(run.model.weights, weights, strict=True):
-    variable.assign(value)
+  graph_lib.assign(run.model, read_weights(run, run_dir, step))
 
 
 def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
-  """Read a checkpoint's weights, in the order of `run.model.weights`."""
+  """Read a checkpoint's weights, in the order of `run.model.weights`.
+
+  Raises:
+    InputError: The network is no longer the one that was trained, or no such
+      checkpoint.
+  """
+  check_network(run, run_dir)
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
-  return [weights[stages_lib.path_of(v, run.model)] for v in run.model.weights]
+  return [weights[w.path] for w in graph_lib.Graph(run.model).weights]
+
+
+def check_network(run: Run, run_dir: str) -> None:
+  """Raise InputError if a run folder is of another network than `run`'s."""
+  trained = run_folder.network(run_dir)
+  if trained is None:  # Begun by an earlier version.
+    return
+  if differences := fingerprint.differences(trained, run.model):
+    raise errors.InputError(
+      f'{run_dir}: {run.experiment.model.name} has changed since this run '
+      f'began: it {differences}; restore its code, or train again in another '
+      '--run_dir'
+    )
 
 
 def evaluate(

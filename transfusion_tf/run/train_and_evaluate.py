@@ -24,7 +24,8 @@ from transfusion_tf import storage
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.models import stages
+from transfusion_tf.models import fingerprint
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
@@ -80,12 +81,14 @@ def _run_session(built, run_dir, workers, extra_files):
     'the data set and the network', repr(_identity(built))
   )
   _check_same_data(built, run_dir)
+  run_lib.check_network(built, run_dir)
   built.check_batch_size(built.experiment.train.lanes)
   _initialize(built, run_dir, workers.is_chief, extra_files)
   trainer = trainer_lib.Trainer(built, run_dir, workers)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
     scores, result = _score_test_split(built, run_dir, trainer.predict)
+    result |= _frozen_weights(built, run_dir)
   trainer.summaries.end(result['judged_step'], result['test'])
   result |= {
     'stopped_early': stopped_early,
@@ -103,11 +106,11 @@ def _run_session(built, run_dir, workers, extra_files):
 
 def _identity(built):
   """Return what must be the same for all workers besides the config."""
-  weights = built.model.variables
+  weights = graph_lib.Graph(built.model).weights
   return (
     built.task,
     built.source.prepared.fingerprint,
-    [(stages.path_of(v, built.model), tuple(v.shape)) for v in weights],
+    [(w.path, tuple(w.variable.shape)) for w in weights],
   )
 
 
@@ -144,8 +147,13 @@ def _initialize(built, run_dir, is_chief, extra_files):
         built.stages,
         built.experiment.seed,
       )
+    _check_start(built, source, report)
     if is_chief:
       storage.write_json(os.path.join(run_dir, run_folder.INIT), report)
+      storage.write_json(
+        os.path.join(run_dir, run_folder.NETWORK),
+        fingerprint.describe(built.model),
+      )
       storage.write_json(
         os.path.join(run_dir, run_folder.CONFIG),
         dataclasses.asdict(built.experiment),
@@ -157,6 +165,18 @@ def _initialize(built, run_dir, is_chief, extra_files):
         storage.write_text(os.path.join(run_dir, name), text)
   if init_config.freeze_upto:
     init.freeze(built.model, built.stages, init_config.freeze_upto)
+
+
+def _check_start(built, source, report):
+  """Raise InputError if pretrained weights are given, and none is taken."""
+  if source is None or built.experiment.init.conv1 == 'gabor':
+    return
+  if all(row['source'] is None for row in report):
+    raise errors.InputError(
+      f'no weight of {source.name} fits {built.model.name} below its head: '
+      'nothing would be transferred; if its layers are named otherwise, name '
+      'a function that returns it as keras.Model'
+    )
 
 
 def _frozen_statistics(built, report):
@@ -171,7 +191,7 @@ def _frozen_statistics(built, report):
   # The same on all workers, whatever the strategy.
   with tf.device('CPU:0'), pipeline.convert_image_errors(built.source):
     model = run_lib.build_model(experiment, len(built.task.names))
-    model.set_weights(built.model.get_weights())
+    graph_lib.assign(model, built.model.get_weights())
     batches = pipeline.train(built.source, experiment.train.batch_size)
     inputs = map(built.prepare_training, batches)
     return init.batch_statistics.estimate(
@@ -209,6 +229,31 @@ def _score_test_split(built, run_dir, predict):
     ),
     'data': built.source.prepared.directory,
   }
+
+
+def _frozen_weights(built, run_dir):
+  """Return how many weights were frozen, after a check that none has changed.
+
+  Raises:
+    RunError: A layer has changed weights that it does not train.
+  """
+  frozen = [
+    weight.path
+    for weight in graph_lib.Graph(built.model).weights
+    if not weight.layer.trainable
+  ]
+  if not frozen:
+    return {}
+  directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
+  last = checkpoint.steps(directory)[-1]
+  before, after = (checkpoint.read(directory, step) for step in (0, last))
+  moved = [p for p in frozen if not np.array_equal(before[p], after[p])]
+  if moved:
+    raise errors.RunError(
+      f'frozen weights have changed in training: {errors.listed(moved, 4)}; '
+      'their layers assign them in their call'
+    )
+  return {'frozen_weights': len(frozen)}
 
 
 def versions() -> dict[str, str]:

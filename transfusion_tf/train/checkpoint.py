@@ -8,6 +8,7 @@ state of random layers. Here each variable is stored under its path: inserting
 a layer moves no weight, and `read` needs no model.
 """
 
+import collections
 from collections.abc import Collection
 import contextlib
 import os
@@ -19,7 +20,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import storage
-from transfusion_tf.models import stages
+from transfusion_tf.models import graph as graph_lib
 
 _MODEL, _RANDOM = 'model', 'random'
 _OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
@@ -60,12 +61,13 @@ class Checkpoints:
     self._directory = directory
     self._is_chief = is_chief
     self._step = counters['step']
+    self._model = model
     self._weights = [v.value for v in model.weights]
     self._checkpoint = tf.train.Checkpoint(
       **{
-        _MODEL: _by_path(model.weights, model),
+        _MODEL: _by_path(model),
         _RANDOM: _by_order(_random_states(model)),
-        _OPTIMIZER: _by_path(optimizer.variables, model),
+        _OPTIMIZER: _by_name(optimizer.variables),
         _COUNTERS: tf.train.Checkpoint(**counters),
       }
     )
@@ -102,6 +104,7 @@ class Checkpoints:
     for step in reversed(saved):
       try:
         self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
+        graph_lib.finalize_state(self._model)
       except _OUT_OF_REACH:
         raise
       except _UNREADABLE as error:
@@ -204,10 +207,27 @@ def _by_order(variables):
   )
 
 
-def _by_path(variables, model):
+def _by_path(model):
   return tf.train.Checkpoint(
-    **{stages.path_of(v, model): v.value for v in variables}
+    **{w.path: w.variable.value for w in graph_lib.Graph(model).weights}
   )
+
+
+def _by_name(variables):
+  """Return variables of an optimizer by their names, which may be the same.
+
+  Keras names a slot after its weight with `_` for `/`: `stem/bn` and `stem_bn`
+  are one.
+  """
+  names: collections.Counter[str] = collections.Counter()
+  keyed = {}
+  for variable in variables:
+    names[variable.path] += 1
+    count = names[variable.path]
+    key = variable.path if count == 1 else f'{variable.path}#{count}'
+    keyed[key] = variable.value
+  assert len(keyed) == len(variables)
+  return tf.train.Checkpoint(**keyed)
 
 
 def _unescape(key):

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 import keras
 import tensorflow as tf
 
+from transfusion_tf.models import graph as graph_lib
+
 _Batch = dict[str, 'tf.Tensor']
 
 
@@ -45,8 +47,8 @@ class TrainStep:
       prepare: Maps a batch to the model's input.
       loss: Maps logits, targets and mask, [b, K] each, to losses [b].
       batch_size: Global batch size, by which the sum of losses is divided.
-      weight_decay: L2 penalty on all trainable weights except batch norm and
-        biases.
+      weight_decay: L2 penalty on all trainable weights except biases and those
+        of rank 1, as batch norm's.
       xla: Whether to compile the forward and backward pass.
       measure_input_wait: Whether to time the waiting for batches. TensorFlow
         does not read a clock with op determinism.
@@ -60,12 +62,20 @@ class TrainStep:
     self._weight_decay = weight_decay
     self._measure_input_wait = measure_input_wait
     self._scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-    self._decayed = [v for v in model.trainable_variables if len(v.shape) > 1]
-    self._statistics = [
-      v.value
-      for layer in _batch_norms(model)
-      for v in (layer.moving_mean, layer.moving_variance)
+    self._graph = graph_lib.Graph(model)
+    self._decayed = [
+      w.variable
+      for w in self._graph.weights
+      if w.variable.trainable
+      and w.role == graph_lib.KERNEL
+      and len(w.variable.shape) > 1
     ]
+    self._frozen = _frozen_nodes(self._graph)
+    self._statistics = (
+      [v.value for v in graph_lib.assigned_in_training(model) if _is_real(v)]
+      if strategy.num_replicas_in_sync > 1
+      else []
+    )
     # Gradients only: collective operations do not compile.
     self._gradients = (
       tf.function(self._compute_gradients, jit_compile=True)
@@ -155,7 +165,7 @@ class TrainStep:
     return loss
 
   def _average_statistics(self):
-    """Average the moving statistics of batch norm over the replicas.
+    """Average the moving statistics, as batch norm's, over the replicas.
 
     Each replica normalizes with its own batch, as one device would. The
     statistics would drift apart, and a checkpoint holds only the first
@@ -171,7 +181,7 @@ class TrainStep:
 
   def _compute_gradients(self, batch):
     with tf.GradientTape() as tape:
-      logits = self._model(self._prepare(batch), training=True)
+      logits = self._logits(self._prepare(batch))
       losses = self._loss(
         tf.cast(logits, tf.float32), batch['targets'], batch['mask']
       )
@@ -181,10 +191,21 @@ class TrainStep:
         loss += (
           self._weight_decay * penalty / self._strategy.num_replicas_in_sync
         )
+      # Of layers of the user's: regularizers and `add_loss`.
+      if added := self._model.losses:
+        loss += tf.add_n(added) / self._strategy.num_replicas_in_sync
       # Half precision needs gradients away from zero; `apply` scales back.
       scaled = self.optimizer.scale_loss(loss) if self._scales else loss
     variables = [v.value for v in self._model.trainable_variables]
     return loss, tape.gradient(scaled, variables)
+
+  def _logits(self, inputs):
+    if not self._frozen:
+      return self._model(inputs, training=True)
+    (logits,) = self._graph.outputs
+    return self._graph.run(
+      inputs, [logits], training=True, inference=self._frozen
+    )[logits]
 
   def _count(self, loss):
     counters = self.counters
@@ -200,12 +221,23 @@ def _counter(start, dtype):
   return tf.Variable(start, dtype=dtype, trainable=False)
 
 
-def _batch_norms(layer):
-  """Yield the batch norm layers whose statistics are updated."""
-  for inner in getattr(layer, 'layers', ()):
-    yield from _batch_norms(inner)
-  if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable:
-    yield layer
+def _frozen_nodes(graph):
+  """Return the nodes with frozen weights, and those between them.
+
+  They compute as in evaluation: in training, some layers also change weights
+  that they do not train.
+  """
+  return graph.between(
+    [
+      number
+      for number, node in enumerate(graph.nodes)
+      if node.weights and not any(w.layer.trainable for w in node.weights)
+    ]
+  )
+
+
+def _is_real(variable):
+  return variable.dtype in ('float32', 'float64')
 
 
 def _all_or_none(gradients):

@@ -107,7 +107,7 @@ def _stored(networks, plan, layer, repeat):
   images = np.concatenate(list(_images(plan.num_images)))
   acts = {}
   for name, model in networks.items():
-    tapped = endpoints.extractor(model, [_LAYERS[layer]])
+    tapped = endpoints.Extractor(model, [_LAYERS[layer]])
     whole = np.asarray(tapped(images)[_LAYERS[layer]])
     rows = [
       whole[i].reshape(-1, _CHANNELS)[plan.patches(layer, i, 1)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 import contextlib
+import re
 from typing import Any
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from transfusion_tf.init import types
 from transfusion_tf.init.sources import hdf5
 from transfusion_tf.init.sources import keras_applications
 from transfusion_tf.init.sources import tf_slim
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import resnet
 from transfusion_tf.models import stages
 
@@ -79,7 +81,7 @@ def from_model(
     _check_stride(name, stride_of(model), like)
     arrays = _by_path(model, like)
   return types.WeightSource(
-    arrays, name, trained_on, keras_applications.published_input(model)
+    arrays, name, trained_on, keras_applications.published_input(model), model
   )
 
 
@@ -99,7 +101,8 @@ def stride_in(name: str) -> str:
         return ''
     elif not name.endswith('.keras'):
       return ''
-    return stride_of(keras.models.load_model(name, compile=False))
+    model = _load_model(name, None)
+  return stride_of(model) if model else ''
 
 
 def stride_of(model: keras.Model) -> str:
@@ -121,19 +124,63 @@ def _check_stride(name, stride, like):
 
 
 def _by_path(model, like):
-  layers = [x.name for x in stages.all_layers(model) if x.weights]
+  """Return the weights of `model` by the paths that `like` has for them."""
+  layers = [x.name for x in graph_lib.layers(model) if x.weights]
   renamed = {} if like is None else hdf5.aligned(layers, like)
   arrays = {}
-  for variable in model.weights:
-    path = stages.path_of(variable, model)
-    parts = [renamed.get(part, part) for part in path.split('/')]
-    arrays['/'.join(parts)] = np.asarray(variable)
+  weights = graph_lib.Graph(model).weights
+  for weight in weights:
+    parts = [renamed.get(part, part) for part in weight.path.split('/')]
+    arrays['/'.join(parts)] = np.asarray(weight.variable)
+  if like is None:
+    return arrays
+  ours = graph_lib.Graph(like).weights
+  if any(w.path not in arrays for w in ours) and _correspond(weights, ours):
+    # One network, saved and loaded: Keras names layers in it anew.
+    return {
+      mine.path: np.asarray(theirs.variable)
+      for mine, theirs in zip(ours, weights, strict=True)
+    }
   return arrays
+
+
+def _correspond(weights, others):
+  """Return whether weights are of the same layers, in the same order."""
+  return [(type(w.layer), w.variable.name) for w in weights] == [
+    (type(w.layer), w.variable.name) for w in others
+  ]
+
+
+def _load_model(name, like):
+  """Return the model of a file; layers of the user's are of `like`'s classes.
+
+  None if the file needs classes that are not known without `like`.
+  """
+  classes = {}
+  if like is not None:
+    classes = {type(x).__name__: type(x) for x in graph_lib.layers(like)}
+  try:
+    return keras.models.load_model(name, custom_objects=classes, compile=False)
+  except (TypeError, ValueError) as error:
+    missing = re.search(r"Could not locate class '(\w+)'", str(error))
+    if missing is None:
+      raise
+    if like is None:
+      return None
+    raise errors.InputError(
+      f'{name} has layers of the class {missing[1]}, which {like.name} lacks: '
+      'name a function that returns the keras.Model, package.module:function'
+    ) from None
 
 
 def _read_keras(name, like):
   with _readable(name):
-    model = keras.models.load_model(name, compile=False)
+    model = _load_model(name, like)
+    if model is None:
+      raise errors.InputError(
+        f'{name} has layers of classes that are not of Keras; give the model, '
+        'too'
+      )
     with zipfile.ZipFile(name) as file:
       known = _INPUT_ENTRY in file.namelist()
       trained_on = file.read(_INPUT_ENTRY).decode() if known else ''
@@ -143,7 +190,7 @@ def _read_keras(name, like):
 def _read_h5(name, like):
   """Read a whole model, or weights alone, in the formats of Keras."""
   with _readable(name):
-    model = _load_h5_model(name) if hdf5.holds_model(name) else None
+    model = _load_h5_model(name, like) if hdf5.holds_model(name) else None
   if model is not None:
     return from_model(model, like, name)
   if like is None:
@@ -156,15 +203,18 @@ def _read_h5(name, like):
     if network:
       return types.WeightSource(_renamed_h5(name, network, like), name)
     arrays = hdf5.read(name, like)
+    paths = [weight.path for weight in graph_lib.Graph(like).weights]
+    if name.endswith('.weights.h5') and any(p not in arrays for p in paths):
+      arrays = hdf5.read_as_keras(name, like) or arrays
   if not arrays:
     raise errors.InputError(f'{name}: names no layers; save it as .keras')
   return types.WeightSource(arrays, name)
 
 
-def _load_h5_model(name):
+def _load_h5_model(name, like):
   """Return the model, or None if it is of a Keras too old to be read."""
   try:
-    return keras.models.load_model(name, compile=False)
+    return _load_model(name, like)
   except _UNREADABLE:
     return None
 
@@ -173,7 +223,7 @@ def _renamed_h5(name, network, like):
   """Read weights of a network of keras.applications by the paths of ours."""
   model = getattr(keras.applications, network)(weights=None, include_top=False)
   arrays = hdf5.read(name, model)
-  paths = {stages.path_of(v, model): v for v in model.weights}
+  paths = {w.path: w.variable for w in graph_lib.Graph(model).weights}
   types.raise_on_mismatch(
     f'{name} does not fit {network}',
     {

@@ -7,15 +7,17 @@ the layers in the order of the model.
 
 from collections.abc import Collection, Mapping
 import re
+import warnings
 
 import h5py
 import keras
 import numpy as np
 
-from transfusion_tf.models import stages
+from transfusion_tf.models import graph as graph_lib
 
 _MODEL = 'model_config'  # Of a file that holds the whole model.
 _LAYERS, _WEIGHTS = 'layer_names', 'weight_names'
+_UNREAD = -31337  # In place of a weight: no network has it.
 
 # Layer -> its weights, each with its name.
 _Layers = dict[str, list[tuple[str, np.ndarray]]]
@@ -38,7 +40,8 @@ def read(path: str, model: keras.Model) -> dict[str, np.ndarray]:
   Layers that it lacks keep the names that the file has.
   """
   layers = _read_layers(path)
-  known = {layer.name: layer for layer in stages.all_layers(model)}
+  known = {layer.name: layer for layer in graph_lib.layers(model)}
+  path_of = graph_lib.Graph(model).path
   renamed = aligned(layers, model)
   arrays = {}
   for name, weights in layers.items():
@@ -46,9 +49,33 @@ def read(path: str, model: keras.Model) -> dict[str, np.ndarray]:
     variables = _in_order(layer, [w for w, _ in weights]) if layer else []
     for i, (weight, array) in enumerate(weights):
       inside = i < len(variables)
-      at = stages.path_of(variables[i], model) if inside else f'{name}/{weight}'
+      at = path_of(variables[i]) if inside else f'{name}/{weight}'
       arrays[at] = array
   return arrays
+
+
+def read_as_keras(path: str, model: keras.Model) -> dict[str, np.ndarray]:
+  """Return the weights that Keras reads into `model`, which stays as it is.
+
+  Keras goes by the place of layers in the network, not by their names.
+  Weights that do not fit are left out.
+  """
+  before = model.get_weights()
+  unread = [np.full(w.shape, _UNREAD, w.dtype) for w in before]
+  try:
+    model.set_weights(unread)
+    with warnings.catch_warnings():  # Of weights that do not fit.
+      warnings.simplefilter('ignore')
+      model.load_weights(path, skip_mismatch=True)
+    return {
+      weight.path: np.asarray(weight.variable)
+      for weight, mark in zip(
+        graph_lib.Graph(model).weights, unread, strict=True
+      )
+      if not np.array_equal(weight.variable, mark)
+    }
+  finally:
+    graph_lib.assign(model, before)
 
 
 def aligned(names: Collection[str], model: keras.Model) -> dict[str, str]:
@@ -66,7 +93,7 @@ def aligned(names: Collection[str], model: keras.Model) -> dict[str, str]:
     Name -> name, where they differ.
   """
   ours: dict[str, list[str]] = {}
-  for layer in stages.all_layers(model):
+  for layer in graph_lib.layers(model):
     base = _base(layer.name)
     class_name = type(layer).__name__.lower()
     if layer.weights and base.replace('_', '') == class_name:

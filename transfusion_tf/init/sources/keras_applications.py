@@ -13,8 +13,8 @@ import keras
 import numpy as np
 
 from transfusion_tf import errors
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import resnet
-from transfusion_tf.models import stages
 
 HEAD = 'predictions'
 _INCEPTION_CONVOLUTIONS = 94
@@ -63,7 +63,7 @@ def published_input(model: keras.Model) -> str:
   A network is known by layers of its body, so that another head, or another
   name of the model, makes no difference. Empty if it is none of theirs.
   """
-  layers = stages.all_layers(model)
+  layers = graph_lib.layers(model)
   names = {layer.name for layer in layers}
   for kind, networks in _PUBLISHED_INPUTS.items():
     if any(network <= names for network in networks):
