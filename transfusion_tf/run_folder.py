@@ -3,7 +3,8 @@
 config.json      the `config.Experiment`
 outputs.json     the meaning of each output, and the data set it was trained on
 init.json        the initialization of every weight
-network.json     the network: each layer, what it takes and its settings
+network.json     the network: each layer, what it takes and its settings; and
+                 how much it differs from that of the pretrained weights
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row per evaluation (`train.history`)
 tensorboard/     the same with plots, for TensorBoard (`run.tensorboard`)
@@ -241,9 +242,14 @@ def result(run_dir: str) -> dict[str, Any] | None:
   return _read(run_dir, RESULT)
 
 
-def network(run_dir: str) -> list[dict[str, Any]] | None:
-  """Return RUN/network.json, of `models.fingerprint`; None if there is none."""
-  return _read(run_dir, NETWORK)
+def network(run_dir: str) -> dict[str, Any]:
+  """Return RUN/network.json; empty if an earlier version began the run.
+
+  Returns:
+    `layers` as `models.fingerprint` describes them; `pretrained_difference` of
+    `init.agreement`, if weights were transferred.
+  """
+  return _read(run_dir, NETWORK) or {}
 
 
 def _read(run_dir, name):

@@ -16,10 +16,12 @@ from transfusion_tf.init.apply import freeze
 from transfusion_tf.init.compose import from_config
 
 with epy.lazy_imports():  # Help does without.
+  from transfusion_tf.init import agreement
   from transfusion_tf.init import batch_statistics
   from transfusion_tf.init import weights
 
 __all__ = [
+  'agreement',
   'apply',
   'batch_statistics',
   'compose',

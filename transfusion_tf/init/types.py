@@ -30,6 +30,7 @@ class WeightSource(dict[str, np.ndarray]):
     published_input: That of the published weights of the same architecture,
       or empty.
     model: The network that they are of, if the source holds it.
+    trained_on: Kind of input that `model` takes, once it is known.
   """
 
   def __init__(
@@ -45,6 +46,7 @@ class WeightSource(dict[str, np.ndarray]):
     self.input = input
     self.published_input = published_input
     self.model = model
+    self.trained_on = input
 
 
 def name_of(source: Arrays) -> str:

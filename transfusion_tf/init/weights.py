@@ -74,7 +74,9 @@ def load(
   if not normalization:
     return weights
   trained_on = _trained_on(weights, pretrained_input)
-  return input_scaling.fit(weights, like, trained_on, normalization)
+  fitted = input_scaling.fit(weights, like, trained_on, normalization)
+  fitted.model, fitted.trained_on = weights.model, trained_on
+  return fitted
 
 
 def stride_in(source: str) -> str:

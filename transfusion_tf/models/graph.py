@@ -8,6 +8,7 @@ models inside it are opened; every other layer is one node.
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Collection, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
@@ -348,12 +349,14 @@ def _weights(model, places):
   is_functional = isinstance(model, functional.Functional)
   prefix = '' if is_functional else f'{model.name}/'
   paths = [v.path.removeprefix(prefix) for v in model.weights]
+  counts = collections.Counter(paths)
   for variable, path in zip(model.weights, paths, strict=True):
-    names = places.get(id(variable), ())
+    *around, _ = places.get(id(variable), ('',))
+    local = path.removeprefix('/'.join((*around, '')))
     aliases = tuple(
-      '/'.join((*names[start:], variable.name)) for start in range(len(names))
+      '/'.join((*around[start:], local)) for start in range(len(around) + 1)
     )
-    if paths.count(path) > 1 and aliases:
+    if counts[path] > 1:
       path = aliases[0]  # Two models inside have layers of one name.
     layer = owners[id(variable)]
     yield Weight(path, variable, layer, _role(variable, layer), aliases)

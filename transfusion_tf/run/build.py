@@ -282,9 +282,9 @@ def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
 def check_network(run: Run, run_dir: str) -> None:
   """Raise InputError if a run folder is of another network than `run`'s."""
   trained = run_folder.network(run_dir)
-  if trained is None:  # Begun by an earlier version.
+  if not trained:
     return
-  if differences := fingerprint.differences(trained, run.model):
+  if differences := fingerprint.differences(trained['layers'], run.model):
     raise errors.InputError(
       f'{run_dir}: {run.experiment.model.name} has changed since this run '
       f'began: it {differences}; restore its code, or train again in another '

@@ -33,6 +33,9 @@ from transfusion_tf.train import compute
 from transfusion_tf.train import history
 from transfusion_tf.train import workers as workers_lib
 
+# Precision -> difference of features that rounding explains; else 0.1.
+_AGREES = {'float32': 0.01}
+
 
 def run(
   experiment: config.Experiment,
@@ -89,6 +92,9 @@ def _run_session(built, run_dir, workers, extra_files):
     stopped_early = trainer.loop.run()
     scores, result = _score_test_split(built, run_dir, trainer.predict)
     result |= _frozen_weights(built, run_dir)
+    network = run_folder.network(run_dir)
+    if 'pretrained_difference' in network:
+      result['pretrained_difference'] = network['pretrained_difference']
   trainer.summaries.end(result['judged_step'], result['test'])
   result |= {
     'stopped_early': stopped_early,
@@ -148,12 +154,11 @@ def _initialize(built, run_dir, is_chief, extra_files):
         built.experiment.seed,
       )
     _check_start(built, source, report)
+    network = {'layers': fingerprint.describe(built.model)}
+    network |= _agreement(built, source, report)
     if is_chief:
       storage.write_json(os.path.join(run_dir, run_folder.INIT), report)
-      storage.write_json(
-        os.path.join(run_dir, run_folder.NETWORK),
-        fingerprint.describe(built.model),
-      )
+      storage.write_json(os.path.join(run_dir, run_folder.NETWORK), network)
       storage.write_json(
         os.path.join(run_dir, run_folder.CONFIG),
         dataclasses.asdict(built.experiment),
@@ -177,6 +182,27 @@ def _check_start(built, source, report):
       'nothing would be transferred; if its layers are named otherwise, name '
       'a function that returns it as keras.Model'
     )
+
+
+def _agreement(built, source, report):
+  """Compare the features with those of the network of pretrained weights."""
+  if source is None or built.strategy.num_replicas_in_sync > 1:
+    return {}
+  difference = init.agreement.difference(
+    built.model,
+    source,
+    [row['path'] for row in report if row['scheme'] == 'transfer'],
+    built.experiment.data.normalization,
+  )
+  if difference is None:
+    return {}
+  if difference > _AGREES.get(built.experiment.train.precision, 0.1):
+    print(
+      f'note: with the weights of {source.name}, features differ from its own '
+      f'by up to {difference:.2g} of their stddev: the networks compute '
+      'something else (another stride, activation, epsilon or input)'
+    )
+  return {'pretrained_difference': difference}
 
 
 def _frozen_statistics(built, report):
