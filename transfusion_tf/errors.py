@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 import difflib
+import re
 
 
 class InputError(ValueError):
@@ -35,8 +36,13 @@ def listed(names: Sequence[str], most: int = 20) -> str:
 
 
 def first_line(error: BaseException) -> str:
-  """Return the first line of an error's message."""
-  return next(iter(str(error).strip().splitlines()), '')
+  """Return the first line of an error's message that tells something."""
+  text = re.sub(r'\x1b\[\d*m', '', str(error))
+  lines = [line.strip() for line in text.splitlines() if line.strip()]
+  # Keras puts a line before the message of a layer's error.
+  if len(lines) > 1 and lines[0].startswith('Exception encountered'):
+    return lines[1]
+  return lines[0] if lines else ''
 
 
 class RunError(RuntimeError):

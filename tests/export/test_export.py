@@ -368,9 +368,9 @@ def net(num_classes, input_shape):
 """
 
 
-def _run_of_mine(tmp_path, monkeypatch, label, value):
+def _run_of_mine(tmp_path, monkeypatch, label, value, code=_OWN):
   """An untrained run of a model and a data set that are not ours."""
-  (tmp_path / 'net_of_mine.py').write_text(_OWN)
+  (tmp_path / 'net_of_mine.py').write_text(code)
   monkeypatch.syspath_prepend(tmp_path)
   monkeypatch.delitem(sys.modules, 'net_of_mine', raising=False)
   images = np.random.default_rng(0).integers(0, 256, (5, 32, 32, 3), np.uint8)
@@ -385,6 +385,72 @@ def _run_of_mine(tmp_path, monkeypatch, label, value):
     tmp_path / 'data', data__dataset='mine', model__name='net_of_mine:net'
   )
   return run_lib.build(settings)
+
+
+def test_the_keras_file_computes_what_the_run_does(study):
+  """It is compared when it is exported, as the SavedModel is."""
+  text = pathlib.Path(study.export_dir, exporting.CARD).read_text()
+  (found,) = re.findall(rf'\| {exporting.KERAS} \| (\S+) \|', text)
+  assert float(found) <= 1e-6
+
+
+_OWN_LAYERS = """
+import keras
+
+class Block(keras.layers.Layer):
+  def __init__(self, filters=4, **kwargs):
+    super().__init__(**kwargs)
+    self.conv = keras.layers.Conv2D(filters, 3, name='conv')
+
+  def build(self, shape):
+    self.conv.build(shape)
+
+  def call(self, x):
+    return self.conv(x)
+
+class Untold(Block):
+  def __init__(self, filters, **kwargs):
+    super().__init__(filters, **kwargs)
+
+  def get_config(self):
+    raise NotImplementedError('no config')
+
+def net(num_classes, input_shape):
+  norm = keras.layers.Normalization(name='norm')
+  norm.build((None, *input_shape))
+  norm.adapt_mean.assign([1.0, 2.0, 3.0])
+  norm.adapt_variance.assign([4.0, 5.0, 6.0])
+  norm.finalize_state()
+  return keras.Sequential([
+    keras.Input(input_shape), norm, Block(name='block'),
+    keras.layers.Flatten(name='flat'),
+    keras.layers.Dense(num_classes, name='logits')], name='net')
+"""
+_TWO_CLASSES = {'label': tfds.features.ClassLabel(names=['benign', 'malign'])}
+
+
+def test_layers_of_ones_own_and_their_state_are_exported(tmp_path, monkeypatch):
+  run = _run_of_mine(tmp_path, monkeypatch, _TWO_CLASSES, 1, _OWN_LAYERS)
+  made = export.export(run, tmp_path / 'made')
+  assert made.differences[exporting.KERAS] <= 1e-6
+  path = tmp_path / 'made' / exporting.KERAS
+  weights = init.weights.load(path, run.model)  # With the classes of `model`.
+  assert set(weights) == {w.path for w in graph.Graph(run.model).weights}
+  with pytest.raises(errors.InputError, match='classes that are not of Keras'):
+    init.weights.load(path)
+
+
+def test_what_keras_cannot_save_is_exported_without_its_file(
+  tmp_path, monkeypatch
+):
+  code = _OWN_LAYERS.replace('Block(name=', 'Untold(4, name=')
+  run = _run_of_mine(tmp_path, monkeypatch, _TWO_CLASSES, 1, code)
+  made = export.export(run, tmp_path / 'made')
+  assert list(made.differences) == ['SavedModel']
+  assert not (tmp_path / 'made' / exporting.KERAS).exists()
+  assert any('cannot save and load' in note for note in made.notes)
+  text = (tmp_path / 'made' / exporting.CARD).read_text()
+  assert exporting.KERAS not in text
 
 
 @pytest.mark.parametrize(

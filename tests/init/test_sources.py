@@ -15,6 +15,7 @@ from transfusion_tf import init
 from transfusion_tf import models
 from transfusion_tf.init import weights
 from transfusion_tf.init.sources import files
+from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.train import checkpoint
 
 
@@ -51,6 +52,65 @@ def write_run(folder, model, steps=(0, 4, 8), judged=4, **settings):
   if judged is not None:
     (folder / 'result.json').write_text(json.dumps({'judged_step': judged}))
   return str(folder)
+
+
+def _attention():
+  layers = keras.layers
+  inputs = keras.Input((16, 16, 3))
+  x = layers.Conv2D(8, 8, strides=8, name='patches')(inputs)
+  x = layers.Reshape((-1, 8), name='tokens')(x)
+  for name in ('one', 'two'):
+    x = layers.Add(name=f'add_{name}')(
+      [x, layers.MultiHeadAttention(2, 4, name=name)(x, x)]
+    )
+  x = layers.GlobalAveragePooling1D(name='pool')(x)
+  return keras.Model(inputs, layers.Dense(5, name='head')(x), name='attention')
+
+
+def _block_inside():
+  layers = keras.layers
+  block = [
+    layers.Conv2D(4, 3, name='conv'),
+    layers.BatchNormalization(name='bn'),
+  ]
+  inputs = keras.Input((16, 16, 3))
+  x = keras.Sequential(block, name='block')(inputs)
+  x = layers.GlobalAveragePooling2D(name='pool')(x)
+  return keras.Model(inputs, layers.Dense(5, name='head')(x), name='outer')
+
+
+def _nameless():
+  layers = keras.layers
+  return keras.Sequential(
+    [
+      keras.Input((16, 16, 3)),
+      layers.Conv2D(4, 3),
+      layers.Conv2D(4, 3),
+      layers.BatchNormalization(),
+      layers.Flatten(),
+      layers.Dense(5),
+    ]
+  )
+
+
+@pytest.mark.parametrize('suffix', ['.keras', '.weights.h5', '.h5'])
+@pytest.mark.parametrize('net', [_attention, _block_inside, _nameless])
+def test_what_keras_loads_into_the_same_network_is_taken(tmp_path, net, suffix):
+  source, model = net(), net()
+  path = str(tmp_path / f'file{suffix}')
+  rng = np.random.default_rng(0)
+  source.set_weights([rng.uniform(1, 2, w.shape) for w in source.get_weights()])
+  if suffix == '.weights.h5':
+    source.save_weights(path)
+  else:
+    source.save(path)
+  before = model.get_weights()
+  arrays = weights.load(path, model)
+  for one, two in zip(before, model.get_weights(), strict=True):
+    np.testing.assert_array_equal(one, two)  # Reading changes nothing.
+  graph_lib.assign(model, arrays)
+  for one, two in zip(source.get_weights(), model.get_weights(), strict=True):
+    np.testing.assert_array_equal(one, two)
 
 
 def assert_equal(source, model):

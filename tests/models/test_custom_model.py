@@ -13,6 +13,7 @@ from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
 from transfusion_tf.analysis import compare_runs
+from transfusion_tf.models import graph
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 
@@ -81,10 +82,93 @@ _MODULE = """
     return model
 
   class Subclassed(keras.Model):
-    pass
+    def __init__(self, num_classes, **kwargs):
+      super().__init__(**kwargs)
+      self.conv = layers.Conv2D(4, 3, name='conv')
+      self.norm = layers.BatchNormalization(name='norm')
+      self.pool = layers.GlobalAveragePooling2D(name='pool')
+      self.logits = layers.Dense(num_classes, name='logits')
+
+    def call(self, x, training=False):
+      x = self.norm(self.conv(x), training=training)
+      return self.logits(self.pool(x))
 
   def subclassed(num_classes, input_shape):
-    return Subclassed()
+    return Subclassed(num_classes, name='sub')
+
+  def subclassed_with_stages(num_classes, input_shape):
+    return subclassed(num_classes, input_shape), {
+      'body': 'sub/(conv|norm)', 'head': 'sub/logits'}
+
+  class Broken(keras.Model):
+    def call(self, x):
+      raise RuntimeError('not ready')
+
+  def broken(num_classes, input_shape):
+    return Broken()
+
+  def nested(num_classes, input_shape):
+    inputs = keras.Input(input_shape)
+    x = layers.Conv2D(8, 3, strides=2, name='first')(inputs)
+    trunk = keras.Model(inputs, x, name='trunk')
+    inputs = keras.Input(trunk.output_shape[1:])
+    x = layers.GlobalMaxPooling2D(name='pool')(inputs)
+    x = layers.Dense(num_classes, name='logits')(x)
+    classifier = keras.Model(inputs, x, name='classifier')
+    inputs = keras.Input(input_shape)
+    return keras.Model(inputs, classifier(trunk(inputs)), name='nested')
+
+  def flat_end(num_classes, input_shape):
+    model = _trunk(input_shape, 'flat_end')
+    model.add(layers.Reshape((1, 1, 16), name='map'))
+    model.add(layers.Conv2D(num_classes, 1, name='logits'))
+    model.add(layers.Flatten(name='flat'))
+    return model
+
+  def sigmoid_operation(num_classes, input_shape):
+    model = plain(num_classes, input_shape)
+    return keras.Model(model.inputs, keras.ops.sigmoid(model.outputs[0]))
+
+  def softmax_and_reshape(num_classes, input_shape):
+    model = softmax(num_classes, input_shape)
+    model.add(layers.Reshape((num_classes,)))
+    return model
+
+  def disguised(num_classes, input_shape):
+    x = plain(num_classes, input_shape)
+    return keras.Model(x.inputs, 1 / (1 + keras.ops.exp(-x.outputs[0])))
+
+  def two_inputs(num_classes, input_shape):
+    x = plain(num_classes, input_shape)
+    other = keras.Input((num_classes,))
+    return keras.Model([*x.inputs, other], x.outputs[0] + other)
+
+  def fixed(num_classes, input_shape):
+    return plain(num_classes, (64, 64, 3))
+
+  def three(num_classes, input_shape):
+    return plain(num_classes, input_shape), {}, 'more'
+
+  def bad_pattern(num_classes, input_shape):
+    return plain(num_classes, input_shape), {'all': '(', 'head': 'logits'}
+
+  def no_mapping(num_classes, input_shape):
+    return plain(num_classes, input_shape), ['first', 'logits']
+
+  def half(num_classes, input_shape):
+    keras.mixed_precision.set_global_policy('mixed_float16')
+    return plain(num_classes, input_shape)
+
+  def one_in_half(num_classes, input_shape):
+    return keras.Sequential([
+      keras.Input(input_shape),
+      layers.Conv2D(4, 3, dtype='float16', name='small'),
+      layers.Flatten(), layers.Dense(num_classes)])
+
+  def frozen(num_classes, input_shape):
+    model = plain(num_classes, input_shape)
+    model.trainable = False
+    return model
 
   def nothing(num_classes, input_shape):
     pass
@@ -112,16 +196,17 @@ def _build(name, num_classes=5):
     ('plain', ('body', 'head')),
     ('staged', ('conv1', 'conv2', 'head')),
     ('application', ('body', 'head')),
+    ('nested', ('body', 'head')),
+    ('flat_end', ('body', 'head')),
+    ('subclassed_with_stages', ('body', 'head')),
   ],
 )
 def test_each_weight_has_a_stage(name, expected):
   model = _build(name)
   stages = models.stages_of(model)
   assert stages.names == expected
-  for weight in model.weights:
-    assert (
-      stages.stage_of(weight.path.removeprefix(f'{model.name}/')) in expected
-    )
+  for weight in graph.Graph(model).weights:
+    assert stages.stage_of(weight.path) in expected
 
 
 def test_all_of_training_works(data_dir, tmp_path):
@@ -188,7 +273,19 @@ def test_weights_come_from_a_function():
     ('own_nets:headless', "its last stage is 'all'"),
     ('own_nets:gap', 'second/kernel belongs to no stage'),
     ('own_nets:taken', "'resnet50', like one of ours"),
-    ('own_nets:subclassed', 'subclassed'),
+    ('own_nets:subclassed', "all weights in sub: which are its head's"),
+    ('own_nets:broken', 'does not go through: RuntimeError: not ready'),
+    ('own_nets:sigmoid_operation', 'ends with sigmoid'),
+    ('own_nets:softmax_and_reshape', 'ends with softmax'),
+    ('own_nets:disguised', 'ends with probabilities'),
+    ('own_nets:two_inputs', 'takes 2 inputs'),
+    ('own_nets:fixed', r'takes images \(64, 64, 3\), the run has \(32, 32, 3'),
+    ('own_nets:three', 'returns 3 values'),
+    ('own_nets:bad_pattern', "'all': '\\(' is no regular expression"),
+    ('own_nets:no_mapping', 'its stages are list; must be a mapping'),
+    ('own_nets:half', 'dtype policy mixed_float16; leave it to --precision'),
+    ('own_nets:one_in_half', 'computes small in float16'),
+    ('own_nets:frozen', 'nothing to train'),
     ('own_nets:nothing', 'NoneType, not a keras.Model'),
   ],
 )
@@ -196,6 +293,71 @@ def test_what_cannot_be_used_is_refused_in_one_line(name, message):
   with pytest.raises(errors.InputError, match=message) as caught:
     models.build(name, 5, (32, 32, 3))
   assert '\n' not in str(caught.value)
+
+
+def test_a_refused_policy_does_not_stay():
+  with pytest.raises(errors.InputError):
+    _build('half')
+  assert keras.config.dtype_policy().name == 'float32'
+
+
+def test_the_body_ends_before_the_head():
+  """Even where layers without weights follow the head."""
+  for name, body, head in (
+    ('nested', 'classifier/pool', 'classifier/logits'),
+    ('flat_end', 'map', 'flat'),
+  ):
+    found = [stage.endpoint for stage in models.stages_of(_build(name))]
+    assert found == [body, head]
+
+
+def test_a_network_that_changed_after_training_is_refused(data_dir, tmp_path):
+  run_dir = str(tmp_path / 'run')
+  experiment = prepared_sets.experiment(
+    data_dir, model__name='own_nets:plain', train__train_steps=3
+  )
+  train_and_evaluate.run(experiment, run_dir)
+  module = sys.modules['own_nets']
+  trunk = module._trunk
+
+  def wider(input_shape, name):
+    model = trunk(input_shape, name)
+    model.add(module.layers.ReLU(name='another'))
+    return model
+
+  module._trunk = wider  # As if edited: weights fit, the function does not.
+  words = r'own_nets:plain has changed.*: it now has another \(ReLU\)'
+  with pytest.raises(errors.InputError, match=words):
+    run_lib.load_run(run_dir)
+  with pytest.raises(errors.InputError, match=words):
+    compare_runs.compare([(f'{run_dir}@init', run_dir)])
+  module._trunk = trunk
+  assert run_lib.load_run(run_dir)
+
+
+def test_an_unfinished_run_does_not_go_on_with_another_network(
+  data_dir, tmp_path
+):
+  run_dir = tmp_path / 'run'
+  experiment = prepared_sets.experiment(
+    data_dir, model__name='own_nets:staged', train__train_steps=3
+  )
+  train_and_evaluate.run(experiment, str(run_dir))
+  (run_dir / 'result.json').unlink()
+  module = sys.modules['own_nets']
+  trunk = module._trunk
+  module._trunk = lambda shape, name: trunk(shape, name)
+  train_and_evaluate.run(experiment, str(run_dir))
+  (run_dir / 'result.json').unlink()
+
+  def changed(input_shape, name):
+    model = trunk(input_shape, name)
+    model.get_layer('second').activation = module.keras.activations.gelu
+    return model
+
+  module._trunk = changed
+  with pytest.raises(errors.InputError, match='has activation gelu, had relu'):
+    train_and_evaluate.run(experiment, str(run_dir))
 
 
 def test_options_of_our_networks_are_refused():

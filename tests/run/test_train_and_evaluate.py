@@ -1,9 +1,12 @@
 """A run from start to result, and every way in which it is refused."""
 
+import functools
 import json
 import os
 import pathlib
 import subprocess
+import sys
+import types
 
 import keras
 import numpy as np
@@ -44,10 +47,156 @@ def _run(data_dir, run_dir, **changes):
   )
 
 
+def _own_run(data_dir, run_dir, module, function, **changes):
+  """Runs a network that `function` makes, as a user's module would."""
+  own = types.ModuleType(module)
+  own.net = function
+  sys.modules[module] = own
+  try:
+    result = _run(
+      data_dir,
+      run_dir,
+      model__name=f'{module}:net',
+      train__train_steps=3,
+      **changes,
+    )
+    return result, init.weights.load(str(run_dir))
+  finally:
+    del sys.modules[module]
+
+
+def _spectral(num_classes, input_shape, regularizer=None):
+  layers = keras.layers
+  conv = layers.Conv2D(8, 3, kernel_regularizer=regularizer, name='c1')
+  model = keras.Sequential(
+    [
+      keras.Input(input_shape),
+      layers.SpectralNormalization(conv, name='spectral'),
+      layers.Conv2D(8, 3, name='c2'),
+      layers.GlobalAveragePooling2D(name='pool'),
+      layers.Dense(num_classes, name='head'),
+    ],
+    name='net',
+  )
+  return model, {'conv1': 'spectral', 'conv2': 'c2|pool', 'head': 'head'}
+
+
+def test_frozen_weights_do_not_change_and_are_counted(data_dir, tmp_path):
+  """Not even those that a layer assigns itself."""
+  result, weights = _own_run(
+    data_dir,
+    tmp_path / 'run',
+    'spectral_net',
+    _spectral,
+    init__freeze_upto='conv1',
+  )
+  assert result['frozen_weights'] == 3
+  before = init.weights.load(f'{tmp_path}/run@init')
+  for path, values in weights.items():
+    same = (values == before[path]).all()
+    assert same == path.startswith('spectral'), path
+
+
+def test_a_layer_that_changes_frozen_weights_is_told_at_the_end(
+  data_dir, tmp_path
+):
+  class Counting(keras.layers.Layer):
+    def build(self, shape):
+      self.calls = self.add_weight(shape=(), trainable=False, name='calls')
+      self.conv = keras.layers.Conv2D(4, 3, name='conv')
+      self.conv.build(shape)
+
+    def call(self, x):
+      self.calls.assign_add(1.0)  # Whether or not it trains.
+      return self.conv(x)
+
+  def counting(num_classes, input_shape):
+    model = keras.Sequential(
+      [
+        keras.Input(input_shape),
+        Counting(name='first'),
+        keras.layers.GlobalAveragePooling2D(name='pool'),
+        keras.layers.Dense(num_classes, name='head'),
+      ],
+      name='counting',
+    )
+    return model, {'first': 'first', 'head': 'pool|head'}
+
+  words = 'frozen weights have changed in training: first/calls'
+  with pytest.raises(errors.RunError, match=words):
+    _own_run(
+      data_dir,
+      tmp_path / 'run',
+      'counting_net',
+      counting,
+      init__freeze_upto='first',
+    )
+
+
+def test_losses_of_layers_count(data_dir, tmp_path):
+  found = []
+  for name, regularizer in (('off', None), ('on', keras.regularizers.L2(0.5))):
+    function = functools.partial(_spectral, regularizer=regularizer)
+    _, weights = _own_run(
+      data_dir, tmp_path / name, f'regular_{name}', function
+    )
+    found.append(weights['spectral/c1/kernel'])
+  assert np.abs(found[1]).mean() < np.abs(found[0]).mean()
+
+
+def test_weights_of_which_none_fits_are_refused(data_dir, run_dir, tmp_path):
+  def other(num_classes, input_shape):
+    return _spectral(num_classes, input_shape)[0]
+
+  with pytest.raises(errors.InputError, match='missing: spectral'):
+    _own_run(
+      data_dir,
+      tmp_path / 'run',
+      'other_net',
+      other,
+      init__scheme='transfer',
+      init__pretrained=run_dir,
+    )
+
+
+def test_transferred_features_are_compared_with_their_source(
+  data_dir, tmp_path, capsys
+):
+  """With the same network they agree; with another activation they do not."""
+
+  def net(num_classes, input_shape, activation='relu'):
+    return keras.Sequential(
+      [
+        keras.Input(input_shape),
+        keras.layers.Conv2D(8, 5, activation=activation, name='c1'),
+        keras.layers.Conv2D(8, 3, activation=activation, name='c2'),
+        keras.layers.GlobalAveragePooling2D(name='pool'),
+        keras.layers.Dense(num_classes, name='head'),
+      ],
+      name='net',
+    )
+
+  pretrained = tmp_path / 'pretrained.keras'
+  net(3, (32, 32, 3)).save(pretrained)
+  transfer = {
+    'init__scheme': 'transfer',
+    'init__pretrained': str(pretrained),
+    'init__pretrained_input': 'imagenet',
+  }
+  result, _ = _own_run(data_dir, tmp_path / 'a', 'same_net', net, **transfer)
+  assert result['pretrained_difference'] < 1e-5
+  assert 'features differ' not in capsys.readouterr().out
+  other = functools.partial(net, activation='tanh')
+  result, _ = _own_run(data_dir, tmp_path / 'b', 'tanh_net', other, **transfer)
+  assert result['pretrained_difference'] > 0.1
+  assert 'the networks compute something else' in capsys.readouterr().out
+
+
 def test_a_run_leaves_what_it_promises(run_dir):
   assert set(os.listdir(run_dir)) >= {
     run_folder.CONFIG,
     run_folder.INIT,
+    run_folder.NETWORK,
     run_folder.METRICS,
     run_folder.RESULT,
     run_folder.CHECKPOINTS,

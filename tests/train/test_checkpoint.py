@@ -1,7 +1,9 @@
 """Checkpoints: all of a run's state, damaged ones, weights gone astray."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_training
 
 from transfusion_tf import errors
@@ -114,6 +116,44 @@ def test_what_was_left_half_written_is_written_anew(tmp_path):
   parts.checkpoints.save()
   assert parts.checkpoints.restore_newest() == 0
   assert not partial.exists()
+
+
+def test_slots_of_one_name_are_kept_apart(tmp_path):
+  """Keras names those of `stem/bn` and `stem_bn` the same."""
+
+  class Stem(keras.layers.Layer):
+    def build(self, shape):
+      self.bn = keras.layers.BatchNormalization(name='bn')
+      self.bn.build(shape)
+
+    def call(self, x):
+      return self.bn(x)
+
+  def make():
+    layers = [
+      keras.Input([3]),
+      Stem(name='stem'),
+      keras.layers.BatchNormalization(name='stem_bn'),
+    ]
+    model = keras.Sequential(layers, name='net')
+    optimizer = keras.optimizers.Adam(name='adam')
+    optimizer.build(model.trainable_variables)
+    step = tf.Variable(0, dtype=tf.int64)
+    checkpoints = checkpoint.Checkpoints(
+      str(tmp_path), model, optimizer, {'step': step}
+    )
+    return optimizer, checkpoints
+
+  saved, checkpoints = make()
+  names = [v.path for v in saved.variables]
+  assert len(set(names)) < len(names)
+  for number, variable in enumerate(saved.variables):
+    variable.assign(tf.fill(variable.shape, tf.cast(number, variable.dtype)))
+  checkpoints.save()
+  restored, checkpoints = make()
+  assert checkpoints.restore_newest() == 0
+  for one, two in zip(saved.variables, restored.variables, strict=True):
+    np.testing.assert_array_equal(one, two)
 
 
 def test_read_names_the_steps_there_are(tmp_path):

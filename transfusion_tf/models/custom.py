@@ -182,7 +182,7 @@ def _as_layer(name, model, input_shape):
       return keras.Model(inputs, model(inputs), name=model.name)
   except Exception as error:  # Whatever its own code raises.
     raise errors.InputError(
-      f'{name} returns a model that keras.Input(({input_shape})) does not go '
+      f'{name} returns a model that keras.Input({input_shape}) does not go '
       f'through: {type(error).__name__}: {errors.first_line(error)}'
     ) from None
 
