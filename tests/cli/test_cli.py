@@ -1,5 +1,7 @@
 """What all binaries share: help, what a run says of itself, and -v."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -135,3 +137,52 @@ def test_a_seed_that_numpy_does_not_take_is_refused(train, seed):
   (line,) = done.stderr.splitlines()
   assert f'--seed={seed}' in line
   assert '4294967294' in line
+
+
+_SETTINGS = {
+  'floatx': 'float16',
+  'epsilon': 0.001,
+  'backend': 'torch',
+  'image_data_format': 'channels_first',
+}
+
+
+def _fresh(tmp_path, data_dir, settings, run_dir):
+  """Calls train.py in a process whose user has a keras.json."""
+  (tmp_path / 'keras.json').write_text(json.dumps(settings))
+  return subprocess.run(
+    [
+      sys.executable,
+      paths.BIN / 'train.py',
+      '--recipe=demo_retina',
+      '--dataset=retina',
+      f'--data_dir={data_dir}',
+      f'--run_dir={run_dir}',
+      '--image_size=32',
+      '--train_steps=1',
+      '--nopictures',
+      '--deterministic',
+      '--strategy=one_device',
+    ],
+    env=os.environ | {'KERAS_HOME': str(tmp_path), 'KERAS_BACKEND': 'jax'},
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_a_users_keras_json_changes_no_network(data_dir, tmp_path):
+  runs = []
+  for number, settings in enumerate(({}, _SETTINGS)):
+    runs.append(tmp_path / f'run{number}')
+    done = _fresh(tmp_path, data_dir, settings, runs[-1])
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+  for name in ('init.json', 'metrics.jsonl', 'test_scores.csv'):
+    assert len({(run / name).read_bytes() for run in runs}) == 1, name
+
+
+def test_a_keras_json_that_keras_cannot_read_is_one_line(data_dir, tmp_path):
+  done = _fresh(tmp_path, data_dir, {'floatx': 'float8'}, tmp_path / 'run')
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert str(tmp_path / 'keras.json') in line
