@@ -91,6 +91,15 @@ def quiet() -> Iterator[None]:
     os.close(nowhere)
 
 
+def report_error(error: Exception) -> str:
+  """Return an exception in one line; with -v, print its traceback as well."""
+  if is_verbose():
+    traceback.print_exception(error)
+  if isinstance(error, errors.InputError | errors.RunError):
+    return str(error)
+  return errors.describe(error)
+
+
 def is_verbose() -> bool:
   """Return whether -v was given."""
   return logging.get_verbosity() > logging.INFO

@@ -1,5 +1,6 @@
 """A study of one's own images with a model of one's own, and its verdict."""
 
+import html
 import json
 
 import numpy as np
@@ -21,6 +22,8 @@ from transfusion_tf.study import statistics
 from transfusion_tf.study import study_page
 
 _NETS = """
+import os
+
 import keras
 from keras import layers
 
@@ -28,6 +31,19 @@ def net(num_classes, input_shape):
   return keras.Sequential([
     keras.Input(input_shape), layers.Conv2D(8, 3, strides=2),
     layers.ReLU(), layers.GlobalMaxPooling2D(), layers.Dense(num_classes)])
+
+def flaky(num_classes, input_shape):
+  if os.path.exists('broken'):
+    raise KeyError('a bug')
+  return net(num_classes, input_shape)
+
+def wide(num_classes, input_shape):
+  return keras.Sequential([
+    keras.Input(input_shape), layers.Conv2D(40, 3, strides=4),
+    layers.GlobalMaxPooling2D(), layers.Dense(num_classes)])
+
+def weights():
+  raise OSError('no such site')
 """
 
 
@@ -91,6 +107,72 @@ def test_the_study_works_the_first_time(own, call):
   assert 'Does transfer pay on own_pictures?' in page
   similarity = pd.read_csv(own / 'study' / 'similarity.csv')
   assert {'body', 'conv1'} <= set(similarity['layer'])
+
+
+def test_a_study_survives_its_worst_member(own, call):
+  arguments = (
+    *_FLAGS,
+    '--output_dir=worst',
+    '--models=nets:flaky,nets:wide,nets:gone,resnet50,nets:net',
+    '--inits=random',
+    '--pretrained=resnet50=nets:weights',
+    '--seeds=1',
+    '--epochs=1',
+  )
+  broken, root = own / 'broken', own / 'worst'
+  broken.touch()
+  done = call('study.py', *arguments, cwd=own)
+  assert done.returncode == 1, done.stderr + done.stdout
+  assert 'Traceback' not in done.stderr
+  assert done.stderr.splitlines()[-1].startswith(
+    'study.py: 3 of 5 runs could not be made, the rest stands: nets-flaky/'
+  )
+  table = pd.read_csv(root / 'study.csv').set_index('Model')
+  assert table['Seeds'].to_dict() == {
+    'nets:wide': 1,
+    'nets:net': 1,
+    'nets:flaky': 0,
+    'nets:gone': 0,
+    'ResNet-50': 0,
+  }
+  page = (root / 'report.html').read_text()
+  for model, reason in {
+    'nets:flaky': "KeyError: 'a bug' (nets.py:14)",
+    'nets:gone': "unknown function of nets 'gone'",
+    'ResNet-50': 'OSError: no such site (nets.py:',
+  }.items():
+    assert reason in table.loc[model, 'Failed']
+    assert reason in html.unescape(page)
+  # A flag that a study does not have helps nobody.
+  record = json.loads((root / 'study.json').read_text())
+  assert set(record['not_compared']) == {'nets:wide'}
+  reason = record['not_compared']['nets:wide']
+  assert reason.startswith('body: ')
+  assert reason.endswith(
+    'too few to compare this stage, which takes 51 or more'
+  )
+
+  finished = root / 'nets-net' / 'random' / 'seed0' / 'result.json'
+  before = finished.stat().st_mtime_ns
+  damaged = root / 'nets-wide' / 'random' / 'seed0' / 'result.json'
+  damaged.write_text('{')
+  broken.unlink()
+  again = call('study.py', *arguments, cwd=own)
+  assert again.returncode == 1
+  table = pd.read_csv(root / 'study.csv').set_index('Model')
+  assert finished.stat().st_mtime_ns == before
+  assert table.loc['nets:flaky', 'Seeds'] == 1
+  assert table.loc['nets:flaky', 'Failed'] == '–'
+  assert 'delete its folder' in table.loc['nets:wide', 'Failed']
+
+
+def test_a_study_of_nothing_but_failures_has_its_report(own, call):
+  arguments = ('--models=nets:gone', '--inits=random', '--output_dir=nothing')
+  done = call('study.py', *_FLAGS, *arguments, '--seeds=1', cwd=own)
+  assert done.returncode == 1, done.stderr
+  assert "unknown function of nets 'gone'" in done.stderr.splitlines()[-1]
+  assert 'No run is finished' in (own / 'nothing' / 'report.html').read_text()
+  assert list(pd.read_csv(own / 'nothing' / 'study.csv')['Seeds']) == [0]
 
 
 @pytest.mark.parametrize(

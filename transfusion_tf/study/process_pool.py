@@ -16,7 +16,6 @@ import pathlib
 import signal
 import sys
 import threading
-import traceback
 
 from transfusion_tf import cores
 from transfusion_tf import errors
@@ -152,12 +151,8 @@ def _call(job):
 
   try:
     job()
-  except (errors.InputError, errors.RunError) as error:
-    return str(error)
   except Exception as error:
-    if startup.is_verbose():
-      traceback.print_exc()
-    return errors.describe(error)
+    return startup.report_error(error)
   finally:
     keras.utils.clear_session()
   return ''
