@@ -4,12 +4,12 @@ import collections
 from collections.abc import Iterable, Mapping
 import dataclasses
 import math
-import operator
 import re
 
 import pandas as pd
 
 from transfusion_tf import errors
+from transfusion_tf import run_folder
 from transfusion_tf import startup
 from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling
@@ -116,12 +116,18 @@ def _not_comparable(done):
   """Yield the runs without scores of the images that most runs have."""
   images: dict[str, tuple[str, ...]] = {}
   for planned, run in done:
+    lacking = [field for field in _FIELDS if field not in run.result]
+    if lacking:
+      yield (
+        planned,
+        f'{results.DAMAGED}: {run_folder.RESULT} lacks {lacking[0]}',
+      )
+      continue
     try:
       run.test_metric()
-      operator.itemgetter(*_FIELDS)(run.result)
       images[planned.key] = tuple(run.scores['image_id'])
     except results.UNREADABLE as error:
-      yield planned, f'{results.DAMAGED}: {errors.describe(error)}'
+      yield planned, f'{results.DAMAGED}: {run_folder.TEST_SCORES}: {error}'
   if not images:
     return
   ((usual, _),) = collections.Counter(images.values()).most_common(1)
