@@ -147,23 +147,11 @@ _SETTINGS = {
 }
 
 
-def _fresh(tmp_path, data_dir, settings, run_dir):
-  """Calls train.py in a process whose user has a keras.json."""
+def _fresh(tmp_path, settings, name, *flags):
+  """Calls a binary in a process whose user has a keras.json."""
   (tmp_path / 'keras.json').write_text(json.dumps(settings))
   return subprocess.run(
-    [
-      sys.executable,
-      paths.BIN / 'train.py',
-      '--recipe=demo_retina',
-      '--dataset=retina',
-      f'--data_dir={data_dir}',
-      f'--run_dir={run_dir}',
-      '--image_size=32',
-      '--train_steps=1',
-      '--nopictures',
-      '--deterministic',
-      '--strategy=one_device',
-    ],
+    [sys.executable, paths.BIN / name, *flags],
     env=os.environ | {'KERAS_HOME': str(tmp_path), 'KERAS_BACKEND': 'jax'},
     capture_output=True,
     text=True,
@@ -174,15 +162,39 @@ def test_a_users_keras_json_changes_no_network(data_dir, tmp_path):
   runs = []
   for number, settings in enumerate(({}, _SETTINGS)):
     runs.append(tmp_path / f'run{number}')
-    done = _fresh(tmp_path, data_dir, settings, runs[-1])
+    done = _fresh(
+      tmp_path,
+      settings,
+      'train.py',
+      '--recipe=demo_retina',
+      '--dataset=retina',
+      f'--data_dir={data_dir}',
+      f'--run_dir={runs[-1]}',
+      '--image_size=32',
+      '--train_steps=1',
+      '--nopictures',
+      '--deterministic',
+      '--strategy=one_device',
+    )
     assert done.returncode == 0, done.stderr
     assert not done.stderr
   for name in ('init.json', 'metrics.jsonl', 'test_scores.csv'):
     assert len({(run / name).read_bytes() for run in runs}) == 1, name
 
 
-def test_a_keras_json_that_keras_cannot_read_is_one_line(data_dir, tmp_path):
-  done = _fresh(tmp_path, data_dir, {'floatx': 'float8'}, tmp_path / 'run')
+@pytest.mark.parametrize(
+  ('name', 'flags'),
+  [
+    ('train.py', ('--dataset=x', '--data_dir=x', '--run_dir=x')),
+    (
+      'import_slim.py',
+      ('--model=resnet50', '--checkpoint=x', '--output=x.npz'),
+    ),
+  ],
+)
+def test_a_keras_json_that_keras_cannot_read_is_one_line(tmp_path, name, flags):
+  done = _fresh(tmp_path, {'floatx': 'float8'}, name, *flags)
   assert done.returncode == 2
   (line,) = done.stderr.splitlines()
   assert str(tmp_path / 'keras.json') in line
+  assert 'correct or delete' in line
