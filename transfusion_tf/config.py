@@ -258,7 +258,8 @@ class Experiment:
   runtime: Runtime
   init: Init = Init()
   optimizer: Optimizer = Optimizer()
-  seed: int = _flag('Of weights, order, augmentation.', 0)
+  # Keras is seeded with it plus 1, which must be below 2**32.
+  seed: int = _flag('Of weights, order, augmentation.', 0, high=2**32 - 2)
 
 
 # Appendix A, RETINA: 587 px, Adam at 0.001, batch 8 "for memory

@@ -1,8 +1,22 @@
 """Errors that binaries report in one line."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import difflib
-import re
+import inspect
+import os
+import pathlib
+import sysconfig
+import traceback
+
+# Folders of code that is not the user's.
+_LIBRARIES = tuple(
+  os.path.join(folder, '')
+  for folder in (
+    *(sysconfig.get_path(name) for name in ('stdlib', 'purelib', 'platlib')),
+    str(pathlib.Path(__file__).parent),
+  )
+)
+_LONGEST_MESSAGE = 300
 
 
 class InputError(ValueError):
@@ -35,18 +49,50 @@ def listed(names: Sequence[str], most: int = 20) -> str:
   return text + (f' and {more} more' if more > 0 else '')
 
 
-def first_line(error: BaseException) -> str:
-  """Return the first line of an error's message that tells something."""
-  text = re.sub(r'\x1b\[\d*m', '', str(error))
-  lines = [line.strip() for line in text.splitlines() if line.strip()]
-  # Keras puts a line before the message of a layer's error.
-  if len(lines) > 1 and lines[0].startswith('Exception encountered'):
-    return lines[1]
-  return lines[0] if lines else ''
-
-
 class RunError(RuntimeError):
   """Raised when a run cannot continue, e.g. because its loss is not finite.
 
   Binaries print it without a traceback and exit with code 1.
   """
+
+
+def describe(error: BaseException, function: Callable | None = None) -> str:
+  """Return `TypeError: message (nets.py:12)`: any exception in one line.
+
+  Args:
+    error: The exception.
+    function: What was called, whose line it is if no line of a user's code
+      was reached, e.g. because it takes other arguments.
+  """
+  # Keras puts names in bold.
+  text = ' '.join(re.sub(r'\x1b\[\d*m', '', str(error)).split())
+  if len(text) > _LONGEST_MESSAGE:
+    text = f'{text[:_LONGEST_MESSAGE]}…'
+  text = f'{type(error).__name__}: {text}' if text else type(error).__name__
+  place = _place(error, function)
+  return f'{text} ({place})' if place else text
+
+
+def _place(error, function):
+  """Return FILE:LINE of the user's code, else of any that raised the error."""
+  if isinstance(error, SyntaxError) and error.filename:
+    return f'{_shown(error.filename)}:{error.lineno}'
+  frames = traceback.extract_tb(error.__traceback__)
+  theirs = [f for f in frames if _is_users(f.filename)]
+  if not theirs and (code := getattr(function, '__code__', None)):
+    return f'{_shown(inspect.getfile(code))}:{code.co_firstlineno}'
+  if not frames:
+    return ''
+  frame = (theirs or frames)[-1]
+  return f'{_shown(frame.filename)}:{frame.lineno}'
+
+
+def _is_users(path):
+  # Names like <frozen importlib> are no files.
+  return not path.startswith(('<', *_LIBRARIES))
+
+
+def _shown(path):
+  """Return a path relative to the present folder if it is inside."""
+  inside = path.startswith(os.path.join(os.getcwd(), ''))
+  return os.path.relpath(path) if inside else path

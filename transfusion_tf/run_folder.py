@@ -206,7 +206,8 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
   if which == 'final':
     return steps[-1]
   if which == 'best':
-    row = history.best(_rows(run_dir), _primary_metric(run_dir))
+    rows = _rows(run_dir)
+    row = history.best(rows, _primary_metric(run_dir)) if rows else None
     return row['step'] if row else steps[-1]
   if which:
     raise errors.unknown('checkpoint', which, ['best', 'final', 'init', 'STEP'])

@@ -1,5 +1,7 @@
 """What all binaries share: help, what a run says of itself, and -v."""
 
+import json
+import os
 import re
 import subprocess
 import sys
@@ -74,3 +76,125 @@ def test_v_tells_where_an_error_comes_from(call):
   assert verbose.returncode == 2
   assert 'Traceback' in verbose.stderr
   assert verbose.stderr.splitlines()[-1].startswith('train.py: nowhere/x: ')
+
+
+_NETS = """
+import keras
+from keras import layers
+
+def net(num_classes, input_shape):
+  return keras.Sequential([
+    keras.Input(input_shape), layers.Conv2D(4, 3, strides=4),
+    layers.GlobalMaxPooling2D(), layers.Dense(num_classes)])
+
+def failing(num_classes, input_shape):
+  return net(num_classes)
+"""
+
+
+@pytest.fixture
+def train(call, data_dir, tmp_path):
+  """Calls train.py for a step in a folder with a train.py of the user's."""
+  (tmp_path / 'train.py').write_text(_NETS)
+
+  def run(*flags):
+    return call(
+      'train.py',
+      '--recipe=demo_retina',
+      '--dataset=retina',
+      f'--data_dir={data_dir}',
+      '--run_dir=run',
+      '--image_size=32',
+      '--train_steps=1',
+      '--nopictures',
+      *flags,
+      cwd=tmp_path,
+    )
+
+  return run
+
+
+def test_a_users_train_py_is_not_ours(train):
+  done = train('--model=train:net')
+  assert done.returncode == 0, done.stderr
+
+
+def test_an_error_of_a_users_function_is_one_line(train):
+  done = train('--model=train:failing')
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert line.startswith('train.py: train:failing raises TypeError: ')
+  assert line.endswith('(train.py:11)')
+  verbose = train('--model=train:failing', '-v')
+  assert 'return net(num_classes)' in verbose.stderr
+  assert verbose.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize('seed', [-1, 2**32 - 1])
+def test_a_seed_that_numpy_does_not_take_is_refused(train, seed):
+  done = train(f'--seed={seed}')
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert f'--seed={seed}' in line
+  assert '4294967294' in line
+
+
+_SETTINGS = {
+  'floatx': 'float16',
+  'epsilon': 0.001,
+  'backend': 'torch',
+  'image_data_format': 'channels_first',
+}
+
+
+def _fresh(tmp_path, settings, name, *flags):
+  """Calls a binary in a process whose user has a keras.json."""
+  (tmp_path / 'keras.json').write_text(json.dumps(settings))
+  return subprocess.run(
+    [sys.executable, paths.BIN / name, *flags],
+    env=os.environ | {'KERAS_HOME': str(tmp_path), 'KERAS_BACKEND': 'jax'},
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_a_users_keras_json_changes_no_network(data_dir, tmp_path):
+  runs = []
+  for number, settings in enumerate(({}, _SETTINGS)):
+    runs.append(tmp_path / f'run{number}')
+    done = _fresh(
+      tmp_path,
+      settings,
+      'train.py',
+      '--recipe=demo_retina',
+      '--dataset=retina',
+      f'--data_dir={data_dir}',
+      f'--run_dir={runs[-1]}',
+      '--image_size=32',
+      '--train_steps=1',
+      '--nopictures',
+      '--deterministic',
+      '--strategy=one_device',
+    )
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr
+  for name in ('init.json', 'metrics.jsonl', 'test_scores.csv'):
+    assert len({(run / name).read_bytes() for run in runs}) == 1, name
+
+
+@pytest.mark.parametrize(
+  ('name', 'flags'),
+  [
+    ('train.py', ('--dataset=x', '--data_dir=x', '--run_dir=x')),
+    (
+      'import_slim.py',
+      ('--model=resnet50', '--checkpoint=x', '--output=x.npz'),
+    ),
+  ],
+)
+def test_a_keras_json_that_keras_cannot_read_is_one_line(tmp_path, name, flags):
+  done = _fresh(tmp_path, {'floatx': 'float8'}, name, *flags)
+  assert done.returncode == 2
+  (line,) = done.stderr.splitlines()
+  assert str(tmp_path / 'keras.json') in line
+  assert 'correct or delete' in line

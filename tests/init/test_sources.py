@@ -165,7 +165,7 @@ def test_a_savers_checkpoint(model, tmp_path):
 
 @pytest.mark.parametrize(
   'which, step',
-  [('', 4), ('@final', 8), ('@init', 0), ('@8', 8), ('/', 4)],
+  [('', 4), ('@best', 8), ('@final', 8), ('@init', 0), ('@8', 8), ('/', 4)],
 )
 def test_a_run(tmp_path, which, step):
   source = weights.load(write_run(tmp_path, build()) + which)
@@ -220,7 +220,7 @@ def refuses(words, source, like=None):
 
 
 def test_what_is_not_there(tmp_path):
-  refuses('neither a run folder nor a weights file', tmp_path / 'nothing')
+  refuses('no such .*neither a run folder nor a weights', tmp_path / 'nothing')
   refuses('neither a run folder', tmp_path)
   for suffix in ('.keras', '.weights.h5', '.npz', '.ckpt'):
     refuses('no such file', tmp_path / f'nothing{suffix}', build())
@@ -244,6 +244,60 @@ def test_files_of_another_format(tmp_path, suffix):
   path = tmp_path / f'text{suffix}'
   path.write_text('these are no weights\n')
   refuses('damaged', path, build())
+
+
+_WAY_OUT = r'save the model as \.keras, or name a function .*module:function'
+
+
+@pytest.mark.parametrize(
+  ('name', 'kind'),
+  [
+    ('resnet50.pth', 'weights of PyTorch'),
+    ('model.PT', 'weights of PyTorch'),
+    ('model.safetensors', 'safetensors'),
+    ('model.onnx', 'ONNX'),
+    ('frozen.pb', 'graph of TensorFlow'),
+  ],
+)
+def test_files_of_other_programs_are_named_with_a_way_out(tmp_path, name, kind):
+  (tmp_path / name).touch()
+  refuses(f'{name}: .*{kind}.*{_WAY_OUT}', tmp_path / name)
+
+
+@pytest.mark.parametrize(
+  ('name', 'content', 'words'),
+  [
+    ('a.weights.h5', b'', 'it is empty; download'),
+    (
+      'a.h5',
+      b'PK\x03\x04data.pkl',
+      f'a zip, as weights of PyTorch.*{_WAY_OUT}',
+    ),
+    (
+      'a.ckpt',
+      b'PK\x03\x04data.pkl',
+      f'a zip, as weights of PyTorch.*{_WAY_OUT}',
+    ),
+    ('a.keras', b'\x89HDF\r\n\x1a\n' + bytes(99), r'HDF5 file; .* \.h5'),
+    ('a.h5', b'version https://git-lfs.github.com/spec/v1', 'git lfs pull'),
+    ('a.keras', b'<!DOCTYPE html><html>404</html>', 'a web page; download'),
+    ('a.h5', bytes(999), f'damaged or of another format: .*{_WAY_OUT}'),
+  ],
+)
+def test_files_that_are_not_what_they_are_called(
+  tmp_path, name, content, words
+):
+  (tmp_path / name).write_bytes(content)
+  refuses(words, tmp_path / name, build())
+
+
+def test_folders_that_are_no_run(model, tmp_path):
+  model.export(tmp_path / 'export', verbose=False)
+  refuses(f'export: a SavedModel.*{_WAY_OUT}', tmp_path / 'export')
+  model.save(tmp_path / 'export' / 'model.keras')
+  refuses('export; name its model.keras: .*/model.keras', tmp_path / 'export')
+  assert_equal(weights.load(tmp_path / 'export' / 'model.keras'), model)
+  refuses('a folder without config.json', tmp_path)
 
 
 def test_flipped_bits_in_a_npz(model, tmp_path):

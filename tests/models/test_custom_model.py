@@ -172,6 +172,15 @@ _MODULE = """
 
   def nothing(num_classes, input_shape):
     pass
+
+  def failing(num_classes, input_shape):
+    raise RuntimeError('a bug\\nof mine')
+
+  def misusing(num_classes, input_shape):
+    return layers.Conv2D(4, 3)(keras.Input((7,)))
+
+  def other_arguments(num_classes):
+    pass
 """
 
 
@@ -179,11 +188,15 @@ _MODULE = """
 def module(tmp_path, monkeypatch):
   """`own_nets` in the present folder."""
   (tmp_path / 'own_nets.py').write_text(textwrap.dedent(_MODULE))
-  (tmp_path / 'needy.py').write_text('import not_installed_anywhere')
   monkeypatch.chdir(tmp_path)
   monkeypatch.setattr(sys, 'path', list(sys.path))
+  before = set(sys.modules)
   yield
-  sys.modules.pop('own_nets', None)
+  for name in set(sys.modules) - before:
+    if str(getattr(sys.modules[name], '__file__', '')).startswith(
+      str(tmp_path)
+    ):
+      del sys.modules[name]
 
 
 def _build(name, num_classes=5):
@@ -274,7 +287,7 @@ def test_weights_come_from_a_function():
     ('own_nets:gap', 'second/kernel belongs to no stage'),
     ('own_nets:taken', "'resnet50', like one of ours"),
     ('own_nets:subclassed', "all weights in sub: which are its head's"),
-    ('own_nets:broken', 'does not go through: RuntimeError: not ready'),
+    ('own_nets:broken', 'does not go through: RuntimeError: .*not ready'),
     ('own_nets:sigmoid_operation', 'ends with sigmoid'),
     ('own_nets:softmax_and_reshape', 'ends with softmax'),
     ('own_nets:disguised', 'ends with probabilities'),
@@ -366,9 +379,69 @@ def test_options_of_our_networks_are_refused():
       models.build('own_nets:plain', 5, (32, 32, 3), **option)
 
 
-def test_what_the_module_lacks_is_its_own_error():
-  with pytest.raises(ModuleNotFoundError, match='not_installed_anywhere'):
-    models.build('needy:net', 5, (32, 32, 3))
+def _line_of(text):
+  lines = textwrap.dedent(_MODULE).splitlines()
+  return f'own_nets.py:{1 + [text in line for line in lines].index(True)}'
+
+
+@pytest.mark.parametrize(
+  ('name', 'message', 'line'),
+  [
+    ('failing', 'raises RuntimeError: a bug of mine (', 'a bug'),
+    ('misusing', 'raises ValueError: ', 'keras.Input((7,))'),
+    ('other_arguments', 'raises TypeError: ', 'def other_arguments'),
+  ],
+)
+def test_what_the_function_raises_is_one_line_with_its_place(
+  name, message, line
+):
+  with pytest.raises(errors.InputError) as caught:
+    _build(name)
+  text = str(caught.value)
+  assert text.startswith(f'own_nets:{name} {message}')
+  assert text.endswith(f'({_line_of(line)})')
+  assert '\n' not in text
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    (
+      'import not_installed_anywhere',
+      r"'not_installed_anywhere' \(broken.py:1",
+    ),
+    ('import os\n1 / 0', r'ZeroDivisionError: .*\(broken.py:2\)'),
+    ('import os\ndef net(:', r'SyntaxError: .*\(broken.py:2\)'),
+    ('import sys\nsys.exit("usage")', r'SystemExit: usage \(broken.py:2\)'),
+  ],
+)
+def test_a_module_that_cannot_be_imported_is_one_line(tmp_path, text, message):
+  (tmp_path / 'broken.py').write_text(text)
+  # Twice: what failed is not kept.
+  for _ in range(2):
+    with pytest.raises(errors.InputError, match=message) as caught:
+      models.build('broken:net', 5, (32, 32, 3))
+    assert '\n' not in str(caught.value)
+
+
+# The name of a script beside this project's packages, and of one of them.
+@pytest.mark.parametrize('name', ['setup', 'tests.models', 'train', 'config'])
+def test_a_module_called_like_one_of_ours_is_the_users(tmp_path, name):
+  path = tmp_path.joinpath(*name.split('.')).with_suffix('.py')
+  path.parent.mkdir(exist_ok=True)
+  (path.parent / '__init__.py').touch()
+  path.write_text(textwrap.dedent(_MODULE))
+  assert models.build(f'{name}:plain', 5, (32, 32, 3)).name == 'plain'
+  # Also the second time, when it is imported already.
+  assert models.build(f'{name}:staged', 5, (32, 32, 3)).name == 'staged'
+
+
+@pytest.mark.parametrize('name', ['statistics', 'wave', 'numpy', 'sys'])
+def test_a_name_that_is_taken_is_refused(tmp_path, name):
+  (tmp_path / f'{name}.py').write_text(textwrap.dedent(_MODULE))
+  taken = f'the name {name} is taken by .*; rename {name}.py'
+  with pytest.raises(errors.InputError, match=taken):
+    models.build(f'{name}:plain', 5, (32, 32, 3))
 
 
 def test_a_model_without_stages_of_ours_is_named():

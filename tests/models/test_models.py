@@ -298,3 +298,18 @@ def test_stages_of_a_foreign_model_are_not_guessed():
   model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
   with pytest.raises(errors.InputError, match='from_patterns'):
     models.stages_of(model)
+
+
+def test_another_order_of_axes_is_refused(monkeypatch):
+  monkeypatch.setattr(
+    keras.src.backend.config, '_IMAGE_DATA_FORMAT', 'channels_first'
+  )
+  with pytest.raises(errors.InputError, match='set_image_data_format') as error:
+    models.build('cbr_tiny', 5, (32, 32, 3))
+  assert '\n' not in str(error.value)
+
+
+def test_another_backend_is_refused(monkeypatch):
+  monkeypatch.setattr(keras.src.backend.config, '_BACKEND', 'torch')
+  with pytest.raises(errors.InputError, match='KERAS_BACKEND=tensorflow'):
+    models.build('cbr_tiny', 5, (32, 32, 3))

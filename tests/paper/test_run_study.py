@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 
@@ -80,6 +81,26 @@ def test_similarity_reaches_the_table(carried_out):
   cells = table[table['Model'] == 'CBR-Small'].set_index('Stage')['mean']
   assert cells.to_dict() == {k: v['mean'] for k, v in found.items()}
   assert all(0 < value <= 1 for value in cells)
+
+
+def test_a_damaged_checkpoint_leaves_the_other_pairs(
+  carried_out, data_dir, tmp_path
+):
+  root, plans, _ = carried_out
+  shutil.copytree(root, tmp_path / 'study')
+  root = tmp_path / 'study'
+  for path in (root / plans[1].key).glob('checkpoints/*/checkpoint.data*'):
+    path.write_bytes(path.read_bytes()[:100])
+  shutil.rmtree(root / 'similarity')
+  study = run_study.Runner(SCALE, str(root), str(data_dir), prune=False)
+  random = initializations.RANDOM
+  movement = cca_pairs.movement(SCALE, 'cbr_small', random)[:1]
+  assert study.compare([*PAIR, *movement]) == {}
+  refused, made = (
+    results.read_similarity(str(root), pair.key) for pair in (*PAIR, *movement)
+  )
+  assert 'unreadable checkpoint' in refused.reason
+  assert set(made) >= {'conv1', 'conv2'}
 
 
 def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):

@@ -1,5 +1,6 @@
 """Runs in processes of their own: how they start, and how they end."""
 
+import os
 import subprocess
 import sys
 import time
@@ -27,14 +28,30 @@ experiment = config.load(sys.argv[1])
 job = functools.partial(train_and_evaluate.run, experiment, sys.argv[2])
 print(list(process_pool.each({'run': job}, 2)))
 """
+_SETTINGS = """
+import functools
+look = (
+  "import keras; from transfusion_tf import errors; c = keras.config; "
+  "raise errors.InputError(f'{c.backend()} {c.floatx()} {c.epsilon()} "
+  "{c.image_data_format()}')"
+)
+print(dict(process_pool.each({'a': functools.partial(exec, look)}, 2))['a'])
+"""
+_FAIL = """
+import functools
+jobs = {'bug': functools.partial(exec, '1 / 0'), 'good': print}
+for num_processes in (1, 2):
+  print(sorted(process_pool.each(jobs, num_processes)))
+"""
 
 
-def _python(program, *arguments):
+def _python(program, *arguments, **settings):
   return subprocess.Popen(
     [sys.executable, '-c', _START + program, *arguments],
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,
     text=True,
+    **settings,
   )
 
 
@@ -43,6 +60,31 @@ def test_processes_start_with_tensorflow_imported():
   printed, complaints = _python(_LOOK).communicate()
   assert printed.strip() == 'True'
   assert not complaints
+
+
+def test_processes_have_the_settings_of_every_command(tmp_path):
+  """Whatever the user's keras.json and modules of Python's names."""
+  (tmp_path / 'keras.json').write_text(
+    '{"floatx": "float16", "epsilon": 0.1, "image_data_format": '
+    '"channels_first"}'
+  )
+  (tmp_path / 'selectors.py').write_text('raise SystemExit("not Python\'s")')
+  # The parent is not in the user's folder itself: `python -c` would take it.
+  program = f'import os; os.chdir({str(tmp_path)!r})\n{_SETTINGS}'
+  users = {'KERAS_HOME': str(tmp_path), 'KERAS_BACKEND': 'jax'}
+  process = _python(program, env=os.environ | users)
+  printed, complaints = process.communicate()
+  assert printed.strip() == 'tensorflow float32 1e-07 channels_last'
+  assert not complaints
+
+
+def test_any_exception_of_a_job_leaves_the_others():
+  printed, complaints = _python(_FAIL).communicate()
+  for line in printed.splitlines():
+    if line:
+      assert "('bug', 'ZeroDivisionError: division by zero" in line
+      assert "('good', '')" in line
+  assert printed.count('ZeroDivisionError') == 2, complaints
 
 
 def test_a_killed_study_leaves_no_run_that_holds_its_folder(data_dir, tmp_path):

@@ -1,10 +1,14 @@
 """A study of one's own images with a model of one's own, and its verdict."""
 
+import dataclasses
+import html
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
 from PIL import Image
+import prepared_sets
 import pytest
 
 from transfusion_tf import config
@@ -17,10 +21,13 @@ from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import results
+from transfusion_tf.study import runner
 from transfusion_tf.study import statistics
 from transfusion_tf.study import study_page
 
 _NETS = """
+import os
+
 import keras
 from keras import layers
 
@@ -28,6 +35,19 @@ def net(num_classes, input_shape):
   return keras.Sequential([
     keras.Input(input_shape), layers.Conv2D(8, 3, strides=2),
     layers.ReLU(), layers.GlobalMaxPooling2D(), layers.Dense(num_classes)])
+
+def flaky(num_classes, input_shape):
+  if os.path.exists('broken'):
+    raise KeyError('a bug')
+  return net(num_classes, input_shape)
+
+def wide(num_classes, input_shape):
+  return keras.Sequential([
+    keras.Input(input_shape), layers.Conv2D(40, 3, strides=4),
+    layers.GlobalMaxPooling2D(), layers.Dense(num_classes)])
+
+def weights():
+  raise OSError('no such site')
 """
 
 
@@ -93,6 +113,80 @@ def test_the_study_works_the_first_time(own, call):
   assert {'body', 'conv1'} <= set(similarity['layer'])
 
 
+def test_a_study_survives_its_worst_member(own, call):
+  arguments = (
+    *_FLAGS,
+    '--output_dir=worst',
+    '--models=nets:flaky,nets:wide,nets:gone,resnet50,nets:net',
+    '--inits=random',
+    '--pretrained=resnet50=nets:weights',
+    '--seeds=1',
+    '--epochs=1',
+  )
+  broken, root = own / 'broken', own / 'worst'
+  broken.touch()
+  done = call('study.py', *arguments, cwd=own)
+  assert done.returncode == 1, done.stderr + done.stdout
+  assert 'Traceback' not in done.stderr
+  assert done.stderr.splitlines()[-1].startswith(
+    'study.py: 3 of 5 runs could not be made, the rest stands: nets-flaky/'
+  )
+  table = pd.read_csv(root / 'study.csv').set_index('Model')
+  assert table['Seeds'].to_dict() == {
+    'nets:wide': 1,
+    'nets:net': 1,
+    'nets:flaky': 0,
+    'nets:gone': 0,
+    'ResNet-50': 0,
+  }
+  page = (root / 'report.html').read_text()
+  for model, reason in {
+    'nets:flaky': "KeyError: 'a bug' (nets.py:14)",
+    'nets:gone': "unknown function of nets 'gone'",
+    'ResNet-50': 'OSError: no such site (nets.py:',
+  }.items():
+    assert reason in table.loc[model, 'Failed']
+    assert reason in html.unescape(page)
+  # A flag that a study does not have helps nobody.
+  record = json.loads((root / 'study.json').read_text())
+  assert set(record['not_compared']) == {'nets:wide'}
+  reason = record['not_compared']['nets:wide']
+  assert reason.startswith('body: ')
+  assert reason.endswith(
+    'too few to compare this stage, which takes 51 or more'
+  )
+
+  finished = root / 'nets-net' / 'random' / 'seed0' / 'result.json'
+  before = finished.stat().st_mtime_ns
+  damaged = root / 'nets-wide' / 'random' / 'seed0' / 'result.json'
+  damaged.write_text('{')
+  broken.unlink()
+  again = call('study.py', *arguments, cwd=own)
+  assert again.returncode == 1
+  table = pd.read_csv(root / 'study.csv').set_index('Model')
+  assert finished.stat().st_mtime_ns == before
+  assert table.loc['nets:flaky', 'Seeds'] == 1
+  assert table.loc['nets:flaky', 'Failed'] == '–'
+  assert 'delete its folder' in table.loc['nets:wide', 'Failed']
+
+  # A finished network that cannot be built any more keeps its scores.
+  broken.touch()
+  assert call('study.py', *arguments, cwd=own).returncode == 1
+  table = pd.read_csv(root / 'study.csv').set_index('Model')
+  assert table.loc['nets:flaky', ['Seeds', 'CPU ms']].to_list() == [1, '–']
+  record = json.loads((root / 'study.json').read_text())
+  assert "KeyError: 'a bug'" in record['not_compared']['nets:flaky']
+
+
+def test_a_study_of_nothing_but_failures_has_its_report(own, call):
+  arguments = ('--models=nets:gone', '--inits=random', '--output_dir=nothing')
+  done = call('study.py', *_FLAGS, *arguments, '--seeds=1', cwd=own)
+  assert done.returncode == 1, done.stderr
+  assert "unknown function of nets 'gone'" in done.stderr.splitlines()[-1]
+  assert 'No run is finished' in (own / 'nothing' / 'report.html').read_text()
+  assert list(pd.read_csv(own / 'nothing' / 'study.csv')['Seeds']) == [0]
+
+
 @pytest.mark.parametrize(
   ('argument', 'message'),
   [
@@ -108,6 +202,117 @@ def test_bad_input_is_one_line(own, call, argument, message):
   assert done.returncode == 2
   assert message in done.stderr.splitlines()[-1]
   assert 'Traceback' not in done.stderr
+
+
+@pytest.fixture(scope='module')
+def trained(data_dir, tmp_path_factory):
+  """The plan and the folder of a study of four small runs."""
+  root = tmp_path_factory.mktemp('trained')
+  plan = plan_lib.Plan(
+    base=prepared_sets.experiment(data_dir, model__name='tiny_nets:net'),
+    models=('tiny_nets:net',),
+    starts=('random', 'transfer'),
+    num_seeds=2,
+    sources={'tiny_nets:net': str(root / 'tiny_nets-net/random/seed0')},
+  )
+  planned = {run.key: run.experiment for run in plan.runs(str(root))}
+  assert runner.train(planned, str(root)) == {}
+  return plan, root
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+  """The same, to be damaged."""
+  plan, root = trained
+  shutil.copytree(root, tmp_path / 'study')
+  return plan, tmp_path / 'study'
+
+
+def test_a_start_without_checkpoints_leaves_the_others(copied):
+  plan, root = copied
+  lost = root / 'tiny_nets-net' / 'transfer' / 'seed0' / 'checkpoints'
+  shutil.rmtree(lost)
+  found = outcome.read(plan, str(root))
+  assert not found.failures
+  table, not_compared = outcome.similarity(found.finished)
+  assert set(table['start']) == {'random'}
+  ((name, reason),) = not_compared.items()
+  assert name == 'tiny_nets:net from transfer'
+  assert 'transfer/seed0' in reason
+  costs = {'tiny_nets:net': model_cost.Footprint(30, 1e9, 1.0)}
+  study_page.write(
+    str(root), 'own', found, costs, 0.01, table, dict(not_compared)
+  )
+  page = html.unescape((root / study_page.REPORT).read_text())
+  assert f'{name}: not defined ({reason})' in page
+  assert 'Not drawn: ' in page
+  assert 'Convergence of tiny_nets:net' in page
+
+
+@pytest.mark.parametrize(
+  ('name', 'damage', 'reason'),
+  [
+    ('result.json', lambda text: text[:-9], 'result.json: damaged'),
+    ('result.json', lambda text: '{"headline": "referable"}', 'test'),
+    ('result.json', lambda text: text.replace('seconds', 's'), 'lacks seconds'),
+    ('test_scores.csv', lambda text: '', 'test_scores.csv: No columns'),
+    (
+      'test_scores.csv',
+      lambda text: text.replace('score', 's'),
+      'no columns of',
+    ),
+    ('test_scores.csv', lambda text: text.replace('2_00', '3_00'), 'other im'),
+  ],
+)
+def test_a_run_that_cannot_be_read_is_a_row(copied, name, damage, reason):
+  plan, root = copied
+  key = 'tiny_nets-net/random/seed0'
+  path = root / key / name
+  path.write_text(damage(path.read_text()))
+  found = outcome.read(plan, str(root))
+  (failure,) = found.failures
+  assert failure.key == key
+  assert reason in failure.reason
+  assert 'delete its folder' in failure.reason
+  assert len(found.results) == 3
+  costs = {'tiny_nets:net': model_cost.Footprint(30, 1e9, 1.0)}
+  similarity, _ = outcome.similarity({})
+  study_page.write(str(root), 'own', found, costs, 0.01, similarity, {})
+  table = pd.read_csv(root / study_page.TABLE).set_index('Start')
+  assert table['Seeds'].to_dict() == {'Random': 1, 'Transfer': 2}
+  assert table.loc['Random', 'Failed'].startswith('1: damaged')
+  assert table.loc['Transfer', 'Failed'] == '–'
+
+
+def test_any_exception_of_a_comparison_is_a_reason(trained):
+  plan, root = trained
+  (first, *_) = outcome.read(plan, str(root)).results
+  wrong = dataclasses.replace(first, run_dir=f'{root}\0')
+  failed: dict[str, str] = {}
+  runs = {'wrong': {'random': [wrong]}, 'right': {'random': [first]}}
+  table, not_compared = outcome.similarity(runs, failed)
+  assert set(table['model']) == {'right'}
+  assert not_compared['wrong'] == failed['Comparing wrong']
+  assert failed['Comparing wrong'].startswith('ValueError: embedded null')
+
+
+def test_a_failed_pretraining_is_the_reason_of_its_users(data_dir, tmp_path):
+  plan = plan_lib.Plan(
+    base=prepared_sets.experiment(data_dir),
+    models=('nowhere:net',),
+    starts=('transfer',),
+    num_seeds=1,
+    sources={},
+    pretraining=prepared_sets.experiment(data_dir),
+  )
+  planned = {run.key: run.experiment for run in plan.runs(str(tmp_path))}
+  failed = runner.train(planned, str(tmp_path))
+  found = outcome.read(plan, str(tmp_path), failed)
+  first, second = found.failures
+  assert (first.start, second.start) == ('pretrained', 'transfer')
+  assert first.reason.startswith('nowhere:net: no module nowhere')
+  assert first.key in second.reason
+  assert first.reason in second.reason
 
 
 def _plan(**changes):

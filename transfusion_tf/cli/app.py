@@ -32,7 +32,7 @@ def run(
       flags, and the help as its docstring.
     groups: Flag -> heading under which --help lists it.
   """
-  os.environ.update(startup.ENVIRONMENT | dict(os.environ))
+  os.environ.update(startup.environment(os.environ))
   logging.set_verbosity(logging.WARNING)
   app.run(
     lambda argv: _exit_on_input_error(main, argv),

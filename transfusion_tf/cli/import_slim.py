@@ -14,6 +14,7 @@ import os
 from absl import flags
 
 from transfusion_tf import errors
+from transfusion_tf import startup
 from transfusion_tf.cli import app
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -42,6 +43,7 @@ def main(_) -> None:
     raise errors.InputError(f'output {output}: must end in .npz')
   if not os.path.isdir(os.path.dirname(output) or '.'):
     raise errors.InputError(f'output {output}: its folder does not exist')
+  startup.import_tensorflow()
   from transfusion_tf import models
   from transfusion_tf.init import input_scaling
   from transfusion_tf.init import types

@@ -116,7 +116,6 @@ _GROUPS = {
 
 def main(_) -> None:
   startup.import_tensorflow()
-  from transfusion_tf import errors
   from transfusion_tf.study import outcome
   from transfusion_tf.study import process_pool
   from transfusion_tf.study import runner
@@ -127,27 +126,32 @@ def main(_) -> None:
   plan = _plan(*_data(root))
   planned = {run.key: run.experiment for run in plan.runs(root)}
   print(f'{len(planned)} runs; if stopped, the same command continues')
-  failures = runner.train(planned, root, _NUM_PROCESSES.value)
-  results = outcome.read(plan, root)
-  results.missing.update(failures)
-  if not results.finished:
-    raise errors.RunError(next(iter(results.missing.values())))
+  results = outcome.read(
+    plan,
+    root,
+    runner.train(planned, root, _NUM_PROCESSES.value, refused=plan.refused),
+  )
+  failed: dict[str, str] = {}
   print('== Comparing the networks before and after training', flush=True)
-  similarity, not_compared = outcome.similarity(results.finished)
-  for model, reason in not_compared.items():
-    print(f'{model}: not compared: {reason}')
+  similarity, not_compared = outcome.similarity(results.finished, failed)
+  for name, reason in not_compared.items():
+    print(f'{name}: not compared: {reason}')
   table, recommendation = study_page.write(
     root,
     plan.base.data.dataset,
     results,
-    _footprints(results.finished),
+    _footprints(results.finished, failed),
     _MARGIN.value,
     similarity,
     not_compared,
   )
   print(f'\n{table}\n\n{recommendation}\n')
+  for failure in results.failures:
+    print(f'Failed: {failure.key}: {failure.reason}')
   print(f'Report: {os.path.join(root, study_page.REPORT)}')
+  failures = {failure.key: failure.reason for failure in results.failures}
   process_pool.check_complete(failures, f'{len(planned)} runs')
+  process_pool.check_complete(failed, 'the comparisons')
 
 
 def _data(root):
@@ -271,14 +275,20 @@ def _experiment(data_dir, dataset, recipe, epochs):
   )
 
 
-def _footprints(runs):
+def _footprints(runs, failed):
+  """Return model -> its cost; where that fails, what its result tells."""
   from transfusion_tf.study import model_cost
 
-  firsts = {m: next(iter(starts.values()))[0] for m, starts in runs.items()}
-  return {
-    model: model_cost.measure(run.experiment, run.num_outputs)
-    for model, run in firsts.items()
-  }
+  footprints = {}
+  for model, starts in runs.items():
+    first = next(iter(starts.values()))[0]
+    try:
+      cost = model_cost.measure(first.experiment, first.num_outputs)
+    except Exception as error:  # Whatever a user's network does.
+      failed[f'The cost of {model}'] = startup.report_error(error)
+      cost = model_cost.unmeasured(first.result.get('trainable_parameters', 0))
+    footprints[model] = cost
+  return footprints
 
 
 def run() -> None:

@@ -198,7 +198,7 @@ def _keras_file(run, path):
       os.remove(path)
     raise _NotLoadableError(
       f'{run.model.name} has a layer that Keras cannot save and load '
-      f'({type(error).__name__}: {errors.first_line(error)})'
+      f'({errors.describe(error)})'
     ) from None
   files.record_input(path, run.experiment.data.normalization)
 

@@ -1,7 +1,7 @@
 """Weights of any source, as {path: array}.
 
-- RUN, a run folder: its selected checkpoint; RUN@init, RUN@final and RUN@STEP
-  name another.
+- RUN, a run folder: its selected checkpoint; RUN@best, RUN@init, RUN@final and
+  RUN@STEP name another.
 - A file: .keras, .h5 (whole models, or weights alone as keras.applications and
   RadImageNet publish them), .weights.h5, .npz (of import_slim.py) or a Saver's
   .ckpt.
@@ -25,6 +25,7 @@ from transfusion_tf import errors
 from transfusion_tf.init import input_scaling
 from transfusion_tf.init import types
 from transfusion_tf.init.sources import files
+from transfusion_tf.init.sources import foreign_files
 from transfusion_tf.init.sources import keras_applications
 from transfusion_tf.init.sources import run_weights
 from transfusion_tf.input_pipeline import normalization as normalization_lib
@@ -124,10 +125,8 @@ def _load(source, like):
     return run_weights.read(name, like)
   read = files.reader(name)
   if read is None:
-    raise errors.InputError(
-      f'{name}: neither a run folder nor a weights file '
-      f'({", ".join(files.SUFFIXES)}) nor {IMAGENET!r}'
-    )
+    known = f'({", ".join(files.SUFFIXES)}) nor {IMAGENET!r}'
+    raise foreign_files.refuse(name, known)
   return read(name, like)
 
 

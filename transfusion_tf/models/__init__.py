@@ -46,8 +46,10 @@ def build(
     slim_from: First stage at half width: the Slim hybrids of Section 5.
 
   Raises:
-    InputError: An unknown name, or an option that the network lacks.
+    InputError: An unknown name, an option that the network lacks, or settings
+      of Keras that make another network.
   """
+  _check_keras()
   if num_classes < 1:
     raise errors.InputError(f'num_classes is {num_classes}; must be at least 1')
   if custom.is_custom(name):
@@ -75,6 +77,21 @@ def build(
     bn_momentum,
     **{key: value for key, value in options.items() if key in known},
   )
+
+
+def _check_keras():
+  """Raise an InputError if the process has settings that no command has."""
+  backend, order = keras.config.backend(), keras.config.image_data_format()
+  if backend != 'tensorflow':
+    raise errors.InputError(
+      f"Keras' backend is {backend}, and these networks run on tensorflow: set "
+      'KERAS_BACKEND=tensorflow before keras is imported'
+    )
+  if order != 'channels_last':
+    raise errors.InputError(
+      f"Keras' image_data_format is {order}, and images here are [H, W, C]: "
+      "call keras.config.set_image_data_format('channels_last')"
+    )
 
 
 def stages_of(model: keras.Model) -> stages.Stages:

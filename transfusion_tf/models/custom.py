@@ -17,17 +17,14 @@ that holds both, needs the stages:
       'head': 'predictions',
     }
 
-Modules are also looked up in the current folder.
+Modules are also looked up in the current folder, first of all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
-import importlib
-import os
 import re
-import sys
 import weakref
 
 from etils import epy
@@ -35,6 +32,7 @@ from etils import epy
 from transfusion_tf import errors
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.models import user_function
 
 with epy.lazy_imports():  # Listing runs does without.
   import keras
@@ -59,25 +57,10 @@ def function(name: str) -> Callable:
   """Return the function `package.module:function`.
 
   Raises:
-    InputError: There is none.
+    InputError: There is none, or its module cannot be imported; calling it
+      raises one with whatever the function raises.
   """
-  module_name, _, attribute = name.partition(':')
-  if os.getcwd() not in sys.path:
-    sys.path.append(os.getcwd())
-  try:
-    module = importlib.import_module(module_name)
-  except ModuleNotFoundError as error:
-    if not f'{module_name}.'.startswith(f'{error.name}.'):
-      raise  # The module exists, but lacks an import of its own.
-    raise errors.InputError(
-      f'{name}: no module {error.name}; start from the folder that holds it, '
-      'or name that in PYTHONPATH'
-    ) from None
-  result = getattr(module, attribute, None)
-  if not callable(result):
-    known = [n for n, x in vars(module).items() if callable(x)]
-    raise errors.unknown(f'function of {module_name}', attribute, known)
-  return result
+  return user_function.find(name)
 
 
 def build(
@@ -183,7 +166,7 @@ def _as_layer(name, model, input_shape):
   except Exception as error:  # Whatever its own code raises.
     raise errors.InputError(
       f'{name} returns a model that keras.Input({input_shape}) does not go '
-      f'through: {type(error).__name__}: {errors.first_line(error)}'
+      f'through: {errors.describe(error)}'
     ) from None
 
 

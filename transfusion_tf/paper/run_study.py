@@ -9,6 +9,7 @@ import shutil
 
 from transfusion_tf import errors
 from transfusion_tf import run_folder
+from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling
@@ -45,16 +46,23 @@ class Runner:
   def run(self, targets: Sequence[str]) -> dict[str, str]:
     """Make what targets need and is missing; return what failed, and why."""
     names = runs.expand(targets)
-    if 'figure1' in names:
-      sample_images.take(self.scale, self.root, self.data_dir)
+    failures = self._take_samples() if 'figure1' in names else {}
     plans = runs.plans(names, self.scale)
-    failures = runner.train(
+    failures |= runner.train(
       {plan.key: plan.at(self.root, self.data_dir) for plan in plans},
       self.root,
       self.num_processes,
       self.keep,
     )
     return failures | self.compare(cca_pairs.required(names, self.scale))
+
+  def _take_samples(self):
+    """Save the images of Figure 1; return what failed, and why."""
+    try:
+      sample_images.take(self.scale, self.root, self.data_dir)
+    except Exception as error:  # E.g. a record is damaged; the rest stands.
+      return {'The images of Figure 1': startup.report_error(error)}
+    return {}
 
   def keep(self, key: str) -> None:
     """Keep what figures need of a finished run, and prune its checkpoints."""
@@ -63,8 +71,8 @@ class Runner:
       return
     try:
       first_layer.save(run.run_dir, run.result['judged_step'])
-    except errors.InputError as error:  # Its checkpoints are gone.
-      print(f'{key}: {error}')
+    except results.UNREADABLE as error:  # E.g. its checkpoints are gone.
+      print(f'{key}: {startup.report_error(error)}')
     self._prune(key)
 
   def compare(
@@ -96,7 +104,11 @@ class Runner:
     return failures
 
   def _compare(self, comparisons):
-    """Compare all pairs of a kind in one pass over the images."""
+    """Compare all pairs of a kind in one pass over the images.
+
+    Where that is refused, each pair is compared by itself: one network with a
+    damaged checkpoint leaves the others' similarities.
+    """
     sample = sampling.Sampling(**self.scale.sampling[comparisons[0].use])
     pairs = {c: self._pair(c) for c in comparisons}
     try:
@@ -104,9 +116,12 @@ class Runner:
         list(pairs.values()), sampling=sample, data_dir=self.data_dir
       )
     except errors.InputError as error:
+      if len(comparisons) > 1:
+        for comparison in comparisons:
+          self._compare([comparison])
+        return
       print(f'{comparisons[0].key}: {error}')
-      for comparison in comparisons:
-        write_similarity(self.root, comparison, {'refused': str(error)})
+      write_similarity(self.root, comparisons[0], {'refused': str(error)})
       return
     for comparison, pair in pairs.items():
       layers = {

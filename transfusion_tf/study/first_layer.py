@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+from transfusion_tf import errors
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.train import checkpoint
@@ -29,7 +30,8 @@ def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:
   """Return `before` and `after`, [h, w, 3, n] each.
 
   Raises:
-    InputError: Neither conv1.npz nor the checkpoints exist.
+    InputError: Neither conv1.npz nor the checkpoints exist, or no convolution
+      reads images.
   """
   path = os.path.join(run_dir, _FILE)
   if not os.path.exists(path):
@@ -48,6 +50,7 @@ def _read_checkpoints(run_dir, judged_step):
 
 def _kernel(weights):
   """Return the first convolution's kernel among weights by path."""
-  return next(
-    w for _, w in sorted(weights.items()) if w.ndim == 4 and w.shape[2] == 3
-  )
+  for _, weight in sorted(weights.items()):
+    if weight.ndim == 4 and weight.shape[2] == 3:
+      return weight
+  raise errors.InputError('no convolution has three channels, as images have')

@@ -1,6 +1,7 @@
 """The size of a network, and the cost of running it."""
 
 import dataclasses
+import math
 import time
 
 import numpy as np
@@ -21,10 +22,12 @@ class Footprint:
     flops: Operations for one image; a multiplication and the addition after
       it are two.
     milliseconds: Median time for one image on this machine's CPU.
+
+  NaN is not known.
   """
 
   parameters: int
-  flops: int
+  flops: float
   milliseconds: float
 
 
@@ -45,6 +48,11 @@ def measure(experiment: config.Experiment, num_classes: int) -> Footprint:
       flops=_flops(forward.get_concrete_function(image).graph),
       milliseconds=_milliseconds(forward, image),
     )
+
+
+def unmeasured(parameters: int) -> Footprint:
+  """Return the footprint of a network that cannot be built any more."""
+  return Footprint(parameters, math.nan, math.nan)
 
 
 def _flops(graph):

@@ -1,14 +1,20 @@
 """The results of a study's runs, and how far training moved their networks."""
 
-from collections.abc import Iterable
+import collections
+from collections.abc import Iterable, Mapping
 import dataclasses
+import math
+import re
 
 import pandas as pd
 
 from transfusion_tf import errors
+from transfusion_tf import run_folder
+from transfusion_tf import startup
 from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling
 from transfusion_tf.study import decision
+from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import results
 
@@ -17,6 +23,13 @@ _NO_ROWS = pd.DataFrame(
 )
 # Enough for a noise floor near 0.1 on a few hundred images.
 _SAMPLING = sampling.Sampling(num_patches=8_000, num_channels=32, repeats=3)
+# What `similarity` says, in words of options that a study does not have.
+_TOO_FEW = re.compile(
+  r'(?P<stage>.+): (?P<patches>\d+) patches of (?P<images>\d+) images for '
+  r'(?P<channels>\d+) channels'
+)
+# Of result.json, which a table and a report show.
+_FIELDS = ('seconds', 'num_train', 'num_test', 'versions', 'judged_step')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,10 +40,12 @@ class Outcome:
     results: All finished runs.
     missing: Key of each run that is missing, or has a score that is not
       defined -> why.
+    failures: The runs that are missing.
   """
 
   results: list[results.Result]
   missing: dict[str, str]
+  failures: list[failures_lib.Failure] = dataclasses.field(default_factory=list)
 
   @property
   def finished(self) -> decision.Runs:
@@ -53,40 +68,142 @@ def _by_start(runs: Iterable[results.Result]) -> decision.Runs:
   return groups
 
 
-def read(plan: plan_lib.Plan, root: str) -> Outcome:
-  """Return the results of the runs of a plan below the folder `root`."""
+def read(
+  plan: plan_lib.Plan, root: str, failed: Mapping[str, str] | None = None
+) -> Outcome:
+  """Return the results of the runs of a plan below the folder `root`.
+
+  Args:
+    plan: The runs.
+    root: Folder of the study.
+    failed: Key of each run that failed just now -> why.
+  """
+  failed = failed or {}
   outcome = Outcome([], {})
-  for model in plan.models:
-    for start in plan.starts_of(model):
-      for planned in plan.seeds(root, model, start):
-        run: results.Result | results.MissingRun | None
-        run = results.read(root, planned.key)
-        if isinstance(run, results.MissingRun):
-          outcome.missing[run.key] = run.reason
-          run = run.unscored
-        if run:
-          outcome.results.append(run)
+  done = []
+  for planned in plan.runs(root):
+    run = results.read(root, planned.key)
+    if isinstance(run, results.MissingRun):
+      if run.unscored is None:
+        _add_failure(outcome, planned, failed.get(run.key, run.reason))
+      elif plan_lib.is_compared(planned):
+        outcome.missing[run.key] = run.reason
+        outcome.results.append(run.unscored)
+    elif plan_lib.is_compared(planned):
+      outcome.results.append(run)
+      done.append((planned, run))
+  for planned, reason in _not_comparable(done):
+    outcome.results[:] = [r for r in outcome.results if r.key != planned.key]
+    _add_failure(outcome, planned, reason)
   return outcome
 
 
-def similarity(runs: decision.Runs) -> tuple[pd.DataFrame, dict[str, str]]:
+def _add_failure(outcome, planned, reason):
+  if reason.startswith(results.DAMAGED):
+    reason += '; delete its folder, and the same command trains it again'
+  outcome.missing[planned.key] = reason
+  outcome.failures.append(
+    failures_lib.Failure(
+      planned.key,
+      planned.experiment.model.name,
+      plan_lib.start_of(planned),
+      reason,
+    )
+  )
+
+
+def _not_comparable(done):
+  """Yield the runs without scores of the images that most runs have."""
+  images: dict[str, tuple[str, ...]] = {}
+  for planned, run in done:
+    lacking = [field for field in _FIELDS if field not in run.result]
+    if lacking:
+      yield (
+        planned,
+        f'{results.DAMAGED}: {run_folder.RESULT} lacks {lacking[0]}',
+      )
+      continue
+    try:
+      run.test_metric()
+      images[planned.key] = tuple(run.scores['image_id'])
+    except results.UNREADABLE as error:
+      yield planned, f'{results.DAMAGED}: {run_folder.TEST_SCORES}: {error}'
+  if not images:
+    return
+  ((usual, _),) = collections.Counter(images.values()).most_common(1)
+  for planned, _ in done:
+    if images.get(planned.key, usual) != usual:
+      yield (
+        planned,
+        f'{results.DAMAGED}: tested on other images than most runs are',
+      )
+
+
+def similarity(
+  runs: decision.Runs, failed: dict[str, str] | None = None
+) -> tuple[pd.DataFrame, dict[str, str]]:
   """Compare each stage before and after training (Figure 3), first seeds only.
 
+  Args:
+    runs: Finished runs.
+    failed: Gets what failed for another reason than its input, and why.
+
   Returns:
-    A row for each model, start and layer: `mean` and `noise_floor`; and model
-    -> why it has none, where there are too few images.
+    A row for each model, start and layer: `mean` and `noise_floor`; and model,
+    or model and start -> why it has none, e.g. because there are too few
+    images.
   """
   tables, refused = [_NO_ROWS], {}
   for model, starts in runs.items():
-    dirs = [seeds[0].run_dir for seeds in starts.values()]
-    try:
-      table = compare_runs.before_and_after(dirs, sampling=_SAMPLING)
-    except errors.InputError as error:
-      refused[model] = str(error)
-      continue
-    groups = table.groupby(['b', 'layer'], sort=False)[['mean', 'noise_floor']]
-    table = groups.mean().reset_index()
-    start_of = dict(zip(table['b'].unique(), starts, strict=True))
-    start = table.pop('b').map(start_of.get)
-    tables.append(table.assign(model=model, start=start))
+    folders = {start: seeds[0].run_dir for start, seeds in starts.items()}
+    made, lost = _compare_starts(folders)
+    for start, error in lost.items():
+      name = f'{model} from {start}' if made else model
+      refused[name] = _in_words_of_a_study(startup.report_error(error))
+      if failed is not None and not isinstance(error, errors.InputError):
+        failed[f'Comparing {name}'] = refused[name]
+    tables += [table.assign(model=model) for table in made]
   return pd.concat(tables[1:] or tables, ignore_index=True), refused
+
+
+def _compare_starts(folders):
+  """Return tables of the starts of a model, and start -> its exception."""
+  try:
+    return [_before_and_after(folders)], {}
+  except Exception as error:  # Whatever a user's network does.
+    if len(folders) == 1:
+      return [], dict.fromkeys(folders, error)
+  made, lost = [], {}
+  for start, folder in folders.items():  # One may be all that is wrong.
+    tables, errors_of_start = _compare_starts({start: folder})
+    made += tables
+    lost |= errors_of_start
+  return made, lost
+
+
+def _before_and_after(folders):
+  """Return `layer`, `mean`, `noise_floor` and `start` of {start: run}."""
+  table = compare_runs.before_and_after(
+    list(folders.values()), sampling=_SAMPLING
+  )
+  groups = table.groupby(['b', 'layer'], sort=False)[['mean', 'noise_floor']]
+  table = groups.mean().reset_index()
+  start_of = dict(zip(table['b'].unique(), folders, strict=True))
+  return table.assign(start=table.pop('b').map(start_of.get))
+
+
+def _in_words_of_a_study(reason):
+  """Return a reason without options of `Sampling`, which no flag here sets."""
+  few = _TOO_FEW.match(reason)
+  if not few:
+    return reason
+  patches, images, channels = (
+    int(few[name]) for name in ('patches', 'images', 'channels')
+  )
+  # Each repeat leaves one part of the images out.
+  part = images / _SAMPLING.repeats
+  needed = _SAMPLING.repeats * math.ceil((channels + 1) * part / patches)
+  return (
+    f'{few["stage"]}: {images} test images are too few to compare this stage, '
+    f'which takes {needed} or more'
+  )

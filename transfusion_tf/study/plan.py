@@ -9,6 +9,7 @@ import re
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import init
+from transfusion_tf import startup
 from transfusion_tf.init import schemes
 from transfusion_tf.models import resnet
 
@@ -95,9 +96,9 @@ class Plan:
     if start != RANDOM:
       changes['init.pretrained'] = self._source(model, root)
       changes['init.pretrained_input'] = self.inputs.get(model, '')
-    if model == resnet.NAME and self._stride_in:
+    if model == resnet.NAME and self._geometry[0]:
       # As the weights were trained; random ones are compared with them.
-      changes['model.stride_in'] = self._stride_in
+      changes['model.stride_in'] = self._geometry[0]
     return [
       PlannedRun(
         f'{folder(model)}/{start}/seed{seed}',
@@ -106,12 +107,29 @@ class Plan:
       for seed in range(self.num_seeds)
     ]
 
+  @property
+  def refused(self) -> dict[str, str]:
+    """Model -> why none of its runs can be made."""
+    _, reason = self._geometry
+    return {resnet.NAME: reason} if reason else {}
+
   @functools.cached_property
-  def _stride_in(self) -> str:
-    """The unit of a block in which the weights' ResNet strides, or empty."""
-    if resnet.NAME in self.sources:
-      return init.weights.stride_in(self.sources[resnet.NAME])
-    return self.pretraining.model.stride_in if self.pretraining else ''
+  def _geometry(self) -> tuple[str, str]:
+    """The unit in which the weights' ResNet strides, or why it is not known.
+
+    Both are empty without weights, or where these do not tell.
+    """
+    if resnet.NAME not in self.models:
+      return '', ''
+    if resnet.NAME not in self.sources:
+      return self.pretraining.model.stride_in if self.pretraining else '', ''
+    try:
+      return init.weights.stride_in(self.sources[resnet.NAME]), ''
+    except Exception as error:  # Whatever a user's file or function does.
+      return '', (
+        'its pretrained weights, which tell stride_in of all its runs, cannot '
+        f'be read: {startup.report_error(error)}'
+      )
 
   def _source(self, model, root):
     if model in self.sources:
@@ -124,6 +142,16 @@ class Plan:
       f'{folder(model)}/{_PRETRAINED}',
       config.override(self.pretraining, changes),
     )
+
+
+def start_of(run: PlannedRun) -> str:
+  """Return the scheme of a run; `pretrained` for one that others start from."""
+  return run.experiment.init.scheme if is_compared(run) else _PRETRAINED
+
+
+def is_compared(run: PlannedRun) -> bool:
+  """Return whether a run is one of those that the study compares."""
+  return not run.key.endswith(f'/{_PRETRAINED}')
 
 
 def folder(model: str) -> str:

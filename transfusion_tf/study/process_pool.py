@@ -24,6 +24,8 @@ from transfusion_tf import startup
 # Activations go back to malloc, not to the kernel, which would have to clear
 # their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
 _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
+# Python's own modules are not those of the same name in the present folder.
+_IMPORTS = {'PYTHONSAFEPATH': '1'}
 
 _starting = threading.Lock()  # One environment for all threads.
 
@@ -39,7 +41,8 @@ def each(
       one after another in this process.
 
   Yields:
-    As jobs end: the key, and the text of an InputError or RunError, or ''.
+    As jobs end: the key, and why it failed, in one line, or ''. No exception
+    ends the other jobs.
   """
   if num_processes == 1:
     for key, job in jobs.items():
@@ -99,7 +102,7 @@ def _environment() -> Iterator[None]:
   # Without it the server does not find the package, and reports no error.
   here = str(pathlib.Path(__file__).parents[2])
   paths = [here, *filter(None, [before.get('PYTHONPATH')])]
-  os.environ.update(startup.ENVIRONMENT | _ALLOCATION | before)
+  os.environ.update(_ALLOCATION | startup.environment(before) | _IMPORTS)
   os.environ['PYTHONPATH'] = os.pathsep.join(paths)
   try:
     yield
@@ -148,8 +151,8 @@ def _call(job):
 
   try:
     job()
-  except (errors.InputError, errors.RunError) as error:
-    return str(error)
+  except Exception as error:
+    return startup.report_error(error)
   finally:
     keras.utils.clear_session()
   return ''

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
@@ -22,13 +23,24 @@ from transfusion_tf import run_folder
 from transfusion_tf.study import first_layer
 from transfusion_tf.train import history
 
+# Begins the reason of a run whose files cannot be used.
+DAMAGED = 'damaged'
+
 
 class MissingResultError(Exception):
   """A result that a table cell, curve or claim needs is missing."""
 
 
 # What reading a damaged file raises.
-UNREADABLE = (errors.InputError, OSError, ValueError, KeyError, TypeError)
+UNREADABLE = (
+  errors.InputError,
+  tf.errors.OpError,
+  OSError,
+  ValueError,
+  LookupError,
+  TypeError,
+  AttributeError,
+)
 UNAVAILABLE = (MissingResultError, *UNREADABLE)
 
 
@@ -197,7 +209,7 @@ def read(root: str, key: str) -> Result | MissingRun:
     run = Result(key, run_dir, experiment, result, _curve(run_dir))
     undefined = _undefined(run)
   except UNREADABLE as error:
-    return MissingRun(key, f'damaged: {error}')
+    return MissingRun(key, f'{DAMAGED}: {error}')
   return MissingRun(key, undefined, run) if undefined else run
 
 
@@ -237,8 +249,11 @@ def _finite(value):
 
 
 def common_threshold(runs: Iterable[Result]) -> float:
-  """Return the highest validation score, in 0.01, that all runs reach."""
-  best = min(run.best() for run in runs)
+  """Return the highest validation score, in 0.01, that all runs reach.
+
+  NaN without runs, or where it is not defined.
+  """
+  best = min((run.best() for run in runs), default=math.nan)
   return float(np.floor(best * 100) / 100)
 
 

@@ -17,6 +17,7 @@ def train(
   root: str,
   num_processes: int = 1,
   keep: Callable[[str], None] = lambda key: None,
+  refused: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
   """Train the missing runs; return the key of each that failed, and why.
 
@@ -26,6 +27,7 @@ def train(
     root: Folder of the study.
     num_processes: Runs at a time; 1 is in this process.
     keep: Called with the key of each run, once it is finished or failed.
+    refused: Model -> why its runs cannot be made.
 
   Raises:
     InputError: A data set was never prepared.
@@ -38,12 +40,24 @@ def train(
   for key in planned:
     if key not in missing:
       keep(key)
-  failures: dict[str, str] = {}
-  num_finished = len(planned) - len(missing)
+  failures = {
+    key: reason
+    for key in missing
+    if (reason := (refused or {}).get(planned[key].model.name))
+  }
+  for key, error in failures.items():
+    print(f'== {key}: {error}', flush=True)
+  missing = [key for key in missing if key not in failures]
+  num_finished = len(planned) - len(missing) - len(failures)
   for keys in _in_order(missing, planned, root):
+    lost = _without_source(keys, planned, root, failures)
+    for key, error in lost.items():
+      print(f'== {key}: {error}', flush=True)
+    failures |= lost
     jobs = {
       key: functools.partial(_train, planned[key], os.path.join(root, key))
       for key in keys
+      if key not in failures
     }
     for key, error in process_pool.each(jobs, num_processes):
       if error:
@@ -60,6 +74,17 @@ def _train(experiment, run_dir):
   train_and_evaluate.run(
     experiment, run_dir, flagfile.file(experiment, run_dir)
   )
+
+
+def _without_source(keys, planned, root, failures):
+  """Return the runs whose pretraining failed, with the reason."""
+  lost = {os.path.join(root, key): key for key in failures}
+  sources = {key: lost.get(planned[key].init.pretrained) for key in keys}
+  return {
+    key: f'{source}, from which it starts, failed: {failures[source]}'
+    for key, source in sources.items()
+    if source
+  }
 
 
 def _in_order(keys, planned, root):

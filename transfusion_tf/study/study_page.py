@@ -1,16 +1,20 @@
 """Writes a study of one data set as a table, a report and a recommendation."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+import functools
 import os
 
+from matplotlib import figure as figure_lib
 import numpy as np
 import pandas as pd
 
 from transfusion_tf import metrics
+from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
+from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired
@@ -38,45 +42,50 @@ def write(
   Args:
     root: Folder of the study.
     dataset: Name of the data set.
-    outcome: The runs, of which at least one is finished.
+    outcome: The runs, finished or failed.
     footprints: Model -> its cost.
     margin: The smallest difference in the test score that matters.
     similarity: A row for each model, start and stage.
-    not_compared: Model -> why it has no such row.
+    not_compared: Model, or model and start -> why it has no such row.
 
   Returns:
     The table as text, and the recommendation.
   """
   parameters = {m: f.parameters for m, f in footprints.items()}
   comparer = paired.Comparer()
-  runs, finished = outcome.runs, outcome.finished
+  runs, finished, failures = outcome.runs, outcome.finished, outcome.failures
   decided = decision.decide(runs, margin, parameters, comparer)
-  first = outcome.results[0]
   # NaN if the validation score is not defined.
   threshold = results.common_threshold(outcome.results)
-  table = _table(outcome, footprints, threshold, comparer, decided)
+  made = _table(outcome, footprints, threshold, comparer, decided)
+  table = failures_lib.add_to(made, failures)
   table.to_csv(os.path.join(root, TABLE), index=False)
   similarity.to_csv(os.path.join(root, SIMILARITY), index=False)
-  sentences = recommendation_text.recommendation(decided, runs, margin)
+  sentences = (
+    recommendation_text.recommendation(decided, runs, margin)
+    if outcome.results
+    else ['No run is finished: there is nothing to recommend.']
+  )
   storage.write_json(
     os.path.join(root, RECORD),
     _record(decided, margin, sentences, outcome.missing, not_compared),
   )
+  # Reasons have a section of their own.
+  shown = table.drop(columns='Failed', errors='ignore')
   sections = [
     report.Section('What to do', sentences),
-    report.Section(
-      'What came out', _notes(first, outcome.missing, threshold), table
-    ),
+    report.Section('What came out', _notes(outcome, threshold), shown),
+    *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),
     *_convergence(finished, threshold),
     *_filters(finished),
     _similarities(similarity, not_compared),
-    report.Section('How it was run', _provenance(first)),
+    *_provenance(outcome.results),
   ]
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
   )
-  return table.to_string(index=False), ' '.join(sentences)
+  return shown.to_string(index=False), ' '.join(sentences)
 
 
 _RULE = (
@@ -124,8 +133,8 @@ def _table(outcome, footprints, threshold, comparer, decided):
           'Better than chance': _better(decided.chance_test(model, start)),
           'Seeds': len(seeds),
           'Parameters': f'{cost.parameters:,}',
-          'GFLOPs': f'{cost.flops / 1e9:.3g}',
-          'CPU ms': f'{cost.milliseconds:.3g}',
+          'GFLOPs': _number(cost.flops / 1e9),
+          'CPU ms': _number(cost.milliseconds),
           **_speed(seeds, threshold),
         }
       )
@@ -145,6 +154,10 @@ def _score(run, scored, comparer):
   # A t interval near a perfect score reaches beyond it.
   interval = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
   return f'{score.value:.3f}', interval
+
+
+def _number(value):
+  return '–' if np.isnan(value) else f'{value:.3g}'
 
 
 def _better(test):
@@ -207,10 +220,10 @@ def _convergence(runs, threshold):
   if np.isnan(threshold):
     return
   for model, starts in runs.items():
-    yield report.Section(
+    yield _figure(
       f'Convergence of {registry.label(model)}',
-      figure=convergence.plot(dict(starts), threshold),
-      caption='Mean over seeds, and the range between them. The line is the '
+      functools.partial(convergence.plot, dict(starts), threshold),
+      'Mean over seeds, and the range between them. The line is the '
       'highest validation score, in steps of 0.01, that all runs of the study '
       'reach.',
     )
@@ -218,17 +231,25 @@ def _convergence(runs, threshold):
 
 def _filters(runs):
   for model, starts in runs.items():
-    firsts = [seeds[0] for seeds in starts.values()]
-    try:
-      figure = filters.plot(firsts)
-    except results.UNREADABLE:  # No convolution of images, or no checkpoint.
-      continue
-    yield report.Section(
+    yield _figure(
       f'First-layer filters of {registry.label(model)}',
-      figure=figure,
-      caption='Each scaled to its own largest weight, of the first seeds; '
+      functools.partial(filters.plot, [seeds[0] for seeds in starts.values()]),
+      'Each scaled to its own largest weight, of the first seeds; '
       'compare Figures 5, 9 and 10 of the paper.',
     )
+
+
+def _figure(
+  title: str, draw: Callable[[], figure_lib.Figure], caption: str
+) -> report.Section:
+  """Return a section with a figure, or with why it cannot be drawn."""
+  try:
+    figure = draw()
+    figure.draw_without_rendering()
+  except Exception as error:  # E.g. the checkpoints are gone.
+    reason = startup.report_error(error)
+    return report.Section(title, [f'Not drawn: {reason}.'])
+  return report.Section(title, figure=figure, caption=caption)
 
 
 def _similarities(table, not_compared):
@@ -257,17 +278,24 @@ def _similarities(table, not_compared):
   )
 
 
-def _provenance(run):
-  """Return how a run was made, and what its folder holds."""
-  versions = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
-  return [
-    f'Made with {versions}. Every run folder holds its whole configuration '
-    '(config.json), what happened to each weight before training (init.json) '
-    'and one line an evaluation (metrics.jsonl).'
-  ]
+def _provenance(runs) -> Iterator[report.Section]:
+  """Yield how runs were made, and what their folders hold."""
+  for run in runs[:1]:
+    versions = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
+    paragraph = (
+      f'Made with {versions}. Every run folder holds its whole configuration '
+      '(config.json), what happened to each weight before training (init.json) '
+      'and one line an evaluation (metrics.jsonl).'
+    )
+    yield report.Section('How it was run', [paragraph])
 
 
-def _notes(run, missing, threshold):
+def _notes(outcome, threshold):
+  if not outcome.results:
+    return ['No run is finished.']
+  run = outcome.results[0]
+  failed = {failure.key for failure in outcome.failures}
+  missing = {k: why for k, why in outcome.missing.items() if k not in failed}
   speed = (
     'The validation score is not defined: no curve, and no steps to a score.'
     if np.isnan(threshold)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.init import types
+from transfusion_tf.init.sources import foreign_files
 from transfusion_tf.init.sources import hdf5
 from transfusion_tf.init.sources import keras_applications
 from transfusion_tf.init.sources import tf_slim
@@ -278,14 +279,13 @@ def _read_saver(name, like):
 def _readable(name):
   if not tf.io.gfile.exists(name) and not tf.io.gfile.exists(f'{name}.index'):
     raise errors.InputError(f'{name}: no such file')
+  foreign_files.check_content(name)
   try:
     yield
   except errors.InputError:
     raise
   except _UNREADABLE as error:
-    raise errors.InputError(
-      f'{name}: damaged or of another format: {error}'
-    ) from None
+    raise foreign_files.unreadable(name, error) from None
 
 
 _READERS = {
