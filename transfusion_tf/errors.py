@@ -5,6 +5,7 @@ import difflib
 import inspect
 import os
 import pathlib
+import re
 import sysconfig
 import traceback
 
