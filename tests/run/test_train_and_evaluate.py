@@ -186,7 +186,16 @@ def test_transferred_features_are_compared_with_their_source(
   result, _ = _own_run(data_dir, tmp_path / 'a', 'same_net', net, **transfer)
   assert result['pretrained_difference'] < 1e-5
   assert 'features differ' not in capsys.readouterr().out
+  transfer_run = transfer | {
+    'init__pretrained': f'{tmp_path}/a@final',
+    'init__pretrained_input': '',
+  }
+  _own_run(data_dir, tmp_path / 'c', 'same_net', net, **transfer_run)
+  assert 'was another' not in capsys.readouterr().out
   other = functools.partial(net, activation='tanh')
+  _own_run(data_dir, tmp_path / 'd', 'tanh_net', other, **transfer_run)
+  words = 'a@3 was another: net c1 has activation tanh, had relu; c2 has'
+  assert words in capsys.readouterr().out
   result, _ = _own_run(data_dir, tmp_path / 'b', 'tanh_net', other, **transfer)
   assert result['pretrained_difference'] > 0.1
   assert 'the networks compute something else' in capsys.readouterr().out

@@ -14,6 +14,7 @@ import numpy as np
 
 from transfusion_tf.init import types
 from transfusion_tf.input_pipeline import augment
+from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
 
 with epy.lazy_imports():  # Help does without.
@@ -71,6 +72,20 @@ def difference(
     ),
     default=None,
   )
+
+
+def changes(
+  model: keras.Model, source: types.WeightSource, transferred: Collection[str]
+) -> str:
+  """Return how the layers of transferred weights differ from the source's.
+
+  Empty if they do not, or if the source does not describe its network.
+  """
+  graph = graph_lib.Graph(model)
+  last = _last_transferred(graph, set(transferred))
+  if last is None or not source.layers:
+    return ''
+  return fingerprint.differences(source.layers, model, graph.nodes[last].name)
 
 
 def _last_transferred(graph, transferred):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+from typing import Any
 
 from etils import epy
 import numpy as np
@@ -31,6 +32,8 @@ class WeightSource(dict[str, np.ndarray]):
       or empty.
     model: The network that they are of, if the source holds it.
     trained_on: Kind of input that `model` takes, once it is known.
+    layers: Description of the network, of `models.fingerprint`, if the source
+      has no more of it.
   """
 
   def __init__(
@@ -47,6 +50,7 @@ class WeightSource(dict[str, np.ndarray]):
     self.published_input = published_input
     self.model = model
     self.trained_on = input
+    self.layers: Sequence[Mapping[str, Any]] = ()
 
 
 def name_of(source: Arrays) -> str:

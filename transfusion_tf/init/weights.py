@@ -77,6 +77,7 @@ def load(
   trained_on = _trained_on(weights, pretrained_input)
   fitted = input_scaling.fit(weights, like, trained_on, normalization)
   fitted.model, fitted.trained_on = weights.model, trained_on
+  fitted.layers = weights.layers
   return fitted
 
 

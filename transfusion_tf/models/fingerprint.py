@@ -46,10 +46,18 @@ def describe(model: keras.Model) -> list[dict[str, Any]]:
 
 
 def differences(
-  trained: Sequence[Mapping[str, Any]], model: keras.Model
+  trained: Sequence[Mapping[str, Any]], model: keras.Model, layer: str = ''
 ) -> str:
-  """Return how a network differs from the one that was described, or ''."""
+  """Return how a network differs from one that was described, or ''.
+
+  Args:
+    trained: Its description.
+    model: The network.
+    layer: If given, only this layer and what it needs is compared.
+  """
   present = describe(model)
+  if layer:
+    trained, present = _needed(trained, layer), _needed(present, layer)
   changes = [
     *_listed('now has', _added(trained, present)),
     *_listed('no longer has', _added(present, trained)),
@@ -58,6 +66,17 @@ def differences(
     for old, new in zip(trained, present, strict=True):
       changes += _changed(old, new)
   return '; '.join(changes[:_MOST_LISTED])
+
+
+def _needed(rows, layer):
+  """Return the rows of a layer and of those that it takes, directly or not."""
+  needed = {layer}
+  kept = []
+  for row in reversed(rows):
+    if row['layer'] in needed:
+      needed.update(row['inputs'])
+      kept.append(row)
+  return kept[::-1]
 
 
 def _config(operation):

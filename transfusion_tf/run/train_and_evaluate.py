@@ -188,11 +188,14 @@ def _agreement(built, source, report):
   """Compare the features with those of the network of pretrained weights."""
   if source is None or built.strategy.num_replicas_in_sync > 1:
     return {}
+  paths = [row['path'] for row in report if row['scheme'] == 'transfer']
+  if changes := init.agreement.changes(built.model, source, paths):
+    print(
+      f'note: the network of {source.name} was another: {built.model.name} '
+      f'{changes}'
+    )
   difference = init.agreement.difference(
-    built.model,
-    source,
-    [row['path'] for row in report if row['scheme'] == 'transfer'],
-    built.experiment.data.normalization,
+    built.model, source, paths, built.experiment.data.normalization
   )
   if difference is None:
     return {}

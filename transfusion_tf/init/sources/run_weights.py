@@ -31,11 +31,13 @@ def read(name: str, like: keras.Model | None) -> types.WeightSource:
   _check_geometry(run_dir, saved.model, like)
   step = run_folder.checkpoint_step(run_dir, which)
   directory = os.path.join(run_dir, run_folder.CHECKPOINTS)
-  return types.WeightSource(
+  source = types.WeightSource(
     checkpoint.read(directory, step),
     f'{run_dir}@{step}',
     input=saved.data.normalization,
   )
+  source.layers = run_folder.network(run_dir).get('layers', ())
+  return source
 
 
 def stride_in(name: str) -> str:
