@@ -86,14 +86,19 @@ class FourthMoments(NamedTuple):
   @classmethod
   def from_rows(cls, rows: tf.Tensor, layout: Layout) -> 'FourthMoments':
     """Return the sums of rows [n, D], which are centered."""
-    norms = tf.matmul(rows**2, layout.members)
-    x = tf.gather(rows, np.maximum(layout.places, 0), axis=1) * layout.exists
-    x = tf.transpose(x, [1, 2, 0])  # [W, M, n]
+    norms = tf.matmul(tf.square(rows), layout.members)
+    if layout.exists.all():  # In order: spares a gather.
+      x = tf.reshape(rows, [-1, *layout.exists.T.shape])
+      x = tf.transpose(x, [2, 1, 0])  # [W, M, n]
+    else:
+      x = tf.gather(rows, np.maximum(layout.places, 0), axis=1) * layout.exists
+      x = tf.transpose(x, [1, 2, 0])
+    squares = tf.square(x)  # Far faster than x**2.
     return cls(
       tf.matmul(norms, rows, transpose_a=True),
       tf.matmul(norms, norms, transpose_a=True),
-      tf.matmul(x**2, x, transpose_b=True),
-      tf.matmul(x**2, x**2, transpose_b=True),
+      tf.matmul(squares, x, transpose_b=True),
+      tf.matmul(squares, squares, transpose_b=True),
     )
 
   def about(

@@ -224,7 +224,7 @@ def _products(rows, mean, sizes, layout):
   rows = tf.cast(rows, tf.float64) - mean
   others = tf.roll(rows[:, -sizes[-1] :], shift=1, axis=0)
   cross = tf.matmul(rows[:, : sizes[0]], others, transpose_a=True)
-  norms = tf.matmul(rows**2, layout.members)
+  norms = tf.matmul(tf.square(rows), layout.members)
   first, last = norms[:, :: len(sizes)], norms[:, len(sizes) - 1 :: len(sizes)]
   products = tf.reduce_sum(first * tf.roll(last, shift=1, axis=0), axis=0)
   fourth = fourth_moments.FourthMoments.from_rows(rows, layout)
