@@ -14,6 +14,7 @@ from transfusion_tf import errors
 from transfusion_tf import models
 from transfusion_tf.analysis import accumulate
 from transfusion_tf.analysis import cca
+from transfusion_tf.analysis import cka
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
@@ -46,7 +47,7 @@ def nets():
 
 def _sample(model, images, layer, index, plan, repeat):
   """[d, p] of one repeat, gathered from activations held whole."""
-  tapped = keras.Model(model.input, model.get_layer(layer).output)
+  tapped = keras.Model(model.inputs, model.get_layer(layer).output)
   acts = np.asarray(tapped(images))
   patches = [
     acts[i].reshape(-1, acts.shape[-1])[plan.patches(index, i, 1)]
@@ -85,6 +86,10 @@ def test_agrees_with_svcca_on_the_same_sample(
       assert abs(got.plain_mean - want['plain_mean'][0]) < 1e-8
       assert abs(got.pwcca - _pwcca(a, want)) < 1e-8
       assert abs(got.cka - _cka(a, b)) < 1e-8
+      assert abs(got.cka_unbiased - cka.cka(a.T, b.T)) < 1e-8
+      widths = [networks['a'].get_layer(layer).output.shape[-1]] * 2
+      estimate = cka.cka_of_layers(a.T, b.T, widths, same_channels=True)
+      assert abs(got.cka_layer - estimate) < 1e-8
 
 
 def _pwcca(acts, result):
@@ -111,7 +116,8 @@ def test_a_model_is_like_itself(images, nets):
   for layer in _LAYERS:
     for got in result[layer].repeats:
       np.testing.assert_allclose(got.coefficients, 1, 0, 1e-6)
-      np.testing.assert_allclose([got.pwcca, got.cka], 1, 0, 1e-6)
+      alike = [got.pwcca, got.cka, got.cka_unbiased, got.cka_layer]
+      np.testing.assert_allclose(alike, 1, 0, 1e-6)
 
 
 def _noise_net(kernel, bias=0.0):
@@ -186,8 +192,11 @@ def test_independence_leaves_the_noise_floor():
     _noise_net(first), _noise_net(last), noise, ['map'], 4_000, 48
   )['map']
   got, floor = map(cca.average, (result.repeats, result.noise_floor))
-  for name in result.repeats[0].scalars():
+  for name in ('mean', 'plain_mean', 'pwcca', 'cka'):
     assert got[name] == pytest.approx(floor[name], rel=0.1)
+    assert got[name] > 0.01
+  for name in ('cka_unbiased', 'cka_layer'):
+    assert abs(got[name]) < 1e-3 and abs(floor[name]) < 1e-3
 
 
 def test_the_floor_is_that_of_gaussian_noise(images, nets):
@@ -202,6 +211,34 @@ def test_the_floor_is_that_of_gaussian_noise(images, nets):
     expected['plain_mean'][0], rel=0.1
   )
   assert result.mean > 0.99
+
+
+# 8 of 12 and of 20 channels: repeat by repeat, or cut out of all.
+@pytest.mark.parametrize('repeats, samples', [(3, 3), (5, 1)])
+@pytest.mark.parametrize('bias', [0.0, 300.0])
+def test_layers_of_unequal_width(noise, repeats, samples, bias):
+  rng = np.random.default_rng(5)
+  wide = rng.standard_normal((24, 20))
+  networks = {
+    'a': _noise_net(_FIRST + 0.5 * _LAST),
+    'b': _noise_net(wide, bias),
+    'c': _noise_net(wide[:, ::-1]),
+  }
+  sampling = sampling_lib.Sampling(900, 8, repeats)
+  columns = accumulate.ChannelSamples.draw(sampling, [12, 20, 20])
+  assert len(columns.samples) == (1 if samples == 1 else repeats)
+  result = similarity.compare_all(networks, noise, ['map'], sampling=sampling)
+  plan = sampling.plan((100,), len(noise))
+  for (a, b), layers in result.items():
+    widths = [networks[name].output_shape[-1] for name in (a, b)]
+    for repeat, got in enumerate(layers['map'].repeats):
+      x, y = (
+        _sample(networks[name], noise, 'map', 0, plan, repeat).T
+        for name in (a, b)
+      )
+      assert got.cka_unbiased == pytest.approx(cka.cka(x, y), abs=1e-8)
+      estimate = cka.cka_of_layers(x, y, widths, widths[0] == widths[1])
+      assert got.cka_layer == pytest.approx(estimate, abs=1e-8)
 
 
 def test_svd_step_keeps_the_variance_asked_for(noise):

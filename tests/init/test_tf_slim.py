@@ -239,6 +239,124 @@ def test_binary_leaves_the_background_out(saved, call, tmp_path):
     np.testing.assert_array_equal(loaded[path], read[path][..., 1:])
 
 
+OPTIMIZERS = {  # Those of TF-Slim's train_image_classifier.py.
+  'adadelta': lambda: tf1.train.AdadeltaOptimizer(0.1),
+  'adagrad': lambda: tf1.train.AdagradOptimizer(0.1),
+  'adam': lambda: tf1.train.AdamOptimizer(0.1),
+  'ftrl': lambda: tf1.train.FtrlOptimizer(0.1),
+  'momentum': lambda: tf1.train.MomentumOptimizer(0.1, 0.9),
+  'rmsprop': lambda: tf1.train.RMSPropOptimizer(0.1, momentum=0.9),
+  'sgd': lambda: tf1.train.GradientDescentOptimizer(0.1),
+}
+KERNEL = 'resnet_v1_50/conv1/weights'
+MEAN = 'resnet_v1_50/conv1/BatchNorm/moving_mean'
+
+
+def trained(optimizer, average=False):
+  """{name: array} that training the first layer adds, as TensorFlow names."""
+  with tf1.Graph().as_default(), tf1.Session() as session:
+    weights = tf1.get_variable(KERNEL, [7, 7, 3, 64])
+    mean = tf1.get_variable(MEAN, [64], trainable=False)
+    given = [weights, mean]
+    with tf1.control_dependencies(
+      [OPTIMIZERS[optimizer]().minimize(tf.reduce_sum(weights**2))]
+    ):
+      if average:
+        tf.train.ExponentialMovingAverage(0.5).apply(given)
+    session.run(tf1.global_variables_initializer())
+    added = [
+      v for v in tf1.global_variables() if not any(v is g for g in given)
+    ]
+    return {v.op.name: session.run(v) for v in added}
+
+
+def slots():
+  """Those of every optimizer, in one checkpoint."""
+  return {
+    n: a for optimizer in OPTIMIZERS for n, a in trained(optimizer).items()
+  }
+
+
+def test_leaves_the_optimizers_variables_out(resnet, tmp_path):
+  added = slots()
+  last = {name.removeprefix(f'{KERNEL}/') for name in added}
+  assert {'Momentum', 'RMSProp_1', 'Adam_1', 'Ftrl', 'beta1_power'} <= last
+  checkpoint = rewrite(tmp_path, resnet, lambda a: a.update(added))
+  arrays, expected = (
+    tf_slim.read(path, 'resnet50') for path in (checkpoint, resnet)
+  )
+  assert arrays.keys() == expected.keys()
+  assert all((arrays[path] == expected[path]).all() for path in expected)
+  found = tf_slim.contents(checkpoint)
+  assert found.slots == sorted(added)
+  assert not found.averages
+  assert tf_slim.contents(resnet) == (found.weights, [], {})
+
+
+def test_takes_moving_averages_where_weights_have_them(resnet, tmp_path):
+  added = trained('rmsprop', average=True)
+  averages = {n: v for n, v in added.items() if n.endswith('MovingAverage')}
+  assert len(averages) == 2
+  checkpoint = rewrite(tmp_path, resnet, lambda a: a.update(added))
+  raw, taken = (
+    tf_slim.read(checkpoint, 'resnet50', moving_average)
+    for moving_average in (False, True)
+  )
+  changed = [path for path in raw if not (raw[path] == taken[path]).all()]
+  assert sorted(changed) == ['conv1.bn/moving_mean', 'conv1/kernel']
+  np.testing.assert_array_equal(
+    taken['conv1/kernel'], averages[f'{KERNEL}/ExponentialMovingAverage']
+  )
+  np.testing.assert_array_equal(
+    taken['conv1.bn/moving_mean'], averages[f'{MEAN}/ExponentialMovingAverage']
+  )
+  assert all(
+    (raw[p] == w).all() for p, w in tf_slim.read(resnet, 'resnet50').items()
+  )
+
+
+def test_refuses_moving_averages_that_are_not_there(resnet):
+  with pytest.raises(errors.InputError, match='no moving averages') as caught:
+    tf_slim.read(resnet, 'resnet50', moving_average=True)
+  assert '\n' not in str(caught.value)
+
+
+def test_a_slot_without_its_weight_is_no_slot(resnet, tmp_path):
+  def change(arrays):
+    arrays[f'{KERNEL}/Momentum'] = arrays.pop(KERNEL)
+
+  checkpoint = rewrite(tmp_path, resnet, change)
+  with pytest.raises(errors.InputError, match='missing: conv1/kernel'):
+    tf_slim.read(checkpoint, 'resnet50')
+
+
+def test_binary_says_what_it_leaves_out(resnet, call, tmp_path):
+  added = trained('adam', average=True)
+  checkpoint = rewrite(tmp_path, resnet, lambda a: a.update(added))
+
+  def run(*more):
+    output = tmp_path / 'weights.npz'
+    done = call(
+      'import_slim.py',
+      f'--checkpoint={checkpoint}',
+      '--model=resnet50',
+      f'--output={output}',
+      *more,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, init.weights.load(output)
+
+  said, raw = run()
+  # Adam's two of the kernel, and beta1_power and beta2_power.
+  assert 'Left out: 4 variables of an optimizer' in said
+  assert 'moving averages of 2 weights; --moving_average takes them' in said
+  assert 'moving averages' not in raw.name
+  said, averaged = run('--moving_average')
+  assert 'Moving averages taken: 2' in said
+  assert averaged.name.endswith(', moving averages)')
+  assert (raw['conv1/kernel'] != averaged['conv1/kernel']).any()
+
+
 def nan(arrays):
   arrays['resnet_v1_50/block2/unit_1/bottleneck_v1/conv2/weights'][0, 0] = (
     np.nan

@@ -8,6 +8,7 @@ the number of images.
 
 from collections.abc import Iterator, Sequence
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf.analysis import activation_source
+from transfusion_tf.analysis import fourth_moments
 from transfusion_tf.analysis import moments
 from transfusion_tf.analysis import sampling
 
@@ -56,12 +58,41 @@ class ChannelSamples:
     """`[sample][network]` channels."""
     return [list(map(len, channels)) for channels in self.samples]
 
+  @functools.cached_property
+  def layouts(self) -> list[fourth_moments.Layout]:
+    """[sample] the groups of its repeats' channels."""
+    return [
+      fourth_moments.Layout.from_repeats(
+        sizes, [places for owner, places in self.repeats if owner == sample]
+      )
+      for sample, sizes in enumerate(self.sizes)
+    ]
+
+  def zeros(self) -> list[moments.Statistics]:
+    """Return the statistics of no rows, of each sample."""
+    return list(map(moments.Statistics.zeros, self.sizes, self.layouts))
+
+  def merge(
+    self, a: Sequence[moments.Statistics], b: Sequence[moments.Statistics]
+  ) -> list[moments.Statistics]:
+    """Return the statistics of both sets of rows, of each sample."""
+    return [x.merge(y, z) for x, y, z in zip(a, b, self.layouts, strict=True)]
+
   def take(
     self, statistics: Sequence[moments.Statistics], repeat: int
   ) -> moments.Statistics:
     """Return the statistics of a repeat, given those of each sample."""
     sample, places = self.repeats[repeat]
-    return statistics[sample].take(self.sizes[sample], places)
+    earlier = [owner for owner, _ in self.repeats[:repeat] if owner == sample]
+    return statistics[sample].take(self.sizes[sample], places, len(earlier))
+
+  def layout(self, repeat: int) -> fourth_moments.Layout:
+    """Return the groups of what `take` returns: one of each network."""
+    _, places = self.repeats[repeat]
+    sizes = list(map(len, places))
+    return fourth_moments.Layout.from_repeats(
+      sizes, [[np.arange(size) for size in sizes]]
+    )
 
 
 def accumulate(
@@ -78,7 +109,11 @@ def accumulate(
   total: Any = None
   left_out: dict[int, list[moments.Statistics]] = {}
   for fold, state in _folds(source, plan, columns, strategy):
-    total = _merge(total, state) if total else state
+    if total:
+      pairs = zip(columns, total, state, strict=True)
+      total = [c.merge(a, b) for c, a, b in pairs]
+    else:
+      total = state
     for repeat in range(plan.sampling.repeats):
       if plan.left_out(repeat) == fold:
         left_out[repeat] = _take(state, columns, repeat)
@@ -86,8 +121,8 @@ def accumulate(
   for repeat in range(plan.sampling.repeats):
     layers = _take(total, columns, repeat)
     if repeat in left_out:
-      pairs = zip(layers, left_out[repeat], strict=True)
-      layers = [statistics.without(part) for statistics, part in pairs]
+      parts = zip(layers, left_out[repeat], columns, strict=True)
+      layers = [x.without(part, c.layout(repeat)) for x, part, c in parts]
     repeats.append(layers)
   return [list(layer) for layer in zip(*repeats, strict=True)]
 
@@ -95,7 +130,7 @@ def accumulate(
 def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
   """Yield each fold and its statistics `[layer][sample]`."""
   step = _compiled(source.forward, columns, strategy)
-  zeros = [[moments.Statistics.zeros(n) for n in c.sizes] for c in columns]
+  zeros = [c.zeros() for c in columns]
   state = zeros
   for first, batch in _pieces(source.batches, plan):
     if not first:
@@ -123,13 +158,6 @@ def _trace(step, state, batch, plan, strategy):
 def _common_spec(a, b):
   spec = tf.type_spec_from_value(a)
   return spec.most_specific_common_supertype([tf.type_spec_from_value(b)])
-
-
-def _merge(total, state):
-  return [
-    [a.merge(b) for a, b in zip(*samples, strict=True)]
-    for samples in zip(total, state, strict=True)
-  ]
 
 
 def _take(state, columns, repeat):
@@ -189,14 +217,14 @@ def _compiled(forward, columns, strategy):
       for networks, indices, c in layers
     ]
 
-  def add(old, x, sizes):
-    return old.merge(moments.Statistics.from_batch(x, sizes, strategy))
+  def batch_statistics(x, sizes, layout):
+    return moments.Statistics.from_batch(x, sizes, layout, strategy)
 
   @tf.function(reduce_retracing=True, autograph=False)
   def step(state, images, patches):
     batch = strategy.run(rows, args=(images, patches))
     return [
-      list(map(add, olds, xs, c.sizes))
+      c.merge(olds, list(map(batch_statistics, xs, c.sizes, c.layouts)))
       for olds, xs, c in zip(state, batch, columns, strict=True)
     ]
 

@@ -3,7 +3,8 @@
 Canonical correlations s are the singular values of the cross-covariance of the
 two networks' whitened channels (arXiv 1706.05806); each network is whitened
 once. Besides s and its means this gives PWCCA (arXiv 1806.05759), the
-SVD step of SVCCA and linear CKA (arXiv 1905.00414) of the same sample.
+SVD step of SVCCA and linear CKA (arXiv 1905.00414) of the same sample; `cka`
+has the unbiased ones.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ import numpy as np
 import pandas as pd
 
 from svcca import cca_core
+from transfusion_tf.analysis import alignment
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +43,10 @@ class Measures(NamedTuple):
     plain_mean: Mean of all coefficients.
     pwcca: Mean weighted by how much of the narrower network's activations a
       direction accounts for.
-    cka: Linear centered kernel alignment.
+    cka: Linear centered kernel alignment, biased as published first.
+    cka_unbiased: The same, unbiased over samples of datapoints.
+    cka_layer: Estimate of the same for all channels of the layers, of which
+      the sample has `num_channels`.
     coefficients: [min(D1, D2)] canonical correlations, from high to low.
   """
 
@@ -49,6 +54,8 @@ class Measures(NamedTuple):
   plain_mean: float
   pwcca: float
   cka: float
+  cka_unbiased: float
+  cka_layer: float
   coefficients: np.ndarray
 
   def scalars(self) -> dict[str, float]:
@@ -58,7 +65,9 @@ class Measures(NamedTuple):
     return values
 
 
-_DEAD = Measures(0.0, 0.0, 0.0, 0.0, np.zeros(1))  # No living channel.
+_DEAD = Measures(
+  0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros(1)
+)  # No living channel.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +150,7 @@ def compare(
   x: Sequence[Whitened],
   y: Sequence[Whitened],
   cross: Sequence[np.ndarray],
+  unbiased: Sequence[alignment.Alignment],
   options: Options,
 ) -> list[Measures]:
   """Compute the measures of P pairs of networks.
@@ -149,6 +159,7 @@ def compare(
     x: [P] the first of each pair.
     y: [P] the second.
     cross: [P] cross-covariances [D1, D2].
+    unbiased: [P] unbiased CKA.
     options: Options of the canonical correlations.
   """
   result = [_DEAD] * len(cross)
@@ -162,6 +173,7 @@ def compare(
       [x[i] for i in group],
       [y[i] for i in group],
       np.stack([cross[i] for i in group]),
+      [unbiased[i] for i in group],
       options.threshold,
     )
     for i, values in zip(group, measures, strict=True):
@@ -169,7 +181,7 @@ def compare(
   return result
 
 
-def _compare_same_shape(x, y, cross, threshold):
+def _compare_same_shape(x, y, cross, unbiased, threshold):
   root_x, root_y = (np.stack([w.root for w in side]) for side in (x, y))
   u, s, v = np.linalg.svd(
     root_x @ cross @ root_y.swapaxes(1, 2), full_matrices=False
@@ -186,6 +198,7 @@ def _compare_same_shape(x, y, cross, threshold):
     np.mean(s, axis=1),
     np.sum(weights * s, axis=1) / np.sum(weights, axis=1),
     np.sum(cross**2, axis=(1, 2)) / norms,
+    *zip(*unbiased, strict=True),
     s,
   )
 

@@ -11,6 +11,8 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf.analysis import fourth_moments
+
 Array: TypeAlias = np.ndarray | tf.Tensor
 
 
@@ -71,12 +73,15 @@ class Permuted(NamedTuple):
     first: [D1, D1].
     last: [D2, D2].
     cross: [D1, D2], between a row of `first` and another row of `last`.
+    products: [R], of each repeat's channels, the sum of the squared norm of
+      a row of `first` times that of another row of `last`.
   """
 
   freedom: Array
   first: Array
   last: Array
   cross: Array
+  products: Array
 
   def merge(self, other: 'Permuted') -> 'Permuted':
     return Permuted(*(a + b for a, b in zip(self, other, strict=True)))
@@ -84,12 +89,15 @@ class Permuted(NamedTuple):
   def without(self, part: 'Permuted') -> 'Permuted':
     return Permuted(*(a - b for a, b in zip(self, part, strict=True)))
 
-  def take(self, first: np.ndarray, last: np.ndarray) -> 'Permuted':
+  def take(
+    self, first: np.ndarray, last: np.ndarray, repeat: int
+  ) -> 'Permuted':
     return Permuted(
       self.freedom,
       self.first[np.ix_(first, first)],
       self.last[np.ix_(last, last)],
       self.cross[np.ix_(first, last)],
+      self.products[repeat],
     )
 
 
@@ -97,21 +105,33 @@ class Statistics(NamedTuple):
   """The statistics of the rows of several networks."""
 
   moments: Moments
+  fourth: fourth_moments.FourthMoments
   permuted: Permuted  # Of the first and the last network.
 
   @classmethod
-  def zeros(cls, sizes: Sequence[int]) -> 'Statistics':
+  def zeros(
+    cls, sizes: Sequence[int], layout: fourth_moments.Layout
+  ) -> 'Statistics':
     """Return the statistics of no rows, for networks of these channels."""
     total, first, last = sum(sizes), sizes[0], sizes[-1]
-    shapes = [[], [total], [total] * 2, [], [first] * 2, [last] * 2]
-    arrays = [tf.zeros(x, tf.float64) for x in (*shapes, [first, last])]
-    return cls(Moments(*arrays[:3]), Permuted(*arrays[3:]))
+    repeats = layout.members.shape[1] // len(sizes)
+    shapes = [
+      *([], [total], [total] * 2),
+      *([], [first] * 2, [last] * 2, [first, last], [repeats]),
+    ]
+    arrays = [tf.zeros(x, tf.float64) for x in shapes]
+    return cls(
+      Moments(*arrays[:3]),
+      fourth_moments.FourthMoments.zeros(layout),
+      Permuted(*arrays[3:]),
+    )
 
   @classmethod
   def from_batch(
     cls,
     rows: tf.distribute.DistributedValues | tf.Tensor,
     sizes: Sequence[int],
+    layout: fourth_moments.Layout,
     strategy: tf.distribute.Strategy,
   ) -> 'Statistics':
     """Return the statistics of rows [n, D], any float type, in random order.
@@ -119,6 +139,7 @@ class Statistics(NamedTuple):
     Args:
       rows: The rows of each replica of the strategy.
       sizes: Channels of each network; D is their sum.
+      layout: Groups of the channels.
       strategy: The strategy of the replicas.
     """
 
@@ -128,40 +149,69 @@ class Statistics(NamedTuple):
 
     count, summed = total(_sums, rows)
     mean = summed / count
-    scatter, cross = total(lambda x: _products(x, mean, sizes), rows)
+    scatter, cross, products, *fourth = total(
+      lambda x: _products(x, mean, sizes, layout), rows
+    )
     first, last = sizes[0], sizes[-1]
     return cls(
       Moments(count, mean, scatter),
+      fourth_moments.FourthMoments(*fourth),
       Permuted(
-        count - 1, scatter[:first, :first], scatter[-last:, -last:], cross
+        count - 1,
+        scatter[:first, :first],
+        scatter[-last:, -last:],
+        cross,
+        products,
       ),
     )
 
-  def merge(self, other: 'Statistics') -> 'Statistics':
+  def merge(
+    self, other: 'Statistics', layout: fourth_moments.Layout
+  ) -> 'Statistics':
+    moments = self.moments.merge(other.moments)
     return Statistics(
-      self.moments.merge(other.moments), self.permuted.merge(other.permuted)
+      moments,
+      self._fourth_about(moments.mean, layout).plus(
+        other._fourth_about(moments.mean, layout)
+      ),
+      self.permuted.merge(other.permuted),
     )
 
-  def without(self, part: 'Statistics') -> 'Statistics':
+  def without(
+    self, part: 'Statistics', layout: fourth_moments.Layout
+  ) -> 'Statistics':
+    moments = self.moments.without(part.moments)
     return Statistics(
-      self.moments.without(part.moments), self.permuted.without(part.permuted)
+      moments,
+      self._fourth_about(moments.mean, layout).minus(
+        part._fourth_about(moments.mean, layout)
+      ),
+      self.permuted.without(part.permuted),
     )
+
+  def _fourth_about(self, center, layout):
+    num_rows, mean, scatter = self.moments
+    return self.fourth.about(num_rows, scatter, mean - center, layout)
 
   def take(
-    self, sizes: Sequence[int], places: Sequence[np.ndarray]
+    self, sizes: Sequence[int], places: Sequence[np.ndarray], repeat: int = 0
   ) -> 'Statistics':
     """Return the statistics of some channels of each network.
 
     Args:
       sizes: Channels of each network so far.
       places: The channels to keep.
+      repeat: The repeat, of the layout's, that these are the channels of.
     """
     starts = np.cumsum([0, *sizes[:-1]])
     flat = np.concatenate(
       [start + p for start, p in zip(starts, places, strict=True)]
     )
+    groups = repeat * len(sizes) + np.arange(len(sizes))
     return Statistics(
-      self.moments.take(flat), self.permuted.take(places[0], places[-1])
+      self.moments.take(flat),
+      self.fourth.take(flat, groups, places),
+      self.permuted.take(places[0], places[-1], repeat),
     )
 
 
@@ -170,11 +220,15 @@ def _sums(rows):
   return tf.cast(tf.shape(rows)[0], tf.float64), tf.reduce_sum(rows, axis=0)
 
 
-def _products(rows, mean, sizes):
+def _products(rows, mean, sizes, layout):
   rows = tf.cast(rows, tf.float64) - mean
   others = tf.roll(rows[:, -sizes[-1] :], shift=1, axis=0)
   cross = tf.matmul(rows[:, : sizes[0]], others, transpose_a=True)
-  return _gram(rows), cross
+  norms = tf.matmul(tf.square(rows), layout.members)
+  first, last = norms[:, :: len(sizes)], norms[:, len(sizes) - 1 :: len(sizes)]
+  products = tf.reduce_sum(first * tf.roll(last, shift=1, axis=0), axis=0)
+  fourth = fourth_moments.FourthMoments.from_rows(rows, layout)
+  return _gram(rows), cross, products, *fourth
 
 
 def _gram(x, depth=2):

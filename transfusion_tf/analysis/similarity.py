@@ -4,7 +4,7 @@
   result['conv1'].mean, result['conv1'].to_json()['noise_floor']
 
 `sampling` chooses patches and channels, `accumulate` computes their
-covariances, `cca` the measures.
+covariances, `cca` and `alignment` the measures.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +20,7 @@ import threadpoolctl
 from transfusion_tf import errors
 from transfusion_tf.analysis import accumulate
 from transfusion_tf.analysis import activation_source
+from transfusion_tf.analysis import alignment
 from transfusion_tf.analysis import cca
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import sampling as sampling_lib
@@ -137,8 +138,20 @@ def from_source(
   limit = threadpoolctl.threadpool_limits(1, user_api='blas')
   with limit, futures.ThreadPoolExecutor() as pool:
     jobs = [
-      [pool.submit(_measure, s, source, pairs, n, options) for s in repeats]
-      for n, repeats in zip(sizes, statistics, strict=True)
+      [
+        pool.submit(
+          _measure,
+          repeat,
+          pairs,
+          options,
+          source.networks,
+          alignment.Alignments(repeat, channels, widths),
+        )
+        for repeat in repeats
+      ]
+      for channels, widths, repeats in zip(
+        sizes, source.widths, statistics, strict=True
+      )
     ]
   result: dict[Pair, dict[str, cca.Similarity]] = {pair: {} for pair in pairs}
   for layer, name in enumerate(source.layers):
@@ -179,27 +192,30 @@ def _check_finite(source, sizes, statistics):
           )
 
 
-def _measure(statistics, source, pairs, sizes, options):
+def _measure(statistics, pairs, options, networks, alignments):
   """Return the measures of each pair, and of the permuted rows."""
-  moments, permuted = statistics
+  moments, _, permuted = statistics
   covariance = moments.scatter / (moments.num_rows - 1)
-  stops = itertools.pairwise(np.cumsum([0, *sizes]))
-  parts = {n: slice(*s) for n, s in zip(source.networks, stops, strict=True)}
+  stops = itertools.pairwise(np.cumsum([0, *alignments.sizes]))
+  parts = {n: slice(*s) for n, s in zip(networks, stops, strict=True)}
   white = {
     network: cca.whiten(covariance[part, part], options)
     for network, part in parts.items()
   }
+  place = {network: i for i, network in enumerate(networks)}
   measures = cca.compare(
     [white[a] for a, _ in pairs],
     [white[b] for _, b in pairs],
     [covariance[parts[a], parts[b]] for a, b in pairs],
+    [alignments.compare(place[a], place[b]) for a, b in pairs],
     options,
   )
-  first, last, cross = (x / permuted.freedom for x in permuted[1:])
+  first, last, cross = (x / permuted.freedom for x in permuted[1:4])
   (floor,) = cca.compare(
     [cca.whiten(first, options)],
     [cca.whiten(last, options)],
     [cross],
+    [alignments.noise_floor()],
     options,
   )
   return measures, floor

@@ -7,6 +7,9 @@ The checkpoints are those of the TF-Slim model zoo: inception_v3.ckpt and
 resnet_v1_50.ckpt. Every weight is matched by name; one too many, one too few
 or one of another shape stops the import. Of Inception's 1001 classes the first,
 the background, is left out: the others are ImageNet's, in TFDS's order.
+
+Checkpoints of TF-Slim's train_image_classifier.py fit, too. Optimizer variables
+are left out; --moving_average takes the averages of the weights.
 """
 
 import os
@@ -35,6 +38,12 @@ _NORMALIZATION = flags.DEFINE_enum(
   "caffe), or images normalized by ImageNet's mean and standard deviation, "
   "train.py's default.",
 )
+_MOVING_AVERAGE = flags.DEFINE_bool(
+  'moving_average',
+  False,
+  "Take the weights' moving averages, which training with "
+  '--moving_average_decay keeps, in place of the weights.',
+)
 
 
 def main(_) -> None:
@@ -51,7 +60,7 @@ def main(_) -> None:
   from transfusion_tf.init.sources import tf_slim
 
   name = _MODEL.value
-  read = tf_slim.read(_CHECKPOINT.value, name)
+  read = tf_slim.read(_CHECKPOINT.value, name, _MOVING_AVERAGE.value)
   arrays = types.WeightSource(
     tf_slim.without_background(tf_slim.for_named_input(read, name)),
     _CHECKPOINT.value,
@@ -62,9 +71,25 @@ def main(_) -> None:
     arrays = input_scaling.fit(arrays, model, trained_on, _NORMALIZATION.value)
     trained_on = _NORMALIZATION.value
   origin = tf_slim.origin(_CHECKPOINT.value)
+  if _MOVING_AVERAGE.value:
+    origin += ', moving averages'
   files.save_npz(output, arrays, origin, trained_on)
   values = sum(array.size for array in arrays.values())
   print(f'{output}: {len(arrays)} weights, {values:,} values, from {origin}')
+  _print_left_out(tf_slim.contents(_CHECKPOINT.value))
+
+
+def _print_left_out(contents):
+  if contents.slots:
+    print(f'Left out: {len(contents.slots)} variables of an optimizer')
+  averages = len(contents.averages)
+  if averages and _MOVING_AVERAGE.value:
+    print(f'Moving averages taken: {averages}')
+  elif averages:
+    print(
+      f'Not taken: the moving averages of {averages} weights; '
+      '--moving_average takes them'
+    )
 
 
 def run() -> None:

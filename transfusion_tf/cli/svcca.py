@@ -1,9 +1,10 @@
-r"""Similarity of two networks, layer by layer: (SV)CCA as in Appendix C.
+r"""Similarity of two networks, layer by layer: (SV)CCA as in Appendix C, CKA.
 
   python bin/svcca.py --a=RUN@init --b=RUN --layers=conv1,block1
 
 Two folders that extract_activations.py made are compared in the same way. The
-noise floor is the similarity that unrelated networks would show.
+noise floor is the similarity that unrelated networks would show, in CCA; that
+of the CKA printed is 0. --output has every measure.
 """
 
 import dataclasses
@@ -45,6 +46,9 @@ flags.DEFINE_string(
 )
 
 
+_COLUMNS = ('mean', '± sd', 'plain', 'floor', 'CKA')
+
+
 def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf.analysis import cca
@@ -63,12 +67,14 @@ def main(_) -> None:
   )
   options = cca.Options(svd_variance=values.svd_variance)
   result = _compare(values, sample, options)
-  print(f'{"layer":20} {"mean":>7} {"± sd":>7} {"plain":>7} {"floor":>7}')
+  head = ''.join(f' {word:>7}' for word in _COLUMNS)
+  print(f'{"layer":20}{head}')
   layers = {layer: value.to_json() for layer, value in result.items()}
   for layer, row in layers.items():
     print(
       f'{layer:20} {row["mean"]:7.4f} {row["mean_std"]:7.4f} '
-      f'{row["plain_mean"]:7.4f} {row["noise_floor"]["mean"]:7.4f}'
+      f'{row["plain_mean"]:7.4f} {row["noise_floor"]["mean"]:7.4f} '
+      f'{row["cka_layer"]:7.4f}'
     )
   record = {
     'a': values.a,

@@ -6,10 +6,17 @@ with another. A checkpoint's other variables are known and left out: the
 auxiliary head, the step, the mean color. The number of classes is that of the
 checkpoint: the published Inception has 1001, ImageNet's after the background,
 which `without_background` drops.
+
+A network trained further, as by TF-Slim's train_image_classifier.py, has the
+optimizer's variables beside its weights and, with --moving_average_decay, an
+average of each. TensorFlow 1 names them after the weight: WEIGHT/Momentum,
+WEIGHT/Adam_1, WEIGHT/ExponentialMovingAverage.
 """
 
+import contextlib
 import hashlib
 import re
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,44 +31,77 @@ STRIDE_IN = 'last'  # Of its ResNet.
 # Model -> the input of its published weights (`for_named_input`).
 INPUTS = {'inception_v3': 'inception', 'resnet50': 'caffe'}
 _LEFT_OUT = re.compile(r'global_step|\w+/(AuxLogits/.*|mean_rgb)')
+# Variables of an optimizer that belong to no weight: Adam's.
+_OPTIMIZER = re.compile(r'(.*/)?beta[12]_power(_\d+)?')
+_AVERAGE = '/ExponentialMovingAverage'
 _HEAD = re.compile(r'Logits/Conv2d_1c_1x1|logits')
 _NAMES = {'weights': 'kernel', 'biases': 'bias'}
 _BATCH_NORM = {'inception_v3': 'BatchNorm', 'resnet50': 'bn'}
 _WITH_BACKGROUND = 1001
 
 
-def read(checkpoint: str, name: str) -> dict[str, np.ndarray]:
+class Contents(NamedTuple):
+  """The variables of a checkpoint, by name, but those that no import takes.
+
+  Attributes:
+    weights: The network's, and what no rule knows.
+    slots: The optimizer's.
+    averages: Weight -> its moving average.
+  """
+
+  weights: list[str]
+  slots: list[str]
+  averages: dict[str, str]
+
+
+def contents(checkpoint: str) -> Contents:
+  """Sort the variables of a TF-Slim checkpoint by their names.
+
+  Raises:
+    InputError: The checkpoint does not exist or cannot be read.
+  """
+  _files(checkpoint)
+  with _convert_read_errors(checkpoint):
+    reader = tf.train.load_checkpoint(checkpoint)
+    return _sort(reader.get_variable_to_shape_map())
+
+
+def read(
+  checkpoint: str, name: str, moving_average: bool = False
+) -> dict[str, np.ndarray]:
   """Return the weights of a TF-Slim checkpoint: our path -> array.
 
   Args:
     checkpoint: The .ckpt file, or the prefix of a newer checkpoint's files.
     name: The model, a key of `SCOPES`.
+    moving_average: Take a weight's moving average where it has one, as
+      tf.train.ExponentialMovingAverage.variables_to_restore does.
 
   Raises:
     InputError: Unreadable, of another network, with a weight missing, too
-      many, of another shape or not finite.
+      many, of another shape or not finite; or no weight has an average.
   """
   if name not in SCOPES:
     raise errors.unknown('model', name, SCOPES)
   _files(checkpoint)
-  try:
+  with _convert_read_errors(checkpoint):
     reader = tf.train.load_checkpoint(checkpoint)
     shapes = reader.get_variable_to_shape_map()
-    paths = {
-      variable: _path(variable, name)
-      for variable in sorted(shapes)
-      if not _LEFT_OUT.fullmatch(variable)
-    }
+    weights, _, averages = _sort(shapes)
+    if moving_average and not averages:
+      raise errors.InputError(
+        f'{checkpoint}: no variable ends in {_AVERAGE}, so there are no moving '
+        'averages; take the weights themselves'
+      )
+    paths = {variable: _path(variable, name) for variable in weights}
     _check_scope(checkpoint, paths, name)
-    _check_shapes(checkpoint, {paths[v]: shapes[v] for v in paths}, name)
-    arrays = {paths[v]: _read(reader, checkpoint, v) for v in paths}
-  except errors.InputError:
-    raise
-  # A cut file is an IndexError from below.
-  except (tf.errors.OpError, IndexError, ValueError, OSError) as error:
-    raise errors.InputError(
-      f'{checkpoint}: damaged, or no TensorFlow checkpoint: {error}'
-    ) from None
+    # Path -> the variable that gives its values.
+    chosen = {
+      path: averages.get(variable, variable) if moving_average else variable
+      for variable, path in paths.items()
+    }
+    _check_shapes(checkpoint, {p: shapes[v] for p, v in chosen.items()}, name)
+    arrays = {p: _read(reader, checkpoint, v) for p, v in chosen.items()}
   # TF-Slim's classifier is a 1x1 convolution.
   return arrays | {'head/kernel': arrays['head/kernel'][0, 0]}
 
@@ -109,6 +149,35 @@ def _files(checkpoint):
     data = tf.io.gfile.glob(f'{checkpoint}.data-*')
     return [f'{checkpoint}.index', *sorted(data)]
   raise errors.InputError(f'{checkpoint}: no such checkpoint')
+
+
+@contextlib.contextmanager
+def _convert_read_errors(checkpoint):
+  try:
+    yield
+  except errors.InputError:
+    raise
+  # A cut file is an IndexError from below.
+  except (tf.errors.OpError, IndexError, ValueError, OSError) as error:
+    raise errors.InputError(
+      f'{checkpoint}: damaged, or no TensorFlow checkpoint: {error}'
+    ) from None
+
+
+def _sort(variables):
+  weights, slots, averages = [], [], {}
+  for variable in sorted(variables):
+    # No weight of a network is named after another: TF 1's slots alone are.
+    owner = variable.rpartition('/')[0]
+    if _LEFT_OUT.fullmatch(variable):
+      continue
+    if variable == owner + _AVERAGE and owner in variables:
+      averages[owner] = variable
+    elif owner in variables or _OPTIMIZER.fullmatch(variable):
+      slots.append(variable)
+    else:
+      weights.append(variable)
+  return Contents(weights, slots, averages)
 
 
 def _path(variable, name):
