@@ -38,11 +38,6 @@ def slow(*values):
   return pytest.param(*values, marks=pytest.mark.slow)
 
 
-def slow(*values):
-  """A case that is as slow as others, and says nearly the same."""
-  return pytest.param(*values, marks=pytest.mark.slow)
-
-
 def caffe(images):
   """Keras' own preprocessing, which changes arrays in place."""
   return keras.applications.resnet50.preprocess_input(images.copy())
