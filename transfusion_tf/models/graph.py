@@ -263,6 +263,14 @@ def assigned_in_training(model: keras.Model) -> list[keras.Variable]:
 
   They are the moving statistics of batch norm and its like, in any layer.
   """
+  weights = [w for w in Graph(model).weights if not w.variable.trainable]
+  if all(type(w.layer) is keras.layers.BatchNormalization for w in weights):
+    return [
+      w.variable
+      for w in weights
+      if w.layer.trainable and w.variable.name.startswith('moving_')
+    ]
+  # Only the code of other layers tells what they assign.
   spec = tf.TensorSpec((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
   with keras.StatelessScope() as scope:
     tf.function(
