@@ -436,7 +436,7 @@ def test_layers_of_ones_own_and_their_state_are_exported(tmp_path, monkeypatch):
   path = tmp_path / 'made' / exporting.KERAS
   weights = init.weights.load(path, run.model)  # With the classes of `model`.
   assert set(weights) == {w.path for w in graph.Graph(run.model).weights}
-  with pytest.raises(errors.InputError, match='classes that are not of Keras'):
+  with pytest.raises(errors.InputError, match='needs code that is not in it'):
     init.weights.load(path)
 
 

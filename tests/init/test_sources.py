@@ -113,6 +113,27 @@ def test_what_keras_loads_into_the_same_network_is_taken(tmp_path, net, suffix):
     np.testing.assert_array_equal(one, two)
 
 
+def test_code_in_a_file_is_not_run(tmp_path):
+  """Its weights are taken where they fit."""
+
+  def net():
+    layers = keras.layers
+    inputs = keras.Input((16, 16, 3))
+    x = layers.Lambda(lambda x: 2 * x, name='twice')(inputs)
+    x = layers.Conv2D(4, 3, name='conv')(x)
+    x = layers.GlobalAveragePooling2D(name='pool')(x)
+    return keras.Model(inputs, layers.Dense(5, name='head')(x), name='coded')
+
+  source, model = net(), net()
+  path = str(tmp_path / 'coded.keras')
+  source.save(path)
+  arrays = weights.load(path, model)
+  for weight in graph_lib.Graph(source).weights:
+    np.testing.assert_array_equal(arrays[weight.path], weight.variable)
+  with pytest.raises(errors.InputError, match='needs code that is not in it'):
+    weights.load(path)
+
+
 def assert_equal(source, model):
   expected = init_cases.values_of(model)
   assert set(source) == set(expected)

@@ -26,6 +26,7 @@ from transfusion_tf.models import stages
 _ORIGIN, _INPUT = 'origin', 'input'
 # In a .keras file, which is a zip: its entries besides Keras' own are ignored.
 _INPUT_ENTRY = 'transfusion_input.txt'
+_NEEDS_CODE = re.compile('Could not locate (class|function)|`Lambda` layer')
 _OBJECT_SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 _UNREADABLE = (
   OSError,
@@ -155,7 +156,8 @@ def _correspond(weights, others):
 def _load_model(name, like):
   """Return the model of a file; layers of the user's are of `like`'s classes.
 
-  None if the file needs classes that are not known without `like`.
+  None if the file does not hold all code of its layers: classes that are not
+  known, or a Lambda, whose code is not run.
   """
   classes = {}
   if like is not None:
@@ -163,29 +165,27 @@ def _load_model(name, like):
   try:
     return keras.models.load_model(name, custom_objects=classes, compile=False)
   except (TypeError, ValueError) as error:
-    missing = re.search(r"Could not locate class '(\w+)'", str(error))
-    if missing is None:
-      raise
-    if like is None:
+    if _NEEDS_CODE.search(str(error)):
       return None
-    raise errors.InputError(
-      f'{name} has layers of the class {missing[1]}, which {like.name} lacks: '
-      'name a function that returns the keras.Model, package.module:function'
-    ) from None
+    raise
 
 
 def _read_keras(name, like):
   with _readable(name):
     model = _load_model(name, like)
-    if model is None:
-      raise errors.InputError(
-        f'{name} has layers of classes that are not of Keras; give the model, '
-        'too'
-      )
     with zipfile.ZipFile(name) as file:
       known = _INPUT_ENTRY in file.namelist()
       trained_on = file.read(_INPUT_ENTRY).decode() if known else ''
-  return from_model(model, like, name, trained_on)
+    if model is not None:
+      return from_model(model, like, name, trained_on)
+    # Its weights alone, where they fit the network that is to be initialized.
+    arrays = {} if like is None else hdf5.read_as_keras(name, like)
+  if not arrays:
+    raise errors.InputError(
+      f'{name} needs code that is not in it, of layers that are not of Keras: '
+      'name a function that returns the keras.Model, package.module:function'
+    )
+  return types.WeightSource(arrays, name, trained_on)
 
 
 def _read_h5(name, like):
