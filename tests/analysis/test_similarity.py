@@ -20,6 +20,7 @@ from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
 
 _EPSILON = cca.Options().epsilon
+_UNBIASED = cca.Options(unbiased_cka=True)
 _LAYERS = ['low', 'high']  # Of `_net`: 12x12x24 and 6x6x40.
 
 
@@ -69,7 +70,9 @@ def test_agrees_with_svcca_on_the_same_sample(
   networks = {'a': _net(1, offset), 'b': _net(2, offset)}
   columns = accumulate.ChannelSamples.draw(sampling, [40, 40])
   assert len(columns.samples) == samples
-  result = similarity.compare_all(networks, images, _LAYERS, sampling=sampling)
+  result = similarity.compare_all(
+    networks, images, _LAYERS, sampling=sampling, options=_UNBIASED
+  )
   plan = sampling.plan((144, 36), len(images))
   for index, layer in enumerate(_LAYERS):
     for repeat, got in enumerate(result['a', 'b'][layer].repeats):
@@ -92,6 +95,16 @@ def test_agrees_with_svcca_on_the_same_sample(
       assert abs(got.cka_layer - estimate) < 1e-8
 
 
+def test_unbiased_cka_is_computed_if_asked_for(images, nets):
+  result = similarity.compare(
+    nets['net0'], nets['net1'], images, ['low'], 1_500, 16, 3
+  )['low']
+  record = result.to_json()
+  assert 'cka' in record and 'cka_unbiased' not in record
+  assert set(record['repeats'][0]) >= {'mean', 'cka', 'coefficients'}
+  assert 'cka_layer' not in record['repeats'][0]
+
+
 def _pwcca(acts, result):
   """As arXiv 1806.05759 defines it, over the datapoints themselves."""
   centered = acts - acts.mean(axis=1, keepdims=True)
@@ -112,7 +125,9 @@ def _cka(a, b):
 
 def test_a_model_is_like_itself(images, nets):
   net = nets['net0']
-  result = similarity.compare(net, net, images, _LAYERS, 1_500, 16, 3)
+  result = similarity.compare(
+    net, net, images, _LAYERS, 1_500, 16, 3, options=_UNBIASED
+  )
   for layer in _LAYERS:
     for got in result[layer].repeats:
       np.testing.assert_allclose(got.coefficients, 1, 0, 1e-6)
@@ -189,7 +204,13 @@ def test_independence_leaves_the_noise_floor():
   noise = np.random.default_rng(4).standard_normal((60, 10, 10, 96), np.float32)
   first, last = np.eye(96)[:, :48], np.eye(96)[:, 48:]
   result = similarity.compare(
-    _noise_net(first), _noise_net(last), noise, ['map'], 4_000, 48
+    _noise_net(first),
+    _noise_net(last),
+    noise,
+    ['map'],
+    4_000,
+    48,
+    options=_UNBIASED,
   )['map']
   got, floor = map(cca.average, (result.repeats, result.noise_floor))
   for name in ('mean', 'plain_mean', 'pwcca', 'cka'):
@@ -227,7 +248,9 @@ def test_layers_of_unequal_width(noise, repeats, samples, bias):
   sampling = sampling_lib.Sampling(900, 8, repeats)
   columns = accumulate.ChannelSamples.draw(sampling, [12, 20, 20])
   assert len(columns.samples) == (1 if samples == 1 else repeats)
-  result = similarity.compare_all(networks, noise, ['map'], sampling=sampling)
+  result = similarity.compare_all(
+    networks, noise, ['map'], sampling=sampling, options=_UNBIASED
+  )
   plan = sampling.plan((100,), len(noise))
   for (a, b), layers in result.items():
     widths = [networks[name].output_shape[-1] for name in (a, b)]

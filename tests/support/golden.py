@@ -39,8 +39,6 @@ STARTS = {
   'frozen': ('--init=transfer', '--freeze_upto=SECOND'),
   'slim': ('--init=transfer', '--upto=SECOND', '--slim_from=THIRD'),
 }
-# Measures that the first release did not have.
-_LATER = ('cka_unbiased', 'cka_layer')
 _STAGES = {
   'cbr_tiny': {'SECOND': 'conv2', 'THIRD': 'conv3'},
   'resnet50': {'SECOND': 'block1', 'THIRD': 'block2'},
@@ -185,7 +183,7 @@ def _svcca(chain):
 def _numbers(record):
   """All numbers of a JSON value, in order."""
   if isinstance(record, dict):
-    record = [v for k, v in record.items() if not k.startswith(_LATER)]
+    record = list(record.values())
   if isinstance(record, list):
     for value in record:
       yield from _numbers(value)

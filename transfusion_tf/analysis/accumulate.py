@@ -32,14 +32,19 @@ class ChannelSamples:
     samples: `[sample][network]` channels to accumulate together.
     repeats: [repeat] the sample that holds the repeat's channels and
       [network] their places in it.
+    unbiased: Whether the sums behind unbiased CKA are accumulated, too.
   """
 
   samples: list[list[np.ndarray]]
   repeats: list[tuple[int, list[np.ndarray]]]
+  unbiased: bool = False
 
   @classmethod
   def draw(
-    cls, sample: sampling.Sampling, widths: Sequence[int]
+    cls,
+    sample: sampling.Sampling,
+    widths: Sequence[int],
+    unbiased: bool = False,
   ) -> 'ChannelSamples':
     """Draw from a layer with `widths` channels in the networks."""
     drawn = [
@@ -49,9 +54,10 @@ class ChannelSamples:
     separate = sum(sum(map(len, channels)) ** 2 for channels in drawn)
     if sum(widths) ** 2 <= separate:
       everything = [np.arange(width) for width in widths]
-      return cls([everything], [(0, channels) for channels in drawn])
+      return cls([everything], [(0, channels) for channels in drawn], unbiased)
     places = [np.arange(len(channels)) for channels in drawn[0]]
-    return cls(drawn, [(repeat, places) for repeat in range(sample.repeats)])
+    repeats = [(repeat, places) for repeat in range(sample.repeats)]
+    return cls(drawn, repeats, unbiased)
 
   @property
   def sizes(self) -> list[list[int]]:
@@ -59,8 +65,10 @@ class ChannelSamples:
     return [list(map(len, channels)) for channels in self.samples]
 
   @functools.cached_property
-  def layouts(self) -> list[fourth_moments.Layout]:
-    """[sample] the groups of its repeats' channels."""
+  def layouts(self) -> list[fourth_moments.Layout | None]:
+    """[sample] the groups of its repeats' channels, for unbiased CKA."""
+    if not self.unbiased:
+      return [None] * len(self.samples)
     return [
       fourth_moments.Layout.from_repeats(
         sizes, [places for owner, places in self.repeats if owner == sample]
@@ -86,8 +94,10 @@ class ChannelSamples:
     earlier = [owner for owner, _ in self.repeats[:repeat] if owner == sample]
     return statistics[sample].take(self.sizes[sample], places, len(earlier))
 
-  def layout(self, repeat: int) -> fourth_moments.Layout:
+  def layout(self, repeat: int) -> fourth_moments.Layout | None:
     """Return the groups of what `take` returns: one of each network."""
+    if not self.unbiased:
+      return None
     _, places = self.repeats[repeat]
     sizes = list(map(len, places))
     return fourth_moments.Layout.from_repeats(

@@ -21,8 +21,11 @@ class Alignment(NamedTuple):
     layer: Estimate for all channels of the layer.
   """
 
-  sample: float
-  layer: float
+  sample: float | None
+  layer: float | None
+
+
+NOT_COMPUTED = Alignment(None, None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Alignments:
 
   def compare(self, a: int, b: int) -> Alignment:
     """Return the alignment of two networks, by their places."""
+    if not self.statistics.fourth:
+      return NOT_COMPUTED
     total = self._total(a, b)
     if self.widths[a] == self.widths[b]:
       layer = self._layer(total, a, b)
@@ -50,6 +55,8 @@ class Alignments:
 
   def noise_floor(self) -> Alignment:
     """Return that of the first network and the permuted rows of the last."""
+    if not self.statistics.fourth:
+      return NOT_COMPUTED
     _, first, last, cross, products = self.statistics.permuted
     # Rows less one for each batch's mean: as if that many and one were there.
     total = cka.unbiased_hsic(

@@ -28,11 +28,14 @@ class Options:
     threshold: Fraction of the coefficients' sum that `mean` averages over.
     svd_variance: Fraction of the variance that the SVD step of SVCCA keeps,
       e.g. 0.99; None skips the step.
+    unbiased_cka: Whether to estimate CKA without bias, too: about twice the
+      arithmetic.
   """
 
   epsilon: float = 1e-10
   threshold: float = 0.98
   svd_variance: float | None = None
+  unbiased_cka: bool = False
 
 
 class Measures(NamedTuple):
@@ -44,9 +47,10 @@ class Measures(NamedTuple):
     pwcca: Mean weighted by how much of the narrower network's activations a
       direction accounts for.
     cka: Linear centered kernel alignment, biased as published first.
-    cka_unbiased: The same, unbiased over samples of datapoints.
+    cka_unbiased: The same, unbiased over samples of datapoints; None unless
+      `Options.unbiased_cka`.
     cka_layer: Estimate of the same for all channels of the layers, of which
-      the sample has `num_channels`.
+      the sample has `num_channels`; or None.
     coefficients: [min(D1, D2)] canonical correlations, from high to low.
   """
 
@@ -54,20 +58,21 @@ class Measures(NamedTuple):
   plain_mean: float
   pwcca: float
   cka: float
-  cka_unbiased: float
-  cka_layer: float
+  cka_unbiased: float | None
+  cka_layer: float | None
   coefficients: np.ndarray
 
   def scalars(self) -> dict[str, float]:
-    """Return all but the coefficients, by name."""
+    """Return all but the coefficients, by name, as far as computed."""
     values = self._asdict()
     del values['coefficients']
-    return values
+    return {name: value for name, value in values.items() if value is not None}
 
 
-_DEAD = Measures(
-  0.0, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros(1)
-)  # No living channel.
+def _dead(unbiased):
+  """Return the measures of networks of which one has no living channel."""
+  own = [None if value is None else 0.0 for value in unbiased]
+  return Measures(0.0, 0.0, 0.0, 0.0, *own, np.zeros(1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +104,7 @@ class Similarity:
       'num_patches': self.num_patches,
       'num_images': self.num_images,
       'repeats': [
-        m._asdict() | {'coefficients': m.coefficients.tolist()}
+        m.scalars() | {'coefficients': m.coefficients.tolist()}
         for m in self.repeats
       ],
     }
@@ -162,7 +167,7 @@ def compare(
     unbiased: [P] unbiased CKA.
     options: Options of the canonical correlations.
   """
-  result = [_DEAD] * len(cross)
+  result = list(map(_dead, unbiased))
   shapes = [(a.root.shape, b.root.shape) for a, b in zip(x, y, strict=True)]
   for shape in dict.fromkeys(shapes):
     if not shape[0][0] or not shape[1][0]:

@@ -74,7 +74,8 @@ class Permuted(NamedTuple):
     last: [D2, D2].
     cross: [D1, D2], between a row of `first` and another row of `last`.
     products: [R], of each repeat's channels, the sum of the squared norm of
-      a row of `first` times that of another row of `last`.
+      a row of `first` times that of another row of `last`; [0] without the sums
+      behind unbiased CKA.
   """
 
   freedom: Array
@@ -97,24 +98,27 @@ class Permuted(NamedTuple):
       self.first[np.ix_(first, first)],
       self.last[np.ix_(last, last)],
       self.cross[np.ix_(first, last)],
-      self.products[repeat],
+      np.sum(self.products[repeat : repeat + 1]),
     )
 
 
 class Statistics(NamedTuple):
-  """The statistics of the rows of several networks."""
+  """The statistics of the rows of several networks.
+
+  `fourth` is empty without a layout: it is for unbiased CKA alone.
+  """
 
   moments: Moments
-  fourth: fourth_moments.FourthMoments
+  fourth: fourth_moments.FourthMoments | tuple[()]
   permuted: Permuted  # Of the first and the last network.
 
   @classmethod
   def zeros(
-    cls, sizes: Sequence[int], layout: fourth_moments.Layout
+    cls, sizes: Sequence[int], layout: fourth_moments.Layout | None
   ) -> 'Statistics':
     """Return the statistics of no rows, for networks of these channels."""
     total, first, last = sum(sizes), sizes[0], sizes[-1]
-    repeats = layout.members.shape[1] // len(sizes)
+    repeats = layout.members.shape[1] // len(sizes) if layout else 0
     shapes = [
       *([], [total], [total] * 2),
       *([], [first] * 2, [last] * 2, [first, last], [repeats]),
@@ -122,7 +126,7 @@ class Statistics(NamedTuple):
     arrays = [tf.zeros(x, tf.float64) for x in shapes]
     return cls(
       Moments(*arrays[:3]),
-      fourth_moments.FourthMoments.zeros(layout),
+      fourth_moments.FourthMoments.zeros(layout) if layout else (),
       Permuted(*arrays[3:]),
     )
 
@@ -131,7 +135,7 @@ class Statistics(NamedTuple):
     cls,
     rows: tf.distribute.DistributedValues | tf.Tensor,
     sizes: Sequence[int],
-    layout: fourth_moments.Layout,
+    layout: fourth_moments.Layout | None,
     strategy: tf.distribute.Strategy,
   ) -> 'Statistics':
     """Return the statistics of rows [n, D], any float type, in random order.
@@ -155,7 +159,7 @@ class Statistics(NamedTuple):
     first, last = sizes[0], sizes[-1]
     return cls(
       Moments(count, mean, scatter),
-      fourth_moments.FourthMoments(*fourth),
+      fourth_moments.FourthMoments(*fourth) if layout else (),
       Permuted(
         count - 1,
         scatter[:first, :first],
@@ -166,30 +170,31 @@ class Statistics(NamedTuple):
     )
 
   def merge(
-    self, other: 'Statistics', layout: fourth_moments.Layout
+    self, other: 'Statistics', layout: fourth_moments.Layout | None
   ) -> 'Statistics':
     moments = self.moments.merge(other.moments)
+    own, others = (x._fourth(moments.mean, layout) for x in (self, other))
     return Statistics(
       moments,
-      self._fourth_about(moments.mean, layout).plus(
-        other._fourth_about(moments.mean, layout)
-      ),
+      own.plus(others) if layout else (),
       self.permuted.merge(other.permuted),
     )
 
   def without(
-    self, part: 'Statistics', layout: fourth_moments.Layout
+    self, part: 'Statistics', layout: fourth_moments.Layout | None
   ) -> 'Statistics':
     moments = self.moments.without(part.moments)
+    own, parts = (x._fourth(moments.mean, layout) for x in (self, part))
     return Statistics(
       moments,
-      self._fourth_about(moments.mean, layout).minus(
-        part._fourth_about(moments.mean, layout)
-      ),
+      own.minus(parts) if layout else (),
       self.permuted.without(part.permuted),
     )
 
-  def _fourth_about(self, center, layout):
+  def _fourth(self, center, layout):
+    """Return the fourth moments about another center."""
+    if not layout:
+      return ()
     num_rows, mean, scatter = self.moments
     return self.fourth.about(num_rows, scatter, mean - center, layout)
 
@@ -210,7 +215,7 @@ class Statistics(NamedTuple):
     groups = repeat * len(sizes) + np.arange(len(sizes))
     return Statistics(
       self.moments.take(flat),
-      self.fourth.take(flat, groups, places),
+      self.fourth.take(flat, groups, places) if self.fourth else (),
       self.permuted.take(places[0], places[-1], repeat),
     )
 
@@ -224,6 +229,8 @@ def _products(rows, mean, sizes, layout):
   rows = tf.cast(rows, tf.float64) - mean
   others = tf.roll(rows[:, -sizes[-1] :], shift=1, axis=0)
   cross = tf.matmul(rows[:, : sizes[0]], others, transpose_a=True)
+  if layout is None:
+    return _gram(rows), cross, tf.zeros([0], tf.float64)
   norms = tf.matmul(tf.square(rows), layout.members)
   first, last = norms[:, :: len(sizes)], norms[:, len(sizes) - 1 :: len(sizes)]
   products = tf.reduce_sum(first * tf.roll(last, shift=1, axis=0), axis=0)

@@ -129,7 +129,8 @@ def from_source(
   ]
   plan = _plan(source, sampling, sizes)
   channels = [
-    accumulate.ChannelSamples.draw(sampling, widths) for widths in source.widths
+    accumulate.ChannelSamples.draw(sampling, widths, options.unbiased_cka)
+    for widths in source.widths
   ]
   statistics = accumulate.accumulate(source, plan, channels, strategy)
   _check_finite(source, sizes, statistics)

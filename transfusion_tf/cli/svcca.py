@@ -4,7 +4,7 @@ r"""Similarity of two networks, layer by layer: (SV)CCA as in Appendix C, CKA.
 
 Two folders that extract_activations.py made are compared in the same way. The
 noise floor is the similarity that unrelated networks would show, in CCA; that
-of the CKA printed is 0. --output has every measure.
+of --unbiased_cka is 0. --output has every measure.
 """
 
 import dataclasses
@@ -38,15 +38,17 @@ flags.DEFINE_integer(
 flags.DEFINE_float(
   'svd_variance', None, "Fraction that SVCCA's SVD step keeps.", 0, 1
 )
+flags.DEFINE_bool(
+  'unbiased_cka',
+  False,
+  'Estimate CKA of the whole layers without bias, too: twice the arithmetic.',
+)
 flags.DEFINE_integer('seed', 0, 'Of the samples.', lower_bound=0)
 flags.DEFINE_string('split', 'test', "Split of the runs' data set.")
 checkpoint_flags.define_data_dir(__name__)
 flags.DEFINE_string(
   'output', 'svcca.json', 'File to write: per layer, all there is to know.'
 )
-
-
-_COLUMNS = ('mean', '± sd', 'plain', 'floor', 'CKA')
 
 
 def main(_) -> None:
@@ -65,17 +67,12 @@ def main(_) -> None:
     values.num_images,
     values.seed,
   )
-  options = cca.Options(svd_variance=values.svd_variance)
+  options = cca.Options(
+    svd_variance=values.svd_variance, unbiased_cka=values.unbiased_cka
+  )
   result = _compare(values, sample, options)
-  head = ''.join(f' {word:>7}' for word in _COLUMNS)
-  print(f'{"layer":20}{head}')
   layers = {layer: value.to_json() for layer, value in result.items()}
-  for layer, row in layers.items():
-    print(
-      f'{layer:20} {row["mean"]:7.4f} {row["mean_std"]:7.4f} '
-      f'{row["plain_mean"]:7.4f} {row["noise_floor"]["mean"]:7.4f} '
-      f'{row["cka_layer"]:7.4f}'
-    )
+  _print(layers)
   record = {
     'a': values.a,
     'b': values.b,
@@ -85,6 +82,18 @@ def main(_) -> None:
   }
   storage.write_json(values.output, record)
   print(f'Written: {values.output}')
+
+
+def _print(layers):
+  columns = {'mean': 'mean', '± sd': 'mean_std', 'plain': 'plain_mean'}
+  for number, (layer, row) in enumerate(layers.items()):
+    shown = {head: row[name] for head, name in columns.items()}
+    shown['floor'] = row['noise_floor']['mean']
+    if 'cka_layer' in row:
+      shown['CKA'] = row['cka_layer']
+    if not number:
+      print(f'{"layer":20}' + ''.join(f' {head:>7}' for head in shown))
+    print(f'{layer:20}' + ''.join(f' {x:7.4f}' for x in shown.values()))
 
 
 def _compare(values, sample, options):
