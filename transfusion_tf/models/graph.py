@@ -74,6 +74,11 @@ class Node:
     return '/'.join(self.names)
 
   @property
+  def shape(self) -> tuple[int | None, ...]:
+    """The shape of its first output."""
+    return tuple(self._call.output_tensors[0].shape)
+
+  @property
   def aliases(self) -> tuple[str, ...]:
     """Its name with the names of fewer and fewer of the models around it."""
     return tuple(
