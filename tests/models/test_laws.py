@@ -21,7 +21,6 @@ import zoo
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import export
 from transfusion_tf import init
 from transfusion_tf import models
 from transfusion_tf import run_folder
@@ -32,7 +31,6 @@ from transfusion_tf.init import schemes as schemes_lib
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph
 from transfusion_tf.models import stages as stages_lib
-from transfusion_tf.run import build as run_lib
 
 _DESCRIBED = {}  # Network -> its description, of all that were built.
 _FEW = 30  # Weights of fewer values tell no statistics.
@@ -78,8 +76,8 @@ def schemes(subject):
 
 
 def _check_mean_var(values, given):
-  assert not np.isin(values, given).any()
   if values.size > _FEW:
+    assert np.isin(values, given).mean() < 0.1  # Some by chance.
     error = given.std() / values.size**0.5
     assert abs(values.mean() - given.mean()) < 5 * error
     assert values.std() == pytest.approx(given.std(), rel=0.5)
@@ -178,7 +176,7 @@ def taps(subject):
   extract = endpoints.Extractor(model, stages.names)
   weights = graph.Graph(model).weights
   start = [np.asarray(w.variable) for w in weights]
-  first = _arrays(extract(images))
+  first, rng = _arrays(extract(images)), np.random.default_rng(4)
   np.testing.assert_allclose(
     first[stages_lib.HEAD], model(images, training=False), rtol=1e-5, atol=1e-6
   )
@@ -187,25 +185,24 @@ def taps(subject):
     graph.assign(
       model,
       [
-        _changed(value) if stages.stage_of(w.path) == name else value
+        _changed(value, rng) if stages.stage_of(w.path) == name else value
         for w, value in zip(weights, start, strict=True)
       ],
     )
     found = _arrays(extract(images))
     for earlier in stages.names[:index]:
       np.testing.assert_array_equal(found[earlier], first[earlier], earlier)
-    if any(w.variable.trainable for w in weights):
-      assert not np.allclose(found[name], first[name], rtol=1e-4), name
+    assert not np.allclose(found[name], first[name], rtol=1e-4), name
 
 
 def _arrays(values):
   return {name: np.asarray(value) for name, value in values.items()}
 
 
-def _changed(value):
+def _changed(value, rng):
   if value.dtype.kind != 'f':
     return value
-  return value * np.float32(1.3) + np.float32(0.05)
+  return value * 1.3 + rng.uniform(0, 0.1, value.shape)
 
 
 def _assert_as_in_keras(model, stages, images, found):

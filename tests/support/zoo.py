@@ -222,7 +222,9 @@ class ClassToken(layers.Layer):
     _, count, width = input_shape
     self.token = self.add_weight((1, 1, width), 'zeros', name='token')
     self.positions = self.add_weight(
-      (1, count + 1, width), keras.initializers.TruncatedNormal(0.02), name='pos'
+      (1, count + 1, width),
+      keras.initializers.TruncatedNormal(0.02),
+      name='pos',
     )
 
   def call(self, patches):
@@ -646,7 +648,11 @@ def penalties(num_classes, input_shape):
 def constraints(num_classes, input_shape):
   inputs = keras.Input(input_shape)
   x = layers.Conv2D(
-    8, 3, 2, kernel_constraint=keras.constraints.UnitNorm((0, 1, 2)), name='conv'
+    8,
+    3,
+    2,
+    kernel_constraint=keras.constraints.UnitNorm((0, 1, 2)),
+    name='conv',
   )(inputs)
   x = layers.BatchNormalization(gamma_constraint='non_neg', name='norm')(x)
   x = layers.GlobalAveragePooling2D()(x)
