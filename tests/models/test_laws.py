@@ -249,7 +249,8 @@ def keras_files(subject):
     compile=False,
     safe_mode=False,
   )
-  logits = model(subject.run.prepare_evaluation(subject.images))
+  inputs = subject.run.prepare_evaluation(subject.images)
+  logits = model(inputs, training=False)
   found = subject.run.task.probabilities(logits)
   np.testing.assert_allclose(found, subject.probabilities, atol=1e-5)
 

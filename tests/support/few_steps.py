@@ -46,11 +46,12 @@ def take(model: keras.Model, strategy: tf.distribute.Strategy) -> None:
 
 
 def broken_constraints(model: keras.Model) -> list[str]:
-  """Return the paths of the weights that their constraint would change."""
+  """Return the paths of trained weights that their constraint would change."""
   return [
     weight.path
     for weight in graph.Graph(model).weights
-    if weight.variable.constraint is not None
+    if weight.variable.trainable
+    and weight.variable.constraint is not None
     and not np.allclose(
       weight.variable, weight.variable.constraint(weight.variable), atol=1e-5
     )
