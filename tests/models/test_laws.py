@@ -245,7 +245,7 @@ def keras_files(subject):
   """Keras loads it with the classes of the user's module."""
   model = keras.models.load_model(
     _keras_file(subject),
-    {n: x for n, x in vars(zoo).items() if isinstance(x, type)},
+    {type(x).__name__: type(x) for x in graph.layers(subject.run.model)},
     compile=False,
     safe_mode=False,
   )
