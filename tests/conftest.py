@@ -8,6 +8,14 @@ import processes
 import pytest
 
 
+def pytest_addoption(parser):
+  parser.addoption(
+    '--rewrite_networks',
+    action='store_true',
+    help='write the outcomes of tests/models/test_laws.py to docs/networks.md',
+  )
+
+
 @pytest.fixture(scope='session')
 def data_dir(tmp_path_factory):
   """A data_dir that holds `retina`: 96, 33 and 35 small images."""

@@ -13,6 +13,7 @@ from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
 from transfusion_tf.analysis import compare_runs
+from transfusion_tf.analysis import endpoints
 from transfusion_tf.models import graph
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
@@ -45,6 +46,17 @@ _MODULE = """
     return keras.applications.MobileNetV2(
       input_shape, alpha=0.35, weights=None, classes=num_classes,
       classifier_activation=None)
+
+  def residual(num_classes, input_shape):
+    inputs = keras.Input(input_shape)
+    x = layers.Conv2D(8, 3, strides=2, name='stem')(inputs)
+    for block in ('block1', 'block2'):
+      y = layers.Conv2D(8, 3, padding='same', name=block)(x)
+      x += layers.Dropout(0.5)(y)
+    x = layers.GlobalMaxPooling2D()(layers.Activation('relu')(x))
+    model = keras.Model(inputs, layers.Dense(num_classes, name='logits')(x))
+    return model, {
+      'stem': 'stem', 'block1': 'block1', 'block2': 'block2', 'head': 'logits'}
 
   def nameless(num_classes, input_shape):
     return keras.Sequential([
@@ -371,6 +383,17 @@ def test_an_unfinished_run_does_not_go_on_with_another_network(
   module._trunk = changed
   with pytest.raises(errors.InputError, match='has activation gelu, had relu'):
     train_and_evaluate.run(experiment, str(run_dir))
+
+
+def test_a_stage_ends_with_the_sum_of_its_residual_block():
+  """The operator's name is Keras', and no pattern takes it."""
+  model = _build('residual')
+  extract = endpoints.Extractor(model, ['stem', 'block1', 'block2'])
+  images = np.random.default_rng(0).normal(size=(2, 32, 32, 3))
+  found = extract(images.astype(np.float32))
+  for before, block in (('stem', 'block1'), ('block1', 'block2')):
+    expected = found[before] + model.get_layer(block)(found[before])
+    np.testing.assert_allclose(found[block], expected, rtol=1e-5)
 
 
 def test_options_of_our_networks_are_refused():

@@ -104,6 +104,11 @@ def from_config(
   scheme = by_stage(stages, parts, default=schemes.random())
   if init.conv1 == 'scheme':
     return scheme
+  if stages.names[0] == stages_lib.BODY:
+    raise errors.InputError(
+      f'conv1={init.conv1} is for the first stage, here the whole body: return '
+      'stages of which the first is the first convolution'
+    )
   conv1 = _conv1(init.conv1, source)
   return by_stage(stages, {stages.names[0]: conv1}, default=scheme)
 

@@ -164,6 +164,8 @@ def _as_layer(name, model, input_shape):
     with graph_lib.recorded_initializers():
       return keras.Model(inputs, model(inputs), name=model.name)
   except Exception as error:  # Whatever its own code raises.
+    while error.__context__ is not None:  # Keras tells it at length.
+      error = error.__context__
     raise errors.InputError(
       f'{name} returns a model that keras.Input({input_shape}) does not go '
       f'through: {errors.describe(error)}'

@@ -18,7 +18,9 @@ from etils import epy
 
 with epy.lazy_imports():  # Listing runs does without.
   import keras
+  from keras.src.backend.common import global_state
   from keras.src.models import functional
+  from keras.src.random import seed_generator
   import tensorflow as tf
 
 KERNEL, BIAS, BN, STATE = ROLES = ('kernel', 'bias', 'bn', 'state')
@@ -73,6 +75,11 @@ class Node:
   def name(self) -> str:
     """`layer`, or `model/layer` in a model inside the network."""
     return '/'.join(self.names)
+
+  @property
+  def shape(self) -> tuple[int | None, ...]:
+    """The shape of its first output."""
+    return tuple(self._call.output_tensors[0].shape)
 
   @property
   def aliases(self) -> tuple[str, ...]:
@@ -271,16 +278,42 @@ def assigned_in_training(model: keras.Model) -> list[keras.Variable]:
       if w.layer.trainable and w.variable.name.startswith('moving_')
     ]
   # Only the code of other layers tells what they assign.
+  return _assigned(model, model.non_trainable_weights)
+
+
+def global_generator(model: keras.Model) -> Any:
+  """Return Keras' global random generator, if training draws from it.
+
+  Layers that draw random numbers without a seed do so, as the stochastic depth
+  of `keras.applications.ConvNeXtTiny`; no model owns its `state`. It is made
+  here, under the present strategy: inside of a step it would be too late.
+  """
+  if all(_draws_from_its_own(layer) for layer in layers(model)):
+    return None
+  generator = seed_generator.global_seed_generator()
+  return generator if _assigned(model, [generator.state]) else None
+
+
+def set_global_generator(generator: Any) -> None:
+  """Let layers of this thread draw from a generator; each has its own."""
+  name = seed_generator.GLOBAL_SEED_GENERATOR
+  global_state.set_global_attribute(name, generator)
+
+
+def _draws_from_its_own(layer):
+  return type(layer).__module__.startswith(
+    ('keras.src.layers.', 'keras.src.models.')
+  ) and not isinstance(layer, keras.layers.Lambda)
+
+
+def _assigned(model, variables):
+  """Return those of `variables` that a training step assigns."""
   spec = tf.TensorSpec((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
   with keras.StatelessScope() as scope:
     tf.function(
       lambda images: model(images, training=True), autograph=False
     ).get_concrete_function(spec)
-  return [
-    variable
-    for variable in model.non_trainable_weights
-    if scope.get_current_value(variable) is not None
-  ]
+  return [v for v in variables if scope.get_current_value(v) is not None]
 
 
 @contextlib.contextmanager

@@ -61,7 +61,8 @@ class Stages:
 
     A pattern takes the weights whose path, and the layers whose name, begins
     with it; before the name of a layer inside a model may be the model's. A
-    stage ends where its layers end, before any that needs a later stage.
+    stage ends where its layers end, after sums of them with what passed them
+    by, and before any layer that needs a later stage.
 
     Args:
       patterns: Stage name -> regular expression, from the input to the head.
@@ -199,6 +200,15 @@ def _endpoints(order, stage_of, pattern_of, graph):
     ]
     if members:
       last = _joined(members, latest, index, graph)
+      later = [pattern_of(stage) for stage in order[index + 1 :]]
+      for number in range(last + 1, len(graph.nodes)):
+        node = graph.nodes[number]
+        if (
+          latest[number] <= index
+          and not any(_is_named(pattern, node) for pattern in later)
+          and _joins_shortcut(node, last, graph)
+        ):
+          last = number
       endpoints[name] = graph.nodes[last].name
   return endpoints
 
@@ -219,6 +229,20 @@ def _joined(members, latest, index, graph):
       if latest[number] <= index and node.ancestors >= set(ends):
         return number
   return ends[-1]
+
+
+def _joins_shortcut(node, last, graph):
+  """Return whether a node joins what left `last` with what passed it by.
+
+  The sum of a residual block belongs to its stage, whatever its name: Keras
+  chooses that of `x + y`.
+  """
+  end = graph.nodes[last]
+  if node.weights or last not in node.ancestors or node.shape != end.shape:
+    return False
+  parents = graph.parents(node)
+  takes_image = len(parents) < len(node.inputs)
+  return takes_image or any(graph.nodes[n] in parents for n in end.ancestors)
 
 
 def _raise_order(order, held, graph, number, before):

@@ -198,7 +198,9 @@ def _random_states(model):
   # The states of Dropout and its like. Their paths count the models that the
   # process has built, so only their order names them.
   weights = {id(v) for v in model.weights}
-  return [v for v in model.variables if id(v) not in weights]
+  states = [v for v in model.variables if id(v) not in weights]
+  shared = graph_lib.global_generator(model)
+  return states if shared is None else [*states, shared.state]
 
 
 def _by_order(variables):

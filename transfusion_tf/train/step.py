@@ -71,6 +71,8 @@ class TrainStep:
       and len(w.variable.shape) > 1
     ]
     self._frozen = _frozen_nodes(self._graph)
+    with strategy.scope():
+      self._generator = graph_lib.global_generator(model)
     self._statistics = (
       [v.value for v in graph_lib.assigned_in_training(model) if _is_real(v)]
       if strategy.num_replicas_in_sync > 1
@@ -157,6 +159,8 @@ class TrainStep:
     return batch
 
   def _replica_step(self, batch):
+    if self._generator is not None:
+      graph_lib.set_global_generator(self._generator)
     loss, gradients = self._gradients(batch)
     if self._scales and self._strategy.num_replicas_in_sync > 1:
       gradients = _all_or_none(gradients)

@@ -148,9 +148,15 @@ def _by_path(model, like):
 
 def _correspond(weights, others):
   """Return whether weights are of the same layers, in the same order."""
-  return [(type(w.layer), w.variable.name) for w in weights] == [
-    (type(w.layer), w.variable.name) for w in others
-  ]
+  # Keras numbers weights that a layer does not name over the whole process.
+  one, two = (
+    [
+      (type(w.layer), re.sub(r'^variable(_\d+)?$', '', w.variable.name))
+      for w in found
+    ]
+    for found in (weights, others)
+  )
+  return one == two
 
 
 def _load_model(name, like):
