@@ -16,6 +16,7 @@ from transfusion_tf import models
 from transfusion_tf.init import weights
 from transfusion_tf.init.sources import files
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import state as state_lib
 from transfusion_tf.train import checkpoint
 
 
@@ -108,7 +109,7 @@ def test_what_keras_loads_into_the_same_network_is_taken(tmp_path, net, suffix):
   arrays = weights.load(path, model)
   for one, two in zip(before, model.get_weights(), strict=True):
     np.testing.assert_array_equal(one, two)  # Reading changes nothing.
-  graph_lib.assign(model, arrays)
+  state_lib.assign(model, arrays)
   for one, two in zip(source.get_weights(), model.get_weights(), strict=True):
     np.testing.assert_array_equal(one, two)
 

@@ -14,7 +14,9 @@ from transfusion_tf.analysis import endpoints
 from transfusion_tf.init import schemes
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import initializers
 from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.models import state as state_lib
 
 _SHAPE = (16, 16, 3)
 
@@ -193,7 +195,7 @@ def test_what_a_training_step_assigns_is_found_in_any_layer():
     _Block(4, name='block'),
   )
   path = graph_lib.Graph(model).path
-  assert [path(v) for v in graph_lib.assigned_in_training(model)] == [
+  assert [path(v) for v in state_lib.assigned_in_training(model)] == [
     *('inside/bn/moving_mean', 'inside/bn/moving_variance'),
     *('block/calls', 'block/bn/moving_mean', 'block/bn/moving_variance'),
   ]
@@ -230,7 +232,7 @@ def test_weights_are_drawn_by_the_initializer_that_the_layer_gave_them():
     def call(self, x):
       return x * self.gamma
 
-  with graph_lib.recorded_initializers():
+  with initializers.recorded():
     model = _model(
       Scaled(name='scaled'),
       layers.Reshape((-1, 3)),
@@ -257,7 +259,7 @@ def test_assigned_statistics_of_the_input_count():
   rng = np.random.default_rng(0)
   source.get_layer('norm').adapt(rng.normal(3, 7, (64, *_SHAPE)))
   model = _model(layers.Normalization(name='norm'))
-  graph_lib.assign(model, source.get_weights())
+  state_lib.assign(model, source.get_weights())
   images = rng.normal(3, 7, (4, *_SHAPE)).astype(np.float32)
   np.testing.assert_allclose(model(images), source(images), atol=1e-5)
 

@@ -31,6 +31,7 @@ from transfusion_tf.init import schemes as schemes_lib
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph
 from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.models import state as state_lib
 
 _DESCRIBED = {}  # Network -> its description, of all that were built.
 _FEW = 30  # Weights of fewer values tell no statistics.
@@ -182,7 +183,7 @@ def taps(subject):
   )
   _assert_as_in_keras(model, stages, images, first)
   for index, name in enumerate(stages.names):
-    graph.assign(
+    state_lib.assign(
       model,
       [
         _changed(value, rng) if stages.stage_of(w.path) == name else value

@@ -12,6 +12,7 @@ from transfusion_tf import models
 from transfusion_tf.analysis import activation_source
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages
+from transfusion_tf.models import state as state_lib
 
 _ARRAY_BATCH = 8  # Images of one array that go through the networks at once.
 
@@ -166,11 +167,11 @@ class _Endpoints:
     pairs = zip(self.model.weights, weights, strict=True)
     try:
       with keras.StatelessScope(pairs):
-        graph_lib.finalize_state(self.model)
+        state_lib.finalize_state(self.model)
         return self.extractor(images)
     finally:
       with tf.init_scope():  # Out of the function that is traced.
-        graph_lib.finalize_state(self.model)
+        state_lib.finalize_state(self.model)
 
 
 class ImageBatches:

@@ -15,6 +15,7 @@ from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.models import state as state_lib
 
 with epy.lazy_imports():  # Help does without.
   import keras
@@ -49,7 +50,7 @@ def apply(
   initial = [_initial_value(scheme, weight) for weight in weights]
   _raise_on_mismatch(model, stages, weights, initial)
   values = [_checked(*pair) for pair in zip(weights, initial, strict=True)]
-  graph_lib.assign(model, values)
+  state_lib.assign(model, values)
   return [_row(*x) for x in zip(weights, initial, values, strict=True)]
 
 

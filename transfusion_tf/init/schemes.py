@@ -20,6 +20,7 @@ import numpy as np
 from transfusion_tf import errors
 from transfusion_tf.init import types
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import initializers
 
 with epy.lazy_imports():  # Help does without.
   import keras
@@ -173,7 +174,7 @@ def _log_normal(weight, mean, variance):
 
 
 def _draw(weight):
-  initializer = graph_lib.initializer(weight.weight)
+  initializer = initializers.for_weight(weight.weight)
   if initializer is None:
     return _constant(weight)
   # A plain function is an initializer too, without configuration or seed.

@@ -9,8 +9,7 @@ models inside it are opened; every other layer is one node.
 from __future__ import annotations
 
 import collections
-from collections.abc import Collection, Iterator, Mapping, Sequence
-import contextlib
+from collections.abc import Collection, Mapping
 import dataclasses
 from typing import Any
 
@@ -18,14 +17,9 @@ from etils import epy
 
 with epy.lazy_imports():  # Listing runs does without.
   import keras
-  from keras.src.backend.common import global_state
   from keras.src.models import functional
-  from keras.src.random import seed_generator
-  import tensorflow as tf
 
 KERNEL, BIAS, BN, STATE = ROLES = ('kernel', 'bias', 'bn', 'state')
-# Of a variable: the initializer that its layer gave it.
-_INITIALIZER = '_transfusion_initializer'
 _BIASES = ('bias', 'recurrent_bias')
 
 
@@ -198,6 +192,12 @@ class Graph:
     inside = {n for n in above if self.nodes[n].ancestors & ends}
     return frozenset(ends | inside)
 
+  def heads(self) -> list[int]:
+    """Return the numbers of nodes with weights that no other such follows."""
+    weighted = [n for n, node in enumerate(self.nodes) if node.weights]
+    followed = {a for n in weighted for a in self.nodes[n].ancestors}
+    return [n for n in weighted if n not in followed]
+
   def _number(self):
     self._count += 1
     return self._count - 1
@@ -240,118 +240,6 @@ def layers(model: keras.Model) -> list[keras.layers.Layer]:
   """Return a model's layers and those inside them, outer before inner."""
   # Public Keras lists the layers of nested models, not of composite layers.
   return model._flatten_layers()
-
-
-def finalize_state(model: keras.Model) -> None:
-  """Let layers know that weights were assigned.
-
-  Some, as `keras.layers.Normalization`, compute with values that they derive
-  from their weights.
-  """
-  for layer in layers(model):
-    finalize = getattr(layer, 'finalize_state', None)
-    if finalize is not None:
-      finalize()
-
-
-def assign(
-  model: keras.Model, values: Sequence[Any] | Mapping[str, Any]
-) -> None:
-  """Assign weights, in the order of `model.weights` or by path."""
-  if isinstance(values, Mapping):
-    values = [values[weight.path] for weight in Graph(model).weights]
-  for variable, value in zip(model.weights, values, strict=True):
-    variable.assign(value)
-  finalize_state(model)
-
-
-def assigned_in_training(model: keras.Model) -> list[keras.Variable]:
-  """Return the weights that a training step changes besides the trained ones.
-
-  They are the moving statistics of batch norm and its like, in any layer.
-  """
-  weights = [w for w in Graph(model).weights if not w.variable.trainable]
-  if all(type(w.layer) is keras.layers.BatchNormalization for w in weights):
-    return [
-      w.variable
-      for w in weights
-      if w.layer.trainable and w.variable.name.startswith('moving_')
-    ]
-  # Only the code of other layers tells what they assign.
-  return _assigned(model, model.non_trainable_weights)
-
-
-def global_generator(model: keras.Model) -> Any:
-  """Return Keras' global random generator, if training draws from it.
-
-  Layers that draw random numbers without a seed do so, as the stochastic depth
-  of `keras.applications.ConvNeXtTiny`; no model owns its `state`. It is made
-  here, under the present strategy: inside of a step it would be too late.
-  """
-  if all(_draws_from_its_own(layer) for layer in layers(model)):
-    return None
-  generator = seed_generator.global_seed_generator()
-  return generator if _assigned(model, [generator.state]) else None
-
-
-def set_global_generator(generator: Any) -> None:
-  """Let layers of this thread draw from a generator; each has its own."""
-  name = seed_generator.GLOBAL_SEED_GENERATOR
-  global_state.set_global_attribute(name, generator)
-
-
-def _draws_from_its_own(layer):
-  return type(layer).__module__.startswith(
-    ('keras.src.layers.', 'keras.src.models.')
-  ) and not isinstance(layer, keras.layers.Lambda)
-
-
-def _assigned(model, variables):
-  """Return those of `variables` that a training step assigns."""
-  spec = tf.TensorSpec((1, *model.inputs[0].shape[1:]), model.inputs[0].dtype)
-  with keras.StatelessScope() as scope:
-    tf.function(
-      lambda images: model(images, training=True), autograph=False
-    ).get_concrete_function(spec)
-  return [v for v in variables if scope.get_current_value(v) is not None]
-
-
-@contextlib.contextmanager
-def recorded_initializers() -> Iterator[None]:
-  """Record the initializer of each weight that layers make in this context.
-
-  A layer does not tell it afterwards: LSTM makes one of its own for its bias,
-  and others take one that no attribute holds.
-  """
-  add_weight = keras.layers.Layer.add_weight
-
-  def recorded(layer, *args, **kwargs):
-    variable = add_weight(layer, *args, **kwargs)
-    initializer = kwargs.get('initializer', args[1] if len(args) > 1 else None)
-    if initializer is not None:
-      setattr(variable, _INITIALIZER, keras.initializers.get(initializer))
-    return variable
-
-  keras.layers.Layer.add_weight = recorded
-  try:
-    yield
-  finally:
-    keras.layers.Layer.add_weight = add_weight
-
-
-def initializer(weight: Weight) -> Any:
-  """Return the initializer that the layer gave a weight, or None."""
-  recorded = getattr(weight.variable, _INITIALIZER, None)
-  if recorded is not None:
-    return recorded
-  # Layers name it after the weight, but DepthwiseConv2D's `kernel` goes by
-  # `depthwise_initializer` and `pointwise_kernel` by `pointwise_initializer`.
-  name = weight.path.rsplit('/', 1)[-1]
-  for stem in (name, name.removesuffix('_kernel'), 'depthwise'):
-    named = getattr(weight.layer, f'{stem}_initializer', None)
-    if named is not None:
-      return named
-  return None
 
 
 def _opened(layer):

@@ -22,6 +22,7 @@ from etils import epy
 
 from transfusion_tf import errors
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import stage_endpoints
 
 with epy.lazy_imports():  # Listing runs does without.
   import keras
@@ -78,7 +79,7 @@ class Stages:
     stage_of = {
       weight.path: _only_stage(patterns, weight) for weight in graph.weights
     }
-    endpoints = _endpoints(list(patterns), stage_of, patterns.get, graph)
+    endpoints = stage_endpoints.find(patterns, stage_of, graph)
     for name, pattern in patterns.items():
       if name not in endpoints and name not in stage_of.values():
         raise errors.InputError(
@@ -98,7 +99,7 @@ class Stages:
       weight.path: HEAD if weight.path in head else BODY
       for weight in graph.weights
     }
-    endpoints = _endpoints([BODY, HEAD], stage_of, lambda stage: '', graph)
+    endpoints = stage_endpoints.find({BODY: '', HEAD: ''}, stage_of, graph)
     paths = '|'.join(re.escape(path) for path in head)
     return cls(
       (
@@ -168,98 +169,6 @@ def _one_of(stages, path):
 def _only_stage(patterns, weight):
   stages = _matching(patterns, [weight.path, *weight.aliases])
   return _one_of(stages, weight.path)
-
-
-def _endpoints(order, stage_of, pattern_of, graph):
-  """Return stage -> name of the node that its output leaves.
-
-  Args:
-    order: The stages.
-    stage_of: Path of a weight -> its stage.
-    pattern_of: Stage -> what names of its layers without weights begin with.
-    graph: The network.
-  """
-  held = [
-    {order.index(stage_of[w.path]) for w in node.weights}
-    for node in graph.nodes
-  ]
-  latest = []  # The last stage that each node needs, -1 for none.
-  for number, node in enumerate(graph.nodes):
-    before = max((latest[n] for n in node.ancestors), default=-1)
-    if held[number] and min(held[number]) < before:
-      _raise_order(order, held, graph, number, before)
-    latest.append(max(before, *held[number], -1))
-  endpoints = {}
-  for index, name in enumerate(order):
-    members = [
-      number
-      for number, node in enumerate(graph.nodes)
-      if latest[number] <= index
-      and held[number] <= {index}
-      and (held[number] or _is_named(pattern_of(name), node))
-    ]
-    if members:
-      last = _joined(members, latest, index, graph)
-      later = [pattern_of(stage) for stage in order[index + 1 :]]
-      for number in range(last + 1, len(graph.nodes)):
-        node = graph.nodes[number]
-        if (
-          latest[number] <= index
-          and not any(_is_named(pattern, node) for pattern in later)
-          and _joins_shortcut(node, last, graph)
-        ):
-          last = number
-      endpoints[name] = graph.nodes[last].name
-  return endpoints
-
-
-def _is_named(pattern, node):
-  return any(re.match(pattern, alias) for alias in node.aliases)
-
-
-def _joined(members, latest, index, graph):
-  """Return the node where branches of a stage meet, or its last."""
-  ends = [
-    n
-    for n in members
-    if not any(n in graph.nodes[m].ancestors for m in members)
-  ]
-  if len(ends) > 1:
-    for number, node in enumerate(graph.nodes):
-      if latest[number] <= index and node.ancestors >= set(ends):
-        return number
-  return ends[-1]
-
-
-def _joins_shortcut(node, last, graph):
-  """Return whether a node joins what left `last` with what passed it by.
-
-  The sum of a residual block belongs to its stage, whatever its name: Keras
-  chooses that of `x + y`.
-  """
-  end = graph.nodes[last]
-  if node.weights or last not in node.ancestors or node.shape != end.shape:
-    return False
-  parents = graph.parents(node)
-  takes_image = len(parents) < len(node.inputs)
-  return takes_image or any(graph.nodes[n] in parents for n in end.ancestors)
-
-
-def _raise_order(order, held, graph, number, before):
-  stage = order[min(held[number])]
-  later = next(
-    n for n in sorted(graph.nodes[number].ancestors) if before in held[n]
-  )
-  taken = [
-    node.name
-    for node, indices in zip(graph.nodes, held, strict=True)
-    if order.index(stage) in indices
-  ]
-  raise errors.InputError(
-    f'stage {stage!r} takes {errors.listed(list(dict.fromkeys(taken)), 6)}, '
-    f'but {graph.nodes[number].name} comes after {graph.nodes[later].name} of '
-    f'the later stage {order[before]!r}: mend the patterns or their order'
-  )
 
 
 def halve_widths(

@@ -30,6 +30,7 @@ from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
+from transfusion_tf.models import state as state_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
 from transfusion_tf.train import evaluation
@@ -264,7 +265,7 @@ def load_config(run_dir: str, **changes) -> config.Experiment:
 
 def load_weights(run: Run, run_dir: str, step: int) -> None:
   """Load the weights of a checkpoint into `run.model`."""
-  graph_lib.assign(run.model, read_weights(run, run_dir, step))
+  state_lib.assign(run.model, read_weights(run, run_dir, step))
 
 
 def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:

@@ -26,6 +26,7 @@ from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import state as state_lib
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
@@ -220,7 +221,7 @@ def _frozen_statistics(built, report):
   # The same on all workers, whatever the strategy.
   with tf.device('CPU:0'), pipeline.convert_image_errors(built.source):
     model = run_lib.build_model(experiment, len(built.task.names))
-    graph_lib.assign(model, built.model.get_weights())
+    state_lib.assign(model, built.model.get_weights())
     batches = pipeline.train(built.source, experiment.train.batch_size)
     inputs = map(built.prepare_training, batches)
     return init.batch_statistics.estimate(

@@ -21,6 +21,7 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import state as state_lib
 
 _MODEL, _RANDOM = 'model', 'random'
 _OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
@@ -104,7 +105,7 @@ class Checkpoints:
     for step in reversed(saved):
       try:
         self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
-        graph_lib.finalize_state(self._model)
+        state_lib.finalize_state(self._model)
       except _OUT_OF_REACH:
         raise
       except _UNREADABLE as error:
@@ -199,7 +200,7 @@ def _random_states(model):
   # process has built, so only their order names them.
   weights = {id(v) for v in model.weights}
   states = [v for v in model.variables if id(v) not in weights]
-  shared = graph_lib.global_generator(model)
+  shared = state_lib.global_generator(model)
   return states if shared is None else [*states, shared.state]
 
 

@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import state as state_lib
 
 _Batch = dict[str, 'tf.Tensor']
 
@@ -72,9 +73,9 @@ class TrainStep:
     ]
     self._frozen = _frozen_nodes(self._graph)
     with strategy.scope():
-      self._generator = graph_lib.global_generator(model)
+      self._generator = state_lib.global_generator(model)
     self._statistics = (
-      [v.value for v in graph_lib.assigned_in_training(model) if _is_real(v)]
+      [v.value for v in state_lib.assigned_in_training(model) if _is_real(v)]
       if strategy.num_replicas_in_sync > 1
       else []
     )
@@ -160,7 +161,7 @@ class TrainStep:
 
   def _replica_step(self, batch):
     if self._generator is not None:
-      graph_lib.set_global_generator(self._generator)
+      state_lib.set_global_generator(self._generator)
     loss, gradients = self._gradients(batch)
     if self._scales and self._strategy.num_replicas_in_sync > 1:
       gradients = _all_or_none(gradients)

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import state as state_lib
 
 _MODEL = 'model_config'  # Of a file that holds the whole model.
 _LAYERS, _WEIGHTS = 'layer_names', 'weight_names'
@@ -75,7 +76,7 @@ def read_as_keras(path: str, model: keras.Model) -> dict[str, np.ndarray]:
       if not np.array_equal(weight.variable, mark)
     }
   finally:
-    graph_lib.assign(model, before)
+    state_lib.assign(model, before)
 
 
 def aligned(names: Collection[str], model: keras.Model) -> dict[str, str]:
