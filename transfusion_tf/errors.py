@@ -75,16 +75,16 @@ def describe(error: BaseException, function: Callable | None = None) -> str:
 
 
 def _place(error, function):
-  """Return FILE:LINE of the user's code, else of any that raised the error."""
+  """Return FILE:LINE of the user's code, or an empty text."""
   if isinstance(error, SyntaxError) and error.filename:
     return f'{_shown(error.filename)}:{error.lineno}'
   frames = traceback.extract_tb(error.__traceback__)
   theirs = [f for f in frames if _is_users(f.filename)]
   if not theirs and (code := getattr(function, '__code__', None)):
     return f'{_shown(inspect.getfile(code))}:{code.co_firstlineno}'
-  if not frames:
+  if not theirs:
     return ''
-  frame = (theirs or frames)[-1]
+  frame = theirs[-1]
   return f'{_shown(frame.filename)}:{frame.lineno}'
 
 

@@ -28,6 +28,7 @@ from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import similarity
 from transfusion_tf.export import tflite
 from transfusion_tf.init import schemes as schemes_lib
+from transfusion_tf.models import custom
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph
 from transfusion_tf.models import stages as stages_lib
@@ -246,7 +247,7 @@ def keras_files(subject):
   """Keras loads it with the classes of the user's module."""
   model = keras.models.load_model(
     _keras_file(subject),
-    {type(x).__name__: type(x) for x in graph.layers(subject.run.model)},
+    custom.classes(subject.run.model),
     compile=False,
     safe_mode=False,
   )

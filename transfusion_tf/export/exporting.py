@@ -19,7 +19,7 @@ from transfusion_tf.export import signatures
 from transfusion_tf.export import tflite as tflite_lib
 from transfusion_tf.init.sources import files
 from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import custom
 from transfusion_tf.run import build as run_lib
 
 KERAS, LITE, CARD = 'model.keras', 'model.tflite', 'model_card.md'
@@ -186,12 +186,11 @@ class _NotLoadableError(Exception):
 
 def _keras_file(run, path):
   """Write the Keras model; return its function of encoded images."""
-  classes = {type(x).__name__: type(x) for x in graph_lib.layers(run.model)}
   try:
     run.model.save(path)
     # Our own file: what Python code it holds is of the run's layers.
     model = keras.models.load_model(
-      path, classes, compile=False, safe_mode=False
+      path, custom.classes(run.model), compile=False, safe_mode=False
     )
   except Exception as error:  # Layers of the user's raise anything.
     if os.path.exists(path):

@@ -118,6 +118,18 @@ def stages_of(model: keras.Model) -> stages_lib.Stages | None:
   return _STAGES.get(model)
 
 
+def classes(model: keras.Model) -> dict[str, type]:
+  """Return the classes of a model's layers that are not of Keras, by name.
+
+  Keras needs them to load the model from a file. Its own would take the place
+  of operations of the same name, as of `Add`.
+  """
+  found = {type(layer) for layer in graph_lib.layers(model)}
+  return {
+    c.__name__: c for c in found if c.__module__.partition('.')[0] != 'keras'
+  }
+
+
 @contextlib.contextmanager
 def _numbered_from_the_start() -> Iterator[None]:
   """Name unnamed layers as in a fresh process.

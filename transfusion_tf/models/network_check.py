@@ -14,7 +14,7 @@ with epy.lazy_imports():  # Listing runs does without.
   import numpy as np
   import tensorflow as tf
 
-_FACTOR = 1e6  # Of the head's weights: logits leave [0, 1].
+_FACTOR = 1e6  # Of the head's kernels: logits leave [0, 1].
 _SHAPES_ONLY = ('Reshape', 'Flatten', 'Squeeze', 'Dropout', 'Identity', 'Cast')
 
 
@@ -115,22 +115,25 @@ def _named_activation(graph):
 
 
 def _stays_below_one(model, graph):
-  """Return whether outputs are in [0, 1] however large the head's weights.
+  """Return whether outputs are in [0, 1], with the head's kernels negated too.
 
-  It finds sigmoid and softmax in any disguise. Several devices compute it only
-  inside a step.
+  Logits change their sign. It finds sigmoid and softmax in any disguise.
+  Several devices compute it only inside a step.
   """
   if tf.distribute.get_strategy().num_replicas_in_sync > 1:
     return False
   shape = [size or 64 for size in model.inputs[0].shape[1:]]
   images = np.random.default_rng(0).normal(size=(2, *shape))
-  head = [
-    (weight.variable, weight.variable * _FACTOR)
-    for node in graph.heads()
-    for weight in graph.nodes[node].weights
-    if weight.role == graph_lib.KERNEL
-  ]
-  with keras.StatelessScope(head):
-    outputs = model(images.astype(np.float32), training=False)
-  outputs = np.asarray(outputs)
-  return bool(((outputs >= 0) & (outputs <= 1)).all() and outputs.any())
+  for factor in (_FACTOR, -_FACTOR):
+    head = [
+      (w.variable, w.variable * (factor if w.role == graph_lib.KERNEL else 0))
+      for node in graph.heads()
+      for w in graph.nodes[node].weights
+      if w.role in (graph_lib.KERNEL, graph_lib.BIAS)
+    ]
+    with keras.StatelessScope(head):
+      outputs = model(images.astype(np.float32), training=False)
+    outputs = np.asarray(outputs)
+    if not ((outputs >= 0) & (outputs <= 1)).all() or not outputs.any():
+      return False
+  return True

@@ -18,6 +18,7 @@ from transfusion_tf.init.sources import foreign_files
 from transfusion_tf.init.sources import hdf5
 from transfusion_tf.init.sources import keras_applications
 from transfusion_tf.init.sources import tf_slim
+from transfusion_tf.models import custom
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import resnet
 from transfusion_tf.models import stages
@@ -165,9 +166,7 @@ def _load_model(name, like):
   None if the file does not hold all code of its layers: classes that are not
   known, or a Lambda, whose code is not run.
   """
-  classes = {}
-  if like is not None:
-    classes = {type(x).__name__: type(x) for x in graph_lib.layers(like)}
+  classes = {} if like is None else custom.classes(like)
   try:
     return keras.models.load_model(name, custom_objects=classes, compile=False)
   except (TypeError, ValueError) as error:
