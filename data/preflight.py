@@ -13,6 +13,7 @@ import os
 
 from PIL import Image
 
+from data import coverage
 from data import images
 from data import parallel
 from data import raw_dataset
@@ -45,15 +46,18 @@ def check(
   Returns:
     The good records, each in its split, and all problems.
   """
-  return _through(
+  checked = _through(
     dataset,
     _unlike_published(dataset.published),
     _one_row_an_image,
+    functools.partial(_decodable, look=look, num_processes=num_processes),
+    # Of what can be read: a class has an example in each split.
     functools.partial(_divide, seed=seed, split_file=split_file),
     _one_split_a_patient,
-    functools.partial(_decodable, look=look, num_processes=num_processes),
     _one_split_an_image,
   )
+  checked.problems.extend(coverage.problems(checked))
+  return checked
 
 
 def check_images(
@@ -129,15 +133,8 @@ def _inspect(record, look):
 
 def _divide(records, seed, split_file) -> tuple[Records, Problems]:
   if split_file:
-    records, problems = splits.from_csv(records, split_file)
-  else:
-    records, problems = splits.by_patient(records, seed), []
-  present = {record.split for record in records}
-  return records, problems + [
-    raw_dataset.Problem('empty split', split, 'too few patients')
-    for split in splits.SPLITS
-    if split not in present
-  ]
+    return splits.from_csv(records, split_file)
+  return splits.by_patient(records, seed), []
 
 
 def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:

@@ -27,6 +27,8 @@ NOTES = (
   'no fundus disc',
   'not the published number',
   'empty split',
+  'class without example',
+  'nothing to learn',
 )
 
 
@@ -51,6 +53,18 @@ class Record:
       for key in ('grade', 'label')
       if key in self.labels
     ]
+
+  def examples(self) -> list[str]:
+    """Return what the image is an example of: its class, or `+` and `-FINDING`.
+
+    A finding that is not mentioned is trained and scored as negative; an
+    uncertain one is as the reader chooses, so it is neither.
+    """
+    if 'findings' not in self.labels:
+      return self.classes()
+    signs = {'positive': '+', 'negative': '-', 'unmentioned': '-'}
+    states = self.labels['findings'].items()
+    return [signs[state] + name for name, state in states if state in signs]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +108,8 @@ class RawDataset:
   problems: list[Problem] = dataclasses.field(default_factory=list)
   # Images in a split according to the set's publication, if there is one.
   published: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  # Classes that there should be; empty if those that occur are all.
+  names: tuple[str, ...] = ()
 
   def add_table(
     self,

@@ -92,7 +92,9 @@ def find(
       f'{_cell(table, columns, pair[1])} look the same; give the class one '
       'spelling'
     )
-  dataset = raw_dataset.RawDataset([])
+  dataset = raw_dataset.RawDataset(
+    [], names=() if kind == 'findings' else names
+  )
   record_of = functools.partial(
     _record, root=root, columns=columns, kind=kind, names=names
   )
