@@ -29,7 +29,23 @@ NOTES = (
   'empty split',
   'class without example',
   'nothing to learn',
+  'patient in two spellings',
+  'classes that look alike',
+  'class that may be none',
+  'several labels in a cell',
+  'readers disagree',
 )
+
+
+def printable(text: str) -> str:
+  """Return a text that any terminal and file can take.
+
+  A file's name may hold bytes that are no text, or control characters.
+  """
+  if text.isprintable():
+    return text
+  text = text.encode('utf-8', 'backslashreplace').decode()
+  return ''.join(x if x.isprintable() else repr(x)[1:-1] for x in text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +94,8 @@ class Problem:
   def __post_init__(self):
     if self.kind not in BAD + NOTES:
       raise ValueError(f'unknown kind of problem {self.kind!r}')
+    for field in ('location', 'detail'):
+      object.__setattr__(self, field, printable(getattr(self, field)))
 
   @property
   def bad(self) -> bool:
@@ -114,7 +132,7 @@ class RawDataset:
   def add_table(
     self,
     name: str,
-    rows: Iterable[tuple[int, Mapping[str, str]]],
+    rows: Iterable[tuple[int | str, Mapping[str, str]]],
     record_of: Callable[[Mapping[str, str]], Record],
   ) -> None:
     """Add a record for each row, or a problem with it.
