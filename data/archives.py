@@ -92,7 +92,9 @@ def read(path: str) -> bytes:
     # A method that Python does not know, such as Deflate64; a password.
     *(NotImplementedError, RuntimeError),
   ) as error:
-    raise OSError(f'{member} in {archive} cannot be unpacked: {error}') from None
+    raise OSError(
+      f'{member} in {archive} cannot be unpacked: {error}'
+    ) from None
   if len(data) > _MAX_BYTES:
     raise OSError(f'{member} in {archive} unpacks to over {_MAX_BYTES:,} bytes')
   return data

@@ -30,6 +30,7 @@ from data import preflight
 from data import preflight_html
 from data import preflight_report
 from data import raw_dataset
+from data import sizes
 from transfusion_tf import errors
 
 
@@ -100,6 +101,11 @@ class Builder(
     """Return the TFDS features of `Record.labels`."""
 
   @property
+  def squeezed_side(self) -> int:
+    """The side of the squares that a network gets, if images are not cut."""
+    return 0
+
+  @property
   def look(self) -> Callable[[Image.Image], str] | None:
     """A function: small copy of an image -> kind of its note, or ''."""
     return None
@@ -111,6 +117,7 @@ class Builder(
     dataset = preflight.check(
       self.find(manual_dir), self.look, seed, split_file, self.num_processes
     )
+    dataset.problems.extend(sizes.notes(dataset.records, self.squeezed_side))
     shown = preflight_html.pictures(dataset, self.picture, self.num_processes)
     return preflight_report.Report(
       self.info.full_name, dataset, seed, shown, split_file

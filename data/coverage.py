@@ -37,7 +37,9 @@ def problems(dataset: raw_dataset.RawDataset) -> list[raw_dataset.Problem]:
       names = errors.listed([_text(name) for name in lacking])
       remedy = _REMEDY.get(split, _REMEDY['test'])
       found.append(
-        raw_dataset.Problem('class without example', split, f'{names}: {remedy}')
+        raw_dataset.Problem(
+          'class without example', split, f'{names}: {remedy}'
+        )
       )
   return found
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 
 from PIL import Image
@@ -113,22 +114,34 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   kept, problems = [], []
   inspect = functools.partial(_inspect, look=look)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
-  for record, (sha256, kind, detail) in zip(records, results, strict=True):
+  for record, found in zip(records, results, strict=True):
+    sha256, size, kind, detail = found
     if kind:
       problems.append(raw_dataset.Problem(kind, record.image_id, detail))
     if kind not in raw_dataset.BAD:
-      kept.append(dataclasses.replace(record, sha256=sha256))
+      kept.append(dataclasses.replace(record, sha256=sha256, size=size))
   return kept, problems
 
 
 def _inspect(record, look):
-  """Return (hash of the file, kind of problem or '', what is wrong)."""
+  """Return (hash of the file, size, kind of problem or '', what is wrong)."""
   try:
     data = images.read(record.path)
     image = images.load(data, at_least=_LOOK_SIDE)
   except raw_dataset.InvalidRecordError as error:
-    return '', error.kind, str(error)
-  return hashlib.sha256(data).hexdigest(), look(image) if look else '', ''
+    return '', (0, 0), error.kind, str(error)
+  note = look(image) if look else ''
+  return hashlib.sha256(data).hexdigest(), _size(data, image), note, ''
+
+
+def _size(data, image):
+  """Return (width, height) in the file: a JPEG was decoded at a fraction."""
+  try:
+    width, height = Image.open(io.BytesIO(data)).size
+  except Exception:  # DICOM, which is decoded whole.
+    return image.size
+  turned = (width > height) != (image.width > image.height)
+  return (height, width) if turned else (width, height)
 
 
 def _divide(records, seed, split_file) -> tuple[Records, Problems]:

@@ -15,6 +15,7 @@ import pandas as pd
 from data import findings
 from data import preflight_html
 from data import raw_dataset
+from data import sizes
 from data import splits
 from transfusion_tf import errors
 
@@ -62,6 +63,12 @@ class Report:
       )
     if 'train' not in self.dataset.splits():
       raise errors.InputError(f'{self.name}: not one usable training image')
+
+  def refuse_untrainable(self) -> None:
+    """Raise InputError if a split is empty or all images are labeled alike."""
+    for problem in self.notes:
+      if problem.kind in ('empty split', 'nothing to learn'):
+        raise errors.InputError(f'{self.name}: {problem}')
 
   @functools.cached_property
   def summary(self) -> dict[str, Any]:
@@ -122,6 +129,8 @@ class Report:
     table = self.table()
     numbers = 'no usable image' if table.empty else table.to_string()
     lines = [self.name, numbers]
+    if size := sizes.text(self.dataset.records):
+      lines.append(size)
     for title, problems in (('BAD', self.bad), ('note', self.notes)):
       for kind, count in _count(p.kind for p in problems).items():
         lines.append(f'{title}: {kind}: {count:,}')

@@ -34,6 +34,8 @@ NOTES = (
   'class that may be none',
   'several labels in a cell',
   'readers disagree',
+  'images are enlarged',
+  'images are squeezed',
 )
 
 
@@ -58,6 +60,7 @@ class Record:
   split: str  # `train`, `test`, ...; empty where the source has no say.
   labels: Mapping[str, Any]  # The features other than image and ids.
   sha256: str = ''  # Of the file, once it has been read.
+  size: tuple[int, int] = (0, 0)  # (width, height), once it has been read.
 
   def classes(self) -> list[str]:
     """Return what the image shows: its class, or its positive findings."""

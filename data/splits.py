@@ -58,7 +58,7 @@ def by_patient(
   drawn = [
     dataclasses.replace(record, split=split_of(record)) for record in records
   ]
-  choices = collections.defaultdict(lambda: set(SPLITS))
+  choices: dict[str, set[str]] = collections.defaultdict(lambda: set(SPLITS))
   for record in records:
     choices[record.patient_id] &= _choices(record.split, validated)
   moved = _Cover(drawn, choices, seed).moved()
@@ -110,7 +110,7 @@ class _Cover:
 
   def moved(self) -> dict[str, str]:
     """Return {patient: new split} of those who have to move."""
-    moved = {}
+    moved: dict[str, str] = {}
     for split in _NEED:
       if not self._sizes[split]:
         moved |= self._move(sorted(self._split), split)
@@ -131,9 +131,7 @@ class _Cover:
     able = [p for p in harm if harm[p] == 0 or (fills and harm[p] < _EMPTIES)]
     if not able:
       return {}
-    patient = min(
-      able, key=lambda p: (harm[p], draw(p, self._seed, split), p)
-    )
+    patient = min(able, key=lambda p: (harm[p], draw(p, self._seed, split), p))
     old = self._split[patient]
     for name in self._classes[patient]:
       self._counts[old, name] -= 1

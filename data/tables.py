@@ -95,7 +95,7 @@ def read_joined(
   Raises:
     InputError: A table cannot be read, or two have no column in common.
   """
-  first, *others = _several(paths)
+  first, *others = several(paths)
   table = read(first, ())
   keys: list[str] = []
   problems = []
@@ -129,12 +129,12 @@ def read_joined(
   return table, keys, problems
 
 
-def _several(paths):
+def several(paths: str | os.PathLike) -> list[str]:
+  """Return the paths of `A,B`; those without folder are beside the first."""
   text = os.fspath(paths)
   if os.path.exists(text) or ',' not in text:
     return [text]
   folder = os.path.dirname(text.split(',')[0])
-  # Names after the first are beside it, unless they are paths themselves.
   return [
     path if not n or os.path.dirname(path) else os.path.join(folder, path)
     for n, path in enumerate(text.split(','))

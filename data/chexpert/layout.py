@@ -60,7 +60,9 @@ def _folders(manual_dir, name):
   if root.is_dir():
     return [root]
   if name == FOLDERS['full'] and manual_dir.is_dir():
-    batches = sorted(p for p in manual_dir.iterdir() if _BATCH.fullmatch(p.name))
+    batches = sorted(
+      p for p in manual_dir.iterdir() if _BATCH.fullmatch(p.name)
+    )
     if batches:
       return batches
   raise errors.InputError(f'no folder {root}; see data/README.md')

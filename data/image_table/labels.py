@@ -27,7 +27,9 @@ def kind_of(table: pd.DataFrame, labels: Sequence[str]) -> str:
   if len(labels) > 1 and strange:
     raise ValueError(f'{", ".join(strange)}: not 1, 0, -1 or blank')
   present = [c for c in table[labels[0]] if not cells.is_missing(c)]
-  states = all(map(findings.is_code, present)) and (present or codes.all().all())
+  states = all(map(findings.is_code, present)) and (
+    present or codes.all().all()
+  )
   if len(labels) > 1 or states:
     return 'findings'
   return 'grade' if all(map(_is_grade, present)) else 'label'
@@ -59,7 +61,8 @@ def names_of(
     raise ValueError(f'{labels[0]} holds no class in any row')
   if classes or kind == 'label':
     return tuple(classes) or tuple(present)
-  grades = [cells.integer(cell) for cell in present if _is_grade(cell)]
+  numbers = map(cells.integer, present)
+  grades = [n for n in numbers if n is not None and n >= 0]
   if not grades or max(grades) - min(grades) > _MAX_GRADES:
     raise ValueError(f'{labels[0]} holds no grades')
   # A grade between two others exists even if no image happens to have it.
@@ -167,13 +170,12 @@ def notes(
 
 def _separator(names):
   """Return what separates several labels in a cell, or ''."""
-  plain = {name for name in names}
   for separator in _SEPARATORS:
     several = [_split(name, separator) for name in names if separator in name]
     if not several:
       continue
     if separator == '|' or any(
-      all(part in plain for part in parts) for parts in several
+      all(part in names for part in parts) for parts in several
     ):
       return separator
   return ''

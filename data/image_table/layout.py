@@ -12,8 +12,8 @@ from data import raw_dataset
 from data import splits
 from data import tables
 from data.image_table import labels as labels_lib
-from data.image_table import patients
 from data.image_table import paths
+from data.image_table import patients
 from data.image_table import readers
 from transfusion_tf import errors
 from transfusion_tf import output_names
@@ -88,9 +88,8 @@ def find(
     path_columns = [columns.path]
   tables.check_columns(csv, list(table), filter(None, [*path_columns, *given]))
   nothing = {*path_columns, *given, *keys}
-  columns = dataclasses.replace(
-    columns, labels=columns.labels or tuple(c for c in table if c not in nothing)
-  )
+  labels = columns.labels or tuple(c for c in table if c not in nothing)
+  columns = dataclasses.replace(columns, labels=labels)
   if not columns.labels:
     raise errors.InputError(f'{csv} has no column of labels')
   for column in columns.labels:
@@ -126,6 +125,11 @@ def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
   )
   where = os.fspath(image_root)
   return _list(table, os.path.basename(root.shown), where, root, columns)
+
+
+def images_below(image_root: str | os.PathLike) -> list[str]:
+  """Return the images of `find_folders`; none if the folder is gone."""
+  return paths.ImageRoot(image_root).paths
 
 
 _CELL = '\0path'  # A column that no table can have.
@@ -239,10 +243,9 @@ def _split(column, cell):
 
 
 def _patient(column, cell):
-  if not cell:
-    raise raw_dataset.InvalidRecordError('impossible label', f'{column} is blank')
   if cells.is_missing(cell):
+    is_what = f'is {cell!r}, which is no patient' if cell else 'is blank'
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{column} is {cell!r}, which is no patient'
+      'impossible label', f'{column} {is_what}'
     )
   return cell

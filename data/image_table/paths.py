@@ -93,8 +93,7 @@ def from_folders(root: ImageRoot) -> pd.DataFrame:
   )
   names: Sequence[str] = [PATH, LABEL]
   found = [
-    [cell, folders[has_splits], *folders[:has_splits]]
-    for cell, folders in rows
+    [cell, folders[has_splits], *folders[:has_splits]] for cell, folders in rows
   ]
   if has_splits:
     names = [*names, SPLIT]

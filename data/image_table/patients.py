@@ -17,7 +17,7 @@ def same(dataset: raw_dataset.RawDataset, join: bool) -> None:
   spellings = collections.defaultdict(set)
   for record in dataset.records:
     spellings[cells.plain_id(record.patient_id)].add(record.patient_id)
-  one_of = {}
+  one_of: dict[str, str] = {}
   for several in spellings.values():
     if len(several) == 1:
       continue

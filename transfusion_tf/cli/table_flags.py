@@ -2,6 +2,7 @@
 
 from absl import flags
 
+NAME = flags.DEFINE_string('name', None, 'What to call the prepared data set.')
 PATH_COLUMN = flags.DEFINE_string(
   'path_column',
   'path',
@@ -42,6 +43,7 @@ SPLIT_COLUMN = flags.DEFINE_string(
   'split_column', '', 'If not given, the split is drawn.'
 )
 ALL = (
+  NAME,
   PATH_COLUMN,
   LABEL_COLUMNS,
   LABEL_KIND,

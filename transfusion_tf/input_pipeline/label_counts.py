@@ -39,7 +39,12 @@ def lacking(prepared: tfds_folder.PreparedDataset, split: str) -> list[str]:
 
 
 def notes(prepared: tfds_folder.PreparedDataset) -> list[str]:
-  """Return a line for each split that is scored and lacks classes."""
+  """Return a line for each split that is scored and is not whole."""
+  if tfds_folder.TEST not in prepared.splits:
+    return [
+      f'{prepared.name} has no test split: runs are scored on validation, '
+      'which also chooses their checkpoint'
+    ]
   scored = (tfds_folder.VALIDATION, tfds_folder.TEST)
   return [
     f'{split} of {prepared.name} has {errors.listed(names)}: what is missing '
