@@ -35,12 +35,8 @@ def problems(dataset: raw_dataset.RawDataset) -> list[raw_dataset.Problem]:
     counts = collections.Counter(_examples(records))
     if lacking := [name for name in everything if not counts[name]]:
       names = errors.listed([_text(name) for name in lacking])
-      remedy = _REMEDY.get(split, _REMEDY['test'])
-      found.append(
-        raw_dataset.Problem(
-          'class without example', split, f'{names}: {remedy}'
-        )
-      )
+      detail = f'{names}: {_REMEDY.get(split, _REMEDY["test"])}'
+      found.append(raw_dataset.Problem('class without example', split, detail))
   return found
 
 

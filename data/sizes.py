@@ -8,6 +8,7 @@ from data import raw_dataset
 
 # A square of a wider picture changes shapes that a network may have to see.
 _MAX_ASPECT = 1.25
+_MIN_ENLARGED = 1.25
 
 
 def text(records: Sequence[raw_dataset.Record]) -> str:
@@ -37,7 +38,7 @@ def notes(
   if not side or not len(sizes):
     return
   shorter, longer = sizes.min(axis=1), sizes.max(axis=1)
-  enlarged = shorter < side
+  enlarged = shorter * _MIN_ENLARGED < side
   if enlarged.mean() > 0.5:
     typical = int(np.median(shorter))
     times = (side / typical) ** 2

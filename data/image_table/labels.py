@@ -27,10 +27,7 @@ def kind_of(table: pd.DataFrame, labels: Sequence[str]) -> str:
   if len(labels) > 1 and strange:
     raise ValueError(f'{", ".join(strange)}: not 1, 0, -1 or blank')
   present = [c for c in table[labels[0]] if not cells.is_missing(c)]
-  states = all(map(findings.is_code, present)) and (
-    present or codes.all().all()
-  )
-  if len(labels) > 1 or states:
+  if len(labels) > 1 or all(map(findings.is_code, present)):
     return 'findings'
   return 'grade' if all(map(_is_grade, present)) else 'label'
 
