@@ -1,4 +1,4 @@
-"""Tables and archives at random: one line or a report, nothing dropped unsaid."""
+"""Tables and archives at random: a line or a report, nothing left unsaid."""
 
 import random
 import shutil
@@ -62,7 +62,9 @@ def _table(draw):
 
 
 def _choices(draw, columns):
-  pick = lambda name: name if name in columns and draw.random() < 0.5 else ''
+  def pick(name):
+    return name if name in columns and draw.random() < 0.5 else ''
+
   return layout.Columns(
     patient=pick('who'),
     split=pick('set'),
