@@ -91,12 +91,15 @@ class Report:
     }
 
   def fingerprint(self, split_file: str | os.PathLike) -> str:
-    """Return `records_sha256` of the same records, split as a file says."""
+    """Return `records_sha256` of the same records, split as a file says.
+
+    It is empty if the file does not name all of them.
+    """
     try:
-      records, _ = splits.from_csv(self.dataset.records, split_file)
+      records, problems = splits.from_csv(self.dataset.records, split_file)
     except errors.InputError:
       return ''
-    return _fingerprint(records)
+    return '' if problems else _fingerprint(records)
 
   def table(self) -> pd.DataFrame:
     """Return a table: rows are images, patients, classes; columns splits.
