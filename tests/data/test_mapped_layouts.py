@@ -103,7 +103,8 @@ def _vindr_cxr(folder):
   rows = ['image_id,rad_id,Aortic enlargement,Cardiomegaly,No finding\n']
   for n in range(24):
     name = f'{n:032x}'
-    raw_sets.save(raw_sets.photograph(n), folder / f'train/{name}.png')
+    place = raw_sets.save(raw_sets.photograph(n), folder / f'train/{name}.png')
+    place.rename(place.with_suffix('.dicom'))  # Read by what it holds.
     for reader in range(3):
       yes = int(n % 2 == 1 or (n % 4 == 0 and reader == 0))
       rows.append(f'{name},R{reader + 8},{yes},{n % 2},{1 - n % 2}\n')
