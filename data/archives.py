@@ -8,28 +8,45 @@ the member of a tar is `OFFSET+SIZE`, so that it is found at once.
 from collections.abc import Iterator
 import functools
 import io
+import lzma
 import os
 import pathlib
+import re
 import tarfile
 import zipfile
+import zlib
 
 from transfusion_tf import errors
 
 _INSIDE = '::'
+_SUFFIXES = ('.zip', '.zip.001', '.tar')
+_ENCRYPTED = 1  # Bit of a member's flags.
+_MAX_BYTES = 2**31  # Of one image; a slide of 200 million pixels has less.
 
 
 def is_inside(path: str) -> bool:
   """Return whether a path leads into an archive."""
-  return _INSIDE in path
+  archive, inside, _ = path.partition(_INSIDE)
+  return bool(inside) and archive.lower().endswith(_SUFFIXES)
 
 
 def zip_members(archive: str | os.PathLike) -> list[str]:
-  """Return the paths of the files in `X.zip`, or in `X.zip.001` and so on."""
-  return [
-    f'{archive}{_INSIDE}{info.filename}'
+  """Return the paths of the files in `X.zip`, or in `X.zip.001` and so on.
+
+  Raises:
+    InputError: The archive is not whole, encrypted, or cannot be opened.
+  """
+  members = [
+    info
     for info in _open_zip(str(archive)).infolist()
-    if not info.is_dir()
+    # What macOS adds has the names of the images, and holds none.
+    if not info.is_dir() and not info.filename.startswith('__MACOSX/')
   ]
+  if members and all(info.flag_bits & _ENCRYPTED for info in members):
+    raise errors.InputError(
+      f'{archive} is encrypted; unpack it with its password'
+    )
+  return [f'{archive}{_INSIDE}{info.filename}' for info in members]
 
 
 def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
@@ -47,6 +64,10 @@ def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     raise errors.InputError(f'{path} is not a whole tar: {error}') from None
   except FileNotFoundError:
     raise errors.InputError(f'no {archive}; see data/README.md') from None
+  except OSError as error:
+    raise errors.InputError(
+      f'{archive} cannot be read: {error.strerror or error}'
+    ) from None
 
 
 def read(path: str) -> bytes:
@@ -62,25 +83,66 @@ def read(path: str) -> bytes:
       file.seek(offset)
       return file.read(size)
   try:
-    return _open_zip(archive).read(member)
+    with _open_zip(archive).open(member) as file:
+      data = file.read(_MAX_BYTES + 1)
   except KeyError:
     raise FileNotFoundError(f'{member} is not in {archive}') from None
-  except (zipfile.BadZipFile, EOFError, ValueError) as error:
-    raise OSError(f'{archive} is damaged: {error}') from None
+  except (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, ValueError),
+    # A method that Python does not know, such as Deflate64; a password.
+    *(NotImplementedError, RuntimeError),
+  ) as error:
+    raise OSError(
+      f'{member} in {archive} cannot be unpacked: {error}'
+    ) from None
+  if len(data) > _MAX_BYTES:
+    raise OSError(f'{member} in {archive} unpacks to over {_MAX_BYTES:,} bytes')
+  return data
+
+
+def _open_zip(archive):
+  try:
+    status = os.stat(archive)
+  except OSError as error:
+    raise errors.InputError(f'{archive} cannot be read: {error}') from None
+  return _open_version(archive, status.st_mtime_ns, status.st_size)
 
 
 @functools.lru_cache(maxsize=8)
-def _open_zip(archive):
+def _open_version(archive, *version):
+  """Return the open archive; another version at the same path is another."""
+  del version
   try:
     if not archive.endswith('.001'):
       return zipfile.ZipFile(archive)
-    first = pathlib.Path(archive)
-    parts = sorted(first.parent.glob(first.name[: -len('001')] + '[0-9]*'))
-    return zipfile.ZipFile(io.BufferedReader(_Joined(parts)))
-  except zipfile.BadZipFile as error:
+    return zipfile.ZipFile(io.BufferedReader(_Joined(_parts(archive))))
+  except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
     raise errors.InputError(
       f'{archive} is not a whole zip archive (is a part missing?): {error}'
     ) from None
+  except OSError as error:
+    raise errors.InputError(
+      f'{archive} cannot be read: {error.strerror or error}'
+    ) from None
+
+
+def _parts(archive):
+  """Return X.zip.001, X.zip.002, ...; other files beside them are no parts."""
+  first = pathlib.Path(archive)
+  stem = first.name[: -len('001')]
+  numbers = sorted(
+    int(path.name[len(stem) :])
+    for path in first.parent.iterdir()
+    if path.name.startswith(stem)
+    and re.fullmatch(r'[0-9]{3}', path.name[len(stem) :])
+  )
+  for expected, number in enumerate(numbers, start=1):
+    if number != expected:
+      raise errors.InputError(
+        f'{first.parent}: {stem}{expected:03d} is missing, though there is '
+        f'{stem}{number:03d}; download it'
+      )
+  return [first.with_name(f'{stem}{number:03d}') for number in numbers]
 
 
 class _Joined(io.RawIOBase):

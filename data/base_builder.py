@@ -30,6 +30,7 @@ from data import preflight
 from data import preflight_html
 from data import preflight_report
 from data import raw_dataset
+from data import sizes
 from transfusion_tf import errors
 
 
@@ -100,6 +101,11 @@ class Builder(
     """Return the TFDS features of `Record.labels`."""
 
   @property
+  def squeezed_side(self) -> int:
+    """The side of the squares that a network gets, if images are not cut."""
+    return 0
+
+  @property
   def look(self) -> Callable[[Image.Image], str] | None:
     """A function: small copy of an image -> kind of its note, or ''."""
     return None
@@ -111,8 +117,11 @@ class Builder(
     dataset = preflight.check(
       self.find(manual_dir), self.look, seed, split_file, self.num_processes
     )
+    dataset.problems.extend(sizes.notes(dataset.records, self.squeezed_side))
     shown = preflight_html.pictures(dataset, self.picture, self.num_processes)
-    return preflight_report.Report(self.info.full_name, dataset, seed, shown)
+    return preflight_report.Report(
+      self.info.full_name, dataset, seed, shown, split_file
+    )
 
   def build(
     self,
@@ -135,7 +144,7 @@ class Builder(
     """
     if self.data_path.exists() and not overwrite:
       existing = self.info.metadata.get('records_sha256')
-      if existing == checked.summary['records_sha256']:
+      if existing in (checked.summary['records_sha256'], self._before(checked)):
         return False
       raise errors.InputError(
         f'{self.data_dir} was prepared from other raw data or another split; '
@@ -145,6 +154,17 @@ class Builder(
     tfds.disable_progress_bar()  # Ours knows how much there is to do.
     run(self, overwrite, **(beam or {}))
     return True
+
+  def _before(self, checked):
+    """Return the fingerprint of the same data by the split that is there.
+
+    Earlier versions left a split without a class where the draw did.
+    """
+    path = self.data_path / 'splits.csv'
+    drawn_alike = self.info.metadata.get('seed') == checked.seed
+    if checked.split_file or not drawn_alike or not path.exists():
+      return None
+    return checked.fingerprint(path)
 
   def _info(self) -> tfds.core.DatasetInfo:
     return self.dataset_info_from_configs(

@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Mapping
 
+from data import cells
 from data import raw_dataset
 
 # In the order of the prepared data sets' class labels.
 STATES = ('negative', 'positive', 'uncertain', 'unmentioned')
 _CODES = {
-  '': 'unmentioned',
-  '0': 'negative',
-  '1': 'positive',
-  '-1': 'uncertain',
+  0: 'negative',
+  1: 'positive',
+  -1: 'uncertain',
 }
 
 
 def is_code(text: str) -> bool:
-  return text.removesuffix('.0') in _CODES
+  """Return whether a cell is blank or one of 1, 0 and -1, as 1.0 too."""
+  return not text or cells.integer(text) in _CODES
 
 
 def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
@@ -30,5 +31,6 @@ def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
       raise raw_dataset.InvalidRecordError(
         'impossible label', f'{name} is {row[name]!r}'
       )
-    by_name[name] = _CODES[row[name].removesuffix('.0')]
+    state = cells.integer(row[name])
+    by_name[name] = 'unmentioned' if state is None else _CODES[state]
   return by_name

@@ -9,10 +9,12 @@ from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import hashlib
+import io
 import os
 
 from PIL import Image
 
+from data import coverage
 from data import images
 from data import parallel
 from data import raw_dataset
@@ -45,15 +47,23 @@ def check(
   Returns:
     The good records, each in its split, and all problems.
   """
-  return _through(
+  checked = _through(
     dataset,
     _unlike_published(dataset.published),
     _one_row_an_image,
-    functools.partial(_divide, seed=seed, split_file=split_file),
-    _one_split_a_patient,
     functools.partial(_decodable, look=look, num_processes=num_processes),
+    # Of what can be read: a class has an example in each split.
+    functools.partial(
+      _divide,
+      seed=seed,
+      split_file=split_file,
+      fills=dataset.fills_splits,
+    ),
+    _one_split_a_patient,
     _one_split_an_image,
   )
+  checked.problems.extend(coverage.problems(checked))
+  return checked
 
 
 def check_images(
@@ -109,35 +119,40 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   kept, problems = [], []
   inspect = functools.partial(_inspect, look=look)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
-  for record, (sha256, kind, detail) in zip(records, results, strict=True):
+  for record, found in zip(records, results, strict=True):
+    sha256, size, kind, detail = found
     if kind:
       problems.append(raw_dataset.Problem(kind, record.image_id, detail))
     if kind not in raw_dataset.BAD:
-      kept.append(dataclasses.replace(record, sha256=sha256))
+      kept.append(dataclasses.replace(record, sha256=sha256, size=size))
   return kept, problems
 
 
 def _inspect(record, look):
-  """Return (hash of the file, kind of problem or '', what is wrong)."""
+  """Return (hash of the file, size, kind of problem or '', what is wrong)."""
   try:
     data = images.read(record.path)
     image = images.load(data, at_least=_LOOK_SIDE)
   except raw_dataset.InvalidRecordError as error:
-    return '', error.kind, str(error)
-  return hashlib.sha256(data).hexdigest(), look(image) if look else '', ''
+    return '', (0, 0), error.kind, str(error)
+  note = look(image) if look else ''
+  return hashlib.sha256(data).hexdigest(), _size(data, image), note, ''
 
 
-def _divide(records, seed, split_file) -> tuple[Records, Problems]:
+def _size(data, image):
+  """Return (width, height) in the file: a JPEG was decoded at a fraction."""
+  try:
+    width, height = Image.open(io.BytesIO(data)).size
+  except Exception:  # DICOM, which is decoded whole.
+    return image.size
+  turned = (width > height) != (image.width > image.height)
+  return (height, width) if turned else (width, height)
+
+
+def _divide(records, seed, split_file, fills) -> tuple[Records, Problems]:
   if split_file:
-    records, problems = splits.from_csv(records, split_file)
-  else:
-    records, problems = splits.by_patient(records, seed), []
-  present = {record.split for record in records}
-  return records, problems + [
-    raw_dataset.Problem('empty split', split, 'too few patients')
-    for split in splits.SPLITS
-    if split not in present
-  ]
+    return splits.from_csv(records, split_file)
+  return splits.by_patient(records, seed, fills), []
 
 
 def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:

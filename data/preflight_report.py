@@ -15,10 +15,12 @@ import pandas as pd
 from data import findings
 from data import preflight_html
 from data import raw_dataset
+from data import sizes
 from data import splits
 from transfusion_tf import errors
 
 _NAMED = 20  # Bad images that are named where there may be thousands.
+_NOTED = 5  # Notes of a kind that are named.
 _MAX_CLASSES = 40  # Classes that are counted one by one.
 
 
@@ -31,12 +33,14 @@ class Report:
     dataset: The good records, in their splits, and all problems.
     seed: Seed of the split.
     shown: Pictures for the page, by `preflight_html.pictures`.
+    split_file: The file that says the splits; empty if they were drawn.
   """
 
   name: str
   dataset: raw_dataset.RawDataset
   seed: int = 0
   shown: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  split_file: str = ''
 
   @property
   def bad(self) -> list[raw_dataset.Problem]:
@@ -60,6 +64,12 @@ class Report:
     if 'train' not in self.dataset.splits():
       raise errors.InputError(f'{self.name}: not one usable training image')
 
+  def refuse_untrainable(self) -> None:
+    """Raise InputError if a split is empty or all images are labeled alike."""
+    for problem in self.notes:
+      if problem.kind in ('empty split', 'nothing to learn'):
+        raise errors.InputError(f'{self.name}: {problem}')
+
   @functools.cached_property
   def summary(self) -> dict[str, Any]:
     """The numbers, as JSON can hold them, without the single problems."""
@@ -80,28 +90,58 @@ class Report:
       'records_sha256': _fingerprint(self.dataset.records),
     }
 
+  def fingerprint(self, split_file: str | os.PathLike) -> str:
+    """Return `records_sha256` of the same records, split as a file says.
+
+    It is empty if the file does not name all of them.
+    """
+    try:
+      records, problems = splits.from_csv(self.dataset.records, split_file)
+    except errors.InputError:
+      return ''
+    return '' if problems else _fingerprint(records)
+
   def table(self) -> pd.DataFrame:
     """Return a table: rows are images, patients, classes; columns splits.
 
-    A finding has the counts of its four states in one cell.
+    A finding has the counts of its four states in one cell; the corner of the
+    table says in which order.
     """
-    columns = {}
-    for split, numbers in self.summary['splits'].items():
-      columns[split] = {
+    columns = {
+      split: {
         'images': numbers['images'],
         'patients': numbers['patients'],
         **_cells(numbers['labels']),
       }
-    return pd.DataFrame(columns, dtype=object).fillna(0)
+      for split, numbers in self.summary['splits'].items()
+    }
+    rows = dict.fromkeys(row for cells in columns.values() for row in cells)
+    table = pd.DataFrame(
+      {
+        split: [cells.get(row, 0) for row in rows]
+        for split, cells in columns.items()
+      },
+      index=list(rows),
+      dtype=object,
+    )
+    if any('findings' in record.labels for record in self.dataset.records):
+      table.columns.name = ' / '.join(findings.STATES)
+    return table
 
   def __str__(self) -> str:
-    lines = [self.name, self.table().to_string()]
-    for title, problems in (('BAD', self.bad), ('note', self.notes)):
-      for kind, count in _count(p.kind for p in problems).items():
-        lines.append(f'{title}: {kind}: {count:,}')
+    table = self.table()
+    numbers = 'no usable image' if table.empty else table.to_string()
+    lines = [self.name, numbers]
+    if size := sizes.text(self.dataset.records):
+      lines.append(size)
+    for kind, count in _count(p.kind for p in self.bad).items():
+      lines.append(f'BAD: {kind}: {count:,}')
     lines += [f'  {problem}' for problem in self.bad[:_NAMED]]
     if len(self.bad) > _NAMED:
       lines.append(f'  ... and {len(self.bad) - _NAMED:,} more')
+    for kind, count in _count(p.kind for p in self.notes).items():
+      lines.append(f'note: {kind}: {count:,}')
+      lines += _named([p for p in self.notes if p.kind == kind])
     return '\n'.join(lines)
 
   def write(self, folder: str | os.PathLike) -> None:
@@ -124,6 +164,16 @@ class Report:
       partial = path.with_name(name + '.partial')
       partial.write_text(text)
       partial.replace(path)
+
+
+def _named(notes):
+  """Return a line for each of the first notes of a kind."""
+  more = len(notes) - _NOTED
+  lines = [
+    f'  {note.location}' + (f': {note.detail}' if note.detail else '')
+    for note in notes[:_NOTED]
+  ]
+  return lines + ([f'  ... and {more:,} more'] if more > 0 else [])
 
 
 def _fingerprint(records):

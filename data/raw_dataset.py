@@ -27,7 +27,27 @@ NOTES = (
   'no fundus disc',
   'not the published number',
   'empty split',
+  'class without example',
+  'nothing to learn',
+  'patient in two spellings',
+  'classes that look alike',
+  'class that may be none',
+  'several labels in a cell',
+  'readers disagree',
+  'images are enlarged',
+  'images are squeezed',
 )
+
+
+def printable(text: str) -> str:
+  """Return a text that any terminal and file can take.
+
+  A file's name may hold bytes that are no text, or control characters.
+  """
+  if text.isprintable():
+    return text
+  text = text.encode('utf-8', 'backslashreplace').decode()
+  return ''.join(x if x.isprintable() else repr(x)[1:-1] for x in text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +60,7 @@ class Record:
   split: str  # `train`, `test`, ...; empty where the source has no say.
   labels: Mapping[str, Any]  # The features other than image and ids.
   sha256: str = ''  # Of the file, once it has been read.
+  size: tuple[int, int] = (0, 0)  # (width, height), once it has been read.
 
   def classes(self) -> list[str]:
     """Return what the image shows: its class, or its positive findings."""
@@ -51,6 +72,18 @@ class Record:
       for key in ('grade', 'label')
       if key in self.labels
     ]
+
+  def examples(self) -> list[str]:
+    """Return what the image is an example of: its class, or `+` and `-FINDING`.
+
+    A finding that is not mentioned is trained and scored as negative; an
+    uncertain one is as the reader chooses, so it is neither.
+    """
+    if 'findings' not in self.labels:
+      return self.classes()
+    signs = {'positive': '+', 'negative': '-', 'unmentioned': '-'}
+    states = self.labels['findings'].items()
+    return [signs[state] + name for name, state in states if state in signs]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +97,8 @@ class Problem:
   def __post_init__(self):
     if self.kind not in BAD + NOTES:
       raise ValueError(f'unknown kind of problem {self.kind!r}')
+    for field in ('location', 'detail'):
+      object.__setattr__(self, field, printable(getattr(self, field)))
 
   @property
   def bad(self) -> bool:
@@ -94,11 +129,16 @@ class RawDataset:
   problems: list[Problem] = dataclasses.field(default_factory=list)
   # Images in a split according to the set's publication, if there is one.
   published: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  # Classes that there should be; empty if those that occur are all.
+  names: tuple[str, ...] = ()
+  # Whether a draw fills splits that lack a class. Splits of the named sets are
+  # compared across versions: there nobody moves.
+  fills_splits: bool = False
 
   def add_table(
     self,
     name: str,
-    rows: Iterable[tuple[int, Mapping[str, str]]],
+    rows: Iterable[tuple[int | str, Mapping[str, str]]],
     record_of: Callable[[Mapping[str, str]], Record],
   ) -> None:
     """Add a record for each row, or a problem with it.

@@ -1,16 +1,34 @@
 """Reading label files: CSV as people really save it."""
 
-from collections.abc import Iterator, Sequence
+import bz2
+from collections.abc import Callable, Iterable, Iterator, Sequence
+import csv
 import difflib
+import gzip
+import io
+import lzma
 import os
+import pathlib
+import re
 import zipfile
+import zlib
 
 import pandas as pd
 
+from data import raw_dataset
 from transfusion_tf import errors
 from transfusion_tf import output_names
 
 UNNAMED = 'unnamed column '  # And its number, from 1.
+_MAX_BYTES = 2**30  # Of a table once unpacked; the largest here has 0.1 GB.
+_SEPARATORS = (',', ';', '\t')
+_OPEN: dict[str, Callable] = {
+  '.gz': gzip.open,
+  '.bz2': bz2.open,
+  '.xz': lzma.open,
+}
+
+csv.field_size_limit(_MAX_BYTES)  # A report of many pages is a cell, too.
 
 
 def rows(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
@@ -18,60 +36,198 @@ def rows(table: pd.DataFrame) -> Iterator[tuple[int, dict[str, str]]]:
   return zip(table.index, table.to_dict('records'), strict=True)
 
 
-def _header(path, cells):
-  """Return the names of the columns; one without is named by its number."""
-  names = [
-    cell.strip() or f'{UNNAMED}{number}'
-    for number, cell in enumerate(cells, start=1)
-  ]
-  if pair := output_names.twins(names):
-    raise errors.InputError(
-      f'{path}:1: two columns are called {pair[0]!r}; rename one'
-    )
-  return names
-
-
 def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
   """Return a CSV file as text cells, stripped; blank cells are empty strings.
 
-  Takes a byte-order mark, any line ending and a zipped file.
+  Takes a byte-order mark, any line ending, semicolons or tabs for commas, and
+  a compressed file. Blank rows are left out.
 
   Args:
-    path: A CSV file, or a zip file of one.
+    path: A CSV file, or a zip, gz, bz2 or xz file of one.
     columns: The required columns.
 
   Returns:
-    All columns; the index is the line in the file, the header being line 1.
+    All columns; the index is the line in the file at which the row begins, the
+    first line being line 1.
 
   Raises:
     InputError: No such file, not a CSV file, or a column is missing.
   """
+  text = _text(path)
+  lines, cells = [], []
+  for line, row in _parse(path, text):
+    if any(row):
+      lines.append(line)
+      cells.append(row)
+  if not cells:
+    raise errors.InputError(f'{path} is not a CSV file: it is empty')
+  names = _header(f'{path}:{lines[0]}', cells[0])
+  for line, row in zip(lines[1:], cells[1:], strict=True):
+    if any(row[len(names) :]):
+      raise errors.InputError(
+        f'{path}:{line}: {len(row)} cells, but {len(names)} columns have a '
+        'name; put a cell that holds the separator in double quotes'
+      )
+  check_columns(path, names, columns)
+  if len(cells) == 1:
+    raise errors.InputError(f'{path} has a header and no rows')
+  width = len(names)
+  return pd.DataFrame(
+    [(row + [''] * width)[:width] for row in cells[1:]],
+    columns=names,
+    index=lines[1:],
+    dtype=object,
+  )
+
+
+def read_joined(
+  paths: str | os.PathLike,
+) -> tuple[pd.DataFrame, list[str], list[raw_dataset.Problem]]:
+  """Read `A,B`: a table whose rows get the columns of others.
+
+  A row of the others belongs to it that has the same cells in all columns of
+  the same name.
+
+  Returns:
+    The rows of the first table that have one in each other; the columns that
+    the tables are joined by; a problem for each other row.
+
+  Raises:
+    InputError: A table cannot be read, or two have no column in common.
+  """
+  first, *others = several(paths)
+  table = read(first, ())
+  keys: list[str] = []
+  problems = []
+  for path in others:
+    other = read(path, ())
+    shared = [column for column in other if column in table]
+    if not shared:
+      raise errors.InputError(
+        f'{path} and {first} have no column in common to be joined by'
+      )
+    keys += shared
+    twice = other[other.duplicated(shared)]
+    if len(twice):
+      key = ', '.join(twice.iloc[0][shared])
+      raise errors.InputError(
+        f'{path}:{twice.index[0]}: a second row of {key}, so that '
+        f'{", ".join(shared)} does not tell which belongs to a row of {first}'
+      )
+    joined = table.merge(other, 'left', shared, indicator=True)
+    joined.index = table.index
+    alone = joined['_merge'] == 'left_only'
+    problems += [
+      raw_dataset.Problem(
+        'impossible label',
+        f'{os.path.basename(first)}:{line}',
+        f'{os.path.basename(path)} has no row of its {", ".join(shared)}',
+      )
+      for line in joined.index[alone]
+    ]
+    table = joined[~alone].drop(columns='_merge')
+  return table, keys, problems
+
+
+def several(paths: str | os.PathLike) -> list[str]:
+  """Return the paths of `A,B`; those without folder are beside the first."""
+  text = os.fspath(paths)
+  if os.path.exists(text) or ',' not in text:
+    return [text]
+  folder = os.path.dirname(text.split(',')[0])
+  return [
+    path if not n or os.path.dirname(path) else os.path.join(folder, path)
+    for n, path in enumerate(text.split(','))
+  ]
+
+
+def _text(path):
+  """Return what a file holds, unpacked, as text without byte-order mark."""
   name = os.path.basename(path)
   try:
-    # The header is a row like others: pandas would rename what is there twice.
-    table = pd.read_csv(
-      path, header=None, dtype=str, keep_default_na=False, encoding='utf-8-sig'
-    )
+    data = _unpacked(path)
   except FileNotFoundError:
     folder = os.path.dirname(path) or '.'
     raise errors.InputError(f'no {name} in {folder}') from None
-  except UnicodeDecodeError:
-    raise errors.InputError(f'{path} is not a text file in UTF-8') from None
-  except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-    raise errors.InputError(f'{path} is not a CSV file: {error}') from None
-  except (zipfile.BadZipFile, ValueError, OSError) as error:
+  except (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError),
+    *(OSError, ValueError, RuntimeError, EOFError),
+  ) as error:
     raise errors.InputError(f'{path} cannot be read: {error}') from None
-  table.columns = _header(path, table.iloc[0])
-  table = table.iloc[1:]
+  if len(data) > _MAX_BYTES:
+    raise errors.InputError(
+      f'{path} holds more than {_MAX_BYTES:,} bytes: not a table of labels'
+    )
+  try:
+    return data.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
+    line = data.count(b'\n', 0, error.start) + 1
+    raise errors.InputError(
+      f'{path} is not a text file in UTF-8 (line {line}); save it as "CSV '
+      'UTF-8"'
+    ) from None
+
+
+def _unpacked(path):
+  suffix = pathlib.Path(path).suffix.lower()
+  if suffix == '.zip':
+    with zipfile.ZipFile(path) as archive:
+      members = [
+        info
+        for info in archive.infolist()
+        if not info.is_dir() and not info.filename.startswith('__MACOSX/')
+      ]
+      if len(members) != 1:
+        raise ValueError(f'it holds {len(members)} files, not one table')
+      with archive.open(members[0]) as file:
+        return file.read(_MAX_BYTES + 1)
+  with _OPEN.get(suffix, open)(path, 'rb') as file:
+    return file.read(_MAX_BYTES + 1)
+
+
+def _parse(path, text):
+  """Yield (line at which it begins, stripped cells) of each row."""
+  lines = io.StringIO(text.replace('\r\n', '\n').replace('\r', '\n'))
+  first = next((line for line in lines if line.strip()), '')
+  if named := re.fullmatch(r'sep=(.)\n', first, re.IGNORECASE):  # Excel's.
+    separator, skipped = named[1], 1
+  else:
+    # The one that the header has most of; a comma if it has none.
+    separator, skipped = max(_SEPARATORS, key=first.count), 0
+    lines.seek(0)
+  reader = csv.reader(lines, delimiter=separator, strict=True)
+  line = 1 + skipped
+  try:
+    for row in reader:
+      yield line, [cell.strip() for cell in row]
+      line = reader.line_num + 1 + skipped
+  except csv.Error as error:
+    raise errors.InputError(
+      f'{path}:{line} is not a CSV file: {error}; is a double quote not closed?'
+    ) from None
+
+
+def _header(where, cells):
+  """Return the names of the columns; one without is named by its number."""
+  names = [
+    cell or f'{UNNAMED}{number}' for number, cell in enumerate(cells, start=1)
+  ]
+  if pair := output_names.twins(names):
+    raise errors.InputError(
+      f'{where}: two columns are called {pair[0]!r}; rename one'
+    )
+  return names
+
+
+def check_columns(
+  path: str | os.PathLike, names: Sequence[str], columns: Iterable[str]
+) -> None:
+  """Raise InputError if one of `columns` is not among `names`."""
   for column in columns:
-    if column not in table:
-      near = difflib.get_close_matches(column, table.columns, n=1)
+    if column not in names:
+      near = difflib.get_close_matches(column, names, n=1)
       hint = f'; is it {near[0]!r}?' if near else ''
-      existing = ', '.join(table.columns)
+      existing = ', '.join(names)
       raise errors.InputError(
         f'{path} has no column {column!r}{hint} (it has: {existing})'
       )
-  if not len(table):
-    raise errors.InputError(f'{path} has a header and no rows')
-  table.index = range(2, len(table) + 2)
-  return table.map(str.strip)

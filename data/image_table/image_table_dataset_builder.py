@@ -57,6 +57,10 @@ class Builder(base_builder.Builder):
     return {self._table.kind: tfds.features.ClassLabel(names=self._table.names)}
 
   @property
+  def squeezed_side(self) -> int:
+    return self._image_size
+
+  @property
   def picture(self) -> Callable[[bytes], Image.Image]:
     if not self._image_size:
       return images.load

@@ -1,20 +1,24 @@
-"""A CSV of image paths and labels, and the folder that the paths start from."""
+"""A CSV of image paths and labels, or a folder for each class."""
 
 import dataclasses
 import functools
 import os
 import pathlib
 
-from data import findings
-from data import images
+import pandas as pd
+
+from data import cells
 from data import raw_dataset
 from data import splits
 from data import tables
+from data.image_table import labels as labels_lib
+from data.image_table import paths
+from data.image_table import patients
+from data.image_table import readers
 from transfusion_tf import errors
 from transfusion_tf import output_names
 
-KINDS = ('grade', 'label', 'findings')
-_MAX_GRADES = 100  # A column of more is no scale, but years or numbers.
+KINDS = labels_lib.KINDS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,13 +26,19 @@ class Columns:
   """The meaning of a table's columns; empty means there is none or any.
 
   Attributes:
-    path: Image paths, relative to the image root.
+    path: Image paths, relative to the image root, or names of files anywhere
+      below it; of several columns, `A,B`, the cells are joined as folders.
     labels: One column of class names or grades, or any number of findings;
       empty is every column that is nothing else.
     patient: Patient ids; without it each image is a patient.
     split: `train`, `validation` or `test`; without it patients are drawn.
     kind: One of KINDS; empty infers it from the cells.
     classes: Names of the classes, in order; empty is those that occur.
+    ignored: Columns that are nothing, so that the others can be labels.
+    separator: What separates the findings in the cells of one column.
+    join_patients: Whether ids that differ by case, leading zeros or `.0` alone
+      are of one patient.
+    majority: Whether several rows of an image are readers, who vote.
   """
 
   path: str = 'path'
@@ -37,6 +47,10 @@ class Columns:
   split: str = ''
   kind: str = ''
   classes: tuple[str, ...] = ()
+  ignored: tuple[str, ...] = ()
+  separator: str = ''
+  join_patients: bool = False
+  majority: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,15 +72,24 @@ def find(
 ) -> Table:
   """List the images of a table.
 
+  Args:
+    csv: A table, or several, `A,B`, of which each adds its columns to the rows
+      of the first.
+    image_root: Where the paths start.
+    columns: The meaning of the columns.
+
   Raises:
     InputError: No such table or column, or labels that make no sense together.
   """
-  csv, root = pathlib.Path(csv), os.path.abspath(image_root)
-  given = [columns.path, columns.patient, columns.split]
-  table = tables.read(csv, [c for c in [*given, *columns.labels] if c])
-  columns = dataclasses.replace(
-    columns, labels=columns.labels or tuple(c for c in table if c not in given)
-  )
+  path_columns = _path_columns(columns.path)
+  given = [columns.patient, columns.split, *columns.labels, *columns.ignored]
+  table, keys, problems = tables.read_joined(csv)
+  if columns.path in table:
+    path_columns = [columns.path]
+  tables.check_columns(csv, list(table), filter(None, [*path_columns, *given]))
+  nothing = {*path_columns, *given, *keys}
+  labels = columns.labels or tuple(c for c in table if c not in nothing)
+  columns = dataclasses.replace(columns, labels=labels)
   if not columns.labels:
     raise errors.InputError(f'{csv} has no column of labels')
   for column in columns.labels:
@@ -75,127 +98,154 @@ def find(
         f'{csv}:1: {column} has no name; name it, or say which columns are '
         'labels with --label_columns'
       )
+  table[_CELL] = [os.path.join(*row) for row in table[path_columns].to_numpy()]
+  name = pathlib.Path(csv).name
+  found = _list(table, name, str(csv), paths.ImageRoot(image_root), columns)
+  found.dataset.problems[:0] = problems
+  return found
+
+
+def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
+  """List the images of a folder for each class; see `paths.from_folders`.
+
+  Raises:
+    InputError: There are no such folders, or their names cannot be classes.
+  """
+  root = paths.ImageRoot(image_root)
+  table = paths.from_folders(root)
+  table[_CELL] = table[paths.PATH]
+  columns = dataclasses.replace(
+    columns,
+    path=paths.PATH,
+    labels=(paths.LABEL,),
+    patient='',
+    split=paths.SPLIT if paths.SPLIT in table else '',
+    # Folders called 0 and 1 are classes, not states of a finding.
+    kind=columns.kind or _folders_kind(table),
+  )
+  where = os.fspath(image_root)
+  return _list(table, os.path.basename(root.shown), where, root, columns)
+
+
+def images_below(image_root: str | os.PathLike) -> list[str]:
+  """Return the images of `find_folders`; none if the folder is gone."""
+  return paths.ImageRoot(image_root).paths
+
+
+_CELL = '\0path'  # A column that no table can have.
+
+
+def _path_columns(path):
+  return [name.strip() for name in path.split(',')]
+
+
+def _folders_kind(table):
+  integers = all(cells.integer(name) is not None for name in table[paths.LABEL])
+  return 'grade' if integers else 'label'
+
+
+def _list(table, name, where, root, columns):
+  """Return the Table of rows with a `_CELL`."""
   try:
-    kind = columns.kind or _kind(table, columns.labels)
-    names = _names(table, columns, kind)
+    if columns.separator:
+      if len(columns.labels) != 1:
+        raise ValueError('--label_separator is for one column of labels')
+      table, findings = labels_lib.separated(
+        table, columns.labels[0], columns.separator
+      )
+      columns = dataclasses.replace(
+        columns, kind='findings', labels=findings, separator=columns.labels[0]
+      )
+    kind = columns.kind or labels_lib.kind_of(table, columns.labels)
+    names = labels_lib.names_of(table, columns.labels, kind, columns.classes)
   except ValueError as error:
+    if isinstance(error, errors.InputError):
+      raise
     raise errors.InputError(
-      f'{csv}: {error}; say which with --label_columns and --label_kind'
+      f'{where}: {error}; say which with --label_columns and --label_kind'
     ) from None
+  _check_names(table, where, columns, kind, names)
+  dataset = raw_dataset.RawDataset(
+    [], names=() if kind == 'findings' else names, fills_splits=True
+  )
+  record_of = functools.partial(
+    _record, root=root, columns=columns, kind=kind, names=names
+  )
+  dataset.add_table(name, tables.rows(table), record_of)
+  dataset.problems += labels_lib.notes(table, columns.labels, kind, names)
+  if columns.patient:
+    patients.same(dataset, columns.join_patients)
+  if columns.majority:
+    readers.vote(dataset, kind)
+  dataset.problems += _without_label(root, table[_CELL])
+  return Table(dataset, kind, names)
+
+
+def _without_label(root, named):
+  """Return a note for each image that no cell names."""
+  known = set()
+  for cell in named:
+    try:
+      known.add(os.path.realpath(root.file(cell)))
+    except raw_dataset.InvalidRecordError:
+      continue
+  return [
+    raw_dataset.Problem('image without label', root.relative(path))
+    for path in root.paths
+    if os.path.realpath(path) not in known
+  ]
+
+
+def _check_names(table, where, columns, kind, names):
   if kind == 'findings':
-    output_names.check(names, kind, f'{csv}:1')
+    output_names.check(names, kind, f'{where}:1')
   elif columns.classes:
     output_names.check(names, kind, '--classes')
   elif pair := output_names.twins(names):
     raise errors.InputError(
-      f'{csv}: {_cell(table, columns, pair[0])} and '
+      f'{where}: {_cell(table, columns, pair[0])} and '
       f'{_cell(table, columns, pair[1])} look the same; give the class one '
       'spelling'
     )
-  dataset = raw_dataset.RawDataset([])
-  record_of = functools.partial(
-    _record, root=root, columns=columns, kind=kind, names=names
-  )
-  dataset.add_table(csv.name, tables.rows(table), record_of)
-  known = {_full(root, path) for path in table[columns.path]}
-  dataset.problems += [
-    raw_dataset.Problem('image without label', path)
-    for path in images.find_images(root)
-    if path not in known
-  ]
-  return Table(dataset, kind, names)
 
 
-def _kind(table, labels):
-  """Return the kind: findings if there are several columns or states."""
-  codes = table[list(labels)].map(findings.is_code)
-  strange = [column for column in labels if codes[column].mean() < 0.5]
-  if len(labels) > 1 and strange:
-    raise ValueError(f'{", ".join(strange)}: not 1, 0, -1 or blank')
-  if len(labels) > 1 or codes.all(axis=None):
-    return 'findings'
-  cells = filter(None, table[labels[0]])
-  return 'grade' if all(map(_is_grade, cells)) else 'label'
-
-
-def _names(table, columns, kind):
-  """Return the names of the findings, the grades or the classes."""
-  if kind not in KINDS:
-    raise errors.unknown('kind of labels', kind, KINDS)
-  if kind == 'findings':
-    return columns.labels
-  if len(columns.labels) != 1:
-    raise ValueError(f'a {kind} is one column, not {len(columns.labels)}')
-  cells = sorted(
-    {
-      cell
-      for cell in table[columns.labels[0]]
-      if cell and not output_names.fault(cell, kind)
-    }
-  )
-  if columns.classes or kind == 'label':
-    return columns.classes or tuple(cells)
-  grades = [int(float(cell)) for cell in cells if _is_grade(cell)]
-  if not grades or max(grades) - min(grades) > _MAX_GRADES:
-    raise ValueError(f'{columns.labels[0]} holds no grades')
-  # A grade between two others exists even if no image happens to have it.
-  return tuple(map(str, range(min(grades), max(grades) + 1)))
-
-
-def _cell(table, columns, name):
+def _cell(table: pd.DataFrame, columns: Columns, name: str) -> str:
   """Return the first cell of a class, with the line that it is in."""
   (column,) = columns.labels
   line = table.index[table[column] == name][0]
   return f'{name!a} in line {line}'
 
 
-def _is_grade(cell):
-  return cell.removesuffix('.0').isdecimal()
-
-
 def _record(row, root, columns, kind, names):
-  full = _inside(root, row[columns.path])
-  image_id = pathlib.PurePath(os.path.relpath(full, root)).as_posix()
-  split = row[columns.split] if columns.split else ''
-  patient = row[columns.patient] if columns.patient else image_id
-  if columns.split and split not in splits.SPLITS:
+  full = root.file(row[_CELL])
+  image_id = root.relative(full)
+  split, patient = '', image_id
+  if columns.split:
+    split = _split(columns.split, row[columns.split])
+  if columns.patient:
+    patient = _patient(columns.patient, row[columns.patient])
+  if columns.separator and cells.is_missing(row[columns.separator]):
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'split is {split!r}'
+      'impossible label',
+      f'{columns.separator} is {row[columns.separator]!r}, not even No Finding',
     )
-  if not patient:
-    raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{columns.patient} is blank'
-    )
-  labels = {kind: _label(row, kind, columns.labels, names)}
+  labels = {kind: labels_lib.label_of(row, columns.labels, kind, names)}
   return raw_dataset.Record(image_id, patient, full, split, labels)
 
 
-def _label(row, kind, columns, names):
-  if kind == 'findings':
-    return findings.states(row, columns)
-  value = row[columns[0]]
-  if kind == 'grade':
-    value = value.removesuffix('.0')
-  elif value and (wrong := output_names.fault(value, kind)):
+def _split(column, cell):
+  split = cells.SPLITS.get(cell.lower())
+  if split not in splits.SPLITS:
     raise raw_dataset.InvalidRecordError(
-      'impossible name', f'{columns[0]} {value!r} {wrong}'
+      'impossible label', f'{column} is {cell!r}'
     )
-  if value not in names:
+  return split
+
+
+def _patient(column, cell):
+  if cells.is_missing(cell):
+    is_what = f'is {cell!r}, which is no patient' if cell else 'is blank'
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{columns[0]} is {value!r}'
+      'impossible label', f'{column} {is_what}'
     )
-  return value
-
-
-def _inside(root, path):
-  """Return the full path, which has to be below `root`."""
-  full = _full(root, path)
-  if not path or not full.startswith(root + os.sep):
-    raise raw_dataset.InvalidRecordError(
-      'outside the image root', path or 'a blank path'
-    )
-  return full
-
-
-def _full(root, path):
-  return os.path.normpath(os.path.join(root, path))
+  return cell

@@ -10,6 +10,7 @@ import pathlib
 import re
 
 from data import archives
+from data import cells
 from data import images
 from data import raw_dataset
 from data import tables
@@ -141,17 +142,17 @@ def _add_part(dataset, root, part, parse_name):
   prefix = f'{part.split}/' if part.split else ''
 
   def record_of(row):
-    stem, grade = _stem(row[part.image]), row[part.grade].removesuffix('.0')
+    stem, grade = _stem(row[part.image]), cells.integer(row[part.grade])
     path = files.get(stem.lower())
     if not path:
       raise raw_dataset.InvalidRecordError(
         'no such image', f'{stem}, in {part.folder}'
       )
-    if part.gradable and row[part.gradable] == '0':
+    if part.gradable and cells.integer(row[part.gradable]) == 0:
       raise raw_dataset.InvalidRecordError('not gradable', stem)
-    if grade not in GRADES:
+    if str(grade) not in GRADES:
       raise raw_dataset.InvalidRecordError(
-        'impossible label', f'{stem}: grade {grade!r}'
+        'impossible label', f'{stem}: grade {row[part.grade]!r}'
       )
     patient, eye = parse_name(stem)
     return raw_dataset.Record(
@@ -159,7 +160,7 @@ def _add_part(dataset, root, part, parse_name):
       patient_id=patient if eye else prefix + patient,
       path=path,
       split=part.split,
-      labels={'grade': grade, 'eye': eye},
+      labels={'grade': str(grade), 'eye': eye},
     )
 
   dataset.add_table(csv.name, tables.rows(table), record_of)
@@ -180,14 +181,20 @@ def _existing(root, *names):
 def _images(root, folder):
   """Return {lower-case stem: path} of a folder or of its zip archive."""
   if (root / folder).is_dir():
-    paths = [entry.path for entry in os.scandir(root / folder)]
+    try:
+      paths = [entry.path for entry in os.scandir(root / folder)]
+    except OSError as error:
+      raise errors.InputError(
+        f'{root / folder} cannot be read: {error.strerror}'
+      ) from None
   else:
     archive = _existing(root, folder, f'{folder}.zip', f'{folder}.zip.001')
     paths = archives.zip_members(archive)
   return {
-    _stem(path).lower(): path
+    _stem(path.rpartition('::')[2]).lower(): path
     for path in paths
     if path.lower().endswith(images.EXTENSIONS)
+    and not os.path.basename(path).startswith('._')  # Of macOS, no images.
   }
 
 

@@ -28,7 +28,9 @@ _CLASS_MAP = flags.DEFINE_list(
 
 def main(_) -> None:
   startup.import_tensorflow()
+  from transfusion_tf import errors
   from transfusion_tf import metrics
+  from transfusion_tf.input_pipeline import label_counts
   from transfusion_tf.run import build as run_lib
   from transfusion_tf.run import scores as scores_lib
 
@@ -44,6 +46,11 @@ def main(_) -> None:
   if not scores_lib.is_training_data(run, run_dir):
     for note in run.source.label_map.notes(run.source.prepared.name):
       print(f'note: {note}')
+  if missing := label_counts.lacking(run.source.prepared, split):
+    print(
+      f'note: {split} of {run.source.prepared.name} has '
+      f'{errors.listed(missing)}: what is missing cannot be scored'
+    )
   scores, summaries = run_lib.evaluate(run, split)
   path = scores_lib.write(run, run_dir, split, checkpoint, scores, summaries)
   for name, metric in summaries.items():

@@ -80,9 +80,11 @@ _BEAM_RUNNER = flags.DEFINE_string(
 _BEAM_OPTIONS = flags.DEFINE_list(
   'beam_options', [], "The runner's options, without the dashes."
 )
-_NAME = flags.DEFINE_string('name', None, 'What to call the prepared data set.')
 _CSV = flags.DEFINE_string(
-  'csv', 'labels.csv', 'The table, relative to manual_dir.'
+  'csv',
+  'labels.csv',
+  'The table, relative to manual_dir; A,B adds the columns of others. Without '
+  'one, folders with the names of classes are.',
 )
 _IMAGE_ROOT = flags.DEFINE_string(
   'image_root', '', 'Where paths start, relative to manual_dir.'
@@ -106,14 +108,17 @@ def _image_table_builder():
   from data.image_table import layout
   from transfusion_tf import errors
 
-  if not _NAME.value:
+  name = table_flags_lib.NAME.value
+  if not name:
     raise errors.InputError('--dataset=image_table needs a --name')
-  raw = pathlib.Path(_MANUAL_DIR.value)
+  raw, csv = pathlib.Path(_MANUAL_DIR.value), _CSV.value
+  root, columns = raw / _IMAGE_ROOT.value, table_flags_lib.columns()
+  by_folder = not (flags.FLAGS['csv'].present or (raw / csv).exists())
   return image_table_dataset_builder.Builder(
-    name=_NAME.value,
-    table=layout.find(
-      raw / _CSV.value, raw / _IMAGE_ROOT.value, table_flags_lib.columns()
-    ),
+    name=name,
+    table=layout.find_folders(root, columns)
+    if by_folder
+    else layout.find(raw / csv, root, columns),
     image_size=_IMAGE_SIZE.value or 0,
     data_dir=_DATA_DIR.value,
   )
@@ -146,5 +151,5 @@ def main(_) -> None:
 
 def run() -> None:
   """Run the command."""
-  names = ['name', 'csv', 'image_root', *(f.name for f in table_flags_lib.ALL)]
+  names = ['csv', 'image_root', *(f.name for f in table_flags_lib.ALL)]
   app.run(main, dict.fromkeys(names, 'An image table'))

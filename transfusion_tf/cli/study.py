@@ -12,8 +12,6 @@ is only trained from random ones.
 """
 
 import os
-import pathlib
-import re
 
 from absl import flags
 
@@ -22,6 +20,7 @@ from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
+from transfusion_tf.cli import own_images
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
 from transfusion_tf.init import schemes
@@ -29,7 +28,12 @@ from transfusion_tf.init import schemes
 _TABLE = flags.DEFINE_string(
   'table', None, 'CSV: a row an image, with labels; or give --dataset.'
 )
-_IMAGES = flags.DEFINE_string('images', None, 'Where its paths start from.')
+_IMAGES = flags.DEFINE_string(
+  'images',
+  None,
+  'Where its paths start from; without a table, a folder of a folder for each '
+  'class.',
+)
 _DATASET = flags.DEFINE_string(
   'dataset', '', 'A prepared data set of --data_dir, in place of a table.'
 )
@@ -102,9 +106,10 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 _HEADINGS = {
   'Comparison': 'models inits seeds pretrained pretrained_input '
   'pretrain_on pretrain_recipe margin',
-  'Data': 'table images dataset data_dir',
-  'Table': 'path_column label_columns label_kind classes '
-  'patient_column split_column on_bad',
+  'Data': 'table images name dataset data_dir',
+  'Table': 'path_column label_columns label_kind label_separator '
+  'ignore_columns majority classes patient_column join_patients '
+  'split_column on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
   'learning_rate normalization shuffle_labels '
   'strategy num_processes',
@@ -123,7 +128,9 @@ def main(_) -> None:
 
   root = _OUTPUT_DIR.value
   print(f'Study: {root}')
-  plan = _plan(*_data(root))
+  data_dir, dataset = _data(root)
+  _check_data(data_dir, dataset)
+  plan = _plan(data_dir, dataset)
   planned = {run.key: run.experiment for run in plan.runs(root)}
   print(f'{len(planned)} runs; if stopped, the same command continues')
   results = outcome.read(
@@ -160,33 +167,29 @@ def _data(root):
 
   if _DATASET.value and _DATA_DIR.value:
     return _DATA_DIR.value, _DATASET.value
-  if _TABLE.value and _IMAGES.value:
-    return os.path.join(root, 'data'), _prepare(root)
+  if _IMAGES.value:
+    return os.path.join(root, 'data'), own_images.prepare(
+      os.path.join(root, 'data'),
+      _TABLE.value,
+      _IMAGES.value,
+      flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
+      _ON_BAD.value == 'fail',
+    )
   raise errors.InputError(
-    'give --table and --images, or --dataset and --data_dir of a prepared set'
+    'give --table and --images, --images alone for a folder of classes, or '
+    '--dataset and --data_dir of a prepared set'
   )
 
 
-def _prepare(root):
-  """Make ROOT/data/NAME of the table; return NAME."""
-  app.import_data()
-  from data.image_table import image_table_dataset_builder
-  from data.image_table import layout
+def _check_data(data_dir, dataset):
+  """Refuse what no run can learn from; say what cannot be scored."""
+  from transfusion_tf.input_pipeline import label_counts
+  from transfusion_tf.input_pipeline import tfds_folder
 
-  images = pathlib.Path(_IMAGES.value)
-  name = re.sub('[^a-z0-9]+', '_', f'own {images.resolve().name}'.lower())
-  builder = image_table_dataset_builder.Builder(
-    name=name.strip('_'),
-    table=layout.find(_TABLE.value, images, table_flags.columns()),
-    image_size=flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
-    data_dir=os.path.join(root, 'data'),
-  )
-  checked = builder.check(images)
-  print(checked)
-  checked.write(os.path.join(root, 'data', 'preflight', checked.name))
-  checked.refuse(bad=_ON_BAD.value == 'fail')
-  builder.build(checked)
-  return builder.name
+  prepared = tfds_folder.open_dataset(data_dir, dataset)
+  label_counts.check_trainable(prepared)
+  for note in label_counts.notes(prepared):
+    print(f'note: {note}')
 
 
 def _plan(data_dir, dataset):

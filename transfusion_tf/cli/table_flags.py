@@ -2,8 +2,12 @@
 
 from absl import flags
 
+NAME = flags.DEFINE_string('name', None, 'What to call the prepared data set.')
 PATH_COLUMN = flags.DEFINE_string(
-  'path_column', 'path', 'The column of image paths.'
+  'path_column',
+  'path',
+  'The column of image paths, or of names of files anywhere below; A,B joins '
+  'folders and names.',
 )
 LABEL_COLUMNS = flags.DEFINE_list(
   'label_columns', [], 'If not given, all that are nothing else.'
@@ -15,21 +19,40 @@ LABEL_KIND = flags.DEFINE_enum(
   'Class names, ordered integers, or columns of 1, 0, -1 (uncertain) and '
   'blank; if not given, what the cells look like.',
 )
+LABEL_SEPARATOR = flags.DEFINE_string(
+  'label_separator', '', 'One label column holds findings, such as A|B.'
+)
+IGNORE_COLUMNS = flags.DEFINE_list(
+  'ignore_columns', [], 'Columns that are no labels.'
+)
+MAJORITY = flags.DEFINE_bool(
+  'majority', False, 'Rows of one image are its readers, who vote.'
+)
 CLASSES = flags.DEFINE_list(
   'classes', [], 'The classes or grades in order, if not sorted.'
 )
 PATIENT_COLUMN = flags.DEFINE_string(
   'patient_column', '', 'If not given, each image is a patient.'
 )
+JOIN_PATIENTS = flags.DEFINE_bool(
+  'join_patients',
+  False,
+  'Ids that differ by case, leading zeros or .0 alone are one patient.',
+)
 SPLIT_COLUMN = flags.DEFINE_string(
   'split_column', '', 'If not given, the split is drawn.'
 )
 ALL = (
+  NAME,
   PATH_COLUMN,
   LABEL_COLUMNS,
   LABEL_KIND,
+  LABEL_SEPARATOR,
+  IGNORE_COLUMNS,
+  MAJORITY,
   CLASSES,
   PATIENT_COLUMN,
+  JOIN_PATIENTS,
   SPLIT_COLUMN,
 )
 
@@ -45,4 +68,8 @@ def columns():
     split=SPLIT_COLUMN.value,
     kind=LABEL_KIND.value or '',
     classes=tuple(CLASSES.value),
+    ignored=tuple(IGNORE_COLUMNS.value),
+    separator=LABEL_SEPARATOR.value,
+    join_patients=JOIN_PATIENTS.value,
+    majority=MAJORITY.value,
   )

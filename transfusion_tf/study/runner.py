@@ -6,6 +6,7 @@ import os
 
 from transfusion_tf import config
 from transfusion_tf import flagfile
+from transfusion_tf.input_pipeline import label_counts
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import files
@@ -30,12 +31,13 @@ def train(
     refused: Model -> why its runs cannot be made.
 
   Raises:
-    InputError: A data set was never prepared.
+    InputError: A data set was never prepared, or no run can learn from it.
   """
   for data_dir, dataset in dict.fromkeys(
     (run.runtime.data_dir, run.data.dataset) for run in planned.values()
   ):
-    tfds_folder.open_dataset(data_dir, dataset)  # Refuses at once, not later.
+    # Refuses at once, not run by run.
+    label_counts.check_trainable(tfds_folder.open_dataset(data_dir, dataset))
   missing = [key for key in planned if not files.is_finished(root, key)]
   for key in planned:
     if key not in missing:

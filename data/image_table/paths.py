@@ -1,0 +1,103 @@
+"""From the path cells of a table to files, and from folders to a table."""
+
+import collections
+from collections.abc import Sequence
+import os
+import pathlib
+
+import pandas as pd
+
+from data import cells
+from data import images
+from data import raw_dataset
+from transfusion_tf import errors
+
+_DICOM = '.dicom'  # As PhysioNet's files of VinDr-CXR end.
+PATH, LABEL, SPLIT = 'path', 'label', 'split'  # Columns of `from_folders`.
+
+
+class ImageRoot:
+  """The images below a folder, found by their path or, if it is bare, name."""
+
+  def __init__(self, folder: str | os.PathLike):
+    # Links are resolved on both sides: a table may have been written with the
+    # paths of a drive that is mounted here by a link.
+    self.folder = os.path.realpath(folder)
+    self.shown = os.path.abspath(folder)
+    self.paths = list(images.find_images(self.shown))
+    self._by_name = collections.defaultdict(list)
+    for path in self.paths:
+      name = os.path.basename(path)
+      self._by_name[name].append(path)
+      self._by_name[os.path.splitext(name)[0]].append(path)
+
+  def file(self, cell: str) -> str:
+    """Return the full path of a cell.
+
+    Raises:
+      InvalidRecordError: It cannot be a path, or leads out of the folder.
+    """
+    if '\0' in cell:
+      raise raw_dataset.InvalidRecordError('no such image', repr(cell))
+    full = os.path.normpath(os.path.join(self.shown, cell))
+    if not cell or not self._inside(full):
+      raise raw_dataset.InvalidRecordError(
+        'outside the image root', cell or 'a blank path'
+      )
+    if os.path.dirname(cell) or os.path.exists(full):
+      return full
+    among = self._by_name.get(cell, [])
+    if len(among) > 1:
+      places = ', '.join(sorted(map(self.relative, among))[:3])
+      raise raw_dataset.InvalidRecordError(
+        'no such image', f'{cell} is the name of {len(among)}: {places}'
+      )
+    if not among and os.path.exists(full + _DICOM):
+      return full + _DICOM
+    return among[0] if among else full
+
+  def relative(self, path: str) -> str:
+    """Return a path from the folder, the same on every machine."""
+    start = self.shown
+    if not path.startswith(start + os.sep):
+      path, start = os.path.realpath(path), self.folder
+    relative = os.path.relpath(path, start)
+    return raw_dataset.printable(pathlib.PurePath(relative).as_posix())
+
+  def _inside(self, path):
+    if path.startswith(self.shown + os.sep):
+      return True
+    return os.path.realpath(path).startswith(self.folder + os.sep)
+
+
+def from_folders(root: ImageRoot) -> pd.DataFrame:
+  """Return the table of a folder per class: FOLDER/CLASS/... each image.
+
+  Folders called train, validation and test, with folders of classes in each,
+  are splits.
+
+  Raises:
+    InputError: There are no folders of images.
+  """
+  rows = []
+  for path in root.paths:
+    cell = os.path.relpath(path, root.shown)
+    rows.append((cell, cell.split(os.sep)[:-1]))
+  rows = [(cell, folders) for cell, folders in rows if folders]
+  if not rows:
+    raise errors.InputError(
+      f'{root.shown}: no table of labels is given, and no folders of images '
+      'with the names of classes are there'
+    )
+  tops = {folders[0].lower() for _, folders in rows}
+  has_splits = tops <= cells.SPLITS.keys() and all(
+    len(folders) > 1 for _, folders in rows
+  )
+  names: Sequence[str] = [PATH, LABEL]
+  found = [
+    [cell, folders[has_splits], *folders[:has_splits]] for cell, folders in rows
+  ]
+  if has_splits:
+    names = [*names, SPLIT]
+  index = [cell for cell, *_ in found]
+  return pd.DataFrame(found, columns=names, index=index, dtype=object)

@@ -1,0 +1,89 @@
+"""Preparing the images of a study, once."""
+
+import dataclasses
+import os
+import pathlib
+import re
+
+from transfusion_tf.cli import app
+from transfusion_tf.cli import table_flags
+
+MANIFEST = 'raw_files.json'
+
+
+def prepare(
+  data_dir: str,
+  csv: str | None,
+  images: str,
+  image_size: int,
+  refuse_bad: bool,
+) -> str:
+  """Make DATA_DIR/NAME of a table, or of a folder for each class.
+
+  What was prepared before is taken as it is, if the raw files are the same or
+  gone.
+
+  Args:
+    data_dir: The folder of the study's data.
+    csv: The table, or several; None takes folders for classes.
+    images: Where its paths start.
+    image_size: The shorter side to store.
+    refuse_bad: If false, bad images are left out.
+
+  Returns:
+    The name of the data set.
+
+  Raises:
+    InputError: The raw data are not usable.
+  """
+  app.import_data()
+  from data import manifest
+  from data import tables
+  from data.image_table import image_table_dataset_builder
+  from data.image_table import layout
+
+  columns, name = table_flags.columns(), _name(images)
+  paths = tables.several(csv) if csv else []
+  settings = {
+    **dataclasses.asdict(columns),
+    'name': name,
+    'image_size': image_size,
+    'on_bad': 'fail' if refuse_bad else 'skip',
+    'by_folder': not csv,
+  }
+  record = os.path.join(data_dir, MANIFEST)
+  if _is_prepared(data_dir, name):
+    among = () if csv else layout.images_below(images)
+    if manifest.is_unchanged(record, settings, paths, images, among):
+      print(f'{name} is prepared, its raw files have not changed: no check')
+      return name
+  table = (
+    layout.find(csv, images, columns)
+    if csv
+    else layout.find_folders(images, columns)
+  )
+  builder = image_table_dataset_builder.Builder(
+    name=name, table=table, image_size=image_size, data_dir=data_dir
+  )
+  listed = list(table.dataset.records)
+  checked = builder.check(images)
+  print(checked)
+  checked.write(os.path.join(data_dir, 'preflight', checked.name))
+  checked.refuse(bad=refuse_bad)
+  checked.refuse_untrainable()
+  builder.build(checked)
+  manifest.write(
+    record, settings, paths, listed, checked.dataset.records, images
+  )
+  return name
+
+
+def _name(images):
+  if table_flags.NAME.value:
+    return table_flags.NAME.value
+  folder = pathlib.Path(images).resolve().name
+  return re.sub('[^a-z0-9]+', '_', f'own {folder}'.lower()).strip('_')
+
+
+def _is_prepared(data_dir, name):
+  return bool(list(pathlib.Path(data_dir, name).glob('*/dataset_info.json')))
