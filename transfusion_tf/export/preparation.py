@@ -13,7 +13,6 @@ import tensorflow as tf
 from transfusion_tf import datasets
 from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import fundus
-from transfusion_tf.image_ops import orientation
 from transfusion_tf.image_ops import resize
 from transfusion_tf.image_ops import rules
 from transfusion_tf.input_pipeline import tfds_folder
@@ -49,8 +48,7 @@ class Preparation:
     """
     if self.encodes:
       return self.load_picture(decode.decode(encoded, self.min_side), read)
-    image = read(decode.eight_bits(encoded))
-    return orientation.upright(image, orientation.from_jpeg(encoded))
+    return decode.upright(read(decode.plain(encoded)), encoded)
 
   def load_picture(self, image: tf.Tensor, read: Read) -> tf.Tensor:
     """Do the same with a decoded raw picture, uint8 [H, W, 3]."""

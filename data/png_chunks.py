@@ -1,0 +1,219 @@
+"""PNG files by their chunks; see `containers`.
+
+PNG Specification (Third Edition), Sections 5 to 11.
+"""
+
+from collections.abc import Iterator
+import itertools
+import struct
+from typing import NamedTuple
+import zlib
+
+from data import containers
+from data import raw_dataset
+from transfusion_tf.image_ops import rules
+
+SIGNATURE = b'\x89PNG\r\n\x1a\n'
+
+# Keyword, not compressed, and neither language nor translated keyword.
+_XMP = b'XML:com.adobe.xmp\0\0\0\0\0'
+_METADATA = {
+  b'eXIf': 'Exif',
+  b'iCCP': 'color profile',
+  b'tEXt': 'text',
+  b'zTXt': 'text',
+  b'iTXt': 'text',
+  b'tIME': 'time',
+  # These tell how to show an image, or other images; they are no news.
+  **dict.fromkeys((b'tRNS', b'cHRM', b'gAMA', b'sBIT', b'sRGB', b'bKGD'), ''),
+  **dict.fromkeys((b'hIST', b'pHYs', b'cICP', b'acTL', b'fcTL', b'fdAT'), ''),
+}
+# Color type -> samples of a pixel, and the bits that one may have.
+_COLOR_TYPES = {
+  0: (1, (1, 2, 4, 8, 16)),
+  2: (3, (8, 16)),
+  3: (1, (1, 2, 4, 8)),
+  4: (2, (8, 16)),
+  6: (4, (8, 16)),
+}
+_GRAY, _PALETTE, _GRAY_ALPHA, _RGBA = 0, 3, 4, 6
+# Adam7: first row and column of each pass, and the steps to the next ones.
+_PASSES = (
+  (0, 0, 8, 8),
+  (0, 4, 8, 8),
+  (4, 0, 8, 4),
+  (0, 2, 4, 4),
+  (2, 0, 4, 2),
+  (0, 1, 2, 2),
+  (1, 0, 2, 1),
+)
+_AT_ONCE = 1 << 20  # Bytes.
+
+
+def strip(data: bytes) -> containers.Container:
+  """Return a PNG without anything but its pixels.
+
+  Raises:
+    InvalidRecordError: A chunk that decides pixels is damaged or missing.
+  """
+  chunks = list(_chunks(memoryview(data)))
+  if not chunks or chunks[0].kind != b'IHDR':
+    raise _damaged('no header', 'not an image')
+  if chunks[-1].kind != b'IEND':
+    raise _damaged('no end')
+  header = bytes(chunks[0].content)
+  _check_header(header)
+  _check_order(chunks, header)
+  pixels = _pixels(chunks)
+  _check_pixels(header, pixels)
+  metadata = [
+    _METADATA.get(chunk.kind, 'application data')
+    for chunk in chunks
+    if not chunk.is_critical
+  ]
+  if data[chunks[-1].end :].strip(b'\0'):
+    metadata.append('bytes after the end')
+  palette = [c.content for c in chunks if c.kind == b'PLTE']
+  *size, bits, color = struct.unpack_from('>IIBB', header)
+  deep_alpha = (bits, color) == (16, _GRAY_ALPHA)
+  if deep_alpha:
+    header = header[:8] + bytes([8, _RGBA]) + header[10:]
+  return containers.Container(
+    _join(header, palette if color == _PALETTE else [], pixels),
+    tuple(size),
+    containers.orientation(
+      _first(chunks, b'eXIf', b''), _first(chunks, b'iTXt', _XMP)
+    ),
+    containers.names(metadata),
+    bits,
+    color in (_GRAY, _GRAY_ALPHA),
+    deep_alpha,
+  )
+
+
+def _first(chunks, kind, start):
+  """Return the rest of the first chunk of a kind that starts so."""
+  for chunk in chunks:
+    if chunk.kind == kind and chunk.content[: len(start)] == start:
+      rest = chunk.content[len(start) :]
+      return bytes(rest[: rules.MAX_METADATA])
+  return b''
+
+
+class _Chunk(NamedTuple):
+  kind: bytes
+  content: memoryview
+  is_sound: bool
+  end: int  # In the file.
+
+  @property
+  def is_critical(self) -> bool:
+    return not self.kind[0] & 32
+
+
+def _chunks(data: memoryview) -> Iterator[_Chunk]:
+  """Yield the chunks up to the end; a broken chain ends it sooner."""
+  at = len(SIGNATURE)
+  for _ in range(rules.MAX_SEGMENTS):
+    if at + 12 > len(data):
+      return
+    length, kind = struct.unpack_from('>I4s', data, at)
+    end = at + 12 + length
+    if end > len(data) or not kind.isalpha():
+      return
+    [checksum] = struct.unpack_from('>I', data, end - 4)
+    is_sound = zlib.crc32(data[at + 4 : end - 4]) == checksum
+    yield _Chunk(kind, data[at + 8 : end - 4], is_sound, end)
+    if kind == b'IEND':
+      return
+    at = end
+
+
+def _check_header(header):
+  if len(header) != 13:
+    raise _damaged('a header of another length', 'not an image')
+  width, height, bits, color, *methods = struct.unpack('>IIBBBBB', header)
+  _, possible = _COLOR_TYPES.get(color, (0, ()))
+  if bits not in possible or methods[:2] != [0, 0] or methods[2] > 1:
+    raise _damaged('a header that says nothing known', 'not an image')
+  if not width or not height:
+    raise _damaged('no pixels', 'not an image')
+  containers.check_size(width, height)
+
+
+def _check_order(chunks, header):
+  critical = [chunk for chunk in chunks if chunk.is_critical]
+  if not all(chunk.is_sound for chunk in critical):
+    raise _damaged('a checksum is wrong')
+  kinds = [chunk.kind for chunk in critical]
+  if {*kinds} - {b'IHDR', b'PLTE', b'IDAT', b'IEND'}:
+    raise _damaged('a chunk of an unknown kind', 'not an image')
+  if b'IDAT' not in kinds:
+    raise _damaged('no pixels')
+  if header[9] == _PALETTE:
+    palettes = [chunk for chunk in chunks if chunk.kind == b'PLTE']
+    length = len(palettes[0].content) if len(palettes) == 1 else 0
+    late = b'PLTE' not in kinds[: kinds.index(b'IDAT')]
+    if late or not 3 <= length <= 768 or length % 3:
+      raise _damaged('no palette', 'not an image')
+
+
+def _pixels(chunks):
+  """Return the compressed pixels: the first chunks of them in a row."""
+  first = next(n for n, chunk in enumerate(chunks) if chunk.kind == b'IDAT')
+  return [
+    chunk.content
+    for chunk in itertools.takewhile(
+      lambda chunk: chunk.kind == b'IDAT', chunks[first:]
+    )
+  ]
+
+
+def _check_pixels(header, pixels):
+  """Inflate all, for Pillow shows what is missing as black."""
+  inflate, missing = zlib.decompressobj(), _num_bytes(header)
+  try:
+    for piece in pixels:
+      while missing and piece:
+        missing -= len(inflate.decompress(piece, min(missing, _AT_ONCE)))
+        piece = inflate.unconsumed_tail
+  except zlib.error:
+    raise _damaged('its pixels do not decompress') from None
+  if missing:
+    raise _damaged('pixels are missing')
+
+
+def _num_bytes(header):
+  """Return the length of the pixels, inflated."""
+  width, height, bits, color, *_, interlaced = struct.unpack('>IIBBBBB', header)
+  samples, _ = _COLOR_TYPES[color]
+  total = 0
+  for top, left, down, right in _PASSES if interlaced else ((0, 0, 1, 1),):
+    rows, columns = -(-(height - top) // down), -(-(width - left) // right)
+    if rows > 0 and columns > 0:
+      total += rows * (1 + (columns * samples * bits + 7) // 8)
+  return total
+
+
+def _join(header, palette, pixels):
+  def chunk(kind, contents):
+    checksum = zlib.crc32(kind)
+    for content in contents:
+      checksum = zlib.crc32(content, checksum)
+    length = sum(map(len, contents))
+    yield from (struct.pack('>I', length), kind, *contents)
+    yield struct.pack('>I', checksum)
+
+  return b''.join(
+    [
+      SIGNATURE,
+      *chunk(b'IHDR', [header]),
+      *(chunk(b'PLTE', palette) if palette else ()),
+      *chunk(b'IDAT', pixels),
+      *chunk(b'IEND', []),
+    ]
+  )
+
+
+def _damaged(detail, kind='truncated image'):
+  return raw_dataset.InvalidRecordError(kind, f'damaged PNG: {detail}')
