@@ -4,6 +4,7 @@ PNG Specification (Third Edition), Sections 5 to 11.
 """
 
 from collections.abc import Iterator
+import contextlib
 import itertools
 import struct
 from typing import NamedTuple
@@ -47,7 +48,8 @@ _PASSES = (
   (0, 1, 2, 2),
   (1, 0, 2, 1),
 )
-_AT_ONCE = 1 << 20  # Bytes.
+_READ_SIZE = 4096  # Bytes that libpng inflates at once,
+_MORE_SIZE = 1024  # and those that it makes of what follows the pixels.
 
 
 def strip(data: bytes) -> containers.Container:
@@ -170,29 +172,47 @@ def _pixels(chunks):
 
 
 def _check_pixels(header, pixels):
-  """Inflate all, for Pillow shows what is missing as black."""
-  inflate, missing = zlib.decompressobj(), _num_bytes(header)
+  """Inflate all, for Pillow shows what is missing as black.
+
+  The steps, and the window that the stream itself states, are libpng's: a file
+  that it refuses, as an exported graph will, is refused here.
+  """
+  inflate = zlib.decompressobj(0)
+  pieces = (
+    bytes(chunk[start : start + _READ_SIZE])
+    for chunk in pixels
+    for start in range(0, len(chunk), _READ_SIZE)
+  )
   try:
-    for piece in pixels:
-      while missing and piece:
-        missing -= len(inflate.decompress(piece, min(missing, _AT_ONCE)))
-        piece = inflate.unconsumed_tail
+    for length in _row_lengths(header):
+      while length:
+        length -= len(inflate.decompress(_following(inflate, pieces), length))
   except zlib.error:
     raise _damaged('its pixels do not decompress') from None
-  if missing:
+  # More than the pixels may be damaged, but has to end.
+  with contextlib.suppress(zlib.error):
+    found = 0
+    while not inflate.eof:
+      found += len(inflate.decompress(_following(inflate, pieces), _MORE_SIZE))
+      if not found:
+        break
+
+
+def _following(inflate, pieces):
+  piece = inflate.unconsumed_tail or next(pieces, b'')
+  if not piece:
     raise _damaged('pixels are missing')
+  return piece
 
 
-def _num_bytes(header):
-  """Return the length of the pixels, inflated."""
+def _row_lengths(header) -> Iterator[int]:
+  """Yield the bytes of each row, of all passes."""
   width, height, bits, color, *_, interlaced = struct.unpack('>IIBBBBB', header)
   samples, _ = _COLOR_TYPES[color]
-  total = 0
   for top, left, down, right in _PASSES if interlaced else ((0, 0, 1, 1),):
     rows, columns = -(-(height - top) // down), -(-(width - left) // right)
     if rows > 0 and columns > 0:
-      total += rows * (1 + (columns * samples * bits + 7) // 8)
-  return total
+      yield from itertools.repeat(1 + (columns * samples * bits + 7) // 8, rows)
 
 
 def _join(header, palette, pixels):

@@ -109,22 +109,26 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   kept, problems = [], []
   inspect = functools.partial(_inspect, look=look)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
-  for record, (sha256, kind, detail) in zip(records, results, strict=True):
-    if kind:
-      problems.append(raw_dataset.Problem(kind, record.image_id, detail))
-    if kind not in raw_dataset.BAD:
+  for record, (sha256, found) in zip(records, results, strict=True):
+    problems += [
+      raw_dataset.Problem(kind, record.image_id, detail)
+      for kind, detail in found
+    ]
+    if not any(kind in raw_dataset.BAD for kind, _ in found):
       kept.append(dataclasses.replace(record, sha256=sha256))
   return kept, problems
 
 
 def _inspect(record, look):
-  """Return (hash of the file, kind of problem or '', what is wrong)."""
+  """Return the hash of the file, and (kind of problem, detail) each."""
   try:
     data = images.read(record.path)
-    image = images.load(data, at_least=_LOOK_SIDE)
+    decoded = images.decode(data, at_least=_LOOK_SIDE)
+    note = look(decoded.picture) if look else ''
   except raw_dataset.InvalidRecordError as error:
-    return '', error.kind, str(error)
-  return hashlib.sha256(data).hexdigest(), look(image) if look else '', ''
+    return '', [(error.kind, str(error))]
+  notes = [*decoded.notes, *([(note, '')] if note else [])]
+  return hashlib.sha256(data).hexdigest(), notes
 
 
 def _divide(records, seed, split_file) -> tuple[Records, Problems]:
