@@ -150,6 +150,8 @@ def _check_order(chunks, header):
   kinds = [chunk.kind for chunk in critical]
   if {*kinds} - {b'IHDR', b'PLTE', b'IDAT', b'IEND'}:
     raise _damaged('a chunk of an unknown kind', 'not an image')
+  if kinds.count(b'IHDR') > 1:
+    raise _damaged('two headers', 'not an image')
   if b'IDAT' not in kinds:
     raise _damaged('no pixels')
   if header[9] == _PALETTE:

@@ -136,53 +136,27 @@ def test_stored_jpeg_is_close_and_keeps_fine_color():
   assert np.abs(np.asarray(again, int) - dots).max() < 25
 
 
-def _dicom(values, interpretation='MONOCHROME2', **tags):
-  pydicom = pytest.importorskip('pydicom')
-  from pydicom import uid
-
-  meta = pydicom.dataset.FileMetaDataset()
-  meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-  meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
-  meta.MediaStorageSOPInstanceUID = uid.generate_uid(entropy_srcs=['test'])
-  file = pydicom.Dataset()
-  file.file_meta = meta
-  file.Rows, file.Columns = values.shape[:2]
-  file.SamplesPerPixel = 3 if values.ndim == 3 else 1
-  file.PhotometricInterpretation = interpretation
-  if values.ndim == 3:
-    file.PlanarConfiguration = 0
-  file.BitsAllocated = file.BitsStored = 8 * values.itemsize
-  file.HighBit = file.BitsStored - 1
-  file.PixelRepresentation = 0
-  file.PixelData = values.tobytes()
-  for name, value in tags.items():
-    setattr(file, name, value)
-  buffer = io.BytesIO()
-  pydicom.dcmwrite(buffer, file, enforce_file_format=True)
-  return buffer.getvalue()
-
-
 _RAMP = np.tile(np.arange(0, 4096, 16, dtype=np.uint16), (4, 1))
 
 
 def test_dicom_gray_is_windowed():
   window = dict(WindowCenter=2048, WindowWidth=1024)
-  image = np.asarray(images.load(_dicom(_RAMP, **window)))
+  image = np.asarray(images.load(raw_sets.dicom(_RAMP, **window)))
   assert (image[:, _RAMP[0] < 1500] == 0).all()
   assert (image[:, _RAMP[0] > 2600] == 255).all()
   assert (np.diff(image[0].astype(int)) >= 0).all()
 
 
 def test_dicom_monochrome1_is_inverted():
-  plain = np.asarray(images.load(_dicom(_RAMP)), int)
-  inverted = np.asarray(images.load(_dicom(_RAMP, 'MONOCHROME1')), int)
+  plain = np.asarray(images.load(raw_sets.dicom(_RAMP)), int)
+  inverted = np.asarray(images.load(raw_sets.dicom(_RAMP, 'MONOCHROME1')), int)
   assert np.abs(plain - (255 - inverted)).max() <= 1
 
 
 def test_dicom_rescale_is_applied_before_the_window():
   image = np.asarray(
     images.load(
-      _dicom(
+      raw_sets.dicom(
         _RAMP,
         RescaleSlope='2',
         RescaleIntercept='-1000',
@@ -197,7 +171,7 @@ def test_dicom_rescale_is_applied_before_the_window():
 
 def test_dicom_color():
   color = np.asarray(_gradient())
-  image = images.load(_dicom(color, 'RGB'))
+  image = images.load(raw_sets.dicom(color, 'RGB'))
   assert image.mode == 'RGB' and _distance(image, color) == 0
 
 
@@ -207,7 +181,7 @@ def test_dicom_color():
 )
 def test_odd_dicom_is_named(tags, what):
   with pytest.raises(raw_dataset.InvalidRecordError, match=what) as caught:
-    images.load(_dicom(_RAMP, **tags))
+    images.load(raw_sets.dicom(_RAMP, **tags))
   assert caught.value.kind == 'not an image'
 
 

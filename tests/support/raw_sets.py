@@ -5,10 +5,12 @@ import pathlib
 import shutil
 import struct
 import tarfile
+from typing import Any
 import zlib
 
 import numpy as np
 from PIL import Image
+import pytest
 
 from data.chexpert import layout
 
@@ -231,3 +233,32 @@ def bomb(side: int) -> bytes:
       chunk(b'IEND', b''),
     )
   )
+
+
+def dicom(
+  values: np.ndarray, interpretation: str = 'MONOCHROME2', **tags: Any
+) -> bytes:
+  """A file of one frame; `tags` are set on it last."""
+  pydicom = pytest.importorskip('pydicom')
+  from pydicom import uid
+
+  meta = pydicom.dataset.FileMetaDataset()
+  meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+  meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
+  meta.MediaStorageSOPInstanceUID = uid.generate_uid(entropy_srcs=['test'])
+  file = pydicom.Dataset()
+  file.file_meta = meta
+  file.Rows, file.Columns = values.shape[:2]
+  file.SamplesPerPixel = 3 if values.ndim == 3 else 1
+  file.PhotometricInterpretation = interpretation
+  if values.ndim == 3:
+    file.PlanarConfiguration = 0
+  file.BitsAllocated = file.BitsStored = 8 * values.itemsize
+  file.HighBit = file.BitsStored - 1
+  file.PixelRepresentation = 0
+  file.PixelData = values.tobytes()
+  for name, value in tags.items():
+    setattr(file, name, value)
+  buffer = io.BytesIO()
+  pydicom.dcmwrite(buffer, file, enforce_file_format=True)
+  return buffer.getvalue()

@@ -18,8 +18,8 @@ STATUSES = {
   EMPTY: 'No bytes.',
   NOT_JPEG_OR_PNG: 'Bytes of another format (GIF, TIFF, DICOM, HTML, ...).',
   TOO_LARGE: (
-    f'The header claims over {rules.MAX_PIXELS:,} pixels, or so long and narrow '
-    f'a picture that it would be scaled to over {rules.MAX_STORED_SIDE:,}.'
+    f'The header claims over {rules.MAX_PIXELS:,} pixels, or so narrow a '
+    f'picture that scaling makes it longer than {rules.MAX_STORED_SIDE:,}.'
   ),
   DAMAGED: 'Truncated, or it does not decode.',
 }
