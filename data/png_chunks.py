@@ -4,7 +4,6 @@ PNG Specification (Third Edition), Sections 5 to 11.
 """
 
 from collections.abc import Iterator
-import contextlib
 import itertools
 import struct
 from typing import NamedTuple
@@ -67,7 +66,8 @@ def strip(data: bytes) -> containers.Container:
   _check_header(header)
   _check_order(chunks, header)
   pixels = _pixels(chunks)
-  _check_pixels(header, pixels)
+  if not _check_pixels(header, pixels):
+    pixels = _compressed_again(header, pixels)
   metadata = [
     _METADATA.get(chunk.kind, 'application data')
     for chunk in chunks
@@ -174,30 +174,49 @@ def _pixels(chunks):
 
 
 def _check_pixels(header, pixels):
-  """Inflate all, for Pillow shows what is missing as black.
+  """Inflate all; return whether what follows the pixels is sound, too.
 
-  The steps, and the window that the stream itself states, are libpng's: a file
-  that it refuses, as an exported graph will, is refused here.
+  Pillow shows what is missing as black. The steps, and the window that the
+  stream itself states, are libpng's: a file that it refuses, as an exported
+  graph will, is refused here.
   """
-  inflate = zlib.decompressobj(0)
-  pieces = (
-    bytes(chunk[start : start + _READ_SIZE])
-    for chunk in pixels
-    for start in range(0, len(chunk), _READ_SIZE)
-  )
+  inflate, pieces = zlib.decompressobj(0), _pieces(pixels)
   try:
-    for length in _row_lengths(header):
-      while length:
-        length -= len(inflate.decompress(_following(inflate, pieces), length))
+    for _ in _inflated(header, inflate, pieces):
+      pass
   except zlib.error:
     raise _damaged('its pixels do not decompress') from None
-  # More than the pixels may be damaged, but has to end.
-  with contextlib.suppress(zlib.error):
-    found = 0
-    while not inflate.eof:
+  # What is more than the pixels may be damaged, but has to end.
+  found = 0
+  while not inflate.eof:
+    try:
       found += len(inflate.decompress(_following(inflate, pieces), _MORE_SIZE))
-      if not found:
-        break
+    except zlib.error:
+      return False
+    if not found:
+      break
+  return True
+
+
+def _compressed_again(header, pixels):
+  """Return the pixels without what follows them, at which Pillow stops."""
+  deflate = zlib.compressobj(1)
+  inflated = _inflated(header, zlib.decompressobj(0), _pieces(pixels))
+  return [*map(deflate.compress, inflated), deflate.flush()]
+
+
+def _pieces(pixels) -> Iterator[bytes]:
+  for chunk in pixels:
+    for start in range(0, len(chunk), _READ_SIZE):
+      yield bytes(chunk[start : start + _READ_SIZE])
+
+
+def _inflated(header, inflate, pieces) -> Iterator[bytes]:
+  for length in _row_lengths(header):
+    while length:
+      part = inflate.decompress(_following(inflate, pieces), length)
+      length -= len(part)
+      yield part
 
 
 def _following(inflate, pieces):

@@ -102,8 +102,8 @@ def _scan_jpeg(encoded):
     place = place._replace(end=tf.where(is_whole, at, 0))
     at = tf.where(is_fill, at + 1, tf.where(is_alone, at + 2, end))
     # Coded pixels follow the header of a scan.
-    following = markers[tf.searchsorted(markers, [at])[0]]
-    at = tf.where(is_scan, following, at)
+    following = tf.searchsorted(markers, [tf.minimum(at, total)])[0]
+    at = tf.where(is_scan, markers[following], at)
     goes_on = is_segment | ((is_fill | is_alone) & (at + 2 <= total))
     return at, tuple(place), frame, complete, goes_on, count + 1
 
