@@ -45,6 +45,15 @@ def decode(data: bytes) -> images.Decoded:
   Raises:
     InvalidRecordError: It cannot be decoded, or has several pages.
   """
+  try:
+    return _decode(data)
+  except raw_dataset.InvalidRecordError:
+    raise
+  except Exception:  # The header's fields can lack or lie.
+    raise _refusal('its header is damaged') from None
+
+
+def _decode(data):
   page = _page(data)
   bits, samples = page.bitspersample, page.samplesperpixel
   is_gray = page.photometric in (_WHITE_IS_ZERO, _BLACK_IS_ZERO)
@@ -62,20 +71,14 @@ def decode(data: bytes) -> images.Decoded:
 
 def _page(data):
   """Return the one page, of a size that can be decoded."""
-  try:
-    pages = list(_pages(tifffile.TiffFile(io.BytesIO(data))))
-    page = pages[0]
-    sides = page.imagelength, page.imagewidth
-    tile = page.tilelength or 0, page.tilewidth or 0
-    _ = page.bitspersample + page.samplesperpixel, page.photometric
-  except Exception:  # On odd bytes it raises anything.
-    raise _refusal('its header is damaged') from None
+  pages = list(_pages(tifffile.TiffFile(io.BytesIO(data))))
   if len(pages) > 1:
     raise _refusal(f'it has {len(pages)} pages; save the right one alone')
-  if not all(sides):
+  page = pages[0]
+  if not page.imagelength or not page.imagewidth:
     raise _refusal('it has no pixels')
-  for height, width in (sides, tile):
-    containers.check_size(width, height)
+  containers.check_size(page.imagewidth, page.imagelength)
+  containers.check_size(page.tilewidth or 0, page.tilelength or 0)
   return page
 
 

@@ -5,6 +5,7 @@ import pathlib
 import shutil
 import struct
 import tarfile
+import tempfile
 from typing import Any
 import zlib
 
@@ -262,3 +263,59 @@ def dicom(
   buffer = io.BytesIO()
   pydicom.dcmwrite(buffer, file, enforce_file_format=True)
   return buffer.getvalue()
+
+
+def dicom_compressed(values: np.ndarray, syntax: str) -> bytes:
+  """A file of gray values in another transfer syntax, made by GDCM."""
+  import gdcm
+
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / 'file.dcm'
+    path.write_bytes(dicom(values))
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    code = {
+      'JPEGLossless': gdcm.TransferSyntax.JPEGLosslessProcess14,
+      'JPEGLosslessSV1': gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+      'JPEGLSLossless': gdcm.TransferSyntax.JPEGLSLossless,
+      'RLELossless': gdcm.TransferSyntax.RLELossless,
+    }[syntax]
+    change.SetTransferSyntax(gdcm.TransferSyntax(code))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(path))
+    assert writer.Write()
+    return path.read_bytes()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+  """A chunk of a PNG."""
+  checksum = struct.pack('>I', zlib.crc32(kind + content))
+  return struct.pack('>I', len(content)) + kind + content + checksum
+
+
+def png(bits: int, color: int, *channels: np.ndarray) -> bytes:
+  """A PNG of any type, of big-endian channels; Pillow does not write all."""
+  pixels = np.stack(channels, axis=-1)
+  height, width = pixels.shape[:2]
+  pixels = pixels.astype(pixels.dtype.newbyteorder('>'))
+  rows = b''.join(b'\0' + row.tobytes() for row in pixels)
+  header = struct.pack('>IIBBBBB', width, height, bits, color, 0, 0, 0)
+  return b''.join(
+    [
+      b'\x89PNG\r\n\x1a\n',
+      chunk(b'IHDR', header),
+      chunk(b'IDAT', zlib.compress(rows)),
+      chunk(b'IEND', b''),
+    ]
+  )
+
+
+def without_last_scan(jpeg: bytes) -> bytes:
+  """A progressive JPEG whose last refinement is missing, but not its end."""
+  return jpeg[: jpeg.rindex(b'\xff\xda')] + b'\xff\xd9'

@@ -10,8 +10,9 @@ tensors alike.
 from typing import Any
 
 # Photographs have some 25 million pixels. A file that claims far more is
-# broken or hostile: decoding it would fill the memory.
-MAX_PIXELS = 200_000_000
+# broken or hostile: decoding it would fill the memory. TensorFlow decodes no
+# JPEG of more bytes than this makes.
+MAX_PIXELS = 2**29 // 3
 MAX_SIDE = 1_000_000  # Pixels; that of libpng.
 MAX_STORED_SIDE = 65_500  # Of a JPEG that libjpeg writes.
 MAX_SEGMENTS = 100_000  # Of a file that are walked through to its pixels.
