@@ -24,7 +24,7 @@ try:
   from pydicom import pixels as pydicom_pixels
   from pydicom import uid
 except ImportError:
-  pydicom = None
+  pydicom = None  # type: ignore[assignment]
 
 _GRAY = ('MONOCHROME1', 'MONOCHROME2')
 _COLORS = ('RGB', 'YBR_FULL', 'YBR_FULL_422', 'YBR_ICT', 'YBR_RCT')

@@ -154,12 +154,22 @@ def _check_order(chunks, header):
     raise _damaged('two headers', 'not an image')
   if b'IDAT' not in kinds:
     raise _damaged('no pixels')
-  if header[9] == _PALETTE:
-    palettes = [chunk for chunk in chunks if chunk.kind == b'PLTE']
-    length = len(palettes[0].content) if len(palettes) == 1 else 0
-    late = b'PLTE' not in kinds[: kinds.index(b'IDAT')]
-    if late or not 3 <= length <= 768 or length % 3:
-      raise _damaged('no palette', 'not an image')
+  _check_palette(critical, header[9])
+
+
+def _check_palette(critical, color):
+  """Refuse what libpng refuses; one after the pixels counts for nothing."""
+  kinds = [chunk.kind for chunk in critical]
+  early = critical[: kinds.index(b'IDAT')]
+  lengths = [len(chunk.content) for chunk in early if chunk.kind == b'PLTE']
+  is_needed, is_color = color == _PALETTE, color not in (_GRAY, _GRAY_ALPHA)
+  if (
+    (is_needed and not lengths)
+    or (lengths and kinds.count(b'PLTE') > 1)
+    or (is_color and 0 in lengths)
+    or (is_needed and (lengths[0] > 768 or lengths[0] % 3))
+  ):
+    raise _damaged('its palette is wrong', 'not an image')
 
 
 def _pixels(chunks):

@@ -1,4 +1,4 @@
-"""To preparing and to an export, a damaged file is the same picture, or none."""
+"""Preparing and an export make the same picture of a damaged file, or none."""
 
 import collections
 
