@@ -15,6 +15,8 @@ import tifffile
 
 from data import images
 from data import raw_dataset
+from data.image_table import image_table_dataset_builder
+from data.image_table import layout
 
 _MAX_MEMORY = 2 * 2**30
 
@@ -138,6 +140,26 @@ def test_long_and_narrow_photographs_take_little_memory(size, tmp_path):
     check=True,
   ).stdout
   assert int(printed) < 400 * 2**20
+
+
+@pytest.mark.parametrize(
+  'shape, image_size', [((70_000, 10), 0), ((10, 70_000), 0), ((2, 2000), 224)]
+)
+def test_what_is_too_long_to_store_is_named_at_the_check(
+  shape, image_size, tmp_path
+):
+  raw_sets.table(tmp_path)
+  Image.new('L', shape).save(tmp_path / 'images' / '003.png')
+  table = layout.find(tmp_path / 'labels.csv', tmp_path, layout.Columns())
+  builder = image_table_dataset_builder.Builder(
+    name='lumps', table=table, image_size=image_size, data_dir=tmp_path / 'data'
+  )
+  builder.num_processes = 1
+  report = builder.check(tmp_path)
+  assert [(p.kind, p.location) for p in report.bad] == [
+    ('image too large', 'images/003.png')
+  ]
+  assert '65,500' in report.bad[0].detail
 
 
 def test_a_mutant_is_the_same_every_time():
