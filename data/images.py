@@ -112,8 +112,8 @@ def _decode(data, at_least):
 def _of_container(kind, container, at_least=None):
   picture = open_image(kind, container.data, at_least)
   if container.deep_alpha:
-    high, low = (np.asarray(picture)[..., n].astype(np.uint16) for n in (0, 1))
-    picture = pixels.stretch(256 * high + low)
+    high, low = (pixels.values(picture.getchannel(n)) for n in (0, 1))
+    picture = pixels.stretch((high.astype(np.uint16) << 8) | low)
   picture = pixels.upright(eight_bits(picture), container.orientation)
   notes = notes_of(container.metadata)
   if container.bits > 8 and not container.is_gray:
@@ -215,7 +215,7 @@ def jpeg(image: Image.Image) -> bytes:
 def eight_bits(image: Image.Image) -> Image.Image:
   """Return a picture of 8 bits with nothing else that a file may hold."""
   if image.mode.startswith('I') or image.mode == 'F':
-    return pixels.stretch(np.asarray(image))
+    return pixels.stretch(pixels.values(image))
   if image.mode == 'CMYK':
     return pixels.from_cmyk(image)
   image = image.convert('L' if image.mode in ('1', 'L', 'LA') else 'RGB')

@@ -82,10 +82,12 @@ def map_rows(
     shape: Of the picture.
     num_bytes: Memory of a value in the making.
   """
-  result = np.empty(shape, np.uint8)
+  # Pasted as they come: a picture of numbers beside it would be another copy.
+  result = Image.new('RGB' if len(shape) == 3 else 'L', (shape[1], shape[0]))
   for rows in blocks(shape[0], num_bytes * int(np.prod(shape[1:]))):
-    result[rows] = function(rows)
-  return Image.fromarray(result)
+    block = np.asarray(function(rows)).astype(np.uint8)
+    result.paste(Image.fromarray(block), (0, rows.start))
+  return result
 
 
 def blocks(height: int, row_bytes: int) -> Iterator[slice]:
@@ -97,13 +99,25 @@ def blocks(height: int, row_bytes: int) -> Iterator[slice]:
 
 def from_cmyk(image: Image.Image) -> Image.Image:
   """Return ink on white as light, rounded as an exported graph does."""
-  ink = np.asarray(image)
 
   def light(rows):
-    paper = 255 - ink[rows].astype(np.uint16)
+    paper = 255 - _rows(image, rows).astype(np.uint16)
     return paper[..., :3] * paper[..., 3:] // 255
 
-  return map_rows(light, (*ink.shape[:2], 3))
+  return map_rows(light, (image.height, image.width, 3))
+
+
+def values(image: Image.Image) -> np.ndarray:
+  """Return the values of a picture; `np.asarray` makes two more copies."""
+  first = _rows(image, slice(0, 1))
+  result = np.empty((image.height, *first.shape[1:]), first.dtype)
+  for rows in blocks(image.height, first.nbytes):
+    result[rows] = _rows(image, rows)
+  return result
+
+
+def _rows(image, rows):
+  return np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
 
 
 def upright(image: Image.Image, orientation: int) -> Image.Image:

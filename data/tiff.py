@@ -3,7 +3,6 @@
 import io
 import logging
 
-import numpy as np
 import tifffile
 
 from data import containers
@@ -101,7 +100,7 @@ def _deep(data, page):
       raise
     return _values(page)
   if image.mode.startswith('I') or image.mode == 'F':
-    return np.asarray(image)
+    return pixels.values(image)
   raise _refusal(f'gray of {page.bitspersample} bits that are not read')
 
 
