@@ -5,7 +5,7 @@ stored it. An exported network meets files that nobody prepared, and does with
 them what preparing did, in a graph that needs nothing but TensorFlow:
 
   rules                 the numbers and formulas, which `data/` takes from here
-  containers            what a file says about its pixels, and whether it is whole
+  containers            what a file says of its pixels, and if it is whole
   decode                encoded bytes -> an upright 8-bit picture
   orientation           which way up a camera says that its photograph is
   resize                Pillow's scaling
