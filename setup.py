@@ -21,13 +21,17 @@ _REQUIRED = [
   'tensorboard>=2.19',  # TensorFlow 2.21 no longer brings it along.
   'tensorflow>=2.19',  # The platform.
   'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
+  'tifffile>=2024.8',  # Odd TIFF files, which Pillow cannot read.
   'threadpoolctl>=3.5',  # One BLAS thread a layer in comparisons.
   'tqdm>=4.66',  # Progress bars of the preparing binaries.
 ]
 
 _EXTRAS = {
   'beam': ['apache-beam[gcp]>=2.70'],  # Preparing data on a cluster.
-  'dicom': ['pydicom>=3.0'],  # DICOM files in image tables.
+  'dicom': [
+    'pydicom>=3.0',  # DICOM files in image tables.
+    'python-gdcm>=3.0.24',  # Those in JPEG Lossless and JPEG-LS.
+  ],
   'profile': ['tensorboard-plugin-profile>=2.19'],  # Shows train --profile.
 }
 _EXTRAS['docs'] = [

@@ -107,7 +107,10 @@ class Builder(
 
   @property
   def look(self) -> Callable[[Image.Image], str] | None:
-    """A function: small copy of an image -> kind of its note, or ''."""
+    """A function: small copy of an image -> kind of its note, or ''.
+
+    It may refuse the image with `raw_dataset.InvalidRecordError`.
+    """
     return None
 
   def check(

@@ -1,23 +1,42 @@
 """Bytes of an image file, however odd, to an 8-bit picture and to a JPEG."""
 
 from collections.abc import Iterator
+import dataclasses
 import io
+import logging
 import os
+import warnings
 
 from etils import epath
 import numpy as np
 from PIL import Image
-from PIL import ImageOps
 
 from data import archives
+from data import containers
+from data import jpeg_segments
+from data import pixels
+from data import png_chunks
 from data import raw_dataset
 from transfusion_tf.image_ops import rules
 
 EXTENSIONS = ('.jpeg', '.jpg', '.png', '.tif', '.tiff', '.bmp', '.dcm')
 
-_FORMATS = ('JPEG', 'PNG', 'TIFF', 'BMP')
+Image.MAX_IMAGE_PIXELS = None  # `check_size` has our own limit.
+# Pillow's log of what it reads quotes the file, which may name a person.
+logging.getLogger('PIL').setLevel(logging.INFO)
 
-Image.MAX_IMAGE_PIXELS = None  # `load` has the check, with our own limit.
+
+@dataclasses.dataclass(frozen=True)
+class Decoded:
+  """A picture, and what there is to say about its file.
+
+  Attributes:
+    picture: Upright, 8-bit gray (`L`) or color (`RGB`), without anything else.
+    notes: (One of `raw_dataset.NOTES`, detail) each.
+  """
+
+  picture: Image.Image
+  notes: tuple[tuple[str, str], ...] = ()
 
 
 def read(path: str) -> bytes:
@@ -41,10 +60,15 @@ def find_images(folder: str | os.PathLike) -> Iterator[str]:
 
 
 def load(data: bytes, at_least: int | None = None) -> Image.Image:
-  """Decode an image, upright, as 8-bit gray (`L`) or color (`RGB`).
+  """Return the picture of `decode`."""
+  return decode(data, at_least).picture
 
-  16-bit gray is stretched from its darkest and brightest value to 0..255;
-  DICOM is windowed as its header says.
+
+def decode(data: bytes, at_least: int | None = None) -> Decoded:
+  """Decode an image.
+
+  Gray of more than 8 bits is stretched from its darkest and brightest value to
+  0..255, color keeps its upper 8 bits; DICOM is windowed as its header says.
 
   Args:
     data: A JPEG, PNG, TIFF, BMP or DICOM file.
@@ -55,48 +79,97 @@ def load(data: bytes, at_least: int | None = None) -> Image.Image:
   Raises:
     InvalidRecordError: If it cannot be decoded, or should not be.
   """
+  if not data:
+    raise raw_dataset.InvalidRecordError('not an image', 'the file is empty')
+  with warnings.catch_warnings():
+    # Of decoders; some quote the file, which may name a person.
+    warnings.simplefilter('ignore')
+    return _decode(data, at_least)
+
+
+def _decode(data, at_least):
+  # Imported where they are needed: each worker process loads this module.
   if _is_dicom(data):
     from data import dicom
 
-    return dicom.load(data)
-  if not data:
-    raise raw_dataset.InvalidRecordError('not an image', 'the file is empty')
+    return dicom.decode(data)
+  if data[:4] in (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'):
+    from data import tiff
+
+    return tiff.decode(data)
+  if data.startswith(jpeg_segments.SIGNATURE):
+    return _of_container('JPEG', jpeg_segments.strip(data), at_least)
+  if data.startswith(png_chunks.SIGNATURE):
+    return _of_container('PNG', png_chunks.strip(data))
+  if data.startswith(b'BM'):
+    return Decoded(eight_bits(open_image('BMP', data)))
+  # Without its first bytes, which may be anybody's letter.
+  raise raw_dataset.InvalidRecordError(
+    'not an image', 'it does not start as a JPEG, PNG, TIFF, BMP or DICOM file'
+  )
+
+
+def _of_container(kind, container, at_least=None):
+  picture = open_image(kind, container.data, at_least)
+  if container.deep_alpha:
+    high, low = (pixels.values(picture.getchannel(n)) for n in (0, 1))
+    picture = pixels.stretch((high.astype(np.uint16) << 8) | low)
+  picture = pixels.upright(eight_bits(picture), container.orientation)
+  notes = notes_of(container.metadata)
+  if container.bits > 8 and not container.is_gray:
+    notes += (('color of more than 8 bits', f'{container.bits} bits'),)
+  return Decoded(picture, notes)
+
+
+def open_image(
+  kind: str, data: bytes, at_least: int | None = None
+) -> Image.Image:
+  """Return an image that Pillow has decoded, of the mode that it has.
+
+  Raises:
+    InvalidRecordError: Pillow cannot.
+  """
   try:
-    image = Image.open(io.BytesIO(data), formats=_FORMATS)
-  except Image.UnidentifiedImageError:
-    detail = f'it starts with {data[:12]!r}'
-    raise raw_dataset.InvalidRecordError('not an image', detail) from None
-  except Exception as error:  # Parsers raise anything on odd bytes.
-    raise raw_dataset.InvalidRecordError('not an image', repr(error)) from None
-  check_size(*image.size)
-  try:
+    image = Image.open(io.BytesIO(data), formats=[kind])
+    check_size(*image.size)
     if at_least:
       image.draft(None, (at_least, at_least))
-    return _eight_bits(ImageOps.exif_transpose(image))
-  except Exception as error:
-    kind = 'truncated image' if 'truncated' in str(error) else 'not an image'
-    raise raw_dataset.InvalidRecordError(kind, str(error)) from None
+    image.load()
+  except raw_dataset.InvalidRecordError:
+    raise
+  except Exception as error:  # Parsers raise anything on odd bytes.
+    is_cut = 'truncated' in str(error)
+    # Not the message: it may quote the file.
+    raise raw_dataset.InvalidRecordError(
+      'truncated image' if is_cut else 'not an image',
+      f'the {kind} {"ends too early" if is_cut else "cannot be decoded"}',
+    ) from None
+  return image
 
 
-def check_size(width: int, height: int) -> None:
-  """Raise InvalidRecordError if an image is too large to decode."""
-  if width * height > rules.MAX_PIXELS:
+def notes_of(metadata: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+  """Return the notes on metadata of a file that are left out."""
+  return (('metadata dropped', ', '.join(metadata)),) if metadata else ()
+
+
+check_size = containers.check_size
+
+
+def check_stored_size(width: int, height: int) -> None:
+  """Raise InvalidRecordError if a picture is too large to be stored."""
+  check_size(width, height)
+  if max(width, height) > rules.MAX_STORED_SIDE:
     raise raw_dataset.InvalidRecordError(
       'image too large',
-      f'{width} x {height} pixels; the limit is {rules.MAX_PIXELS:,}',
+      f'{width} x {height} pixels to store; a side of a JPEG ends at '
+      f'{rules.MAX_STORED_SIDE:,}',
     )
-
-
-def rescale_intensity(values: np.ndarray) -> Image.Image:
-  """Return gray values of any range as an 8-bit picture."""
-  values = values.astype(np.float32)
-  low, high = values.min(), values.max()
-  scaled = (values - low) * (255 / max(high - low, rules.MIN_RANGE))
-  return Image.fromarray(scaled.round().astype(np.uint8))
 
 
 def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
   """Return `image` at `size` (width, height), low-pass filtered to shrink."""
+  if rules.is_height_first(*image.size, *size):
+    image = image.resize((image.width, size[1]), Image.Resampling.LANCZOS)
   return image.resize(size, Image.Resampling.LANCZOS)
 
 
@@ -108,9 +181,24 @@ def resize_to_square(data: bytes, side: int) -> Image.Image:
 def resize_shorter_side(data: bytes, shorter_side: int) -> Image.Image:
   """Return a file as a picture of that shorter side, with its aspect kept."""
   image = load(data, rules.min_decoded_side(shorter_side))
-  factor = shorter_side / min(image.size)
-  width, height = image.size
-  return scale(image, (round(factor * width), round(factor * height)))
+  width, height = stored_size(*image.size, shorter_side)
+  # The check may have seen another fraction of a JPEG, of almost its aspect.
+  check_stored_size(round(0.99 * width), round(0.99 * height))
+  longest = rules.MAX_STORED_SIDE
+  return scale(image, (min(width, longest), min(height, longest)))
+
+
+def stored_size(width: int, height: int, shorter_side: int) -> tuple[int, int]:
+  """Return the width and height at another shorter side."""
+  factor = shorter_side / min(width, height)
+  return round(factor * width), round(factor * height)
+
+
+def as_it_is(data: bytes) -> Image.Image:
+  """Return a file as a picture of its own size."""
+  image = load(data)
+  check_stored_size(*image.size)
+  return image
 
 
 def jpeg(image: Image.Image) -> bytes:
@@ -124,13 +212,19 @@ def jpeg(image: Image.Image) -> bytes:
   return buffer.getvalue()
 
 
-def _eight_bits(image):
+def eight_bits(image: Image.Image) -> Image.Image:
+  """Return a picture of 8 bits with nothing else that a file may hold."""
   if image.mode.startswith('I') or image.mode == 'F':
-    return rescale_intensity(np.asarray(image))
-  if image.mode in ('1', 'L', 'LA'):
-    return image.convert('L')
-  return image.convert('RGB')
+    return pixels.stretch(pixels.values(image))
+  if image.mode == 'CMYK':
+    return pixels.from_cmyk(image)
+  image = image.convert('L' if image.mode in ('1', 'L', 'LA') else 'RGB')
+  image.info.clear()
+  return image
 
 
 def _is_dicom(data):
-  return data[128:132] == b'DICM'
+  """Return whether a file begins as DICOM, maybe without its preamble."""
+  # Of the first element's tag, the group: of file meta, or of identification.
+  is_bare = data[:4] in (b'\2\0\0\0', b'\2\0\1\0', b'\2\0\2\0', b'\2\0\x10\0')
+  return data[128:132] == b'DICM' or is_bare or data[:2] == b'\x08\0'

@@ -70,12 +70,15 @@ def check_images(
   dataset: raw_dataset.RawDataset, num_processes: int = 0
 ) -> raw_dataset.RawDataset:
   """Run the part of `check` that leaves the splits of the source alone."""
-  return _through(
+  checked = _through(
     dataset,
     _unlike_published(dataset.published),
     _one_row_an_image,
     functools.partial(_decodable, look=None, num_processes=num_processes),
   )
+  # Whoever builds such a set stores the files as they are.
+  problems = [p for p in checked.problems if p.kind != 'metadata dropped']
+  return dataclasses.replace(checked, problems=problems)
 
 
 def _through(dataset, *steps):
@@ -119,24 +122,27 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   kept, problems = [], []
   inspect = functools.partial(_inspect, look=look)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
-  for record, found in zip(records, results, strict=True):
-    sha256, size, kind, detail = found
-    if kind:
-      problems.append(raw_dataset.Problem(kind, record.image_id, detail))
-    if kind not in raw_dataset.BAD:
+  for record, (sha256, size, found) in zip(records, results, strict=True):
+    problems += [
+      raw_dataset.Problem(kind, record.image_id, detail)
+      for kind, detail in found
+    ]
+    if not any(kind in raw_dataset.BAD for kind, _ in found):
       kept.append(dataclasses.replace(record, sha256=sha256, size=size))
   return kept, problems
 
 
 def _inspect(record, look):
-  """Return (hash of the file, size, kind of problem or '', what is wrong)."""
+  """Return the file's hash, its size, and (kind of problem, detail) each."""
   try:
     data = images.read(record.path)
-    image = images.load(data, at_least=_LOOK_SIDE)
+    decoded = images.decode(data, at_least=_LOOK_SIDE)
+    note = look(decoded.picture) if look else ''
   except raw_dataset.InvalidRecordError as error:
-    return '', (0, 0), error.kind, str(error)
-  note = look(image) if look else ''
-  return hashlib.sha256(data).hexdigest(), _size(data, image), note, ''
+    return '', (0, 0), [(error.kind, str(error))]
+  notes = [*decoded.notes, *([(note, '')] if note else [])]
+  size = _size(data, decoded.picture)
+  return hashlib.sha256(data).hexdigest(), size, notes
 
 
 def _size(data, image):

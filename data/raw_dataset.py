@@ -25,6 +25,8 @@ NOTES = (
   'same image twice',
   'image without label',
   'no fundus disc',
+  'metadata dropped',
+  'color of more than 8 bits',
   'not the published number',
   'empty split',
   'class without example',

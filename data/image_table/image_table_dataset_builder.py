@@ -63,7 +63,20 @@ class Builder(base_builder.Builder):
   @property
   def picture(self) -> Callable[[bytes], Image.Image]:
     if not self._image_size:
-      return images.load
+      return images.as_it_is
     return functools.partial(
       images.resize_shorter_side, shorter_side=self._image_size
     )
+
+  @property
+  def look(self) -> Callable[[Image.Image], str]:
+    return functools.partial(_check_size, shorter_side=self._image_size)
+
+
+def _check_size(image, shorter_side):
+  """Refuse an image that is too large once it is scaled; note nothing."""
+  size = image.size
+  images.check_stored_size(
+    *(images.stored_size(*size, shorter_side) if shorter_side else size)
+  )
+  return ''

@@ -9,6 +9,7 @@ from skimage import filters
 from skimage import measure
 
 from data import images
+from data import pixels
 from transfusion_tf.image_ops import rules
 
 
@@ -72,12 +73,36 @@ def crop(image: Image.Image, size: int) -> Image.Image:
   """
   disc = find_disc(image)
   if disc is None:
-    x, y, radius = image.width / 2, image.height / 2, max(image.size) / 2
-  else:
-    x, y, radius = disc
-  left, top, side = round(x - radius), round(y - radius), round(2 * radius)
-  square = image.crop((left, top, left + side, top + side))
-  return images.scale(square, (size, size))
+    return _fit(image, size)
+  left, top = round(disc.x - disc.radius), round(disc.y - disc.radius)
+  return _scale_square(image, left, top, round(2 * disc.radius), size)
+
+
+def _fit(image, size):
+  """Return the whole photograph, scaled and centered on black."""
+  longer = max(image.size)
+  width, height = (max(round(size * side / longer), 1) for side in image.size)
+  square = Image.new(image.mode, (size, size))
+  square.paste(
+    images.scale(image, (width, height)),
+    ((size - width) // 2, (size - height) // 2),
+  )
+  return square
+
+
+def _scale_square(image, left, top, side, size):
+  """Return a square of a photograph, black beyond it, at another side.
+
+  A square about a long and narrow photograph has many times its pixels: rows
+  are scaled block by block, and columns when the rows are short.
+  """
+  first, last = (min(max(y, 0), image.height) for y in (top, top + side))
+  narrow = Image.new(image.mode, (size, side))
+  for rows in pixels.blocks(last - first, 4 * side):
+    box = (left, first + rows.start, left + side, first + rows.stop)
+    block = images.scale(image.crop(box), (size, rows.stop - rows.start))
+    narrow.paste(block, (0, first + rows.start - top))
+  return images.scale(narrow, (size, size))
 
 
 def _threshold(brightness):

@@ -2,11 +2,13 @@
 
 import io
 import time
+import zlib
 
 import numpy as np
 from PIL import Image
 import pytest
 import raw_sets
+import tifffile
 
 from data import images
 from data import raw_dataset
@@ -136,53 +138,27 @@ def test_stored_jpeg_is_close_and_keeps_fine_color():
   assert np.abs(np.asarray(again, int) - dots).max() < 25
 
 
-def _dicom(values, interpretation='MONOCHROME2', **tags):
-  pydicom = pytest.importorskip('pydicom')
-  from pydicom import uid
-
-  meta = pydicom.dataset.FileMetaDataset()
-  meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
-  meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
-  meta.MediaStorageSOPInstanceUID = uid.generate_uid(entropy_srcs=['test'])
-  file = pydicom.Dataset()
-  file.file_meta = meta
-  file.Rows, file.Columns = values.shape[:2]
-  file.SamplesPerPixel = 3 if values.ndim == 3 else 1
-  file.PhotometricInterpretation = interpretation
-  if values.ndim == 3:
-    file.PlanarConfiguration = 0
-  file.BitsAllocated = file.BitsStored = 8 * values.itemsize
-  file.HighBit = file.BitsStored - 1
-  file.PixelRepresentation = 0
-  file.PixelData = values.tobytes()
-  for name, value in tags.items():
-    setattr(file, name, value)
-  buffer = io.BytesIO()
-  pydicom.dcmwrite(buffer, file, enforce_file_format=True)
-  return buffer.getvalue()
-
-
 _RAMP = np.tile(np.arange(0, 4096, 16, dtype=np.uint16), (4, 1))
 
 
 def test_dicom_gray_is_windowed():
   window = dict(WindowCenter=2048, WindowWidth=1024)
-  image = np.asarray(images.load(_dicom(_RAMP, **window)))
+  image = np.asarray(images.load(raw_sets.dicom(_RAMP, **window)))
   assert (image[:, _RAMP[0] < 1500] == 0).all()
   assert (image[:, _RAMP[0] > 2600] == 255).all()
   assert (np.diff(image[0].astype(int)) >= 0).all()
 
 
 def test_dicom_monochrome1_is_inverted():
-  plain = np.asarray(images.load(_dicom(_RAMP)), int)
-  inverted = np.asarray(images.load(_dicom(_RAMP, 'MONOCHROME1')), int)
+  plain = np.asarray(images.load(raw_sets.dicom(_RAMP)), int)
+  inverted = np.asarray(images.load(raw_sets.dicom(_RAMP, 'MONOCHROME1')), int)
   assert np.abs(plain - (255 - inverted)).max() <= 1
 
 
 def test_dicom_rescale_is_applied_before_the_window():
   image = np.asarray(
     images.load(
-      _dicom(
+      raw_sets.dicom(
         _RAMP,
         RescaleSlope='2',
         RescaleIntercept='-1000',
@@ -197,7 +173,7 @@ def test_dicom_rescale_is_applied_before_the_window():
 
 def test_dicom_color():
   color = np.asarray(_gradient())
-  image = images.load(_dicom(color, 'RGB'))
+  image = images.load(raw_sets.dicom(color, 'RGB'))
   assert image.mode == 'RGB' and _distance(image, color) == 0
 
 
@@ -207,7 +183,7 @@ def test_dicom_color():
 )
 def test_odd_dicom_is_named(tags, what):
   with pytest.raises(raw_dataset.InvalidRecordError, match=what) as caught:
-    images.load(_dicom(_RAMP, **tags))
+    images.load(raw_sets.dicom(_RAMP, **tags))
   assert caught.value.kind == 'not an image'
 
 
@@ -215,3 +191,202 @@ def test_a_missing_file_is_named(tmp_path):
   with pytest.raises(raw_dataset.InvalidRecordError) as caught:
     images.read(str(tmp_path / 'no.png'))
   assert caught.value.kind == 'no such image'
+
+
+def test_more_than_8_bits_of_gray_are_stretched_beside_alpha():
+  deep = raw_sets.png(16, 4, _RAMP.astype('>u2'), np.full_like(_RAMP, 65535))
+  expected = images.load(_encoded(Image.fromarray(_RAMP)))
+  np.testing.assert_array_equal(images.load(deep), expected)
+
+
+def test_color_of_16_bits_keeps_the_upper_ones_and_is_noted():
+  deep = raw_sets.png(16, 2, *[_RAMP.astype('>u2')] * 3)
+  decoded = images.decode(deep)
+  np.testing.assert_array_equal(
+    np.asarray(decoded.picture)[..., 0], _RAMP // 256
+  )
+  assert decoded.notes == (('color of more than 8 bits', '16 bits'),)
+
+
+def _tiff(values, **options):
+  buffer = io.BytesIO()
+  tifffile.imwrite(buffer, values, metadata=None, software=False, **options)
+  return buffer.getvalue()
+
+
+@pytest.mark.parametrize('order', '<>')
+@pytest.mark.parametrize('bits', [8, 16])
+def test_a_tiff_in_which_white_is_zero_is_turned_to_light(bits, order):
+  values = (_RAMP >> 4).astype(np.uint8) if bits == 8 else _RAMP
+  white = _tiff(
+    np.iinfo(values.dtype).max - values,
+    photometric='miniswhite',
+    byteorder=order,
+  )
+  black = _tiff(values, photometric='minisblack', byteorder=order)
+  np.testing.assert_array_equal(images.load(white), images.load(black))
+
+
+@pytest.mark.parametrize('odd', [np.inf, -np.inf, np.nan])
+def test_what_is_no_number_does_not_darken_a_tiff(odd):
+  values = _RAMP.astype(np.float32) / 4080
+  expected = np.array(images.load(_tiff(values)))
+  values[0, 7] = odd
+  expected[0, 7] = 255 if odd > 0 else 0
+  np.testing.assert_array_equal(images.load(_tiff(values)), expected)
+
+
+def test_gray_and_alpha_of_16_bits_in_a_tiff():
+  values = np.stack([_RAMP, np.full_like(_RAMP, 65535)], axis=-1)
+  file = _tiff(values, photometric='minisblack', extrasamples=['unassalpha'])
+  np.testing.assert_array_equal(
+    images.load(file), images.load(_encoded(Image.fromarray(_RAMP)))
+  )
+
+
+def test_a_tiff_of_two_pages_is_refused_and_a_thumbnail_is_no_page():
+  pages = io.BytesIO()
+  with tifffile.TiffWriter(pages) as file:
+    file.write(_RAMP, metadata=None)
+    file.write(_RAMP[:, ::2], subfiletype=1, metadata=None)
+    thumbnail = pages.getvalue()
+    file.write(_RAMP, metadata=None)
+  assert images.load(thumbnail).size == (256, 4)
+  with pytest.raises(raw_dataset.InvalidRecordError, match='2 pages'):
+    images.load(pages.getvalue())
+
+
+_CHUNK = {
+  'text of a wrong checksum': lambda name: (
+    raw_sets.chunk(b'tEXt', name)[:-4] + b'\0\0\0\0'
+  ),
+  'text of 3 MB': lambda name: raw_sets.chunk(
+    b'zTXt', b'a\0\0' + zlib.compress(bytes(3_000_000))
+  ),
+  'Exif that is none': lambda name: raw_sets.chunk(b'eXIf', name),
+}
+
+
+@pytest.mark.parametrize('kind', _CHUNK)
+def test_a_fault_of_the_metadata_leaves_the_picture(kind):
+  plain = _encoded(_gradient())
+  file = plain[:33] + _CHUNK[kind](b'garbage') + plain[33:]
+  np.testing.assert_array_equal(images.load(file), _gradient())
+
+
+def _spoiled(kind):
+  photograph = raw_sets.photograph(0, 480, 640)
+  jpeg, png = _encoded(photograph, 'JPEG'), _encoded(photograph)
+  half = len(png) // 2
+  return {
+    'zeros in a JPEG': jpeg[: len(jpeg) // 2].ljust(len(jpeg), b'\0'),
+    'zeros in a PNG': png[:half].ljust(len(png), b'\0'),
+    'one bit of a PNG': png[:half] + bytes([png[half] ^ 1]) + png[half + 1 :],
+    'scans of a JPEG': raw_sets.without_last_scan(
+      _encoded(photograph, 'JPEG', progressive=True)
+    ),
+  }[kind]
+
+
+@pytest.mark.parametrize(
+  'kind',
+  ['zeros in a JPEG', 'zeros in a PNG', 'one bit of a PNG', 'scans of a JPEG'],
+)
+def test_damaged_pixels_are_not_taken_for_whole(kind):
+  with pytest.raises(raw_dataset.InvalidRecordError) as caught:
+    images.load(_spoiled(kind))
+  assert caught.value.kind == 'truncated image'
+
+
+def _linear(values, center, width):
+  """The equation of PS3.3, C.11.2.1.2.1, for 0..255."""
+  shown = ((values - (center - 0.5)) / (width - 1) + 0.5) * 255
+  shown[values <= center - 0.5 - (width - 1) / 2] = 0
+  shown[values > center - 0.5 + (width - 1) / 2] = 255
+  return shown
+
+
+@pytest.mark.parametrize('center, width', [(2048, 9000), (900, 300), (40, 1.5)])
+def test_dicom_windows_are_those_of_the_standard(center, width):
+  image = images.load(
+    raw_sets.dicom(_RAMP, WindowCenter=center, WindowWidth=width)
+  )
+  expected = _linear(_RAMP.astype(float), center, width)
+  np.testing.assert_allclose(np.asarray(image), expected, atol=0.51)
+
+
+@pytest.mark.parametrize('function', ['LINEAR_EXACT', 'SIGMOID'])
+def test_dicom_functions_other_than_linear(function):
+  image = images.load(
+    raw_sets.dicom(
+      _RAMP, WindowCenter=2000, WindowWidth=1000, VOILUTFunction=function
+    )
+  )
+  place = (_RAMP - 2000.0) / 1000
+  expected = {
+    'LINEAR_EXACT': (place + 0.5).clip(0, 1) * 255,
+    'SIGMOID': 255 / (1 + np.exp(-4 * place)),
+  }[function]
+  np.testing.assert_allclose(np.asarray(image), expected, atol=0.51)
+
+
+def test_dicom_padding_is_no_part_of_the_picture():
+  padded = _RAMP.copy()
+  padded[:, :9] = 65535
+  image = np.asarray(
+    images.load(raw_sets.dicom(padded, PixelPaddingValue=65535))
+  )
+  expected = np.asarray(images.load(raw_sets.dicom(_RAMP[:, 9:])))
+  np.testing.assert_array_equal(image[:, 9:], expected)
+  assert not image[:, :9].any()
+
+
+def test_dicom_groups_of_an_enhanced_file_are_applied():
+  from pydicom import dataset
+
+  window, rescale, groups = (dataset.Dataset() for _ in range(3))
+  window.WindowCenter, window.WindowWidth = 500, 400
+  rescale.RescaleSlope, rescale.RescaleIntercept = 2, -1000
+  groups.FrameVOILUTSequence = [window]
+  groups.PixelValueTransformationSequence = [rescale]
+  image = images.load(
+    raw_sets.dicom(_RAMP, SharedFunctionalGroupsSequence=[groups])
+  )
+  expected = _linear(2.0 * _RAMP - 1000, 500, 400)
+  np.testing.assert_allclose(np.asarray(image), expected, atol=0.51)
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_dicom_palettes_have_colors(bits):
+  colors = np.random.default_rng(0).integers(0, 256, (256, 3), np.uint8)
+  stored = colors.astype(np.uint16) * 257 if bits == 16 else colors
+  tags = {}
+  for channel, name in enumerate(('Red', 'Green', 'Blue')):
+    tags[f'{name}PaletteColorLookupTableDescriptor'] = [256, 0, bits]
+    data = np.ascontiguousarray(stored[:, channel]).tobytes()
+    tags[f'{name}PaletteColorLookupTableData'] = data
+  values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+  image = images.load(raw_sets.dicom(values, 'PALETTE COLOR', **tags))
+  np.testing.assert_array_equal(image, colors[values])
+
+
+def test_dicom_without_preamble_or_with_empty_elements_is_read():
+  plain = raw_sets.dicom(_RAMP)
+  expected = np.asarray(images.load(plain))
+  np.testing.assert_array_equal(images.load(plain[132:]), expected)
+  empty = raw_sets.dicom(
+    _RAMP, RescaleSlope=None, RescaleIntercept=None, WindowCenter=None
+  )
+  np.testing.assert_array_equal(images.load(empty), expected)
+
+
+@pytest.mark.parametrize(
+  'syntax', ['JPEGLossless', 'JPEGLosslessSV1', 'JPEGLSLossless', 'RLELossless']
+)
+def test_dicom_that_is_compressed_without_loss(syntax):
+  gdcm = pytest.importorskip('gdcm')
+  del gdcm
+  file = raw_sets.dicom_compressed(_RAMP, syntax)
+  np.testing.assert_array_equal(
+    images.load(file), images.load(raw_sets.dicom(_RAMP))
+  )

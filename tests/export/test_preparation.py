@@ -379,6 +379,17 @@ def test_a_bad_file_has_a_status(kind):
   assert not np.any(image)
 
 
+def test_a_picture_that_is_too_long_to_store_is_too_large():
+  for height, width in ((10, 70_000), (70_000, 10)):
+    encoded = raw_sets.png(8, 0, np.zeros((height, width), np.uint8))
+    load = functools.partial(
+      preparation.ENCODED.load, read=_reader(16).evaluation
+    )
+    stored_size = preparation.ENCODED.stored_size
+    _, status = validate.guarded(load, (16, 16, 3), stored_size)(encoded)
+    assert status == validate.TOO_LARGE
+
+
 def test_a_good_file_has_the_status_ok():
   animated = _file(_noise(), save_all=True, append_images=[_noise(seed=1)])
   for encoded in (*_FILES.values(), animated):

@@ -5,10 +5,13 @@ import pathlib
 import shutil
 import struct
 import tarfile
+import tempfile
+from typing import Any
 import zlib
 
 import numpy as np
 from PIL import Image
+import pytest
 
 from data.chexpert import layout
 
@@ -231,3 +234,88 @@ def bomb(side: int) -> bytes:
       chunk(b'IEND', b''),
     )
   )
+
+
+def dicom(
+  values: np.ndarray, interpretation: str = 'MONOCHROME2', **tags: Any
+) -> bytes:
+  """A file of one frame; `tags` are set on it last."""
+  pydicom = pytest.importorskip('pydicom')
+  from pydicom import uid
+
+  meta = pydicom.dataset.FileMetaDataset()
+  meta.TransferSyntaxUID = uid.ExplicitVRLittleEndian
+  meta.MediaStorageSOPClassUID = uid.SecondaryCaptureImageStorage
+  meta.MediaStorageSOPInstanceUID = uid.generate_uid(entropy_srcs=['test'])
+  file = pydicom.Dataset()
+  file.file_meta = meta
+  file.Rows, file.Columns = values.shape[:2]
+  file.SamplesPerPixel = 3 if values.ndim == 3 else 1
+  file.PhotometricInterpretation = interpretation
+  if values.ndim == 3:
+    file.PlanarConfiguration = 0
+  file.BitsAllocated = file.BitsStored = 8 * values.itemsize
+  file.HighBit = file.BitsStored - 1
+  file.PixelRepresentation = 0
+  file.PixelData = values.tobytes()
+  for name, value in tags.items():
+    setattr(file, name, value)
+  buffer = io.BytesIO()
+  pydicom.dcmwrite(buffer, file, enforce_file_format=True)
+  return buffer.getvalue()
+
+
+def dicom_compressed(values: np.ndarray, syntax: str) -> bytes:
+  """A file of gray values in another transfer syntax, made by GDCM."""
+  import gdcm
+
+  with tempfile.TemporaryDirectory() as folder:
+    path = pathlib.Path(folder) / 'file.dcm'
+    path.write_bytes(dicom(values))
+    reader = gdcm.ImageReader()
+    reader.SetFileName(str(path))
+    assert reader.Read()
+    change = gdcm.ImageChangeTransferSyntax()
+    code = {
+      'JPEGLossless': gdcm.TransferSyntax.JPEGLosslessProcess14,
+      'JPEGLosslessSV1': gdcm.TransferSyntax.JPEGLosslessProcess14_1,
+      'JPEGLSLossless': gdcm.TransferSyntax.JPEGLSLossless,
+      'RLELossless': gdcm.TransferSyntax.RLELossless,
+    }[syntax]
+    change.SetTransferSyntax(gdcm.TransferSyntax(code))
+    change.SetInput(reader.GetImage())
+    assert change.Change()
+    writer = gdcm.ImageWriter()
+    writer.SetFile(reader.GetFile())
+    writer.SetImage(change.GetOutput())
+    writer.SetFileName(str(path))
+    assert writer.Write()
+    return path.read_bytes()
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+  """A chunk of a PNG."""
+  checksum = struct.pack('>I', zlib.crc32(kind + content))
+  return struct.pack('>I', len(content)) + kind + content + checksum
+
+
+def png(bits: int, color: int, *channels: np.ndarray) -> bytes:
+  """A PNG of any type, of big-endian channels; Pillow does not write all."""
+  pixels = np.stack(channels, axis=-1)
+  height, width = pixels.shape[:2]
+  pixels = pixels.astype(pixels.dtype.newbyteorder('>'))
+  rows = b''.join(b'\0' + row.tobytes() for row in pixels)
+  header = struct.pack('>IIBBBBB', width, height, bits, color, 0, 0, 0)
+  return b''.join(
+    [
+      b'\x89PNG\r\n\x1a\n',
+      chunk(b'IHDR', header),
+      chunk(b'IDAT', zlib.compress(rows)),
+      chunk(b'IEND', b''),
+    ]
+  )
+
+
+def without_last_scan(jpeg: bytes) -> bytes:
+  """A progressive JPEG whose last refinement is missing, but not its end."""
+  return jpeg[: jpeg.rindex(b'\xff\xda')] + b'\xff\xd9'

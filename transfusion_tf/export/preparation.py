@@ -13,7 +13,6 @@ import tensorflow as tf
 from transfusion_tf import datasets
 from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import fundus
-from transfusion_tf.image_ops import orientation
 from transfusion_tf.image_ops import resize
 from transfusion_tf.image_ops import rules
 from transfusion_tf.input_pipeline import tfds_folder
@@ -33,12 +32,15 @@ class Preparation:
     picture: uint8 [H, W, 3] -> uint8, the stored picture.
     min_side: JPEGs may be decoded at a smaller size, but not below this side.
     encodes: True if the picture was stored as a new JPEG.
+    stored_size: int [2], height and width of a raw picture -> float64 [2],
+      those of the stored one.
   """
 
   text: str
   picture: Callable[[tf.Tensor], tf.Tensor]
   min_side: int = 0
   encodes: bool = True
+  stored_size: Callable[[tf.Tensor], tf.Tensor] | None = None
 
   def load(self, encoded: tf.Tensor, read: Read) -> tf.Tensor:
     """Read a raw file, JPEG or PNG.
@@ -49,8 +51,7 @@ class Preparation:
     """
     if self.encodes:
       return self.load_picture(decode.decode(encoded, self.min_side), read)
-    image = read(decode.eight_bits(encoded))
-    return orientation.upright(image, orientation.from_jpeg(encoded))
+    return decode.upright(read(decode.plain(encoded)), encoded)
 
   def load_picture(self, image: tf.Tensor, read: Read) -> tf.Tensor:
     """Do the same with a decoded raw picture, uint8 [H, W, 3]."""
@@ -88,19 +89,29 @@ def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:
 
 
 def _scaled(side):
-  def picture(image):
-    shape = tf.shape(image)[:2]
+  def stored_size(shape):
     factor = side / tf.reduce_min(shape)
-    size = tf.cast(tf.round(factor * tf.cast(shape, tf.float64)), tf.int32)
+    return tf.round(factor * tf.cast(shape, tf.float64))
+
+  def picture(image):
+    size = tf.cast(stored_size(tf.shape(image)[:2]), tf.int32)
+    # A JPEG that is decoded at a fraction has almost the aspect of the whole.
+    size = tf.minimum(size, rules.MAX_STORED_SIDE)
     return resize.lanczos(image, *tf.unstack(size))
 
   text = f'scaled to a shorter side of {side} pixels'
-  return Preparation(text, picture, rules.min_decoded_side(side))
+  return Preparation(
+    text, picture, rules.min_decoded_side(side), stored_size=stored_size
+  )
 
 
 # Data sets of other projects, and ImageNet, are stored unchanged.
 IDENTITY = Preparation('left as it is', lambda image: image, encodes=False)
-ENCODED = Preparation('encoded as a JPEG of high quality', lambda image: image)
+ENCODED = Preparation(
+  'encoded as a JPEG of high quality',
+  lambda image: image,
+  stored_size=lambda shape: tf.cast(shape, tf.float64),
+)
 _SQUARES = {
   'fundus': (
     'the disc of the fundus is found and fills a square of {side} pixels',

@@ -61,15 +61,21 @@ def module(
   network.weights = [variable.value for variable in run.model.variables]
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
   classify, activate = _networks(run, layers)
-  for suffix, load, load_picture in (
-    ('', preparation.load, preparation.load_picture),
+  for suffix, load, load_picture, stored_size in (
+    (
+      '',
+      preparation.load,
+      preparation.load_picture,
+      preparation.stored_size,
+    ),
     (
       PREPARED,
       preparation_lib.load_prepared,
       preparation_lib.load_prepared_picture,
+      None,
     ),
   ):
-    read = _reader(run, load)
+    read = _reader(run, load, stored_size)
     pictures = _from_pictures(run, load_picture, classify)
     setattr(network, SERVE + suffix, _from_files(read, classify))
     setattr(network, SERVE_IMAGES + suffix, pictures)
@@ -88,10 +94,12 @@ def save(network: tf.Module, directory: str) -> None:
   tf.saved_model.save(network, directory, signatures)
 
 
-def _reader(run, load_file):
+def _reader(run, load_file, stored_size):
   """Return a function: files -> images as the run reads them, and statuses."""
   read_stored, shape = run.source.reader.evaluation, _shape(run)
-  load = validate.guarded(lambda file: load_file(file, read_stored), shape)
+  load = validate.guarded(
+    lambda file: load_file(file, read_stored), shape, stored_size
+  )
   specs = (tf.TensorSpec(shape, tf.uint8), tf.TensorSpec([], tf.string))
 
   @tf.function(input_signature=_FILES, autograph=False)

@@ -4,16 +4,19 @@ import functools
 
 import tensorflow as tf
 
+from transfusion_tf.image_ops import blocks
+from transfusion_tf.image_ops import containers
 from transfusion_tf.image_ops import orientation
 from transfusion_tf.image_ops import rules
 
-_PNG = b'\x89PNG\r\n\x1a\n'
+# Marker, length, name, version, two flags, and that colors are as they are.
+_ADOBE = b'\xff\xee\0\x0eAdobe\0\x64' + b'\0' * 5
 _RATIOS = (1, 2, 4, 8)  # What a JPEG can be decoded at a fraction of.
 
 
 def is_readable(encoded: 'tf.Tensor') -> 'tf.Tensor':
   """Return whether the bytes begin as a JPEG or PNG."""
-  return tf.io.is_jpeg(encoded) | _is_png(encoded)
+  return tf.io.is_jpeg(encoded) | containers.is_png(encoded)
 
 
 def shape(encoded: 'tf.Tensor') -> 'tf.Tensor':
@@ -34,13 +37,24 @@ def encode(image: 'tf.Tensor') -> 'tf.Tensor':
   )
 
 
-def eight_bits(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Return the file itself or, of a 16-bit gray PNG, an 8-bit one."""
+def plain(encoded: 'tf.Tensor') -> 'tf.Tensor':
+  """Return a file that TensorFlow's own decoders read as `decode` does.
+
+  They take ink for its negative where Adobe does not say what the colors of a
+  JPEG are, and shorten gray of 16 bits.
+  """
+  container = containers.scan(encoded)
   return tf.cond(
-    _is_png(encoded) & _is_16bit(encoded),
-    lambda: encode_lossless(_decode_png(encoded)),
-    lambda: encoded,
+    containers.is_png(encoded) & _is_deep_gray(encoded),
+    lambda: tf.io.encode_png(_decode_deep_gray(encoded), compression=0),
+    lambda: _with_adobe(_whole(encoded, container), container),
   )
+
+
+def upright(image: 'tf.Tensor', encoded: 'tf.Tensor') -> 'tf.Tensor':
+  """Turn the picture of a file as the file says."""
+  container = containers.scan(encoded)
+  return orientation.upright(image, orientation.find(encoded, container))
 
 
 def encode_lossless(image: 'tf.Tensor') -> 'tf.Tensor':
@@ -57,11 +71,21 @@ def decode(encoded: 'tf.Tensor', at_least: int = 0) -> 'tf.Tensor':
     at_least: If given, a JPEG is decoded at a half, quarter or eighth of its
       size if both sides stay at or above this.
   """
-  return tf.cond(
+  container = containers.scan(encoded)
+  whole = _whole(encoded, container)
+  image = tf.cond(
     tf.io.is_jpeg(encoded),
-    lambda: _decode_jpeg(encoded, at_least),
-    lambda: _decode_png(encoded),
+    lambda: _decode_jpeg(_with_adobe(whole, container), at_least),
+    lambda: _decode_png(whole),
   )
+  return orientation.upright(image, orientation.find(encoded, container))
+
+
+def _whole(encoded, container):
+  """Return the file; fails where it ends too early."""
+  is_whole = tf.debugging.Assert(container.end > 0, ['the file is damaged'])
+  with tf.control_dependencies([is_whole] if is_whole is not None else []):
+    return tf.identity(encoded)
 
 
 def _decode_jpeg(encoded, at_least):
@@ -76,37 +100,54 @@ def _decode_jpeg(encoded, at_least):
     )
     for ratio in (_RATIOS if at_least else _RATIOS[:1])
   ]
-  if at_least:
-    times = tf.reduce_min(shape(encoded)) // at_least
-    place = tf.reduce_sum(tf.cast(times >= _RATIOS[1:], tf.int32))
-    image = tf.switch_case(place, decoders)
-  else:
-    image = decoders[0]()
-  return orientation.upright(image, orientation.from_jpeg(encoded))
+  if not at_least:
+    return decoders[0]()
+  times = tf.reduce_min(shape(encoded)) // at_least
+  place = tf.reduce_sum(tf.cast(times >= _RATIOS[1:], tf.int32))
+  return tf.switch_case(place, decoders)
+
+
+def _with_adobe(encoded, container):
+  """Return a JPEG of four channels with the segment that decoders go by."""
+
+  is_bare = tf.io.is_jpeg(encoded) & (container.adobe == 0)
+  return tf.cond(is_bare, lambda: _with_adobe_if_ink(encoded), lambda: encoded)
+
+
+def _with_adobe_if_ink(encoded):
+  is_ink = tf.io.extract_jpeg_shape(encoded)[2] == 4
+  start, rest = (
+    tf.strings.substr(encoded, 0, 2),
+    tf.strings.substr(encoded, 2, tf.strings.length(encoded)),
+  )
+  return tf.cond(
+    is_ink, lambda: tf.strings.join([start, _ADOBE, rest]), lambda: encoded
+  )
 
 
 def _decode_png(encoded):
   return tf.cond(
-    _is_16bit(encoded),
-    lambda: _stretch(tf.io.decode_png(encoded, channels=1, dtype=tf.uint16)),
+    _is_deep_gray(encoded),
+    lambda: tf.repeat(_decode_deep_gray(encoded), 3, axis=-1),
     lambda: tf.io.decode_png(encoded, channels=3),
   )
 
 
-def _stretch(values):
-  values = tf.cast(values, tf.float32)
-  low, high = tf.reduce_min(values), tf.reduce_max(values)
-  scaled = tf.round(
-    (values - low) * (255 / tf.maximum(high - low, rules.MIN_RANGE))
-  )
-  return tf.repeat(tf.cast(scaled, tf.uint8), 3, axis=-1)
+def _decode_deep_gray(encoded):
+  """Return uint8 [H, W, 1]."""
+  values = tf.io.decode_png(encoded, channels=1, dtype=tf.uint16)
+  low = tf.cast(tf.reduce_min(values), tf.float32)
+  high = tf.cast(tf.reduce_max(values), tf.float32)
+  scale = 255 / tf.maximum(high - low, rules.MIN_RANGE)
+
+  def stretched(rows):
+    rows = tf.round((tf.cast(rows, tf.float32) - low) * scale)
+    return tf.cast(rows, tf.uint8)
+
+  return blocks.map_rows(stretched, values, 4 * tf.shape(values)[1])
 
 
-def _is_png(encoded):
-  # `substr` fails if it starts beyond the end, not if it ends there.
-  return tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
-
-
-def _is_16bit(encoded):
-  """Return whether a PNG is gray (color type 0) of 16 bits."""
-  return tf.strings.substr(encoded, 24, 2) == b'\x10\x00'
+def _is_deep_gray(encoded):
+  """Return whether a PNG is of 16 bits, and gray, maybe with alpha."""
+  kind = tf.strings.substr(encoded, 24, 2)
+  return (kind == b'\x10\x00') | (kind == b'\x10\x04')

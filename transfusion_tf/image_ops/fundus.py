@@ -31,13 +31,29 @@ def crop(image: 'tf.Tensor', side: int) -> 'tf.Tensor':
   Black where the photograph ends. If no disc is found, the photograph is kept
   whole, scaled to fit and centered on black.
   """
-  shape = tf.cast(tf.shape(image)[:2], tf.float64)
-  whole = Disc(shape / 2, tf.reduce_max(shape) / 2)
   is_fundus, disc = find_disc(image)
-  center, radius = tf.cond(is_fundus, lambda: disc, lambda: whole)
-  start = tf.cast(tf.round(center - radius), tf.int32)
-  length = tf.cast(tf.round(2 * radius), tf.int32)
-  return resize.lanczos(_square(image, start, length), side, side)
+  return tf.cond(
+    is_fundus,
+    lambda: _cut(image, disc, side),
+    lambda: _fit_in(image, side),
+  )
+
+
+def _cut(image, disc, side):
+  start = tf.cast(tf.round(disc.center - disc.radius), tf.int32)
+  length = tf.cast(tf.round(2 * disc.radius), tf.int32)
+  return resize.lanczos_square(image, start, length, side)
+
+
+def _fit_in(image, side):
+  """Return the whole photograph, scaled and centered on black."""
+  shape = tf.shape(image)[:2]
+  exact = side * shape / tf.reduce_max(shape)
+  size = tf.maximum(tf.cast(tf.round(exact), tf.int32), 1)
+  before = (side - size) // 2
+  borders = tf.stack([before, side - size - before], axis=1)
+  scaled = resize.lanczos(image, size[0], size[1])
+  return tf.pad(scaled, tf.concat([borders, [[0, 0]]], axis=0))
 
 
 def find_disc(image: 'tf.Tensor') -> tuple['tf.Tensor', Disc]:
@@ -161,13 +177,3 @@ def _plausible(disc, rim, shape):
   return rules.is_fundus(
     error, *tf.unstack(disc.center), disc.radius, *tf.unstack(shape)
   )
-
-
-def _square(image, start, length):
-  """Return the pixels from `start` (y, x) on; black outside the image."""
-  shape = tf.shape(image)[:2]
-  first = tf.clip_by_value(start, 0, shape)
-  last = tf.clip_by_value(start + length, 0, shape)
-  inside = image[first[0] : last[0], first[1] : last[1]]
-  missing = tf.stack([first - start, start + length - last], axis=1)
-  return tf.pad(inside, tf.concat([missing, [[0, 0]]], axis=0))

@@ -1,35 +1,34 @@
-"""Which way up a photograph is: the Exif tag that cameras write into JPEGs.
+"""Which way up a photograph is: what cameras write into Exif, others into XMP.
 
 Exif 2.32 (CIPA DC-008), Section 4.5 and tag 0x0112.
 """
 
 import tensorflow as tf
 
+from transfusion_tf.image_ops import containers
+from transfusion_tf.image_ops import rules
+
 UPRIGHT = 1
-_TAG = 0x0112
-_EXIF = (0xFF, 0xE1, *b'Exif\0\0')  # Marker, and after the length the name.
-_EXIF_PLACES = (0, 1, 4, 5, 6, 7, 8, 9)
-_SCAN = 0xDA  # Pixels begin here.
-_LITTLE_ENDIAN = 0x4949  # "II".
-# Exif is to be the first or second segment, of at most 64 KB.
-_LOOKED_AT = 1 << 17
+_NONE = -1
+_TAG, _SHORT, _LONG = 0x0112, 3, 4  # The tag, and the types that it may have.
+_LITTLE_ENDIAN, _BIG_ENDIAN, _TIFF = 0x4949, 0x4D4D, 42  # "II", "MM".
 
 
-def from_jpeg(encoded: 'tf.Tensor') -> 'tf.Tensor':
-  """Return the orientation, 1 to 8; 1, upright, if there is no tag.
+def find(encoded: 'tf.Tensor', container: containers.Container) -> 'tf.Tensor':
+  """Return the orientation of a JPEG or PNG, int64, 1 to 8; 1 is upright.
 
   Args:
-    encoded: A JPEG; other bytes count as upright.
+    encoded: The file's bytes.
+    container: The result of `containers.scan`.
   """
-  head = tf.strings.substr(encoded, 0, _LOOKED_AT)
-  head = tf.cast(tf.io.decode_raw(head, tf.uint8), tf.int32)
-  head = tf.concat([head, [0]], axis=0)  # Of no bytes, too.
-
-  def byte(place):  # A place that a broken file sends us to may lie beyond.
-    return tf.gather(head, tf.clip_by_value(place, 0, tf.size(head) - 1))
-
-  tiff = _tiff(byte, tf.size(head))
-  value = tf.cond(tiff > 0, lambda: _tag(byte, tiff), lambda: UPRIGHT)
+  exif = _metadata(encoded, container.exif, container.exif_end)
+  xmp = _metadata(encoded, container.xmp, container.xmp_end)
+  value = tf.cond(
+    tf.strings.length(exif) > 0,
+    lambda: _from_exif(exif),
+    lambda: tf.constant(_NONE, tf.int64),
+  )
+  value = tf.where(value == _NONE, _from_xmp(xmp), value)
   return tf.where((value >= 1) & (value <= 8), value, UPRIGHT)
 
 
@@ -40,7 +39,7 @@ def upright(image: 'tf.Tensor', orientation: 'tf.Tensor') -> 'tf.Tensor':
     return tf.transpose(image, [1, 0, 2])
 
   return tf.switch_case(
-    orientation - 1,
+    tf.cast(orientation, tf.int32) - 1,
     [
       lambda: image,
       lambda: image[:, ::-1],
@@ -54,36 +53,57 @@ def upright(image: 'tf.Tensor', orientation: 'tf.Tensor') -> 'tf.Tensor':
   )
 
 
-def _tiff(byte, size):
-  """Return the start of the TIFF header in the Exif segment; 0 without one."""
-
-  def is_exif(at):
-    return tf.reduce_all(byte(at + _EXIF_PLACES) == _EXIF)
-
-  def goes_on(at):
-    is_segment = (byte(at) == 0xFF) & (byte(at + 1) != _SCAN)
-    return (at < size) & is_segment & ~is_exif(at)
-
-  def following(at):
-    return at + 2 + tf.maximum(256 * byte(at + 2) + byte(at + 3), 2)
-
-  at = tf.while_loop(goes_on, lambda at: [following(at)], [tf.constant(2)])[0]
-  return tf.where((at < size) & is_exif(at), at + 10, 0)
+def _metadata(encoded, start, end):
+  """Return the bytes, at most a segment's; none if they are nowhere."""
+  return containers.piece(
+    encoded, start, tf.clip_by_value(end - start, 0, rules.MAX_METADATA)
+  )
 
 
-def _tag(byte, tiff):
-  """Return the value of the tag in the first directory; 0 without it."""
-  little = 256 * byte(tiff) + byte(tiff + 1) == _LITTLE_ENDIAN
+def _from_exif(exif):
+  """Return the value of the tag in the first directory, or _NONE.
+
+  What lies beyond the end reads as zeros.
+  """
+  content = tf.cast(tf.io.decode_raw(exif, tf.uint8), tf.int64)
+  content = tf.concat([content, [0]], axis=0)
+  size = tf.size(content, tf.int64)
+
+  def byte(place):
+    return tf.gather(content, tf.minimum(tf.cast(place, tf.int64), size - 1))
+
+  order = 256 * byte(0) + byte(1)
 
   def short(at):
-    low = tf.where(little, byte(at), byte(at + 1))
-    return low + 256 * tf.where(little, byte(at + 1), byte(at))
+    first, second = byte(at), byte(at + 1)
+    is_little = order == _LITTLE_ENDIAN
+    return tf.where(is_little, first + 256 * second, 256 * first + second)
 
   def long(at):
     first, second = short(at), short(at + 2)
-    return tf.where(little, first + 65536 * second, 65536 * first + second)
+    is_little = order == _LITTLE_ENDIAN
+    return tf.where(is_little, first + 65536 * second, 65536 * first + second)
 
-  directory = tiff + long(tiff + 4)
-  entries = directory + 2 + 12 * tf.range(short(directory))
-  is_tag = short(entries) == _TAG
-  return tf.reduce_max(tf.where(is_tag, short(entries + 8), 0))
+  directory = long(4)
+  last = tf.minimum(directory + 2 + 12 * short(directory), size - 1)
+  entries = tf.range(directory + 2, tf.maximum(last, directory + 2), 12)
+  kinds = short(entries + 2)
+  is_tag = (short(entries) == _TAG) & ((kinds == _SHORT) | (kinds == _LONG))
+  values = tf.where(kinds == _SHORT, short(entries + 8), long(entries + 8))
+  # The first one, and after it what there is without any.
+  values = tf.concat([tf.boolean_mask(values, is_tag), [_NONE]], axis=0)
+  is_order = (order == _LITTLE_ENDIAN) | (order == _BIG_ENDIAN)
+  is_tiff = is_order & (short(2) == _TIFF)
+  return tf.where(is_tiff, values[0], _NONE)
+
+
+def _from_xmp(xmp):
+  # \C is any byte; the expression is to match all, so that one digit stays.
+  found = tf.strings.regex_replace(
+    xmp, rf'(?s)^\C*?{rules.ORIENTATION_IN_XMP}\C*$', r'\1'
+  )
+  return tf.cond(
+    (tf.strings.length(found) == 1) & (tf.strings.length(xmp) > 1),
+    lambda: tf.cast(tf.io.decode_raw(found, tf.uint8)[0], tf.int64) - ord('0'),
+    lambda: tf.constant(UPRIGHT, tf.int64),
+  )

@@ -6,6 +6,9 @@ rounds again; that is done here, too.
 
 import tensorflow as tf
 
+from transfusion_tf.image_ops import blocks
+from transfusion_tf.image_ops import rules
+
 _GAP = 2  # `thumbnail` lets the filter shrink by at least this factor.
 _FIXED_POINT = 2.0**22  # Pillow's weights are multiples of 1 / this,
 _REDUCE_FIXED_POINT = 2**24  # and those of `reduce` of 1 / this.
@@ -15,10 +18,54 @@ def lanczos(
   image: 'tf.Tensor', height: 'tf.Tensor', width: 'tf.Tensor'
 ) -> 'tf.Tensor':
   """Scale uint8 [H, W, 3] to [height, width, 3], low-pass if it shrinks."""
-  for size in ((tf.shape(image)[0], width), (height, width)):
-    scaled = tf.image.resize(image, size, 'lanczos3', antialias=True)
-    image = _eight_bits(scaled)
-  return image
+  shape = tf.shape(image)
+  return tf.cond(
+    rules.is_height_first(shape[1], shape[0], width, height),
+    lambda: _scale_width(_scale_height(image, height), width),
+    lambda: _scale_height(_scale_width(image, width), height),
+  )
+
+
+def lanczos_square(
+  image: 'tf.Tensor', start: 'tf.Tensor', length: 'tf.Tensor', side: int
+) -> 'tf.Tensor':
+  """Scale a square of an image, black beyond it, to [side, side, 3].
+
+  Args:
+    image: uint8 [H, W, 3].
+    start: int32 [2], y and x of its corner, which may lie outside.
+    length: Its side, int32.
+    side: The one to scale to.
+  """
+  shape = tf.shape(image)[:2]
+  first = tf.clip_by_value(start, 0, shape)
+  last = tf.clip_by_value(start + length, 0, shape)
+  inside = image[first[0] : last[0], first[1] : last[1]]
+  before, after = first - start, start + length - last
+  # Black rows stay black: they are added when rows are short.
+  narrow = _scale_width(inside, side, before[1], after[1])
+  narrow = tf.pad(narrow, [[before[0], after[0]], [0, 0], [0, 0]])
+  return _scale_height(narrow, side)
+
+
+def _scale_width(image, width, left=0, right=0):
+  """Scale along the width, with black columns at the left and right."""
+
+  def scaled(rows):
+    rows = tf.pad(rows, [[0, 0], [left, right], [0, 0]])
+    return _scale(rows, (tf.shape(rows)[0], width))
+
+  # A step in between holds all columns as numbers of four bytes.
+  columns = tf.maximum(tf.shape(image)[1] + left + right, width)
+  return blocks.map_rows(scaled, image, 12 * columns)
+
+
+def _scale_height(image, height):
+  return _scale(image, (height, tf.shape(image)[1]))
+
+
+def _scale(image, size):
+  return _eight_bits(tf.image.resize(image, size, 'lanczos3', antialias=True))
 
 
 def thumbnail(image: 'tf.Tensor', longer_side: int) -> 'tf.Tensor':

@@ -10,8 +10,18 @@ tensors alike.
 from typing import Any
 
 # Photographs have some 25 million pixels. A file that claims far more is
-# broken or hostile: decoding it would fill the memory.
-MAX_PIXELS = 200_000_000
+# broken or hostile: decoding it would fill the memory. TensorFlow decodes no
+# JPEG of more bytes than this makes.
+MAX_PIXELS = 2**29 // 3
+MAX_SIDE = 1_000_000  # Pixels; that of libpng.
+MAX_STORED_SIDE = 65_500  # Of a JPEG that libjpeg writes.
+MAX_SEGMENTS = 100_000  # Of a file that are walked through to its pixels.
+MAX_METADATA = 1 << 16  # Bytes; a segment of a JPEG has no more.
+# In XMP, as Pillow finds it; the digit is the group.
+ORIENTATION_IN_XMP = r'tiff:Orientation(?:="|>)([0-9])'
+# Bytes of pixels that are worked on at once, where a step needs several times
+# as much memory as the pixels themselves.
+BLOCK = 1 << 24
 JPEG_QUALITY = 95  # Of stored images, whose colors have full resolution.
 MIN_RANGE = 1e-6  # Of gray values that are stretched: no division by zero.
 
@@ -29,9 +39,27 @@ _MIN_DIAMETER = 0.4
 _MAX_DIAMETER = 1.5  # and at most this share of the longer one.
 
 
+def is_too_large(height: Any, width: Any) -> Any:
+  """Return whether a picture is not decoded."""
+  return (
+    (height * width > MAX_PIXELS) | (height > MAX_SIDE) | (width > MAX_SIDE)
+  )
+
+
 def min_decoded_side(side: int) -> int:
   """Return how small a JPEG may be decoded that is to be scaled to `side`."""
   return 2 * side
+
+
+def is_height_first(
+  width: Any, height: Any, new_width: Any, new_height: Any
+) -> Any:
+  """Return whether a picture is scaled along its height before its width.
+
+  Pillow begins with the width. Where that grows and the height shrinks, the
+  picture in between would be larger than both.
+  """
+  return (new_width > width) & (new_height < height)
 
 
 def is_near(residuals: Any, radius: Any) -> Any:

@@ -17,19 +17,26 @@ STATUSES = {
   OK: 'The image was classified.',
   EMPTY: 'No bytes.',
   NOT_JPEG_OR_PNG: 'Bytes of another format (GIF, TIFF, DICOM, HTML, ...).',
-  TOO_LARGE: f'The header claims over {rules.MAX_PIXELS:,} pixels.',
+  TOO_LARGE: (
+    f'The header claims over {rules.MAX_PIXELS:,} pixels, or so narrow a '
+    f'picture that scaling makes it longer than {rules.MAX_STORED_SIDE:,}.'
+  ),
   DAMAGED: 'Truncated, or it does not decode.',
 }
 
 
 def guarded(
-  load: Callable[['tf.Tensor'], 'tf.Tensor'], shape: tuple[int, ...]
+  load: Callable[['tf.Tensor'], 'tf.Tensor'],
+  shape: tuple[int, ...],
+  stored_size: Callable[['tf.Tensor'], 'tf.Tensor'] | None = None,
 ) -> Callable[['tf.Tensor'], tuple['tf.Tensor', 'tf.Tensor']]:
   """Return a form of `load` that takes any bytes.
 
   Args:
     load: Encoded image -> uint8 of `shape`. May fail.
     shape: Shape of the result of `load`.
+    stored_size: If given, int32 [2] of a picture -> float64 [2], height and
+      width of what preparing stores of it.
 
   Returns:
     Encoded image -> uint8 of `shape`, zeros if it could not be loaded, and one
@@ -38,7 +45,7 @@ def guarded(
   blank = tf.zeros(shape, tf.uint8)
 
   def attempt(encoded):
-    status = _status(encoded)
+    status = _status(encoded, stored_size)
     return tf.cond(status == OK, lambda: load(encoded), lambda: blank), status
 
   def load_or_say_why(encoded):
@@ -51,12 +58,16 @@ def guarded(
   return load_or_say_why
 
 
-def _status(encoded):
+def _status(encoded, stored_size):
   """Return what the first bytes say; fails where they are no whole header."""
 
   def by_size():
-    pixels = tf.reduce_prod(tf.cast(decode.shape(encoded), tf.int64))
-    return tf.where(pixels > rules.MAX_PIXELS, TOO_LARGE, OK)
+    size = tf.cast(decode.shape(encoded), tf.int64)
+    too_large = rules.is_too_large(size[0], size[1])
+    if stored_size:
+      longer = tf.reduce_max(stored_size(size))
+      too_large |= longer > rules.MAX_STORED_SIDE
+    return tf.where(too_large, TOO_LARGE, OK)
 
   def by_format():
     readable = decode.is_readable(encoded)
