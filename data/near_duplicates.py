@@ -49,6 +49,8 @@ def find(thumbnails: np.ndarray) -> list[Pair]:
   All pairs are compared, in N^2 / 2 products of 256 numbers, then those that
   are alike in all pixels. Thumbnails without contrast are like no other.
   """
+  if len(thumbnails) < 2:
+    return []
   shrink = SIDE // _COARSE
   blocks = thumbnails.reshape(-1, _COARSE, shrink, _COARSE, shrink)
   coarse = _directions(blocks.mean(axis=(2, 4), dtype=np.float32))
