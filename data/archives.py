@@ -100,8 +100,18 @@ def read(path: str) -> bytes:
   return data
 
 
-@functools.lru_cache(maxsize=8)
 def _open_zip(archive):
+  try:
+    status = os.stat(archive)
+  except OSError as error:
+    raise errors.InputError(f'{archive} cannot be read: {error}') from None
+  return _open_version(archive, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _open_version(archive, *version):
+  """Return the open archive; another version at the same path is another."""
+  del version
   try:
     if not archive.endswith('.001'):
       return zipfile.ZipFile(archive)

@@ -28,6 +28,8 @@ def problems(dataset: raw_dataset.RawDataset) -> list[raw_dataset.Problem]:
     for split in splits.SPLITS
     if split not in groups
   ]
+  if not dataset.records:
+    return found
   if nothing := _nothing_to_learn(dataset):
     return [*found, raw_dataset.Problem('nothing to learn', *nothing)]
   everything = _classes(dataset)
@@ -42,8 +44,6 @@ def problems(dataset: raw_dataset.RawDataset) -> list[raw_dataset.Problem]:
 
 def _nothing_to_learn(dataset):
   """Return (location, detail) if all images are labeled alike."""
-  if not dataset.records:
-    return None
   if 'findings' not in dataset.records[0].labels:
     classes = {name for r in dataset.records for name in r.classes()}
     if len(classes) > 1:

@@ -71,8 +71,8 @@ def is_unchanged(
   try:
     with open(path, encoding='utf-8') as file:
       content = json.load(file)
-    before, images = content['settings'], content['images']
-    earlier = content['tables']
+    before, images = dict(content['settings']), dict(content['images'])
+    earlier = list(content['tables'])
   except (OSError, ValueError, KeyError, TypeError):
     return False
   for name, value in json.loads(json.dumps(settings)).items():

@@ -91,12 +91,15 @@ class Report:
     }
 
   def fingerprint(self, split_file: str | os.PathLike) -> str:
-    """Return `records_sha256` of the same records, split as a file says."""
+    """Return `records_sha256` of the same records, split as a file says.
+
+    It is empty if the file does not name all of them.
+    """
     try:
-      records, _ = splits.from_csv(self.dataset.records, split_file)
+      records, problems = splits.from_csv(self.dataset.records, split_file)
     except errors.InputError:
       return ''
-    return _fingerprint(records)
+    return '' if problems else _fingerprint(records)
 
   def table(self) -> pd.DataFrame:
     """Return a table: rows are images, patients, classes; columns splits.
@@ -131,14 +134,14 @@ class Report:
     lines = [self.name, numbers]
     if size := sizes.text(self.dataset.records):
       lines.append(size)
-    for title, problems in (('BAD', self.bad), ('note', self.notes)):
-      for kind, count in _count(p.kind for p in problems).items():
-        lines.append(f'{title}: {kind}: {count:,}')
-        if title == 'note':
-          lines += _named([p for p in problems if p.kind == kind])
+    for kind, count in _count(p.kind for p in self.bad).items():
+      lines.append(f'BAD: {kind}: {count:,}')
     lines += [f'  {problem}' for problem in self.bad[:_NAMED]]
     if len(self.bad) > _NAMED:
       lines.append(f'  ... and {len(self.bad) - _NAMED:,} more')
+    for kind, count in _count(p.kind for p in self.notes).items():
+      lines.append(f'note: {kind}: {count:,}')
+      lines += _named([p for p in self.notes if p.kind == kind])
     return '\n'.join(lines)
 
   def write(self, folder: str | os.PathLike) -> None:

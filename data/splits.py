@@ -110,14 +110,19 @@ class _Cover:
 
   def moved(self) -> dict[str, str]:
     """Return {patient: new split} of those who have to move."""
-    moved: dict[str, str] = {}
-    for split in _NEED:
-      if not self._sizes[split]:
-        moved |= self._move(sorted(self._split), split)
+    moved = self._fill()
     for split in _NEED:
       for name in sorted(self._patients):
         if not self._counts[split, name]:
           moved |= self._move(self._patients[name], split)
+    return moved | self._fill()
+
+  def _fill(self):
+    """Move a patient to each empty split."""
+    moved: dict[str, str] = {}
+    for split in _NEED:
+      if not self._sizes[split]:
+        moved |= self._move(sorted(self._split), split)
     return moved
 
   def _move(self, patients, split):
@@ -145,7 +150,7 @@ class _Cover:
     """Return how many classes a patient's own split would then lack."""
     old = self._split[patient]
     first = _NEED.index(split) < _NEED.index(old)
-    if self._sizes[old] == 1 and not (first and not self._sizes[split]):
+    if self._sizes[old] == 1 and not first:  # Else it is filled again.
       return _EMPTIES
     return sum(
       self._counts[old, name] == 1

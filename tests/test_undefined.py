@@ -61,6 +61,19 @@ def test_a_finding_without_positives(raw, tmp_path):
   json.loads(text, parse_constant=pytest.fail)  # No NaN.
 
 
+def test_evaluate_names_the_class_that_cannot_be_scored(raw, call, tmp_path):
+  experiment = _prepare(raw, tmp_path, 'benign')
+  run_dir = str(tmp_path / 'run')
+  train_and_evaluate.run(experiment, run_dir)
+  done = call('evaluate.py', f'--run_dir={run_dir}', cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert 'note: test of squares has no malignant' in done.stdout
+  done = call(
+    'evaluate.py', f'--run_dir={run_dir}', '--split=validation', cwd=tmp_path
+  )
+  assert 'note' not in done.stdout
+
+
 def test_a_test_split_of_one_class(raw, tmp_path):
   experiment = _prepare(raw, tmp_path, 'benign')
   run_dir = str(tmp_path / 'run')

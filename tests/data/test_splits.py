@@ -1,6 +1,7 @@
 """Splits: by patient, the same everywhere, and as a file."""
 
 import collections
+import dataclasses
 import random
 
 import pytest
@@ -68,6 +69,110 @@ def test_what_a_source_has_held_out_stays_held_out():
   assert {r.split for r in after} == set(splits.SPLITS)
   records += _records(20, 'validation')
   assert splits.by_patient(records, 0) == records
+
+
+def _labeled(labels, split='', images=1):
+  """A patient for each label, in as many images."""
+  return [
+    raw_dataset.Record(f'{n}_{i}', f'p{n}', '', split, {'label': label})
+    for n, label in enumerate(labels)
+    for i in range(images)
+  ]
+
+
+def _classes(records):
+  classes = collections.defaultdict(set)
+  for record in records:
+    classes[record.split].update(record.examples())
+  return classes
+
+
+@pytest.mark.parametrize('count', [3, 4, 10, 20])
+def test_no_split_of_three_patients_or_more_is_empty(count):
+  for seed in range(200):
+    assert len(_classes(splits.by_patient(_records(count, ''), seed))) == 3
+
+
+def test_two_patients_are_trained_and_tested():
+  for seed in range(50):
+    drawn = _classes(splits.by_patient(_records(2, ''), seed))
+    assert drawn.keys() == {'train', 'test'}
+
+
+@pytest.mark.parametrize('rare', [3, 4, 7])
+def test_a_class_of_three_patients_is_in_each_split(rare):
+  for seed in range(200):
+    records = _labeled(['common'] * 30 + ['rare'] * rare, images=2)
+    drawn = splits.by_patient(records, seed)
+    assert all(len(names) == 2 for names in _classes(drawn).values())
+    ways = {(record.patient_id, record.split) for record in drawn}
+    assert len(ways) == 30 + rare
+
+
+@pytest.mark.parametrize('rare, where', [(1, 'train'), (2, 'train test')])
+def test_a_class_of_fewer_is_trained_first_and_tested_next(rare, where):
+  for seed in range(50):
+    records = _labeled(['common'] * 30 + ['rare'] * rare)
+    found = _classes(splits.by_patient(records, seed))
+    assert {s for s in found if 'label rare' in found[s]} == {*where.split()}
+
+
+def test_both_signs_of_a_finding_are_in_each_split():
+  for seed in range(50):
+    draw = random.Random(seed)
+    records = [
+      raw_dataset.Record(
+        *(f'{n}', f'p{n}', '', ''),
+        {
+          'findings': {
+            name: draw.choices(('positive', 'unmentioned'), (1, 5))[0]
+            for name in ('Mass', 'Edema')
+          }
+        },
+      )
+      for n in range(60)
+    ]
+    drawn = _classes(splits.by_patient(records, seed))
+    assert all(
+      names == {'+Mass', '-Mass', '+Edema', '-Edema'}
+      for names in drawn.values()
+    )
+
+
+def test_where_nothing_is_missing_nobody_moves():
+  """The draw of earlier versions: by two numbers of the patient alone."""
+  records = _labeled(['a', 'b', 'c'] * 300)
+
+  def earlier(patient):
+    if splits.draw(patient, 4, 'test') < splits.TEST_FRACTION:
+      return 'test'
+    drawn = splits.draw(patient, 4, 'validation')
+    return 'validation' if drawn < splits.VALIDATION_FRACTION else 'train'
+
+  for record in splits.by_patient(records, 4):
+    assert record.split == earlier(record.patient_id)
+
+
+def test_as_few_as_can_move_to_fill_a_gap():
+  records = _labeled(['common'] * 300 + ['rare'] * 3)
+  alike = [dataclasses.replace(r, labels={}) for r in records]
+  for seed in range(20):
+    plain = _split_of(splits.by_patient(alike, seed))
+    moved = _split_of(splits.by_patient(records, seed))
+    changed = {image for image in plain if plain[image] != moved[image]}
+    assert changed <= {'300_0', '301_0', '302_0'}
+    assert moved == _split_of(splits.by_patient(records[::-1], seed))
+
+
+def test_what_is_published_does_not_move():
+  """A test set that lacks a class keeps lacking it."""
+  published = _labeled(['common'] * 5, 'test')
+  rest = _labeled(['common'] * 20 + ['rare'] * 5, 'train')
+  rest = [dataclasses.replace(r, patient_id=f'q{r.patient_id}') for r in rest]
+  for seed in range(30):
+    found = _classes(splits.by_patient([*published, *rest], seed))
+    assert found['test'] == {'label common'}
+    assert len(found['validation']) == len(found['train']) == 2
 
 
 def test_a_split_file_brings_its_split_back(tmp_path):

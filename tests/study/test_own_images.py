@@ -1,0 +1,131 @@
+"""The images of a study are checked and prepared once."""
+
+import os
+import shutil
+
+from absl import flags
+import pytest
+import raw_sets
+
+from data import manifest
+from transfusion_tf import errors
+from transfusion_tf.cli import own_images
+from transfusion_tf.cli import table_flags  # noqa: F401  # Has the flags.
+
+
+@pytest.fixture(autouse=True)
+def _parsed():
+  flags.FLAGS(['study.py'])
+
+
+@pytest.fixture
+def raw(tmp_path):
+  return raw_sets.table(tmp_path / 'raw', count=20)
+
+
+def _prepare(raw, tmp_path, csv='labels.csv', image_size=24):
+  return own_images.prepare(
+    str(tmp_path / 'data'),
+    str(raw / csv) if csv else None,
+    str(raw),
+    image_size,
+    refuse_bad=True,
+  )
+
+
+def _was_checked(capsys):
+  output = capsys.readouterr().out
+  assert ('no check' in output) != ('images' in output)
+  return 'no check' not in output
+
+
+def test_the_same_raw_files_are_checked_once(raw, tmp_path, capsys):
+  assert _prepare(raw, tmp_path) == 'own_raw'
+  assert _was_checked(capsys)
+  assert _prepare(raw, tmp_path) == 'own_raw'
+  assert not _was_checked(capsys)
+  # Another time, the same contents: as after a copy.
+  os.utime(raw / 'images/000.png', (1, 1))
+  _prepare(raw, tmp_path)
+  assert not _was_checked(capsys)
+
+
+def test_changed_files_and_tables_are_seen(raw, tmp_path, capsys):
+  _prepare(raw, tmp_path)
+  raw_sets.save(raw_sets.photograph(77), raw / 'images/000.png')
+  with pytest.raises(errors.InputError, match='other raw data'):
+    _prepare(raw, tmp_path)
+  shutil.rmtree(tmp_path / 'data')
+  _prepare(raw, tmp_path)
+  csv = raw / 'labels.csv'
+  csv.write_text(csv.read_text().replace('000.png,benign', '000.png,malignant'))
+  with pytest.raises(errors.InputError, match='other raw data'):
+    _prepare(raw, tmp_path)
+
+
+def test_what_is_prepared_needs_no_raw_files(raw, tmp_path, capsys):
+  _prepare(raw, tmp_path)
+  capsys.readouterr()
+  shutil.rmtree(raw)
+  _prepare(raw, tmp_path)
+  assert not _was_checked(capsys)
+
+
+def test_other_settings_are_refused_by_name(raw, tmp_path):
+  _prepare(raw, tmp_path)
+  with pytest.raises(errors.InputError, match='image_size=24, not 32'):
+    _prepare(raw, tmp_path, image_size=32)
+
+
+def test_without_a_manifest_the_files_are_checked(raw, tmp_path, capsys):
+  """A study that an earlier version began."""
+  _prepare(raw, tmp_path)
+  path = tmp_path / 'data' / own_images.MANIFEST
+  for text in ('', '{}', '[1]', '{"settings": 1, "images": 2, "tables": 3}'):
+    path.write_text(text)
+    capsys.readouterr()
+    _prepare(raw, tmp_path)
+    assert _was_checked(capsys)
+
+
+def test_a_folder_for_each_class_and_a_new_image_in_it(tmp_path, capsys):
+  raw = tmp_path / 'raw'
+  for n in range(20):
+    name = ('benign', 'malignant')[n % 2]
+    raw_sets.save(raw_sets.photograph(n), raw / f'{name}/{n}.png')
+  _prepare(raw, tmp_path, csv=None)
+  assert _was_checked(capsys)
+  _prepare(raw, tmp_path, csv=None)
+  assert not _was_checked(capsys)
+  raw_sets.save(raw_sets.photograph(50), raw / 'benign/50.png')
+  with pytest.raises(errors.InputError, match='other raw data'):
+    _prepare(raw, tmp_path, csv=None)
+
+
+def test_no_manifest_is_no_match(tmp_path):
+  assert not manifest.is_unchanged(tmp_path / 'none', {}, [], str(tmp_path))
+
+
+def test_sizes_are_in_the_check(raw, tmp_path, capsys):
+  _prepare(raw, tmp_path, image_size=224)
+  output = capsys.readouterr().out
+  assert 'sizes: all 60 x 48' in output
+  assert '--image_size=224: 22 times the work for no more detail' in output
+  assert 'note: images are squeezed: 1' not in output  # 5:4 is near a square.
+
+
+def test_a_wide_photograph_is_noted_as_squeezed(tmp_path, capsys):
+  raw = raw_sets.table(tmp_path / 'raw', count=20)
+  for n, path in enumerate(sorted((raw / 'images').iterdir())):
+    raw_sets.save(raw_sets.photograph(n, 48, 72), path)
+  _prepare(raw, tmp_path)
+  output = capsys.readouterr().out
+  assert '20 of 20 images: the longer side is typically 1.50 times' in output
+  assert 'enlarged' not in output
+
+
+def test_a_set_that_cannot_be_scored_is_refused_before_it_is_built(tmp_path):
+  raw = raw_sets.table(tmp_path / 'raw', count=2)
+  with pytest.raises(errors.InputError, match='empty split: validation'):
+    _prepare(raw, tmp_path)
+  assert not (tmp_path / 'data' / 'own_raw').exists()
