@@ -14,6 +14,7 @@ import os
 
 from PIL import Image
 
+from data import appearance
 from data import coverage
 from data import images
 from data import parallel
@@ -56,6 +57,7 @@ def check(
     functools.partial(_divide, seed=seed, split_file=split_file),
     _one_split_a_patient,
     _one_split_an_image,
+    _worth_a_look,
   )
   checked.problems.extend(coverage.problems(checked))
   return checked
@@ -115,23 +117,26 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   inspect = functools.partial(_inspect, look=look)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
   for record, found in zip(records, results, strict=True):
-    sha256, size, kind, detail = found
+    sha256, size, looks, kind, detail = found
     if kind:
       problems.append(raw_dataset.Problem(kind, record.image_id, detail))
     if kind not in raw_dataset.BAD:
-      kept.append(dataclasses.replace(record, sha256=sha256, size=size))
+      kept.append(
+        dataclasses.replace(record, sha256=sha256, size=size, appearance=looks)
+      )
   return kept, problems
 
 
 def _inspect(record, look):
-  """Return (hash of the file, size, kind of problem or '', what is wrong)."""
+  """Return (the file's hash, size, looks, kind of problem or '', the rest)."""
   try:
     data = images.read(record.path)
     image = images.load(data, at_least=_LOOK_SIDE)
   except raw_dataset.InvalidRecordError as error:
-    return '', (0, 0), error.kind, str(error)
+    return '', (0, 0), None, error.kind, str(error)
   note = look(image) if look else ''
-  return hashlib.sha256(data).hexdigest(), _size(data, image), note, ''
+  looks = appearance.describe(image)
+  return hashlib.sha256(data).hexdigest(), _size(data, image), looks, note, ''
 
 
 def _size(data, image):
@@ -175,6 +180,14 @@ def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
     elif len(copies) > 1:
       problems.append(raw_dataset.Problem('same image twice', names))
   return kept, problems
+
+
+def _worth_a_look(records: Records) -> tuple[Records, Problems]:
+  """Look at pixels: near-duplicates, and images unlike the others."""
+  return records, [
+    *appearance.near_duplicate_problems(records),
+    *appearance.problems(records),
+  ]
 
 
 def _held_out(records: Sequence[raw_dataset.Record]):
