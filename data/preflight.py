@@ -54,7 +54,12 @@ def check(
     _one_row_an_image,
     functools.partial(_decodable, look=look, num_processes=num_processes),
     # Of what can be read: a class has an example in each split.
-    functools.partial(_divide, seed=seed, split_file=split_file),
+    functools.partial(
+      _divide,
+      seed=seed,
+      split_file=split_file,
+      fills=dataset.fills_splits,
+    ),
     _one_split_a_patient,
     _one_split_an_image,
     _worth_a_look,
@@ -149,10 +154,10 @@ def _size(data, image):
   return (height, width) if turned else (width, height)
 
 
-def _divide(records, seed, split_file) -> tuple[Records, Problems]:
+def _divide(records, seed, split_file, fills) -> tuple[Records, Problems]:
   if split_file:
     return splits.from_csv(records, split_file)
-  return splits.by_patient(records, seed), []
+  return splits.by_patient(records, seed, fills), []
 
 
 def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:

@@ -141,6 +141,9 @@ class RawDataset:
   published: Mapping[str, int] = dataclasses.field(default_factory=dict)
   # Classes that there should be; empty if those that occur are all.
   names: tuple[str, ...] = ()
+  # Whether a draw fills splits that lack a class. Splits of the named sets are
+  # compared across versions: there nobody moves.
+  fills_splits: bool = False
 
   def add_table(
     self,

@@ -2,10 +2,10 @@
 
 A patient's split depends on the patient's id and the seed alone: not on the
 machine, the order of the files or who else is in the data set. Only where a
-split would have no patient, or lack a class that others have, do as few
-patients as possible change their split: of those who can fill the gap without
-leaving one, the one whose number of that split is the lowest. In a large set
-nothing is missing, and nobody moves.
+split of a table of one's own would have no patient, or lack a class that others
+have, do as few patients as possible change their split: of those who can fill
+the gap without leaving one, the one whose number of that split is the lowest.
+In a large set nothing is missing, and nobody moves.
 """
 
 import collections
@@ -35,12 +35,17 @@ def draw(patient_id: str, seed: int, purpose: str) -> float:
 
 
 def by_patient(
-  records: Iterable[raw_dataset.Record], seed: int
+  records: Iterable[raw_dataset.Record], seed: int, fills: bool = True
 ) -> list[raw_dataset.Record]:
   """Cut `test`, where there is none, and `validation` out of the rest.
 
   Splits that a record comes with stay; only training patients move, and if
   the source already has a `validation`, none does.
+
+  Args:
+    records: All records of a set.
+    seed: Seed of the draw.
+    fills: Whether patients move to a split that lacks a class.
   """
   records = list(records)
   validated = any(record.split == 'validation' for record in records)
@@ -58,6 +63,8 @@ def by_patient(
   drawn = [
     dataclasses.replace(record, split=split_of(record)) for record in records
   ]
+  if not fills:
+    return drawn
   choices: dict[str, set[str]] = collections.defaultdict(lambda: set(SPLITS))
   for record in records:
     choices[record.patient_id] &= _choices(record.split, validated)

@@ -166,7 +166,7 @@ def _list(table, name, where, root, columns):
     ) from None
   _check_names(table, where, columns, kind, names)
   dataset = raw_dataset.RawDataset(
-    [], names=() if kind == 'findings' else names
+    [], names=() if kind == 'findings' else names, fills_splits=True
   )
   record_of = functools.partial(
     _record, root=root, columns=columns, kind=kind, names=names
