@@ -11,9 +11,11 @@ import functools
 import hashlib
 import io
 import os
+import warnings
 
 from PIL import Image
 
+from data import appearance
 from data import coverage
 from data import images
 from data import parallel
@@ -61,6 +63,7 @@ def check(
     ),
     _one_split_a_patient,
     _one_split_an_image,
+    _worth_a_look,
   )
   checked.problems.extend(coverage.problems(checked))
   return checked
@@ -122,33 +125,38 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   kept, problems = [], []
   inspect = functools.partial(_inspect, look=look)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
-  for record, (sha256, size, found) in zip(records, results, strict=True):
+  for record, (facts, found) in zip(records, results, strict=True):
     problems += [
       raw_dataset.Problem(kind, record.image_id, detail)
       for kind, detail in found
     ]
     if not any(kind in raw_dataset.BAD for kind, _ in found):
-      kept.append(dataclasses.replace(record, sha256=sha256, size=size))
+      kept.append(dataclasses.replace(record, **facts))
   return kept, problems
 
 
 def _inspect(record, look):
-  """Return the file's hash, its size, and (kind of problem, detail) each."""
+  """Return what is added to the record, and (kind of problem, detail) each."""
   try:
     data = images.read(record.path)
     decoded = images.decode(data, at_least=_LOOK_SIDE)
     note = look(decoded.picture) if look else ''
   except raw_dataset.InvalidRecordError as error:
-    return '', (0, 0), [(error.kind, str(error))]
-  notes = [*decoded.notes, *([(note, '')] if note else [])]
-  size = _size(data, decoded.picture)
-  return hashlib.sha256(data).hexdigest(), size, notes
+    return {}, [(error.kind, str(error))]
+  facts = {
+    'sha256': hashlib.sha256(data).hexdigest(),
+    'size': _size(data, decoded.picture),
+    'appearance': appearance.describe(decoded.picture),
+  }
+  return facts, [*decoded.notes, *([(note, '')] if note else [])]
 
 
 def _size(data, image):
   """Return (width, height) in the file: a JPEG was decoded at a fraction."""
   try:
-    width, height = Image.open(io.BytesIO(data)).size
+    with warnings.catch_warnings():  # Some quote the file.
+      warnings.simplefilter('ignore')
+      width, height = Image.open(io.BytesIO(data)).size
   except Exception:  # DICOM, which is decoded whole.
     return image.size
   turned = (width > height) != (image.width > image.height)
@@ -186,6 +194,14 @@ def _one_split_an_image(records: Records) -> tuple[Records, Problems]:
     elif len(copies) > 1:
       problems.append(raw_dataset.Problem('same image twice', names))
   return kept, problems
+
+
+def _worth_a_look(records: Records) -> tuple[Records, Problems]:
+  """Look at pixels: near-duplicates, and images unlike the others."""
+  return records, [
+    *appearance.near_duplicate_problems(records),
+    *appearance.problems(records),
+  ]
 
 
 def _held_out(records: Sequence[raw_dataset.Record]):

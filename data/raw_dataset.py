@@ -38,6 +38,14 @@ NOTES = (
   'readers disagree',
   'images are enlarged',
   'images are squeezed',
+  'near-duplicates in two splits',
+  'near-duplicates in a split',
+  'blank image',
+  'dark image',
+  'bright image',
+  'blurred image',
+  'image of another shape',
+  'image of far fewer pixels',
 )
 
 
@@ -63,6 +71,8 @@ class Record:
   labels: Mapping[str, Any]  # The features other than image and ids.
   sha256: str = ''  # Of the file, once it has been read.
   size: tuple[int, int] = (0, 0)  # (width, height), once it has been read.
+  # Of `data.appearance`, once it has been read.
+  appearance: Any = None
 
   def classes(self) -> list[str]:
     """Return what the image shows: its class, or its positive findings."""
