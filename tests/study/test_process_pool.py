@@ -78,6 +78,7 @@ def test_processes_have_the_settings_of_every_command(tmp_path):
   assert not complaints
 
 
+@pytest.mark.slow
 def test_any_exception_of_a_job_leaves_the_others():
   printed, complaints = _python(_FAIL).communicate()
   for line in printed.splitlines():
