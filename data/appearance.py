@@ -123,4 +123,5 @@ def near_duplicate_problems(
       a.image_id,
       f'{a.split}, is like {b.image_id}, {b.split}, of {patients}; '
       f'correlation {correlation:.3f}',
+      other=b.image_id,
     )

@@ -85,7 +85,12 @@ def _by_note(dataset):
   """Return {kind of note: some records that are kept in spite of it}."""
   by_id = {record.image_id: record for record in dataset.records}
   return {
-    kind: [by_id[p.location] for p in group[:_EACH] if p.location in by_id]
+    kind: [
+      by_id[image_id]
+      for problem in group[:_EACH]
+      for image_id in (problem.location, problem.other)
+      if image_id in by_id
+    ]
     for kind, group in _by_kind(dataset).items()
   }
 

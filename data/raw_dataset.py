@@ -105,6 +105,7 @@ class Problem:
   kind: str  # One of BAD or NOTES.
   location: str  # The file, with the row of a table.
   detail: str = ''
+  other: str = ''  # The image to show beside it, if there are two.
 
   def __post_init__(self):
     if self.kind not in BAD + NOTES:
