@@ -53,7 +53,12 @@ def check(
     dataset,
     _unlike_published(dataset.published),
     _one_row_an_image,
-    functools.partial(_decodable, look=look, num_processes=num_processes),
+    functools.partial(
+      _decodable,
+      look=look,
+      describe=appearance.describe,
+      num_processes=num_processes,
+    ),
     # Of what can be read: a class has an example in each split.
     functools.partial(
       _divide,
@@ -77,7 +82,9 @@ def check_images(
     dataset,
     _unlike_published(dataset.published),
     _one_row_an_image,
-    functools.partial(_decodable, look=None, num_processes=num_processes),
+    functools.partial(
+      _decodable, look=None, describe=None, num_processes=num_processes
+    ),
   )
   # Whoever builds such a set stores the files as they are.
   problems = [p for p in checked.problems if p.kind != 'metadata dropped']
@@ -121,9 +128,11 @@ def _one_row_an_image(records: Records) -> tuple[Records, Problems]:
   return kept, problems
 
 
-def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
+def _decodable(
+  records, look, describe, num_processes
+) -> tuple[Records, Problems]:
   kept, problems = [], []
-  inspect = functools.partial(_inspect, look=look)
+  inspect = functools.partial(_inspect, look=look, describe=describe)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
   for record, (facts, found) in zip(records, results, strict=True):
     problems += [
@@ -135,7 +144,7 @@ def _decodable(records, look, num_processes) -> tuple[Records, Problems]:
   return kept, problems
 
 
-def _inspect(record, look):
+def _inspect(record, look, describe):
   """Return what is added to the record, and (kind of problem, detail) each."""
   try:
     data = images.read(record.path)
@@ -146,7 +155,7 @@ def _inspect(record, look):
   facts = {
     'sha256': hashlib.sha256(data).hexdigest(),
     'size': _size(data, decoded.picture),
-    'appearance': appearance.describe(decoded.picture),
+    'appearance': describe(decoded.picture) if describe else None,
   }
   return facts, [*decoded.notes, *([(note, '')] if note else [])]
 

@@ -296,7 +296,10 @@ def _conv(**kwargs):
   ],
 )
 def test_a_changed_network_is_told_by_its_fingerprint(changed, words):
-  trained = fingerprint.describe(_model(_conv()))
-  assert not fingerprint.differences(trained, _model(_conv()))
-  found = fingerprint.differences(trained, _model(*changed))
+  trained, again, other = (
+    fingerprint.describe(_model(*layers_of))
+    for layers_of in ([_conv()], [_conv()], changed)
+  )
+  assert not fingerprint.differences(trained, again)
+  found = fingerprint.differences(trained, other)
   assert re.search(words, found)

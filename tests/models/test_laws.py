@@ -300,8 +300,8 @@ def fine_tuning(subject):
 def fingerprints(subject):
   """Of a second build the same, of every other network another."""
   described = fingerprint.describe(subject.build())
-  again = subject.build()
-  assert fingerprint.describe(again) == described
+  again = fingerprint.describe(subject.build())
+  assert again == described
   assert not fingerprint.differences(described, again)
   for name, other in _DESCRIBED.items():
     if name != subject.network.name:

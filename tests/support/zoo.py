@@ -59,18 +59,29 @@ def _add(build=None, **facts):
 _fast = _add(is_slow=False)
 
 
+def _application(make, num_classes, input_shape, *args, **kwargs):
+  """A network of keras.applications with random weights, to logits."""
+  return make(
+    *args,
+    weights=None,
+    input_shape=input_shape,
+    classes=num_classes,
+    classifier_activation=None,
+    **kwargs,
+  )
+
+
 # The networks of keras.applications, those of them that are large with fewer
 # and narrower blocks.
 
 
 @_add
 def mobilenet_v2(num_classes, input_shape):
-  model = keras.applications.MobileNetV2(
+  model = _application(
+    keras.applications.MobileNetV2,
+    num_classes,
     input_shape,
     alpha=0.35,
-    weights=None,
-    classes=num_classes,
-    classifier_activation=None,
   )
   return model, {
     'conv1': 'Conv1|bn_Conv1',
@@ -82,25 +93,23 @@ def mobilenet_v2(num_classes, input_shape):
 
 @_add
 def mobilenet_v3(num_classes, input_shape):
-  return keras.applications.MobileNetV3Small(
+  return _application(
+    keras.applications.MobileNetV3Small,
+    num_classes,
     input_shape,
     minimalistic=False,
-    weights=None,
-    classes=num_classes,
-    classifier_activation=None,
   )
 
 
 @_add
 def efficientnet_b0(num_classes, input_shape):
-  return efficientnet.EfficientNet(
+  return _application(
+    efficientnet.EfficientNet,
+    num_classes,
+    input_shape,
     width_coefficient=0.25,
     depth_coefficient=0.3,
     default_size=32,
-    weights=None,
-    input_shape=input_shape,
-    classes=num_classes,
-    classifier_activation=None,
     name='efficientnet',
     weights_name='b0',
   )
@@ -108,14 +117,13 @@ def efficientnet_b0(num_classes, input_shape):
 
 @_add
 def efficientnet_v2_b0(num_classes, input_shape):
-  return efficientnet_v2.EfficientNetV2(
+  return _application(
+    efficientnet_v2.EfficientNetV2,
+    num_classes,
+    input_shape,
     width_coefficient=0.25,
     depth_coefficient=0.3,
     default_size=32,
-    weights=None,
-    input_shape=input_shape,
-    classes=num_classes,
-    classifier_activation=None,
     name='efficientnetv2-b0',
     weights_name='b0',
   )
@@ -123,14 +131,13 @@ def efficientnet_v2_b0(num_classes, input_shape):
 
 @_add
 def convnext_tiny(num_classes, input_shape):
-  return convnext.ConvNeXt(
+  return _application(
+    convnext.ConvNeXt,
+    num_classes,
+    input_shape,
     depths=(1, 1, 2, 1),
     projection_dims=(8, 16, 32, 64),
     drop_path_rate=0.1,
-    weights=None,
-    input_shape=input_shape,
-    classes=num_classes,
-    classifier_activation=None,
     name='convnext',
     weights_name='convnext_tiny',
   )
@@ -138,28 +145,26 @@ def convnext_tiny(num_classes, input_shape):
 
 @_add
 def nasnet_mobile(num_classes, input_shape):
-  return nasnet.NASNet(
+  return _application(
+    nasnet.NASNet,
+    num_classes,
     input_shape,
     penultimate_filters=96,
     num_blocks=1,
     stem_block_filters=8,
     skip_reduction=False,
     include_top=True,
-    weights=None,
-    classes=num_classes,
     default_size=32,
-    classifier_activation=None,
   )
 
 
 @_add
 def densenet121(num_classes, input_shape):
-  return densenet.DenseNet(
+  return _application(
+    densenet.DenseNet,
+    num_classes,
+    input_shape,
     (2, 2, 2, 2),
-    weights=None,
-    input_shape=input_shape,
-    classes=num_classes,
-    classifier_activation=None,
   )
 
 
@@ -169,24 +174,22 @@ def resnet50_v2(num_classes, input_shape):
     x = resnet.stack_residual_blocks_v2(x, 8, 2, name='conv2')
     return resnet.stack_residual_blocks_v2(x, 16, 2, stride1=1, name='conv3')
 
-  return resnet.ResNet(
+  return _application(
+    resnet.ResNet,
+    num_classes,
+    input_shape,
     blocks,
     preact=True,
     use_bias=True,
-    weights=None,
-    input_shape=input_shape,
-    classes=num_classes,
-    classifier_activation=None,
   )
 
 
 @_add(image_size=71)
 def xception(num_classes, input_shape):
-  return keras.applications.Xception(
-    weights=None,
-    input_shape=input_shape,
-    classes=num_classes,
-    classifier_activation=None,
+  return _application(
+    keras.applications.Xception,
+    num_classes,
+    input_shape,
   )
 
 

@@ -85,7 +85,9 @@ def changes(
   last = _last_transferred(graph, set(transferred))
   if last is None or not source.layers:
     return ''
-  return fingerprint.differences(source.layers, model, graph.nodes[last].name)
+  return fingerprint.differences(
+    source.layers, fingerprint.describe(model), graph.nodes[last].name
+  )
 
 
 def _last_transferred(graph, transferred):

@@ -46,16 +46,17 @@ def describe(model: keras.Model) -> list[dict[str, Any]]:
 
 
 def differences(
-  trained: Sequence[Mapping[str, Any]], model: keras.Model, layer: str = ''
+  trained: Sequence[Mapping[str, Any]],
+  present: Sequence[Mapping[str, Any]],
+  layer: str = '',
 ) -> str:
-  """Return how a network differs from one that was described, or ''.
+  """Return how a network differs from an earlier one, or ''.
 
   Args:
-    trained: Its description.
-    model: The network.
+    trained: The description of the earlier one.
+    present: The description of the network.
     layer: If given, only this layer and what it needs is compared.
   """
-  present = describe(model)
   if layer:
     trained, present = _needed(trained, layer), _needed(present, layer)
   changes = [

@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import math
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -46,6 +47,11 @@ class Run:
   model: keras.Model
   stages: stages_lib.Stages
   strategy: tf.distribute.Strategy
+
+  @functools.cached_property
+  def layers(self) -> list[dict[str, Any]]:
+    """The network as `models.fingerprint` describes it."""
+    return fingerprint.describe(self.model)
 
   @property
   def task(self) -> tasks.Task:
@@ -285,7 +291,7 @@ def check_network(run: Run, run_dir: str) -> None:
   trained = run_folder.network(run_dir)
   if not trained:
     return
-  if differences := fingerprint.differences(trained['layers'], run.model):
+  if differences := fingerprint.differences(trained['layers'], run.layers):
     raise errors.InputError(
       f'{run_dir}: {run.experiment.model.name} has changed since this run '
       f'began: it {differences}; restore its code, or train again in another '

@@ -24,7 +24,6 @@ from transfusion_tf import storage
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
 from transfusion_tf.run import build as run_lib
@@ -155,7 +154,7 @@ def _initialize(built, run_dir, is_chief, extra_files):
         built.experiment.seed,
       )
     _check_start(built, source, report)
-    network = {'layers': fingerprint.describe(built.model)}
+    network = {'layers': built.layers}
     network |= _agreement(built, source, report)
     if is_chief:
       storage.write_json(os.path.join(run_dir, run_folder.INIT), report)

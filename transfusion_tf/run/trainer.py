@@ -56,6 +56,7 @@ class Trainer:
       self._train_step.optimizer,
       self._train_step.counters | {'lanes': self._lanes},
       workers.is_chief,
+      self._train_step.generator,
     )
     self.preemption = preemption.PreemptionHandler(built.strategy, self._save)
     self.predict = built.predictor(self.preemption.check)

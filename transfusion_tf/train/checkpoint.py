@@ -13,6 +13,7 @@ from collections.abc import Collection
 import contextlib
 import os
 import re
+from typing import Any
 
 import keras
 import numpy as np
@@ -49,6 +50,7 @@ class Checkpoints:
     optimizer: keras.optimizers.Optimizer,
     counters: dict[str, tf.Variable],
     is_chief: bool = True,
+    generator: Any = None,
   ):
     """Open RUN/checkpoints.
 
@@ -58,6 +60,7 @@ class Checkpoints:
       optimizer: An optimizer built on the model.
       counters: `step` and the other counters of the run.
       is_chief: Whether to write; all workers hold the same values.
+      generator: `TrainStep.generator`, whose state no model owns.
     """
     self._directory = directory
     self._is_chief = is_chief
@@ -67,7 +70,7 @@ class Checkpoints:
     self._checkpoint = tf.train.Checkpoint(
       **{
         _MODEL: _by_path(model),
-        _RANDOM: _by_order(_random_states(model)),
+        _RANDOM: _by_order(_random_states(model, generator)),
         _OPTIMIZER: _by_name(optimizer.variables),
         _COUNTERS: tf.train.Checkpoint(**counters),
       }
@@ -195,13 +198,12 @@ def read(directory: str, step: int) -> dict[str, np.ndarray]:
     ) from None
 
 
-def _random_states(model):
+def _random_states(model, generator):
   # The states of Dropout and its like. Their paths count the models that the
   # process has built, so only their order names them.
   weights = {id(v) for v in model.weights}
   states = [v for v in model.variables if id(v) not in weights]
-  shared = state_lib.global_generator(model)
-  return states if shared is None else [*states, shared.state]
+  return states if generator is None else [*states, generator.state]
 
 
 def _by_order(variables):

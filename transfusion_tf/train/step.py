@@ -21,6 +21,8 @@ class TrainStep:
 
   Attributes:
     optimizer: The optimizer.
+    generator: Keras' global random generator, if training draws from it; else
+      None.
     batch_size: Global batch size.
     counters: `step`; `loss_sum` and `loss_steps` since the last
       `pop_mean_loss`; `bad_step`, the first step whose loss was not finite, or
@@ -73,7 +75,7 @@ class TrainStep:
     ]
     self._frozen = _frozen_nodes(self._graph)
     with strategy.scope():
-      self._generator = state_lib.global_generator(model)
+      self.generator = state_lib.global_generator(model)
     self._statistics = (
       [v.value for v in state_lib.assigned_in_training(model) if _is_real(v)]
       if strategy.num_replicas_in_sync > 1
@@ -160,8 +162,8 @@ class TrainStep:
     return batch
 
   def _replica_step(self, batch):
-    if self._generator is not None:
-      state_lib.set_global_generator(self._generator)
+    if self.generator is not None:
+      state_lib.set_global_generator(self.generator)
     loss, gradients = self._gradients(batch)
     if self._scales and self._strategy.num_replicas_in_sync > 1:
       gradients = _all_or_none(gradients)
