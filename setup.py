@@ -1,6 +1,21 @@
 """Packaging of transfusion_tf. Each dependency carries its reason."""
 
+import os
+
 import setuptools
+
+# TensorFlow's wheels exclude each other: they hold the same files, and an extra
+# can only add one. TRANSFUSION_TF_PLATFORM=tpu takes the one for TPUs.
+_PLATFORMS = {
+  '': ['tensorflow>=2.19'],
+  'tpu': [
+    'tensorflow-tpu==2.20.0',  # The newest; none for TensorFlow 2.21.
+    # Later ones abort when this TensorFlow is imported, and pip takes the
+    # newest.
+    'libtpu>=0.0.14,<=0.0.31',
+  ],
+}
+_PLATFORM = os.environ.get('TRANSFUSION_TF_PLATFORM', '')
 
 _REQUIRED = [
   'absl-py>=2.1',  # The flags and the logging of every binary.
@@ -19,7 +34,7 @@ _REQUIRED = [
   'scikit-learn>=1.5',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
   'tensorboard>=2.19',  # TensorFlow 2.21 no longer brings it along.
-  'tensorflow>=2.19',  # The platform.
+  *_PLATFORMS[_PLATFORM],  # TensorFlow.
   'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
   'tifffile>=2024.8',  # Odd TIFF files, which Pillow cannot read.
   'threadpoolctl>=3.5',  # One BLAS thread a layer in comparisons.
@@ -49,14 +64,18 @@ _EXTRAS['test'] = [
   'pytest-timeout>=2.3',  # A hang is a failure.
   'pytest-xdist>=3.6',  # Test files side by side.
   'ruff>=0.8',  # Formatter and linter.
-  'tf-keras>=2.19',  # What tf-slim's layers are made of.
-  'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
   *_EXTRAS['dicom'],
   *_EXTRAS['docs'],  # The site builds without warnings.
 ]
+if not _PLATFORM:  # They require the wheel of that name.
+  _EXTRAS['test'] += [
+    'tf-keras>=2.19',  # What tf-slim's layers are made of.
+    'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
+  ]
 
 _COMMANDS = (
   'benchmark',
+  'compile_for_tpu',
   'evaluate',
   'export',
   'extract_activations',

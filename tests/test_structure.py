@@ -18,7 +18,7 @@ _ORDER = (
   *('errors', 'output_names', 'cores', 'startup', 'storage', 'templates'),
   *('datasets', 'config', 'flagfile', 'models', 'metrics', 'tasks'),
   *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
-  *('init', 'run', 'analysis'),
+  *('init', 'run', 'tpu', 'analysis'),
   *('study', 'paper', 'export', 'cli'),
 )
 

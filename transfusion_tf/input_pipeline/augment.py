@@ -15,6 +15,7 @@ B is the batch, C the side of the crop, S the side of the network's input.
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf.image_ops import bilinear
 from transfusion_tf.input_pipeline import normalization
 
 # The columns of a row of uniforms.
@@ -33,6 +34,7 @@ def augment(
   uniforms: 'tf.Tensor',
   image_size: int,
   strengths: config.Augment,
+  resize: bilinear.Resize = bilinear.native,
 ) -> 'tf.Tensor':
   """Augment crops: uint8 [B, C, C, 3] -> float32 [B, S, S, 3].
 
@@ -41,8 +43,9 @@ def augment(
     uniforms: [B, NUM_UNIFORMS] numbers of `augmentation_uniforms`.
     image_size: The side S of the network's input.
     strengths: The operations to apply and their strengths.
+    resize: The form of the resize, of `bilinear`.
   """
-  images = evaluate(images, image_size)
+  images = evaluate(images, image_size, resize)
   column = [d[:, None, None, None] for d in tf.unstack(uniforms, axis=1)]
   if strengths.flip_left_right:
     images = tf.where(column[_LEFT_RIGHT] < 0.5, images[:, :, ::-1], images)
@@ -57,12 +60,16 @@ def augment(
   return images
 
 
-def evaluate(images: 'tf.Tensor', image_size: int) -> 'tf.Tensor':
+def evaluate(
+  images: 'tf.Tensor',
+  image_size: int,
+  resize: bilinear.Resize = bilinear.native,
+) -> 'tf.Tensor':
   """Resize and scale uint8 [B, C, C, 3] to float32 [B, S, S, 3] in [0, 1]."""
   images = tf.cast(images, tf.float32) / 255
   if images.shape[1] == image_size:
     return images
-  return tf.image.resize(images, [image_size, image_size])
+  return resize(images, image_size)
 
 
 def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':

@@ -39,6 +39,12 @@ class ImageReader:
   stored_side: int = 0
 
   @property
+  def training_side(self) -> int:
+    """The side of what `training` returns."""
+    crop = self.data.augment
+    return self.data.image_size if crop.crop_area else self._side(crop.crop)
+
+  @property
   def evaluation_side(self) -> int:
     """The side of what `evaluation` returns."""
     return self._side(self.data.eval_crop)
@@ -57,12 +63,12 @@ class ImageReader:
       return _read(
         encoded,
         lambda shape: _area_window(shape, crop, uniforms),
-        self.data.image_size,
+        self.training_side,
       )
     return _read(
       encoded,
       lambda shape: _random_window(shape, crop.crop, uniforms),
-      self._side(crop.crop),
+      self.training_side,
     )
 
   def evaluation(self, encoded: 'tf.Tensor') -> 'tf.Tensor':

@@ -43,7 +43,7 @@ class Trainer:
     self._run_dir = run_dir
     self._workers = workers
     self._num_examples = example_order.num_train_examples(built.source)
-    self._train_step = self._make_train_step()
+    self._train_step = make_train_step(built, self._num_examples)
     # The number of lanes is part of the position in the data.
     self._lanes = tf.Variable(
       built.experiment.train.lanes or strategy_lib.num_hosts(built.strategy),
@@ -82,32 +82,6 @@ class Trainer:
   def _on_row(self, row, throughput):
     self.summaries.row(row, throughput, self._probabilities)
 
-  def _make_train_step(self):
-    built, experiment = self._built, self._built.experiment
-    strategy, train = built.strategy, experiment.train
-    learning_rate = optimizers.schedule(
-      experiment.optimizer,
-      steps_per_epoch=self._num_examples / train.batch_size,
-    )
-    with strategy_lib.scope(strategy):
-      optimizer = optimizers.make(
-        experiment.optimizer,
-        learning_rate,
-        compute.precision(strategy, train.precision),
-      )
-      optimizer.build(built.model.trainable_variables)
-    return step_lib.TrainStep(
-      strategy,
-      built.model,
-      optimizer,
-      built.prepare_training,
-      built.task.loss,
-      train.batch_size,
-      experiment.optimizer.weight_decay,
-      compute.wants_xla(strategy, experiment),
-      measure_input_wait=not train.deterministic,
-    )
-
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir
     is_chief = self._workers.is_chief
@@ -137,6 +111,36 @@ class Trainer:
       ),
       self._workers,
     )
+
+
+def make_train_step(
+  built: run_lib.Run, num_examples: int
+) -> step_lib.TrainStep:
+  """Return the training step of a run on `num_examples` images an epoch."""
+  strategy, experiment = built.strategy, built.experiment
+  train = experiment.train
+  learning_rate = optimizers.schedule(
+    experiment.optimizer,
+    steps_per_epoch=num_examples / train.batch_size,
+  )
+  with strategy_lib.scope(strategy):
+    optimizer = optimizers.make(
+      experiment.optimizer,
+      learning_rate,
+      compute.precision(strategy, train.precision),
+    )
+    optimizer.build(built.model.trainable_variables)
+  return step_lib.TrainStep(
+    strategy,
+    built.model,
+    optimizer,
+    built.prepare_training,
+    built.task.loss,
+    train.batch_size,
+    experiment.optimizer.weight_decay,
+    compute.wants_xla(strategy, experiment),
+    measure_input_wait=not train.deterministic,
+  )
 
 
 _TITLE_FLAGS = (

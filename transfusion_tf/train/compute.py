@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf.train import strategy as strategy_lib
 
 # Without a fixed number of threads, the order of sums depends on the number of
 # cores.
@@ -58,7 +59,7 @@ def wants_xla(
   if choice == 'auto':
     gpus = tf.config.list_logical_devices('GPU')
     return bool(gpus) and not communicates and not train.deterministic
-  return choice == 'on' and not isinstance(strategy, tf.distribute.TPUStrategy)
+  return choice == 'on' and not strategy_lib.is_tpu(strategy)
 
 
 def precision(strategy: tf.distribute.Strategy, choice: str) -> str:
@@ -75,7 +76,7 @@ def precision(strategy: tf.distribute.Strategy, choice: str) -> str:
     raise errors.unknown('precision', choice, known)
   if choice != 'auto':
     return choice
-  on_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+  on_tpu = strategy_lib.is_tpu(strategy)
   capabilities = [
     tf.config.experimental.get_device_details(gpu).get('compute_capability')
     for gpu in tf.config.list_physical_devices('GPU')

@@ -9,6 +9,7 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import storage
+from transfusion_tf.train import tpu_replica
 
 # A worker gives up after waiting this long for another. A dead worker is
 # detected in seconds; this is for one that hangs.
@@ -24,6 +25,12 @@ def make(runtime: config.Runtime) -> tf.distribute.Strategy:
   if runtime.strategy not in _STRATEGIES:
     raise errors.unknown('strategy', runtime.strategy, _STRATEGIES)
   return _STRATEGIES[runtime.strategy](runtime)
+
+
+def is_tpu(strategy: tf.distribute.Strategy) -> bool:
+  """Return whether the replicas of a strategy are compiled for TPUs."""
+  kinds = (tf.distribute.TPUStrategy, tpu_replica.TpuReplica)
+  return isinstance(strategy, kinds)
 
 
 def num_hosts(strategy: tf.distribute.Strategy) -> int:

@@ -1,0 +1,93 @@
+"""The environment of the TPU compiler: JAX's, which needs no TPU.
+
+It is apart from ours: libtpu is pinned to another version than the one that
+TensorFlow for TPUs imports with, and JAX has no other use here.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import venv
+
+from transfusion_tf import errors
+
+_PACKAGES = ('jax==0.10.2', 'jaxlib==0.10.2', 'libtpu==0.0.42')
+_SCRIPT = pathlib.Path(__file__).with_name('compile_hlo.py')
+# libtpu asks Google Cloud's metadata server for them, and waits for it.
+_ENVIRONMENT = {
+  'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',  # Nothing is shared: there is no TPU.
+  'JAX_PLATFORMS': 'cpu',
+  'TPU_ACCELERATOR_TYPE': 'v5litepod-1',
+  'TPU_SKIP_MDS_QUERY': '1',
+  'TPU_WORKER_HOSTNAMES': 'localhost',
+  'TPU_WORKER_ID': '0',
+}
+
+
+def default_directory() -> str:
+  """Return where the environment is made if no other place is named."""
+  cache = os.environ.get('XDG_CACHE_HOME') or os.path.expanduser('~/.cache')
+  return os.path.join(cache, 'transfusion_tf', 'tpu_compiler')
+
+
+def make(directory: str) -> str:
+  """Make the environment if there is none; return its Python.
+
+  Raises:
+    InputError: It cannot be installed.
+  """
+  python = os.path.join(directory, 'bin', 'python')
+  complete = pathlib.Path(directory, ' '.join(_PACKAGES))
+  if complete.exists():
+    return python
+  print(f'Installing {" ".join(_PACKAGES)} in {directory}', file=sys.stderr)
+  try:
+    venv.create(directory, with_pip=True, clear=True)
+  except OSError as error:
+    raise errors.InputError(f'{directory}: {error.strerror}') from None
+  install = [python, '-m', 'pip', 'install', '--quiet', *_PACKAGES]
+  done = subprocess.run(install, capture_output=True, text=True)
+  if done.returncode:
+    raise errors.InputError(
+      f'the TPU compiler cannot be installed: {_last_line(done.stderr)}'
+    )
+  complete.touch()
+  return python
+
+
+def compile_hlo(
+  python: str, hlo: bytes, topology: str, num_chips: int = 1
+) -> tuple[str, dict]:
+  """Return the program compiled for a chip, and the compiler's statistics.
+
+  Args:
+    python: The result of `make`.
+    hlo: The program of one chip.
+    topology: E.g. `v5e:2x2`.
+    num_chips: Number of the topology's chips that run it together.
+
+  Raises:
+    RunError: It does not compile, e.g. because it exceeds the chip's memory.
+  """
+  with tempfile.TemporaryDirectory() as folder:
+    source, program = (pathlib.Path(folder, n) for n in ('hlo', 'program'))
+    source.write_bytes(hlo)
+    done = subprocess.run(
+      [python, _SCRIPT, source, topology, str(num_chips), program],
+      env=os.environ | _ENVIRONMENT,
+      capture_output=True,
+      text=True,
+    )
+    if done.returncode:
+      raise errors.RunError(f'{topology}: {_last_line(done.stderr)}')
+    return program.read_text(), json.loads(done.stdout.splitlines()[-1])
+
+
+def _last_line(text):
+  """Return the line that says what went wrong."""
+  lines = [line for line in text.splitlines() if line.strip()]
+  named = [line for line in lines if 'Error' in line or 'ERROR' in line]
+  return (named or lines or ['no message'])[-1].strip()
