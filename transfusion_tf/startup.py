@@ -9,6 +9,7 @@ import traceback
 from absl import logging
 
 from transfusion_tf import errors
+from transfusion_tf import tpu_settings
 
 # Defaults that TensorFlow reads when it is imported.
 ENVIRONMENT = {
@@ -24,7 +25,8 @@ _NEEDED = {'KERAS_BACKEND': 'tensorflow', 'TF_USE_LEGACY_KERAS': '0'}
 
 def environment(before: Mapping[str, str]) -> dict[str, str]:
   """Return an environment with what TensorFlow and Keras read on import."""
-  return ENVIRONMENT | dict(before) | _NEEDED
+  usual = ENVIRONMENT | tpu_settings.environment(before)
+  return usual | dict(before) | _NEEDED
 
 
 def import_tensorflow() -> None:
@@ -34,8 +36,10 @@ def import_tensorflow() -> None:
   and missing GPU drivers. Keras gets its default settings.
 
   Raises:
-    InputError: The user's settings of Keras cannot be read.
+    InputError: The user's settings of Keras cannot be read, or the installed
+      wheels do not go together.
   """
+  tpu_settings.check(tpu_settings.wheels())
   os.environ.update(environment(os.environ))
   with quiet(), _convert_settings_errors():
     import tensorflow as tf

@@ -20,6 +20,7 @@ def reason(error: Exception) -> str:
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
   lines = [line for line in str(error).splitlines() if line.strip()]
+  lines = lines or [type(error).__name__]
   text = re.sub(r'^\{\{.*?\}\} | \[Op:.*?\]', '', lines[0])
   return text.rpartition('; ')[2]
 

@@ -6,6 +6,8 @@ r"""Trains a network from a chosen initialization: one run of the study.
 The recipe (image size, optimizer, batch, length) follows the data set: the
 paper's for RETINA, CheXpert and ImageNet; --recipe chooses another, single
 flags change it. The same command continues a run that was stopped.
+--check_devices, with --strategy and --tpu, says in seconds whether the machine
+has what a run needs, and ends with 0 or 2.
 """
 
 import shlex
@@ -22,14 +24,18 @@ from transfusion_tf.cli import run_flags
 _RECIPE = flags.DEFINE_string(
   'recipe', None, run_flags.RECIPE_HELP.format('retina')
 )
-_RUN_DIR = flags.DEFINE_string(
-  'run_dir', None, 'Folder of the run.', required=True
+_RUN_DIR = flags.DEFINE_string('run_dir', None, 'Folder of the run.')
+_CHECK_DEVICES = flags.DEFINE_bool(
+  'check_devices', False, 'Say what this machine can train on, and end.'
 )
 run_flags.define(__name__)
 
 
 def main(_) -> None:
   startup.import_tensorflow()
+  if _CHECK_DEVICES.value:
+    _check_devices()
+    return
   from transfusion_tf import metrics
   from transfusion_tf.run import train_and_evaluate
 
@@ -40,6 +46,15 @@ def main(_) -> None:
   for name, summary in result['test'].items():
     print(f'test {name} {metrics.text(summary)}')
   print(f'{result["num_test"]} images, step {result["judged_step"]}')
+
+
+def _check_devices():
+  """Print the devices; no flag but those of the machine is needed."""
+  from transfusion_tf.train import devices
+
+  experiment = config.override(config.RETINA, run_flags.changes())
+  for line in devices.check(experiment.runtime):
+    print(line, flush=True)
 
 
 def _experiment():
@@ -61,5 +76,10 @@ def _print_commands(run_dir, flagfile):
 
 def run() -> None:
   """Run the command."""
-  flags.mark_flags_as_required(['dataset', 'data_dir'])
+  for name in ('run_dir', 'dataset', 'data_dir'):
+    flags.register_multi_flags_validator(
+      [name, 'check_devices'],
+      lambda values, name=name: values['check_devices'] or values[name],
+      f'Flag --{name} must have a value.',
+    )
   app.run(main, run_flags.GROUPS)

@@ -3,11 +3,11 @@
 The compiler's own figure, `bytes accessed`, counts what stays on the chip.
 Here, every operation of the program reads its operands and writes its results,
 each in its size in memory: the two minor dimensions are rounded up to tiles.
-Arrays in a space `S(n)` are on the chip. An operation that reads a part of an operand
-is counted with all of it: the sum is an upper bound.
+Arrays in a space `S(n)` are on the chip. An operation that reads a part of an
+operand is counted with all of it: the sum is an upper bound.
 
-The text is the compiler's, e.g. `bf16[8,294,294,64]{3,0,2,1:T(8,128)(2,1)}`: the
-dimensions, their order from the minor one, tiles of [8, 128]. `S(1)` is a space.
+The text is the compiler's, e.g. `bf16[8,294,294,64]{3,0,2,1:T(8,128)(2,1)}`:
+dimensions, their order from the minor one, and tiles of [8, 128].
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """The programs that a run compiles, as HLO: a training and an evaluation step.
 
-They are those of `run.trainer` and `run.build`, of images that are stored at the
-size of the network's input: augmentation, both passes and the optimizer are
+They are those of `run.trainer` and `run.build`, of images that are stored at
+the size of the network's input: augmentation, both passes and the optimizer are
 inside.
 """
 

@@ -3,17 +3,23 @@
 from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import os
+import socket
 
 import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import storage
+from transfusion_tf import tpu_settings
 from transfusion_tf.train import tpu_replica
 
 # A worker gives up after waiting this long for another. A dead worker is
 # detected in seconds; this is for one that hangs.
 _COLLECTIVE_TIMEOUT_SECONDS = 300.0
+_CONNECT_SECONDS = 10.0
+_NO_KERNELS = (
+  '; and the installed TensorFlow has no kernels for TPUs: tensorflow-tpu has'
+)
 
 
 def make(runtime: config.Runtime) -> tf.distribute.Strategy:
@@ -139,14 +145,27 @@ def _slurm():
 def _tpu(runtime):
   try:
     resolver = tf.distribute.cluster_resolver.TPUClusterResolver(runtime.tpu)
+    _check_reachable(resolver.master())
     tf.config.experimental_connect_to_cluster(resolver)
     tf.tpu.experimental.initialize_tpu_system(resolver)
     return tf.distribute.TPUStrategy(resolver)
-  except (ValueError, IndexError, tf.errors.OpError) as error:
+  # The clients of Google Cloud raise errors of many kinds.
+  except Exception as error:
+    lacking = '' if 'tensorflow-tpu' in tpu_settings.wheels() else _NO_KERNELS
     raise errors.InputError(
       f'strategy=tpu, tpu={runtime.tpu or "(none)"}: no such TPU: '
-      f'{storage.reason(error)}'
+      f'{storage.reason(error)}{lacking}'
     ) from None
+
+
+def _check_reachable(master):
+  """Connect to a TPU's address: TensorFlow would try for minutes."""
+  address = master.removeprefix('grpc://')
+  if not address:  # Attached to this machine.
+    return
+  host, _, port = address.rpartition(':')
+  with socket.create_connection((host, int(port)), _CONNECT_SECONDS):
+    pass
 
 
 def _devices(runtime):
