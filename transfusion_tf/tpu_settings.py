@@ -1,4 +1,4 @@
-"""The wheels of TensorFlow, and what the one for TPUs reads when it is imported.
+"""The wheels of TensorFlow, and what the one for TPUs reads on import.
 
 It is read without TensorFlow. Only `tensorflow-tpu` has kernels for TPUs. Its
 libtpu asks Google Cloud's metadata server for the TPU's name and shape, and

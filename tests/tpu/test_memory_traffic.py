@@ -72,6 +72,7 @@ def test_the_largest_and_what_crosses_chips():
   assert largest.name == 'fusion.1'
   (sum_,) = memory_traffic.collectives(operations)
   assert sum_.kind == 'all-reduce'
+  assert memory_traffic.payload(sum_) == 8 * 147 * 147 * 64 * 2
   assert memory_traffic.by_kind(operations)['fusion'] == 2 * _ACTIVATION
 
 

@@ -88,7 +88,14 @@ def _cells() -> Iterator[cells_lib.Cell]:
         f'batch_size={batch} does not divide among {_NUM_CHIPS.value} chips'
       )
     yield cells_lib.Cell(
-      model, size, batch, precision, step, topology, _NUM_CHIPS.value
+      model,
+      size,
+      batch,
+      precision,
+      step,
+      topology,
+      _NUM_CHIPS.value,
+      _SYNC.value,
     )
 
 
@@ -136,7 +143,7 @@ def _traced(cell):
       'data.image_size': cell.image_size,
       'train.batch_size': cell.batch_size,
       'train.precision': cell.precision,
-      'train.sync_batch_norm': _SYNC.value,
+      'train.sync_batch_norm': cell.sync_batch_norm,
     },
   )
   if cell.step == 'train':

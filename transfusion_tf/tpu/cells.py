@@ -24,13 +24,14 @@ class Cell:
     step: `train` or `evaluate`.
     topology: E.g. `v5e:2x2`.
     num_chips: Number of its chips that share the batch.
+    sync_batch_norm: Whether batch norm sees the batch of all chips.
     error: Why it does not compile; empty if it does.
     flops: Operations of one chip.
     traffic: Bytes between one chip and its memory.
     memory: Bytes that the step occupies, its arguments included.
     temporary: Those of `memory` that are neither arguments nor results.
     largest: The operations that move the most: (bytes, kind, source, result).
-    exchanged: What crosses chips: (bytes, kind, source, result).
+    exchanged: What crosses chips: (bytes, kind, source, number of arrays).
   """
 
   model: str
@@ -40,6 +41,7 @@ class Cell:
   step: str
   topology: str
   num_chips: int = 1
+  sync_batch_norm: bool = False
   error: str = ''
   flops: float = 0.0
   traffic: int = 0
@@ -51,10 +53,9 @@ class Cell:
   @property
   def program_name(self) -> str:
     """What the uncompiled program depends on, for a file's name."""
-    return (
-      f'{self.model}-{self.image_size}-{self.batch_size}-{self.precision}-'
-      f'{self.step}-{self.num_chips}'
-    ).replace(':', '.')
+    parts = [self.model, self.image_size, self.batch_size, self.precision]
+    parts += [self.step, self.num_chips, *['sync'] * self.sync_batch_norm]
+    return '-'.join(map(str, parts)).replace(':', '.')
 
   @property
   def name(self) -> str:
@@ -103,7 +104,10 @@ def measured(cell: Cell, program: str, statistics: dict) -> Cell:
     ),
     temporary=statistics['temporary_bytes'],
     largest=_rows(memory_traffic.largest(operations, _NUM_LARGEST)),
-    exchanged=_rows(memory_traffic.collectives(operations)),
+    exchanged=tuple(
+      (memory_traffic.payload(o), o.kind, o.source, f'{len(o.operands)} arrays')
+      for o in memory_traffic.collectives(operations)
+    ),
   )
 
 
@@ -160,5 +164,4 @@ def _section(title, rows):
   if rows:
     yield f'  {title}:'
   for size, kind, source, result in rows:
-    where = source or result
-    yield f'    {size / 1e6:8.1f} MB  {kind:<18} {where[:90]}'
+    yield f'    {size / 1e6:8.2f} MB  {kind:<18} {source or ""} {result}'[:120]

@@ -7,6 +7,7 @@ TensorFlow for TPUs imports with, and JAX has no other use here.
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -82,12 +83,15 @@ def compile_hlo(
       text=True,
     )
     if done.returncode:
-      raise errors.RunError(f'{topology}: {_last_line(done.stderr)}')
+      raise errors.RunError(_last_line(done.stderr))
     return program.read_text(), json.loads(done.stdout.splitlines()[-1])
 
 
 def _last_line(text):
   """Return the line that says what went wrong."""
+  if excess := re.search(r'Used (\S+) of (\S+) hbm', text):
+    return f'it needs {excess[1]}B of the {excess[2]}B of memory'
   lines = [line for line in text.splitlines() if line.strip()]
   named = [line for line in lines if 'Error' in line or 'ERROR' in line]
-  return (named or lines or ['no message'])[-1].strip()
+  line = (named or lines or ['no message'])[-1].strip()
+  return line.removeprefix('jax.errors.JaxRuntimeError: ')

@@ -73,7 +73,21 @@ def largest(found: Sequence[Operation], count: int) -> list[Operation]:
 
 def collectives(found: Sequence[Operation]) -> list[Operation]:
   """Return the operations in which chips communicate."""
-  return [o for o in found if o.kind.startswith(_COLLECTIVES)]
+  return [
+    o
+    for o in found
+    if o.kind.startswith(_COLLECTIVES) and not o.kind.endswith('-done')
+  ]
+
+
+def payload(operation: Operation) -> int:
+  """Return the bytes of an operation's operands, wherever they are, untiled."""
+  return sum(
+    math.prod(int(d) for d in dims.split(',') if d) * _BYTES[dtype]
+    for operand in operation.operands
+    for dtype, dims, *_ in _ARRAY.findall(operand)
+    if dtype in _BYTES
+  )
 
 
 def array_bytes(types: str, on_chip: bool = False) -> int:
