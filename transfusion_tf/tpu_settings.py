@@ -43,6 +43,14 @@ def wheels() -> dict[str, str]:
   return found
 
 
+def has_host_xla() -> bool:
+  """Return whether XLA compiles for this machine's CPU, too.
+
+  In the wheel for TPUs it does not: "no transfer manager for platform Host".
+  """
+  return 'tensorflow-tpu' not in wheels()
+
+
 def check(installed: Mapping[str, str]) -> None:
   """Check that the installed wheels go together.
 

@@ -1,5 +1,6 @@
 """Both forms of the bilinear resize, and which device gets which."""
 
+import host_xla
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,6 +17,7 @@ def _images(size, count=2):
   return tf.constant(rng.random((count, size, size, 3)), tf.float32)
 
 
+@host_xla.needed
 @pytest.mark.parametrize(
   ('size', 'side'), [(528, 587), (202, 224), (58, 64), (64, 50), (7, 1)]
 )
@@ -26,6 +28,7 @@ def test_products_are_the_resize_of_tf_image(size, side):
   )
 
 
+@host_xla.needed
 def test_products_have_the_gradient_of_tf_image():
   images = _images(29)
 
@@ -46,6 +49,7 @@ def test_weights_of_a_pixel_sum_to_one():
   assert ((weights > 0).sum(axis=1) <= 2).all()
 
 
+@host_xla.needed
 def test_augmented_images_are_the_same_in_both_forms():
   images = tf.cast(255 * _images(58, count=6), tf.uint8)
   uniforms = tf.random.stateless_uniform([6, augment.NUM_UNIFORMS], (0, 1))
@@ -56,6 +60,7 @@ def test_augmented_images_are_the_same_in_both_forms():
   np.testing.assert_allclose(*forms, atol=1e-5)
 
 
+@host_xla.needed
 def test_products_state_their_precision():
   """TPUs round factors to bfloat16 where a program says nothing."""
   program = bilinear.as_products.experimental_get_compiler_ir(_images(29), 32)(
@@ -67,6 +72,14 @@ def test_products_state_their_precision():
     assert 'operand_precision={highest,highest}' in line
 
 
-def test_only_tpus_get_the_products():
+def test_only_replicas_of_tpus_get_the_products():
+  replica = tpu_replica.TpuReplica()
+  assert replica.run(strategy_lib.is_in_tpu_replica)
+  assert not strategy_lib.is_in_tpu_replica()  # Of the same run, on its host.
+  cpu = tf.distribute.OneDeviceStrategy('/cpu:0')
+  assert not cpu.run(strategy_lib.is_in_tpu_replica)
+
+
+def test_kinds_of_strategies():
   assert strategy_lib.is_tpu(tpu_replica.TpuReplica())
   assert not strategy_lib.is_tpu(tf.distribute.OneDeviceStrategy('/cpu:0'))

@@ -1,5 +1,6 @@
 """The augmentation's operations: against tf.image, and as laws."""
 
+import host_xla
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -91,6 +92,7 @@ def test_normalization_by_the_imagenet_statistics():
     augment.normalize(images, 'imagnet')
 
 
+@host_xla.needed
 def test_augmentation_compiles_and_agrees_compiled():
   images, draws = _images(), _draws(6)
   compiled = tf.function(

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import host_xla
 import paths
 import pytest
 
@@ -90,6 +91,7 @@ def test_there_is_no_such_chip():
     chips.of_topology('v55:2x2')
 
 
+@host_xla.needed
 def test_a_step_of_one_chip_has_no_all_reduce_and_one_of_four_has():
   """A gradient and two statistics for each of the four convolutions."""
   alone = programs.training_step(_SMALL)
@@ -99,6 +101,7 @@ def test_a_step_of_one_chip_has_no_all_reduce_and_one_of_four_has():
   assert b'prepare/' in alone
 
 
+@host_xla.needed
 @pytest.mark.slow
 def test_steps_compile_for_a_tpu(tmp_path):
   try:

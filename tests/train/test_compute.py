@@ -2,6 +2,7 @@
 
 import re
 
+import host_xla
 import keras
 import numpy as np
 import prepared_sets
@@ -37,6 +38,7 @@ def _train_step(data_dir, **changes):
   return built, train_step
 
 
+@host_xla.needed
 @pytest.mark.parametrize(
   'changes',
   [
@@ -77,6 +79,7 @@ def test_a_whole_step_compiles_and_never_calls_the_host(data_dir, changes):
   assert loss == pytest.approx(expected, rel=0.05 if changes else 1e-4)
 
 
+@host_xla.needed
 def test_evaluation_compiles_and_never_calls_the_host(data_dir):
   built, _ = _train_step(data_dir)
   images = tf.zeros([8, prepared_sets.SIZE, prepared_sets.SIZE, 3], tf.uint8)
@@ -94,7 +97,7 @@ def test_evaluation_compiles_and_never_calls_the_host(data_dir):
   [
     {'train__precision': 'mixed_bfloat16'},
     {'train__precision': 'mixed_float16'},
-    {'runtime__xla': 'on'},
+    pytest.param({'runtime__xla': 'on'}, marks=host_xla.needed),
   ],
   ids=lambda changes: '-'.join(changes.values()),
 )
@@ -116,7 +119,11 @@ def test_a_short_run(data_dir, tmp_path, changes):
 
 @pytest.mark.parametrize(
   ('changes', 'expected'),
-  [({}, False), ({'runtime.xla': 'on'}, True), ({'runtime.xla': 'off'}, False)],
+  [
+    ({}, False),
+    pytest.param({'runtime.xla': 'on'}, True, marks=host_xla.needed),
+    ({'runtime.xla': 'off'}, False),
+  ],
 )
 def test_xla_is_off_on_a_cpu_unless_asked_for(changes, expected):
   strategy = tf.distribute.OneDeviceStrategy('/cpu:0')

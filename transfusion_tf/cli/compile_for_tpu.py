@@ -26,6 +26,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import startup
 from transfusion_tf import storage
+from transfusion_tf import tpu_settings
 from transfusion_tf.cli import app
 from transfusion_tf.tpu import cells as cells_lib
 from transfusion_tf.tpu import chips
@@ -59,6 +60,10 @@ def main(_) -> None:
   todo = list(_cells())
   if _OUTPUT_DIR.value:
     todo = [c for c in todo if not cells_lib.exists(c, _OUTPUT_DIR.value)]
+  if todo and not tpu_settings.has_host_xla():
+    raise errors.InputError(
+      "this needs TensorFlow's usual wheel: that for TPUs has no XLA of its own"
+    )
   if todo:
     python = environment.make(
       _ENVIRONMENT.value or environment.default_directory()

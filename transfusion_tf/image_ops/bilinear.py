@@ -15,6 +15,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import tpu_settings
+
 Resize = Callable[['tf.Tensor', int], 'tf.Tensor']
 
 
@@ -23,7 +25,8 @@ def native(images: 'tf.Tensor', side: int) -> 'tf.Tensor':
   return tf.image.resize(images, [side, side])
 
 
-@tf.function(jit_compile=True, autograph=False)  # XLA's product, see `_dot`.
+# XLA has the product, see `_dot`: on a TPU, or where it compiles for the host.
+@tf.function(jit_compile=tpu_settings.has_host_xla(), autograph=False)
 def as_products(images: 'tf.Tensor', side: int) -> 'tf.Tensor':
   """Resize float32 [B, C, C, 3] to [B, S, S, 3]."""
   return _apply(images, matrix(images.shape[1], side))

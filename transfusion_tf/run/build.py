@@ -24,6 +24,7 @@ from transfusion_tf import metrics
 from transfusion_tf import models
 from transfusion_tf import run_folder
 from transfusion_tf import tasks
+from transfusion_tf import tpu_settings
 from transfusion_tf.image_ops import bilinear
 from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import example_order
@@ -63,12 +64,12 @@ class Run:
 
   @property
   def _resize(self):
-    on_tpu = strategy_lib.is_tpu(self.strategy)
+    on_tpu = strategy_lib.is_in_tpu_replica()
     return bilinear.as_products if on_tpu else bilinear.native
 
   # XLA fuses these many small operations on pixels: three times as fast, also
   # on CPUs.
-  @tf.function(jit_compile=True, autograph=False)
+  @tf.function(jit_compile=tpu_settings.has_host_xla(), autograph=False)
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
     """Convert a training batch to the network's input."""
     data = self.experiment.data

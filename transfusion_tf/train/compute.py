@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import tpu_settings
 from transfusion_tf.train import strategy as strategy_lib
 
 # Without a fixed number of threads, the order of sums depends on the number of
@@ -56,10 +57,15 @@ def wants_xla(
       f'xla=on does not go with '
       f'{"sync_batch_norm" if communicates else "deterministic"}; choose one'
     )
+  on_tpu = strategy_lib.is_tpu(strategy)
+  if choice == 'on' and not on_tpu and not tpu_settings.has_host_xla():
+    raise errors.InputError(
+      'xla=on: the wheel of TensorFlow for TPUs compiles for TPUs only'
+    )
   if choice == 'auto':
     gpus = tf.config.list_logical_devices('GPU')
     return bool(gpus) and not communicates and not train.deterministic
-  return choice == 'on' and not strategy_lib.is_tpu(strategy)
+  return choice == 'on' and not on_tpu
 
 
 def precision(strategy: tf.distribute.Strategy, choice: str) -> str:

@@ -39,6 +39,15 @@ def is_tpu(strategy: tf.distribute.Strategy) -> bool:
   return isinstance(strategy, kinds)
 
 
+def is_in_tpu_replica() -> bool:
+  """Return whether what is being traced is compiled for a TPU.
+
+  A run on TPUs computes on its host, too, outside of replicas.
+  """
+  in_replica = not tf.distribute.in_cross_replica_context()
+  return in_replica and is_tpu(tf.distribute.get_strategy())
+
+
 def num_hosts(strategy: tf.distribute.Strategy) -> int:
   """Return the number of hosts, each with its own input pipeline."""
   counts = []
