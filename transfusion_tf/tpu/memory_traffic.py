@@ -28,8 +28,13 @@ _NAME = re.compile(r'op_name="([^"]*)"')
 _FREE = {'parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast'}
 _COPIES = {'copy-start', 'slice-start', 'dynamic-slice-start'}
 _CALLS = {'while', 'conditional', 'call'}
-_COLLECTIVES = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all')
-_COLLECTIVES += ('collective-permute',)
+_COLLECTIVES = (
+  'all-gather',
+  'all-reduce',
+  'all-to-all',
+  'collective-permute',
+  'reduce-scatter',
+)
 
 
 @dataclasses.dataclass(frozen=True)
