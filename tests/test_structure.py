@@ -15,8 +15,16 @@ _BINARIES = sorted(
 
 # A room or module imports only from those before it.
 _ORDER = (
-  *('errors', 'output_names', 'cores', 'startup', 'storage', 'templates'),
-  *('datasets', 'config', 'flagfile', 'models', 'metrics', 'tasks'),
+  *('errors', 'output_names', 'cores', 'startup', 'storage', 'lease'),
+  *(
+    'templates',
+    'datasets',
+    'config',
+    'flagfile',
+    'models',
+    'metrics',
+    'tasks',
+  ),
   *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
   *('init', 'run', 'analysis'),
   *('study', 'paper', 'export', 'cli'),

@@ -14,6 +14,7 @@ from typing import Any, cast
 import dacite
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 # Section 2: the five pathologies of CheXpert that the paper evaluates.
 CHEXPERT_FINDINGS = (
@@ -398,9 +399,7 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
 
 def save(experiment: Experiment, path: str | os.PathLike) -> None:
   """Write `experiment` to `path` as JSON."""
-  with open(path, 'w', encoding='utf-8') as file:
-    json.dump(dataclasses.asdict(experiment), file, indent=2)
-    file.write('\n')
+  storage.write_json(os.fspath(path), dataclasses.asdict(experiment))
 
 
 def load(path: str | os.PathLike) -> Experiment:
@@ -410,8 +409,7 @@ def load(path: str | os.PathLike) -> Experiment:
     InputError: No such file, no JSON, or not the fields of an `Experiment`.
   """
   try:
-    with open(path, encoding='utf-8') as file:
-      saved = json.load(file)
+    saved = storage.read_json(os.fspath(path))
     if not isinstance(saved, dict):
       raise TypeError(f'holds a {type(saved).__name__}')
     return dacite.from_dict(

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags
 
@@ -86,4 +87,4 @@ def _name(images):
 
 
 def _is_prepared(data_dir, name):
-  return bool(list(pathlib.Path(data_dir, name).glob('*/dataset_info.json')))
+  return bool(storage.glob(f'{data_dir}/{name}/*/dataset_info.json'))

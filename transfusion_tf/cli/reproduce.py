@@ -12,8 +12,6 @@ either, and draws the finished runs.
 """
 
 import functools
-import glob
-import json
 import os
 
 from absl import flags
@@ -136,7 +134,11 @@ def _num_train(dataset):
   """Return the training images of a set on disk; None if it is not there."""
   # TFDS's own reader needs TensorFlow, whose import outlasts the listing.
   folder = os.path.join(_DATA_DIR.value or '', dataset)
-  paths = glob.glob(f'{folder}/**/dataset_info.json', recursive=True)
+  paths = [
+    path
+    for depth in ('', '*/', '*/*/')
+    for path in storage.glob(f'{folder}/{depth}dataset_info.json')
+  ]
   if not paths:
     return None
   configs = {os.path.dirname(os.path.dirname(path)) for path in paths}
@@ -147,8 +149,7 @@ def _num_train(dataset):
     )
   path = max(paths)
   try:
-    with open(path, encoding='utf-8') as file:
-      splits = json.load(file)['splits']
+    splits = storage.read_json(path)['splits']
     lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in splits}
   except (ValueError, KeyError, TypeError) as error:
     raise errors.InputError(
@@ -162,8 +163,8 @@ def _flagfile(plan, root):
   text = flagfile.lines(
     plan.at(root, _DATA_DIR.value), plan.recipe, os.path.join(root, plan.key)
   )
-  with storage.atomic_write(path) as file:
-    file.write(text)
+  storage.makedirs(os.path.dirname(path))
+  storage.write_text(path, text)
   return path
 
 

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import json
 import os
-import shutil
 
 from transfusion_tf import errors
 from transfusion_tf import run_folder
@@ -141,17 +140,17 @@ class Runner:
     )
     if not any(key in self._keys(comparison) for comparison in unmade):
       folder = os.path.join(self.root, key, run_folder.CHECKPOINTS)
-      shutil.rmtree(folder, ignore_errors=True)
+      storage.remove_folder(folder)
 
   def has_weights(self, key: str) -> bool:
     """Return whether a run is finished and has its checkpoints."""
-    return files.is_finished(self.root, key) and os.path.isdir(
+    return files.is_finished(self.root, key) and storage.isdir(
       os.path.join(self.root, key, run_folder.CHECKPOINTS)
     )
 
   def _is_made(self, comparison):
     path = results.similarity_path(self.root, comparison.key)
-    return os.path.exists(path)
+    return storage.exists(path)
 
   def _keys(self, comparison):
     """Return the keys of the two runs."""
@@ -181,5 +180,5 @@ def write_similarity(
 ) -> None:
   """Write OUTPUT_DIR/similarity/KEY.json."""
   path = results.similarity_path(root, comparison.key)
-  os.makedirs(os.path.dirname(path), exist_ok=True)
+  storage.makedirs(os.path.dirname(path))
   storage.write_json(path, record)

@@ -6,7 +6,6 @@ folder below the study's; targets share runs by sharing keys.
 
 from collections.abc import Iterable, Sequence
 import dataclasses
-import json
 import os
 
 from transfusion_tf import config
@@ -112,13 +111,12 @@ def claim(root: str, scale: str) -> None:
       taken for ours, or its study.json is damaged.
   """
   path = os.path.join(root, _STUDY)
-  if not os.path.exists(path):
-    with storage.atomic_write(path) as file:
-      json.dump({'scale': scale}, file)
+  if not storage.exists(path):
+    storage.makedirs(root)
+    storage.write_json(path, {'scale': scale})
     return
   try:
-    with open(path, encoding='utf-8') as file:
-      existing = json.load(file)['scale']
+    existing = storage.read_json(path)['scale']
   except (ValueError, LookupError, TypeError):
     raise errors.InputError(
       f'{path} is damaged; if this is the folder of a study of scale {scale}, '

@@ -1,5 +1,6 @@
 """Sample images of a study's data sets: OUTPUT_DIR/samples/DATASET.npz."""
 
+import io
 import os
 
 import numpy as np
@@ -18,9 +19,10 @@ NUM = 6  # Images a data set.
 
 def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:
   """Return (label, image) pairs; none if they were never saved."""
-  if not os.path.exists(_path(root, dataset)):
+  if not storage.exists(_path(root, dataset)):
     return []
-  with np.load(_path(root, dataset)) as file:
+  content = storage.read_bytes(_path(root, dataset))
+  with np.load(io.BytesIO(content)) as file:
     return list(zip(file['labels'].tolist(), file['images'], strict=True))
 
 
@@ -31,7 +33,7 @@ def _path(root, dataset):
 def take(scale: scales.Scale, root: str, data_dir: str) -> None:
   """Save some test images of each data set, of different labels first."""
   for dataset in scale.recipes:
-    if os.path.exists(_path(root, dataset)):
+    if storage.exists(_path(root, dataset)):
       continue
     try:
       prepared = tfds_folder.open_dataset(data_dir, dataset)

@@ -71,12 +71,14 @@ def run(
   claim = run_folder.claim(experiment, run_dir)
   with (
     workers.convert_worker_errors(),
-    claim if workers.is_chief else contextlib.nullcontext(),
+    (
+      claim if workers.is_chief else contextlib.nullcontext(lambda: None)
+    ) as check_held,
   ):
-    return _run_session(built, run_dir, workers, extra_files or {})
+    return _run_session(built, run_dir, workers, extra_files or {}, check_held)
 
 
-def _run_session(built, run_dir, workers, extra_files):
+def _run_session(built, run_dir, workers, extra_files, check_held):
   start_time = time.monotonic()
   comparable = dataclasses.replace(built.experiment, runtime=None)
   workers.assert_equal_across_workers('the settings', repr(comparable))
@@ -87,7 +89,7 @@ def _run_session(built, run_dir, workers, extra_files):
   run_lib.check_network(built, run_dir)
   built.check_batch_size(built.experiment.train.lanes)
   _initialize(built, run_dir, workers.is_chief, extra_files)
-  trainer = trainer_lib.Trainer(built, run_dir, workers)
+  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
     scores, result = _score_test_split(built, run_dir, trainer.predict)
@@ -102,6 +104,7 @@ def _run_session(built, run_dir, workers, extra_files):
     'versions': versions(),
   }
   if workers.is_chief:
+    check_held()
     storage.write_text(
       os.path.join(run_dir, run_folder.TEST_SCORES), scores.to_csv(index=False)
     )

@@ -1,5 +1,6 @@
 """The training of a run: steps, folder, evaluation and signals combined."""
 
+from collections.abc import Callable
 import os
 
 import tensorflow as tf
@@ -38,7 +39,10 @@ class Trainer:
     built: run_lib.Run,
     run_dir: str,
     workers: workers_lib.Workers,
+    check_held: Callable[[], None] = lambda: None,
   ):
+    """Initialize; `check_held` is as for `checkpoint.Checkpoints`."""
+    self._check_held = check_held
     self._built = built
     self._run_dir = run_dir
     self._workers = workers
@@ -57,6 +61,7 @@ class Trainer:
       self._train_step.counters | {'lanes': self._lanes},
       workers.is_chief,
       self._train_step.generator,
+      check_held,
     )
     self.preemption = preemption.PreemptionHandler(built.strategy, self._save)
     self.predict = built.predictor(self.preemption.check)
@@ -118,6 +123,7 @@ class Trainer:
         os.path.join(run_dir, run_folder.METRICS),
         built.task.primary_metric,
         is_chief,
+        self._check_held,
       ),
       self._schedule,
       loop.Hooks(
