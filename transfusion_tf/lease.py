@@ -45,11 +45,16 @@ class Lease:
     """Make this process the holder.
 
     Raises:
-      InputError: Another process holds the folder.
-      RunError: The bucket cannot be written.
+      InputError: Another process holds the folder, or it cannot be written.
     """
     try:
       self._write(held=False)
+    except errors.RunError as error:
+      raise errors.InputError(
+        f'{self._folder}: choose another folder, or see that this one can be '
+        f'written: {error}'
+      ) from None
+    try:
       while others := self._others():
         self._check_precedence(others)
         time.sleep(_POLL_SECONDS)
@@ -135,8 +140,7 @@ def held(folder: str) -> Iterator[Lease]:
   """Hold a folder of a bucket inside.
 
   Raises:
-    InputError: Another process holds it.
-    RunError: The bucket cannot be written.
+    InputError: Another process holds it, or it cannot be written.
   """
   lease = Lease(folder)
   lease.acquire()

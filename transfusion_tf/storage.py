@@ -24,9 +24,10 @@ from transfusion_tf import errors
 with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
-# One request reads an object of up to this size, so that a text is of one
-# version of it, whoever writes the next one meanwhile.
-_READ_BYTES = 1 << 26
+# What is read at a time. One request reads an object of up to this size (see
+# `startup.ENVIRONMENT`), so that a text is of one version of it, whoever writes
+# the next one meanwhile.
+_READ_BYTES = 1 << 24
 
 
 def is_remote(path: str | os.PathLike) -> bool:
@@ -45,6 +46,13 @@ def reason(error: Exception) -> str:
   return text.rpartition('; ')[2]
 
 
+def is_lost_connection(error: Exception) -> bool:
+  """Return whether an error is TensorFlow's of a request to a bucket."""
+  return 'gs://' in str(error) and type(error).__module__.startswith(
+    'tensorflow.'
+  )
+
+
 @contextlib.contextmanager
 def convert_write_errors(path: str) -> Iterator[None]:
   """Convert errors of writing `path` into one line.
@@ -56,9 +64,10 @@ def convert_write_errors(path: str) -> Iterator[None]:
   try:
     yield
   except (OSError, tf.errors.OpError) as error:
+    remedy = '' if is_remote(path) else 'make room and '
     raise errors.RunError(
       f'{path} cannot be written ({reason(error)}); what was saved before is '
-      'intact: make room and start the same command again'
+      f'intact: {remedy}start the same command again'
     ) from None
 
 
@@ -111,8 +120,9 @@ def glob(pattern: str) -> list[str]:
   """Return the paths that match, in order; in a bucket by one listing."""
   if not is_remote(pattern):
     return sorted(glob_lib.glob(pattern))
-  with convert_read_errors(pattern):
+  with contextlib.suppress(FileNotFoundError), convert_read_errors(pattern):
     return sorted(tf.io.gfile.glob(pattern))
+  return []
 
 
 def makedirs(path: str) -> None:
@@ -237,7 +247,8 @@ def upload(local: str, path: str) -> None:
   """
   with convert_write_errors(path), open(local, 'rb') as source:
     with tf.io.gfile.GFile(path, 'wb') as file:
-      shutil.copyfileobj(source, file, 1 << 22)
+      file.write(b'')  # Else an empty file makes no object.
+      shutil.copyfileobj(source, file, _READ_BYTES)
 
 
 def upload_folder(local: str, path: str, last: str) -> None:

@@ -141,9 +141,8 @@ def test_an_export_is_complete_once_its_card_is_there(
   again = call_there('export.py', *flags)
   assert again.returncode == 2 and 'holds an export' in again.stderr
   assert call_there('export.py', *flags, '--overwrite').returncode == 0
-  uploads = [
-    r.name for r in bucket.requests if r.name.startswith('upload made')
-  ]
+  names = [request.name for request in bucket.requests]
+  uploads = [name for name in names if name.startswith('upload made/')]
   assert uploads[-1] == 'upload made/model_card.md'
   loaded = tf.saved_model.load(str(bucket.download('made', tmp_path / 'copy')))
   assert 'serve' in loaded.signatures

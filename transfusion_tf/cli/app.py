@@ -86,6 +86,13 @@ def _exit_on_input_error(main, argv):
       traceback.print_exc()
     unusable = isinstance(error, errors.InputError)
     _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
+  except Exception as error:
+    if not startup.is_verbose() and storage.is_lost_connection(error):
+      reason = storage.reason(error)
+      _exit(
+        argv[0], f'a bucket was lost ({reason}); the same command continues', 1
+      )
+    raise
   except KeyboardInterrupt:
     _exit(argv[0], 'stopped; the same command continues', _INTERRUPT_EXIT_CODE)
   except BrokenPipeError:  # The reader, e.g. `head`, closed the pipe.
