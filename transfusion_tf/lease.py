@@ -74,9 +74,15 @@ class Lease:
     """Check that this process still holds the folder.
 
     Raises:
-      RunError: Another process has taken it over.
+      RunError: Another process has taken it over, or the bucket cannot be read.
     """
-    if self._token not in self._tokens():
+    try:
+      tokens = self._tokens()
+    except errors.InputError as error:
+      raise errors.RunError(
+        f'{error}; what was saved is intact: start the same command again'
+      ) from None
+    if self._token not in tokens:
       raise errors.RunError(
         f'{self._folder}: another process has taken over this folder; this '
         'one stops, and writes no more to it'

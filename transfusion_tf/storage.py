@@ -145,9 +145,8 @@ def remove_folder(path: str) -> None:
   """Delete a folder with all that is in it, if it exists."""
   if not is_remote(path):
     shutil.rmtree(path, ignore_errors=True)
-  elif tf.io.gfile.isdir(path):
-    # Another process may delete the same; a folder is no object of its own.
-    with contextlib.suppress(tf.errors.NotFoundError):
+  else:  # Another process may delete the same.
+    with contextlib.suppress(FileNotFoundError), convert_read_errors(path):
       tf.io.gfile.rmtree(path)
 
 

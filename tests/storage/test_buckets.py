@@ -1,22 +1,18 @@
 """Runs in a bucket, through TensorFlow's own Google Cloud Storage client."""
 
 import contextlib
-import functools
 import json
 import os
-import random
 import re
-import signal
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 
-import buckets
+import bucket_runs
 import fabricated_study
 import numpy as np
-import prepared_sets
 import processes
 import pytest
 import runs
@@ -26,78 +22,22 @@ from transfusion_tf import config
 from transfusion_tf import lease
 from transfusion_tf.paper import runs as paper_runs
 from transfusion_tf.paper import scales
-from transfusion_tf.train import preemption
 
 _NO_LIMIT = pytest.mark.timeout(0)
-
-
-def _experiment(data_dir, **changes):
-  return prepared_sets.experiment(
-    data_dir,
-    **{
-      'train__train_steps': 40,
-      'train__eval_every': 6,
-      'train__patience': 50,
-      'train__deterministic': True,
-      'runtime__checkpoint_every': 4,
-      'runtime__steps_per_call': 1,
-    }
-    | changes,
-  )
-
-
-@pytest.fixture(scope='module')
-def train(server, bucket, tmp_path_factory):
-  """Starts a run in the bucket: `train(experiment, 'runs/a')`."""
-  logs = tmp_path_factory.mktemp('logs')
-
-  def start(experiment, name):
-    log = logs / f'{len(list(logs.iterdir()))}.log'
-    return processes.train(
-      server, experiment, f'gs://bucket/{name}', bucket.environment, log=log
-    )
-
-  return start
-
-
-@pytest.fixture(scope='module')
-def call_there(server, bucket):
-  return functools.partial(processes.call, server, env=bucket.environment)
-
-
-@pytest.fixture(scope='module')
-def undisturbed(server, bucket, bucket_data, tmp_path_factory):
-  """A run on the disk, of data in the bucket, that nothing happened to."""
-  run_dir = tmp_path_factory.mktemp('runs') / 'undisturbed'
-  processes.train(
-    server, _experiment(bucket_data), run_dir, bucket.environment
-  ).succeed()
-  return run_dir
-
-
-def _rows(bucket, name):
-  try:
-    return bucket.read(f'{name}/metrics.jsonl').splitlines()
-  except FileNotFoundError:
-    return []
-
-
-def _leases(bucket, name):
-  found = bucket.names(f'{name}/{lease.FOLDER}/')
-  return [path for path in found if path.endswith('.json')]
 
 
 @pytest.fixture(scope='module')
 def trained(bucket, bucket_data, train):
   """A finished run in the bucket, that was killed once."""
   name = 'runs/trained'
-  process = train(_experiment(bucket_data), name)
-  processes.wait_for(lambda: len(_rows(bucket, name)) > 2, process)
+  process = train(bucket_runs.experiment(bucket_data), name)
+  processes.wait_for(lambda: len(bucket_runs.rows(bucket, name)) > 2, process)
   process.kill()
   process.wait()
   assert f'{name}/result.json' not in bucket.names(name)
-  assert len(_leases(bucket, name)) == 1
-  again = train(_experiment(bucket_data), name)  # At once: its owner is dead.
+  assert len(bucket_runs.leases(bucket, name)) == 1
+  # At once: its owner is dead.
+  again = train(bucket_runs.experiment(bucket_data), name)
   again.succeed()
   assert 'continuing from step' in again.log
   return name
@@ -107,7 +47,7 @@ def test_a_killed_run_goes_on_to_the_same_bits(
   bucket, trained, undisturbed, tmp_path
 ):
   runs.assert_same(bucket.download(trained, tmp_path / 'copy'), undisturbed)
-  assert not _leases(bucket, trained)
+  assert not bucket_runs.leases(bucket, trained)
   partial = [n for n in bucket.names(trained) if 'partial' in n or 'temp' in n]
   assert not partial
 
@@ -155,7 +95,7 @@ def test_an_export_is_complete_once_its_card_is_there(
     'run': f'gs://bucket/{trained}@best',
   }.items():
     experiment = config.override(
-      _experiment(bucket_data), changes | {'init.pretrained': source}
+      bucket_runs.experiment(bucket_data), changes | {'init.pretrained': source}
     )
     train(experiment, f'runs/from_{name}').succeed()
     starts[name] = runs.state(
@@ -198,6 +138,37 @@ def test_activations_and_their_comparison(bucket, trained, call_there):
   assert results[0].keys() == results[1].keys()
   for layer, similarity in results[0].items():
     assert similarity['mean'] == pytest.approx(results[1][layer]['mean'], 1e-4)
+
+
+def _upload(step):
+  return f'upload runs/cost/checkpoints/step-{step:08d}/checkpoint.index'
+
+
+def test_what_a_checkpoint_and_an_epoch_cost(bucket, bucket_data, train):
+  """Two objects and few requests; each file once."""
+  experiment = bucket_runs.experiment(
+    bucket_data,
+    train__train_steps=24,  # Two epochs.
+    train__eval_every=12,
+    runtime__checkpoint_every=4,
+    runtime__keep_checkpoints=1,
+  )
+  first = len(bucket.requests)
+  train(experiment, 'runs/cost').succeed()
+  names = [request.name for request in bucket.requests[first:]]
+  lists = f'list runs/cost/{lease.FOLDER}/', 'list runs/cost/checkpoints/'
+  between = names.index(_upload(4)) + 1, names.index(_upload(8)) + 1
+  session = [n for n in names[slice(*between)] if n.startswith('list runs')]
+  assert len(session) <= 6
+  for step in (0, 4, 8, 12, 16, 20, 24):
+    assert names.count(_upload(step)) == 1
+  made = [n for n in names if 'checkpoints/' in n or n in lists]
+  assert len(made) <= 7 * (7 + 4) + 20
+  held = bucket.names('runs/cost/checkpoints/')
+  assert len(held) <= 2 * 3
+  shards = [n for n in bucket.names('data/') if 'retina-train' in n]
+  reads = [name for name in names if 'retina-train' in name]
+  assert sorted(reads) == sorted(f'read {name}' for name in shards * 2)
 
 
 def test_tensorboard_reads_a_run(bucket, trained):
@@ -270,81 +241,6 @@ def test_a_study_of_ones_own_runs_there(bucket, bucket_data, call_there):
   assert bucket.read('own/study.csv').count(b'CBR-Tiny') == 1
 
 
-def _lease(bucket, name, token, age=0.0, **changes):
-  record = {
-    **{'host': 'elsewhere', 'pid': 7, 'machine': 'another', 'started': 1},
-    **{'held': True, 'time': time.time() - age},
-  }
-  path = f'{name}/{lease.FOLDER}/{token}.json'
-  bucket.write(path, json.dumps(record | changes).encode())
-  return path
-
-
-def test_a_second_writer_is_refused(bucket, bucket_data, train):
-  """On this machine and on another, until it is dead."""
-  name = 'runs/two'
-  long = _experiment(bucket_data, train__train_steps=100_000)
-  first = train(long, name)
-  processes.wait_for(lambda: len(_rows(bucket, name)) > 0, first)
-  second = train(long, name)
-  assert second.wait() == 2
-  message = second.log.splitlines()[-1]
-  assert f'another process is training here, number {first.pid}' in message
-  assert 'try again in' in message
-  assert len(_leases(bucket, name)) == 1
-
-  # One that took over: the first stops at its next checkpoint.
-  (mine,) = _leases(bucket, name)
-  bucket.delete(mine)
-  theirs = _lease(bucket, name, 'theirs')
-  assert first.wait() == 1
-  assert 'another process has taken over' in first.log.splitlines()[-1]
-  assert _leases(bucket, name) == [theirs]
-  before = bucket.names(name)
-  third = train(long, name)
-  assert third.wait() == 2
-  assert 'number 7 of elsewhere' in third.log.splitlines()[-1]
-  assert bucket.names(name) == before
-
-  _lease(bucket, name, 'theirs', age=1e4)
-  fourth = train(long, name)
-  processes.wait_for(lambda: 'continuing from step' in fourth.log, fourth)
-  assert theirs not in _leases(bucket, name)
-  fourth.kill(signal.SIGTERM)
-  assert fourth.wait() == preemption.EXIT_CODE
-  assert not _leases(bucket, name)
-
-
-def test_of_many_that_come_at_once_one_gets_a_folder(bucket, server, tmp_path):
-  script = tmp_path / 'claim.py'
-  script.write_text(_CLAIM)
-  for number in range(3):
-    claimants = [
-      processes.Process(
-        server,
-        script,
-        [f'gs://bucket/claimed{number}'],
-        tmp_path / f'{number}_{i}',
-        bucket.environment,
-      )
-      for i in range(6)
-    ]
-    assert sorted(c.wait() for c in claimants) == [0, 2, 2, 2, 2, 2]
-    assert not _leases(bucket, f'claimed{number}')
-
-
-_CLAIM = """
-import sys, time
-from transfusion_tf import errors, lease
-try:
-  with lease.held(sys.argv[1]):
-    time.sleep(4)
-except errors.InputError as error:
-  print(error)
-  sys.exit(2)
-"""
-
-
 def test_what_is_half_written_is_not_read(bucket, trained, call_there):
   """A checkpoint without its index, and one without its data."""
   path = f'{trained}/checkpoints/step-00000099'
@@ -370,35 +266,3 @@ def test_what_is_not_there_is_told_in_one_line(call_there, name):
     assert failed.returncode == 2, failed.stderr
     assert len(failed.stderr.strip().splitlines()) == 1
     assert name in failed.stderr
-
-
-@pytest.mark.parametrize(
-  ('rate', 'kinds', 'kills'),
-  [
-    (0.1, ('503', '429', 'refused', 'lost', 'half'), 1),
-    pytest.param(
-      0.15, buckets.Faults.kinds, 12, marks=[pytest.mark.soak, _NO_LIMIT]
-    ),
-  ],
-)
-def test_nothing_is_lost_in_a_storm(
-  bucket, bucket_data, train, undisturbed, tmp_path, rate, kinds, kills
-):
-  """Killed, with requests that fail in every way, it ends with the same."""
-  name, draw = f'runs/storm{kills}', random.Random(kills)
-  with bucket.faulty(rate, kinds=kinds, seed=kills):
-    while f'{name}/result.json' not in bucket.names(name):
-      process = train(_experiment(bucket_data), name)
-      if kills:
-        processes.wait_for(
-          lambda p=process: 'step 0/' in p.log or not p.is_alive()
-        )
-        time.sleep(draw.uniform(0, 8))
-        kills -= process.is_alive()
-        process.kill()
-        process.wait()
-      else:
-        process.succeed()
-  broken = [r for r in bucket.requests if r.fault]
-  assert {r.fault for r in broken} == set(kinds)
-  runs.assert_same(bucket.download(name, tmp_path / 'copy'), undisturbed)

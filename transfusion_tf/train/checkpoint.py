@@ -128,6 +128,7 @@ class Checkpoints:
       RunError: There are checkpoints, but none of them can be read.
     """
     saved, damage = self.steps(), {}
+    self._remove_unfinished(saved)
     for step in reversed(saved):
       try:
         with _local_prefix(self._directory, step) as path:
@@ -148,6 +149,16 @@ class Checkpoints:
         'delete the run folder and start again'
       )
     return None
+
+  def _remove_unfinished(self, saved):
+    """Delete what a killed process left of an upload."""
+    if not self._is_chief or not storage.is_remote(self._directory):
+      return
+    finished = {folder(step) for step in saved}
+    if left := set(storage.listdir(self._directory)) - finished:
+      self._check_held()
+    for name in left:
+      storage.remove_folder(os.path.join(self._directory, name))
 
   def steps(self) -> list[int]:
     """Return the steps of the finished checkpoints, in order."""
