@@ -66,29 +66,31 @@ def test_a_second_writer_is_refused(bucket, bucket_data, train):
 
 
 def test_of_many_that_come_at_once_one_gets_a_folder(bucket, server, tmp_path):
-  script = tmp_path / 'claim.py'
+  script, release = tmp_path / 'claim.py', tmp_path / 'release'
   script.write_text(_CLAIM)
-  for number in range(3):
-    claimants = [
-      processes.Process(
-        server,
-        script,
-        [f'gs://bucket/claimed{number}'],
-        tmp_path / f'{number}_{i}',
-        bucket.environment,
-      )
-      for i in range(6)
-    ]
-    assert sorted(c.wait() for c in claimants) == [0, 2, 2, 2, 2, 2]
-    assert not bucket_runs.leases(bucket, f'claimed{number}')
+  claimants = [
+    processes.Process(
+      server,
+      script,
+      ['gs://bucket/claimed', release],
+      tmp_path / f'{number}.log',
+      bucket.environment,
+    )
+    for number in range(6)
+  ]
+  processes.wait_for(lambda: sum(c.is_alive() for c in claimants) == 1)
+  release.touch()
+  assert sorted(c.wait() for c in claimants) == [0, 2, 2, 2, 2, 2]
+  assert not bucket_runs.leases(bucket, 'claimed')
 
 
 _CLAIM = """
-import sys, time
+import os, sys, time
 from transfusion_tf import errors, lease
 try:
   with lease.held(sys.argv[1]):
-    time.sleep(4)
+    while not os.path.exists(sys.argv[2]):
+      time.sleep(.1)
 except errors.InputError as error:
   print(error)
   sys.exit(2)
