@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 
 from transfusion_tf import datasets
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
 _LABEL_KEYS = ('grade', 'findings', 'label')
@@ -201,7 +202,7 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
   directories = sorted(
     os.path.dirname(path)
     for depth in ('', '*/', '*/*/')
-    for path in tf.io.gfile.glob(f'{root}/{depth}dataset_info.json')
+    for path in storage.glob(f'{root}/{depth}dataset_info.json')
   )
   if not directories:
     kind = dataset.split('/')[0]

@@ -45,7 +45,7 @@ def reader(
   name: str,
 ) -> Callable[[str, keras.Model | None], types.WeightSource] | None:
   """Return the function that reads a file of this name, or None."""
-  if tf.io.gfile.exists(f'{name}.index'):
+  if storage.exists(f'{name}.index'):
     return _read_saver
   return next((r for end, r in _READERS.items() if name.endswith(end)), None)
 
@@ -284,7 +284,7 @@ def _read_saver(name, like):
 
 @contextlib.contextmanager
 def _readable(name):
-  if not tf.io.gfile.exists(name) and not tf.io.gfile.exists(f'{name}.index'):
+  if not storage.exists(name) and not storage.exists(f'{name}.index'):
     raise errors.InputError(f'{name}: no such file')
   foreign_files.check_content(name)
   try:
