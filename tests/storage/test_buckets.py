@@ -224,6 +224,7 @@ def test_a_study_is_listed_and_drawn(bucket, call_there, tmp_path):
   assert bucket.read('study/tables/table4.csv')
 
 
+@pytest.mark.slow
 def test_a_study_of_ones_own_runs_there(bucket, bucket_data, call_there):
   made = call_there(
     'study.py',
