@@ -8,6 +8,7 @@ from transfusion_tf import config
 from transfusion_tf import flagfile
 from transfusion_tf.input_pipeline import label_counts
 from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import files
 from transfusion_tf.study import process_pool
@@ -61,7 +62,10 @@ def train(
       for key in keys
       if key not in failures
     }
-    for key, error in process_pool.each(jobs, num_processes):
+    groups = {key: network_lib.shared_by(planned[key]) for key in jobs}
+    for key, error in process_pool.each(
+      jobs, num_processes, groups, network_lib.Shared
+    ):
       if error:
         failures[key] = error
       num_finished += not error
@@ -71,11 +75,10 @@ def train(
   return failures
 
 
-def _train(experiment, run_dir):
+def _train(experiment, run_dir, shared):
   """Train or continue a run."""
-  train_and_evaluate.run(
-    experiment, run_dir, flagfile.file(experiment, run_dir)
-  )
+  extra_files = flagfile.file(experiment, run_dir)
+  train_and_evaluate.run(experiment, run_dir, extra_files, shared)
 
 
 def _without_source(keys, planned, root, failures):

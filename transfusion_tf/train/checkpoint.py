@@ -199,10 +199,7 @@ def read(directory: str, step: int) -> dict[str, np.ndarray]:
 
 
 def _random_states(model, generator):
-  # The states of Dropout and its like. Their paths count the models that the
-  # process has built, so only their order names them.
-  weights = {id(v) for v in model.weights}
-  states = [v for v in model.variables if id(v) not in weights]
+  states = state_lib.random_states(model)
   return states if generator is None else [*states, generator.state]
 
 
