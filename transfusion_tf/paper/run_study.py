@@ -132,7 +132,8 @@ class Runner:
 
   def _prune(self, key):
     """Delete a run's checkpoints once nothing will need them."""
-    if not self.prune or key.startswith(f'{self.scale.pretraining}/'):
+    pretraining = self.scale.datasets[self.scale.pretraining].name
+    if not self.prune or key.startswith(f'{pretraining}/'):
       return
     unmade = (
       comparison
