@@ -24,6 +24,7 @@ from transfusion_tf import flagfile
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
+from transfusion_tf.cli import time_limit
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.', required=True)
 _SCALE = flags.DEFINE_string('scale', 'demo', 'demo, real or paper.')
@@ -43,6 +44,15 @@ _RAW_DIR = flags.DEFINE_string(
   'lacks (docs/studies.md).',
 )
 _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
+_SEEDS = flags.DEFINE_integer(
+  'seeds', None, "At most so many repeats (default: the scale's).", 1
+)
+_POWER = flags.DEFINE_bool(
+  'power',
+  False,
+  'Train nothing: print which claims more seeds would decide, from those that '
+  'there are (two at least, as of --seeds=2).',
+)
 _LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
 _DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
 _NUM_PROCESSES = flags.DEFINE_integer(
@@ -69,9 +79,12 @@ def main(_) -> None:
   scale = scales.named(_SCALE.value, _QUICK.value)
   if _SHUFFLE_LABELS.value:
     scale = scales.control(scale)
+  if _SEEDS.value:
+    scale = scales.with_seeds(scale, _SEEDS.value)
   plans = runs.plans(_TARGET.value, scale)
   root = _OUTPUT_DIR.value
-  if not root or not (_DATA_DIR.value or _DRAW_ONLY.value):
+  trains_nothing = _DRAW_ONLY.value or _POWER.value
+  if not root or not (_DATA_DIR.value or trains_nothing):
     raise errors.InputError(
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
@@ -91,6 +104,9 @@ def main(_) -> None:
   from transfusion_tf.paper import write_study
   from transfusion_tf.study import process_pool
 
+  if _POWER.value:
+    _print_power(study.Study(root, scale))
+    return
   failures = {} if _DRAW_ONLY.value else _run_missing(scale, root)
   texts = write_study.write(study.Study(root, scale), _TARGET.value)
   print(f'\n{texts}\n')
@@ -190,8 +206,17 @@ def _run_missing(scale, root):
     _DATA_DIR.value,
     prune=small if _PRUNE.value is None else _PRUNE.value,
     num_processes=_NUM_PROCESSES.value or num_processes,
+    until=time_limit.until(),
   )
   return runner.run(_TARGET.value)
+
+
+def _print_power(study):
+  from transfusion_tf.paper import claims
+  from transfusion_tf.paper.claims import planning
+
+  table = planning.table(claims.CLAIMS, study)
+  print(table.to_string(index=False, float_format='%.2f', na_rep='–'))
 
 
 def run() -> None:

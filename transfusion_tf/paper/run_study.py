@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 import functools
 import json
+import math
 import os
 import shutil
 
@@ -35,6 +36,7 @@ class Runner:
     data_dir: Folder of the prepared data sets.
     prune: Whether to delete checkpoints that nothing needs any more.
     num_processes: Runs or comparisons at a time.
+    until: When to stop training, as `runner.train`.
   """
 
   scale: scales.Scale
@@ -42,6 +44,7 @@ class Runner:
   data_dir: str
   prune: bool
   num_processes: int = 1
+  until: float = math.inf
 
   def run(self, targets: Sequence[str]) -> dict[str, str]:
     """Make what targets need and is missing; return what failed, and why."""
@@ -53,6 +56,7 @@ class Runner:
       self.root,
       self.num_processes,
       self.keep,
+      until=self.until,
     )
     return failures | self.compare(cca_pairs.required(names, self.scale))
 

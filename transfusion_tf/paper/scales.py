@@ -290,6 +290,12 @@ def named(name: str, quick: bool = False) -> Scale:
   return QUICK if quick else SCALES[name]
 
 
+def with_seeds(scale: Scale, most: int) -> Scale:
+  """Return the same study with at most so many repeats of each run."""
+  seeds = {target: min(count, most) for target, count in scale.seeds.items()}
+  return dataclasses.replace(scale, seeds=seeds)
+
+
 def control(scale: Scale) -> Scale:
   """Return the same study with shuffled labels: no claim should hold."""
   return dataclasses.replace(

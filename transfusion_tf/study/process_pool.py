@@ -11,6 +11,7 @@ its own.
 import collections
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
+import math
 import multiprocessing
 from multiprocessing import forkserver
 import os
@@ -19,6 +20,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 from transfusion_tf import cores
@@ -31,6 +33,8 @@ _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 # Python's own modules are not those of the same name in the present folder.
 _IMPORTS = {'PYTHONSAFEPATH': '1'}
 
+# A key and why its job failed; None at the end of a worker.
+_Ended = tuple[str, str] | BaseException | None
 _starting = threading.Lock()  # One environment for all threads.
 
 
@@ -39,6 +43,7 @@ def each(
   num_processes: int = 1,
   groups: Mapping[str, str] | None = None,
   shared: Callable[[], Any] | None = None,
+  until: float = math.inf,
 ) -> Iterator[tuple[str, str]]:
   """Call functions, and yield as they end.
 
@@ -49,6 +54,8 @@ def each(
       one after another in this process.
     groups: Key -> the group of its job; each is one of its own if None.
     shared: Makes what the jobs of a group share, if anything; picklable.
+    until: When to stop, in seconds of `time.monotonic`. Processes are then
+      sent SIGTERM; this process ends the job that it is at.
 
   Yields:
     As jobs end: the key, and why it failed, in one line, or ''. No exception
@@ -56,29 +63,48 @@ def each(
   """
   waiting = _Waiting({key: (groups or {}).get(key, key) for key in jobs})
   if num_processes == 1:
-    yield from _one_after_another(jobs, waiting, shared)
+    yield from _one_after_another(jobs, waiting, shared, until)
     return
   # One job alone, e.g. the pretraining, has all the cores.
   at_a_time = max(1, min(num_processes, len(jobs)))
   threads = max(1, cores.available() // at_a_time)
   context = _context()
-  ended: queue.SimpleQueue[tuple[str, str] | BaseException] = (
-    queue.SimpleQueue()
-  )
+  ended: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
   workers = [
     _Worker(jobs, waiting, ended, lambda: _Process(context, threads, shared))
     for _ in range(at_a_time)
   ]
   try:
-    for _ in jobs:
-      result = ended.get()
-      if isinstance(result, BaseException):
-        raise result
-      yield result
+    with _stopping(workers, waiting, until):
+      for _ in workers:
+        while result := ended.get():
+          if isinstance(result, BaseException):
+            raise result
+          yield result
   finally:
     waiting.clear()
     for worker in workers:
       worker.kill()
+
+
+@contextlib.contextmanager
+def _stopping(workers, waiting, until):
+  """Stop workers when the time is over."""
+  if until == math.inf:
+    yield
+    return
+
+  def stop():
+    waiting.clear()
+    for worker in workers:
+      worker.stop()
+
+  timer = threading.Timer(max(until - time.monotonic(), 0), stop)
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
 
 
 class _Waiting:
@@ -117,9 +143,9 @@ class _Waiting:
     return len(self._keys[group])
 
 
-def _one_after_another(jobs, waiting, shared):
+def _one_after_another(jobs, waiting, shared, until):
   group = call = None
-  while taken := waiting.take(group):
+  while time.monotonic() < until and (taken := waiting.take(group)):
     if taken[0] != group:
       _clear_session()
       call = _caller(shared)
@@ -137,11 +163,18 @@ class _Worker:
     self._ended = ended
     self._start = start
     self._process = None
+    self._is_stopped = False
     threading.Thread(target=self._run, daemon=True).start()
 
   def kill(self) -> None:
     if self._process is not None:
       self._process.kill()
+
+  def stop(self) -> None:
+    """Ask for the end: what the present job has done is no result."""
+    self._is_stopped = True
+    if self._process is not None:
+      self._process.terminate()
 
   def _run(self):
     group = ''
@@ -151,8 +184,11 @@ class _Worker:
           self._end()
           self._process = self._start()
         group, key = taken
-        self._ended.put((key, self._process.call(self._jobs[key])))
+        error = self._process.call(self._jobs[key])
+        if not (self._is_stopped and error):
+          self._ended.put((key, error))
       self._end()
+      self._ended.put(None)
     except BaseException as error:
       self._ended.put(error)
 
@@ -192,6 +228,9 @@ class _Process:
 
   def kill(self) -> None:
     self._process.kill()
+
+  def terminate(self) -> None:
+    self._process.terminate()
 
 
 def check_complete(failures: Mapping[str, str], jobs: str) -> None:
