@@ -24,6 +24,7 @@ from data.image_table import image_table_dataset_builder
 from data.image_table import layout
 from transfusion_tf import errors
 
+_EXPECTED = 'docs/studies.md says what is expected in --raw_dir'
 _MEDMNIST_SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 # Of so few patients, more are tested than usual: an interval is as wide as the
 # test set is small.
@@ -56,7 +57,7 @@ def prepare(raw_dir: str, data_dir: str) -> None:
       continue
     raw = pathlib.Path(raw_dir, name)
     if not raw.is_dir():
-      raise errors.InputError(f'{raw}: no such folder; {__doc__}'.rstrip())
+      raise errors.InputError(f'{raw}: no such folder; {_EXPECTED}')
     print(f'== Preparing {name}', flush=True)
     with tempfile.TemporaryDirectory(prefix='transfusion_tf_') as scratch:
       folder = pathlib.Path(scratch)
@@ -129,7 +130,7 @@ def _readable(path):
   try:
     yield
   except (OSError, KeyError, ValueError, tarfile.TarError) as error:
-    raise errors.InputError(f'{path}: {error!r}; {__doc__}'.rstrip()) from None
+    raise errors.InputError(f'{path}: {error!r}; {_EXPECTED}') from None
 
 
 SETS = {

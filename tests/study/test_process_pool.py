@@ -61,6 +61,17 @@ groups = {key: key[0] for key in keys}
 print(sorted(process_pool.each(jobs, 2, groups, dict)))
 """
 
+_UNTIL = """
+import functools, time
+nap = functools.partial(time.sleep, 0.5)
+first = {key: nap for key in 'abcdefghijkl'}
+for num_processes in (1, 2):
+  until = time.monotonic() + 2
+  results = list(process_pool.each(first, num_processes, until=until))
+  in_time = time.monotonic() < until + 4
+  print(len(results), {error for _, error in results}, in_time)
+"""
+
 
 def _python(program, *arguments, **settings):
   return subprocess.Popen(
@@ -109,6 +120,16 @@ def test_a_group_shares_until_its_process_ends(tmp_path):
   assert ran['b1'] == 'b0 b1'
   assert 'b' not in ran['a4']
   assert ran['a1'] == 'a0 a1'
+
+
+def test_what_does_not_fit_in_the_time_is_no_failure():
+  """At one a half second, no twelve jobs fit into two seconds."""
+  printed, complaints = _python(_UNTIL).communicate()
+  for line in printed.splitlines():
+    count, rest = line.split(' ', 1)
+    assert int(count) < 12
+    assert rest in ("{''} True", 'set() True'), complaints
+  assert len(printed.splitlines()) == 2, complaints
 
 
 @pytest.mark.slow
