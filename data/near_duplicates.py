@@ -31,7 +31,7 @@ _FREQUENCIES = 4  # The lowest of rows and of columns, in the tree.
 _LEAF = 32  # Images in a leaf of the tree.
 _BLOCK = 4096  # Images that are vectors at once: 16 MiB.
 _FLAT = 2.0  # Gray levels; thumbnails of less contrast show nothing.
-_CROWD = 10  # Images like one of them, on average, beyond which a set is a crowd.
+_CROWD = 10  # Of more images like each, on average, a set is a crowd.
 _SAMPLE = 1000  # Images that tell whether it is.
 
 

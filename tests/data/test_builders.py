@@ -360,6 +360,26 @@ def test_an_image_table_keeps_size_and_aspect_unless_told(tmp_path):
     assert builder.picture(data).size == expected
 
 
+def test_a_table_of_fundus_photographs_has_their_discs(run, tmp_path):
+  raw = raw_sets.table(tmp_path / 'raw', count=20)
+  raw_sets.save(Image.new('RGB', (60, 48)), raw / 'images/000.png')
+  code, output, _ = run(
+    '--dataset=image_table',
+    '--name=eyes',
+    '--fundus',
+    '--image_size=32',
+    f'--manual_dir={raw}',
+    f'--data_dir={tmp_path}',
+    '--num_processes=1',
+  )
+  assert code == 0 and 'no fundus disc: 1' in output
+  _, examples = _examples(tmp_path, 'eyes')
+  shapes = {tuple(r['image'].shape) for rows in examples.values() for r in rows}
+  assert shapes == {(32, 32, 3)}
+  prepared = tfds_folder.open_dataset(str(tmp_path), 'eyes')
+  assert (prepared.side, prepared.square) == (32, 'fundus')
+
+
 def _prepare(*flags, **options):
   command = [sys.executable, paths.ROOT / 'bin/prepare_data.py', *flags]
   return subprocess.Popen(
