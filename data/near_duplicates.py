@@ -62,7 +62,7 @@ def find(thumbnails: np.ndarray) -> list[Pair]:
   of a film, an image is compared with the ten that are nearest to it.
   """
   vectors = _Vectors(thumbnails)
-  pairs = []
+  pairs: list[Pair] = []
   for first, second in _blocks(_candidates(vectors)):
     correlations = np.einsum('nd,nd->n', vectors[first], vectors[second])
     same = correlations >= SAME_PICTURE
@@ -107,7 +107,7 @@ def _candidates(vectors) -> np.ndarray:
   if not places:
     return np.empty((0, 2), int)
   points = np.concatenate(places)
-  (numbers,) = points.any(axis=1).nonzero()
+  numbers = np.flatnonzero(points.any(axis=1))
   points = points[numbers]
   tree = spatial.cKDTree(points, leafsize=_LEAF)
   some = spatial.cKDTree(points[:: max(1, len(points) // _SAMPLE)])
