@@ -215,6 +215,9 @@ QUICK = dataclasses.replace(
   },
 )
 
+# TensorFlow's bfloat16 is wrong on their smallest maps: `unseen_positions`.
+_FLOAT32 = {'train.precision': 'float32'}
+
 # Seeds, steps and sizes follow from a pilot (docs/studies.md), not from scores
 # on test images.
 REAL = Scale(
@@ -249,8 +252,8 @@ REAL = Scale(
   },
   model_changes={
     'resnet50': _steps(36, 120, 8) | {'model.bn_momentum': 0.9},
-    'inception_v3': _steps(80, 80, 4),
-    'cbr_large_t': _steps(32, 160, 8),
+    'inception_v3': _steps(80, 80, 4) | _FLOAT32,
+    'cbr_large_t': _steps(32, 160, 8) | _FLOAT32,
     'cbr_large_w': _steps(32, 120, 8),
     'cbr_small': _steps(32, 200, 10),
     'cbr_tiny': _steps(32, 200, 10),

@@ -17,12 +17,14 @@ import keras
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import errors
 from transfusion_tf import models
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import augment
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
+from transfusion_tf.models import unseen_positions
 from transfusion_tf.train import compute
 from transfusion_tf.train import evaluation
 from transfusion_tf.train import optimizers
@@ -121,6 +123,27 @@ class Network:
     self._train_step.reset()
     return self._train_step
 
+  def check_gradients(self) -> None:
+    """Check that gradients are right in the precision of the network.
+
+    Raises:
+      InputError: They are not, on these devices.
+    """
+    precision = compute.precision(
+      self.strategy, self._experiment.train.precision
+    )
+    devices = self.strategy.extended.worker_devices
+    if precision != 'mixed_bfloat16' or not all(map(_is_cpu, devices)):
+      return
+    if layers := unseen_positions.layers(self.model):
+      raise errors.InputError(
+        f'precision=mixed_bfloat16: {errors.listed(layers, 2)} of '
+        f'{self._experiment.model.name} have kernels that are larger than what '
+        f'they see of {self._experiment.data.image_size} px, and TensorFlow '
+        'computes their gradients wrongly on CPUs: take float32 or larger '
+        'images'
+      )
+
   def begin(self, experiment: config.Experiment) -> None:
     """Take up another run: all but the weights is as in a new network."""
     self._experiment = experiment
@@ -215,6 +238,10 @@ class Shared:
 def shared_by(experiment: config.Experiment) -> str:
   """Return what runs that share a network have in common, as a text."""
   return repr(config.override(experiment, _VALUES))
+
+
+def _is_cpu(device):
+  return tf.DeviceSpec.from_string(device).device_type == 'CPU'
 
 
 def build_model(experiment: config.Experiment, num_outputs: int) -> keras.Model:

@@ -93,6 +93,7 @@ def _run_session(built, run_dir, workers, extra_files):
   _check_same_data(built, run_dir)
   run_lib.check_network(built, run_dir)
   built.check_batch_size(built.experiment.train.lanes)
+  built.network.check_gradients()
   _initialize(built, run_dir, workers.is_chief, extra_files)
   trainer = trainer_lib.Trainer(built, run_dir, workers)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
