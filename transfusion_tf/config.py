@@ -482,6 +482,36 @@ DEMO_NATURAL = override(
   },
 )
 
+# Real images on two CPU cores (docs/studies.md): photographs to pretrain on,
+# x-rays of children in the place of RETINA, those of the NIH in the place of
+# CheXpert. X-rays are not flipped, as in Appendix A.
+_REAL = _DEMO | {
+  'data.image_size': 32,
+  'data.augment': Augment(
+    hue=0.0, contrast=MILD_CONTRAST, flip_left_right=False, flip_up_down=False
+  ),
+  'data.eval_crop': 0.9,
+  'data.findings': (),
+  'optimizer': RETINA.optimizer,
+}
+REAL_PNEUMONIAMNIST = override(
+  DEMO_RETINA, _REAL | {'data.dataset': 'pneumoniamnist'}
+)
+REAL_NIH_PNEUMONIA = override(
+  DEMO_CHEXPERT,
+  _REAL | {'data.dataset': 'nih_pneumonia', 'data.image_size': 64},
+)
+REAL_CIFAR10 = override(
+  DEMO_NATURAL,
+  {
+    'data.dataset': 'cifar10',
+    'data.image_size': 32,
+    'train.batch_size': 32,
+    'train.train_steps': 4_000,
+    'train.eval_every': 1_000,
+  },
+)
+
 RECIPES = {
   'retina': RETINA,
   'chexpert': CHEXPERT,
@@ -491,6 +521,9 @@ RECIPES = {
   'demo_retina': DEMO_RETINA,
   'demo_chexpert': DEMO_CHEXPERT,
   'demo_natural': DEMO_NATURAL,
+  'real_pneumoniamnist': REAL_PNEUMONIAMNIST,
+  'real_nih_pneumonia': REAL_NIH_PNEUMONIA,
+  'real_cifar10': REAL_CIFAR10,
 }
 
 # Flag -> dotted field: what train.py's flags, and tables of runs, call fields.

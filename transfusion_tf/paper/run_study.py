@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 import functools
 import json
+import math
 import os
 
 from transfusion_tf import errors
@@ -34,6 +35,7 @@ class Runner:
     data_dir: Folder of the prepared data sets.
     prune: Whether to delete checkpoints that nothing needs any more.
     num_processes: Runs or comparisons at a time.
+    until: When to stop training, as `runner.train`.
   """
 
   scale: scales.Scale
@@ -41,6 +43,7 @@ class Runner:
   data_dir: str
   prune: bool
   num_processes: int = 1
+  until: float = math.inf
 
   def run(self, targets: Sequence[str]) -> dict[str, str]:
     """Make what targets need and is missing; return what failed, and why."""
@@ -52,6 +55,7 @@ class Runner:
       self.root,
       self.num_processes,
       self.keep,
+      until=self.until,
     )
     return failures | self.compare(cca_pairs.required(names, self.scale))
 
@@ -131,7 +135,8 @@ class Runner:
 
   def _prune(self, key):
     """Delete a run's checkpoints once nothing will need them."""
-    if not self.prune or key.startswith(f'{self.scale.pretraining}/'):
+    pretraining = self.scale.datasets[self.scale.pretraining].name
+    if not self.prune or key.startswith(f'{pretraining}/'):
       return
     unmade = (
       comparison

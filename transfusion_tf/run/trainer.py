@@ -12,14 +12,11 @@ from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run.tensorboard import run_summaries
 from transfusion_tf.train import checkpoint
-from transfusion_tf.train import compute
 from transfusion_tf.train import history
 from transfusion_tf.train import loop
-from transfusion_tf.train import optimizers
 from transfusion_tf.train import preemption
 from transfusion_tf.train import profile
 from transfusion_tf.train import progress
-from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import strategy as strategy_lib
 from transfusion_tf.train import workers as workers_lib
 
@@ -47,7 +44,9 @@ class Trainer:
     self._run_dir = run_dir
     self._workers = workers
     self._num_examples = example_order.num_train_examples(built.source)
-    self._train_step = self._make_train_step()
+    self._train_step = built.network.train_step(
+      self._num_examples / built.experiment.train.batch_size
+    )
     # The number of lanes is part of the position in the data.
     self._lanes = tf.Variable(
       built.experiment.train.lanes or strategy_lib.num_hosts(built.strategy),
@@ -86,32 +85,6 @@ class Trainer:
 
   def _on_row(self, row, throughput):
     self.summaries.row(row, throughput, self._probabilities)
-
-  def _make_train_step(self):
-    built, experiment = self._built, self._built.experiment
-    strategy, train = built.strategy, experiment.train
-    learning_rate = optimizers.schedule(
-      experiment.optimizer,
-      steps_per_epoch=self._num_examples / train.batch_size,
-    )
-    with strategy_lib.scope(strategy):
-      optimizer = optimizers.make(
-        experiment.optimizer,
-        learning_rate,
-        compute.precision(strategy, train.precision),
-      )
-      optimizer.build(built.model.trainable_variables)
-    return step_lib.TrainStep(
-      strategy,
-      built.model,
-      optimizer,
-      built.prepare_training,
-      built.task.loss,
-      train.batch_size,
-      experiment.optimizer.weight_decay,
-      compute.wants_xla(strategy, experiment),
-      measure_input_wait=not train.deterministic,
-    )
 
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir

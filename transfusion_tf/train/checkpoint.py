@@ -266,10 +266,7 @@ def _local_prefix(directory, step) -> Iterator[str]:
 
 
 def _random_states(model, generator):
-  # The states of Dropout and its like. Their paths count the models that the
-  # process has built, so only their order names them.
-  weights = {id(v) for v in model.weights}
-  states = [v for v in model.variables if id(v) not in weights]
+  states = state_lib.random_states(model)
   return states if generator is None else [*states, generator.state]
 
 
