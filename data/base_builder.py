@@ -100,6 +100,10 @@ class Builder(
   def label_features(self) -> Mapping[str, Any]:
     """Return the TFDS features of `Record.labels`."""
 
+  def recorded(self) -> Mapping[str, Any]:
+    """Return what the metadata have to tell whoever reads the set."""
+    return {}
+
   @property
   def squeezed_side(self) -> int:
     """The side of the squares that a network gets, if images are not cut."""
@@ -131,6 +135,7 @@ class Builder(
     checked: preflight_report.Report,
     overwrite: bool = False,
     beam: Mapping[str, Any] | None = None,
+    remedy: str = 'replace it with --overwrite or choose another --data_dir',
   ) -> bool:
     """Build what `check` found good.
 
@@ -138,6 +143,7 @@ class Builder(
       checked: The result of `check`.
       overwrite: If true, a data set built from other data is replaced.
       beam: The result of `beam_config`; None builds without Beam.
+      remedy: What to do if another data set is there.
 
     Returns:
       False if the same data set was there.
@@ -151,7 +157,7 @@ class Builder(
         return False
       raise errors.InputError(
         f'{self.data_dir} was prepared from other raw data or another split; '
-        'replace it with --overwrite or choose another --data_dir'
+        f'{remedy}'
       )
     self.checked, self.use_beam = checked, bool(beam)
     tfds.disable_progress_bar()  # Ours knows how much there is to do.
@@ -187,7 +193,9 @@ class Builder(
     if not checked:
       checked = self.check(dl_manager.manual_dir)
       checked.refuse()
-    self.info.metadata.update(checked.summary | self._order())
+    self.info.metadata.update(
+      {**checked.summary, **self._order(), **self.recorded()}
+    )
     # `data_dir` still is the temporary folder that is renamed in the end.
     checked.write(self.data_dir)
     groups = checked.dataset.splits()

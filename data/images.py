@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 import dataclasses
+import errno
 import io
 import logging
 import os
@@ -19,7 +20,10 @@ from data import png_chunks
 from data import raw_dataset
 from transfusion_tf.image_ops import rules
 
-EXTENSIONS = ('.jpeg', '.jpg', '.png', '.tif', '.tiff', '.bmp', '.dcm')
+EXTENSIONS = (
+  *('.jpeg', '.jpg', '.png', '.tif', '.tiff', '.bmp'),
+  *('.dcm', '.dicom'),  # The latter, of VinDr-CXR.
+)
 
 Image.MAX_IMAGE_PIXELS = None  # `check_size` has our own limit.
 # Pillow's log of what it reads quotes the file, which may name a person.
@@ -46,8 +50,12 @@ def read(path: str) -> bytes:
       return archives.read(path)
     return epath.Path(path).read_bytes()
   except OSError as error:
-    detail = error.strerror or str(error)
-    raise raw_dataset.InvalidRecordError('no such image', detail) from None
+    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+    is_name = error.errno == errno.ENAMETOOLONG
+    raise raw_dataset.InvalidRecordError(
+      'no such image' if is_missing or is_name else 'unreadable image',
+      error.strerror or str(error),
+    ) from None
 
 
 def find_images(folder: str | os.PathLike) -> Iterator[str]:

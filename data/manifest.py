@@ -69,8 +69,7 @@ def is_unchanged(
     InputError: The settings have changed.
   """
   try:
-    with open(path, encoding='utf-8') as file:
-      content = json.load(file)
+    content = storage.read_json(os.fspath(path))
     before, images = dict(content['settings']), dict(content['images'])
     earlier = list(content['tables'])
   except (OSError, ValueError, KeyError, TypeError):

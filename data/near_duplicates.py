@@ -4,6 +4,12 @@ Copies that were saved again, scaled, or made brighter have other bytes. Each
 image is compared with every other by a thumbnail, less what all images of the
 set have in common: the disc of a fundus and the outline of a chest make any two
 alike.
+
+A thumbnail becomes a vector of length 1, and two are alike if their product is
+large, so if their distance is small. No projection makes a distance larger:
+images that are far apart in a few numbers, the lowest frequencies and the
+length of all others, are far apart. A tree of these finds the pairs that are
+left to compare, and misses none.
 """
 
 from collections.abc import Iterator
@@ -11,16 +17,22 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy import fft
+from scipy import spatial
 
 SIDE = 32  # Pixels of a thumbnail.
 # Correlation of two thumbnails. Of the 499 500 pairs of 1000 chest x-rays of
 # NIH, 224 px, those of distinct pictures reach 0.916; copies in JPEG of quality
 # 30, of half the size, or with contrast or gamma changed by 1.4 keep 0.952.
 SAME_PICTURE = 0.95
-_COARSE = 16  # Pixels of the thumbnails of the first look.
-_MARGIN = 0.02  # By which the first look is less strict.
-_BLOCK = 4096  # Images that are compared at once: 64 MiB.
+# |a - b|^2 = 2 - 2 a.b of vectors of length 1; more by what rounding may do.
+_DISTANCE = np.sqrt(2 - 2 * SAME_PICTURE) + 1e-4
+_FREQUENCIES = 4  # The lowest of rows and of columns, in the tree.
+_LEAF = 32  # Images in a leaf of the tree.
+_BLOCK = 4096  # Images that are vectors at once: 16 MiB.
 _FLAT = 2.0  # Gray levels; thumbnails of less contrast show nothing.
+_CROWD = 10  # Of more images like each, on average, a set is a crowd.
+_SAMPLE = 1000  # Images that tell whether it is.
 
 
 class Pair(NamedTuple):
@@ -46,44 +58,85 @@ def thumbnail(image: Image.Image) -> np.ndarray:
 def find(thumbnails: np.ndarray) -> list[Pair]:
   """Return the pairs of thumbnails [N, SIDE, SIDE] that show one picture.
 
-  All pairs are compared, in N^2 / 2 products of 256 numbers, then those that
-  are alike in all pixels. Thumbnails without contrast are like no other.
+  Thumbnails without contrast are like no other. Of a crowd, such as the frames
+  of a film, an image is compared with the ten that are nearest to it.
   """
-  if len(thumbnails) < 2:
-    return []
-  shrink = SIDE // _COARSE
-  blocks = thumbnails.reshape(-1, _COARSE, shrink, _COARSE, shrink)
-  coarse = _directions(blocks.mean(axis=(2, 4), dtype=np.float32))
-  candidates = list(_alike(coarse, SAME_PICTURE - _MARGIN))
-  if not candidates:
-    return []
-  first, second = np.transpose(candidates)
-  fine = _directions(thumbnails.astype(np.float32))
-  correlations = np.einsum('nd,nd->n', fine[first], fine[second])
-  return [
-    Pair(int(i), int(j), float(correlation))
-    for i, j, correlation in zip(first, second, correlations, strict=True)
-    if correlation >= SAME_PICTURE
-  ]
+  vectors = _Vectors(thumbnails)
+  pairs: list[Pair] = []
+  for first, second in _blocks(_candidates(vectors)):
+    correlations = np.einsum('nd,nd->n', vectors[first], vectors[second])
+    same = correlations >= SAME_PICTURE
+    found = (values[same].tolist() for values in (first, second, correlations))
+    pairs += map(Pair, *found)
+  return pairs
 
 
-def _directions(images):
-  """Return [N, D] of length 1, less the mean of the set; 0 without contrast."""
-  flat = images.reshape(len(images), -1)
-  flat = flat - flat.mean(axis=1, keepdims=True)
-  stddev = flat.std(axis=1, keepdims=True)
-  has_contrast = stddev >= _FLAT
-  flat = np.where(has_contrast, flat / np.maximum(stddev, _FLAT), 0)
-  if len(flat) > 2:  # The mean of two makes them opposites.
-    flat = flat - has_contrast * flat.mean(axis=0)
-  length = np.linalg.norm(flat, axis=1, keepdims=True)
-  return flat / np.maximum(length, np.finfo(flat.dtype).tiny)
+class _Vectors:
+  """Thumbnails as vectors [N, D] of length 1, less the mean of the set."""
+
+  def __init__(self, thumbnails: np.ndarray):
+    self._flat = thumbnails.reshape(len(thumbnails), SIDE**2)
+    # Of two, it would make opposites.
+    self._mean = np.zeros(self._flat.shape[1], np.float32)
+    if len(thumbnails) > 2:
+      total = sum(self._standardized(n).sum(axis=0) for n in self.numbers())
+      self._mean = total / len(thumbnails)
+
+  def numbers(self) -> Iterator[np.ndarray]:
+    """Yield the numbers of all thumbnails, in blocks."""
+    for start in range(0, len(self._flat), _BLOCK):
+      yield np.arange(start, min(start + _BLOCK, len(self._flat)))
+
+  def __getitem__(self, numbers: np.ndarray) -> np.ndarray:
+    """Return the vectors of some thumbnails; 0 where there is no contrast."""
+    rows = self._standardized(numbers)
+    rows -= rows.any(axis=1, keepdims=True) * self._mean
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.maximum(length, np.finfo(rows.dtype).tiny)
+
+  def _standardized(self, numbers):
+    rows = self._flat[numbers].astype(np.float32)
+    rows -= rows.mean(axis=1, keepdims=True)
+    stddev = rows.std(axis=1, keepdims=True)
+    return np.where(stddev >= _FLAT, rows / np.maximum(stddev, _FLAT), 0)
 
 
-def _alike(directions, least) -> Iterator[tuple[int, int]]:
-  for i in range(0, len(directions), _BLOCK):
-    for j in range(i, len(directions), _BLOCK):
-      products = directions[i : i + _BLOCK] @ directions[j : j + _BLOCK].T
-      for a, b in np.argwhere(products >= least):
-        if i + a < j + b:
-          yield i + a, j + b
+def _candidates(vectors) -> np.ndarray:
+  """Return [M, 2], the pairs that may be alike, in order."""
+  places = [_projected(vectors[numbers]) for numbers in vectors.numbers()]
+  if not places:
+    return np.empty((0, 2), int)
+  points = np.concatenate(places)
+  numbers = np.flatnonzero(points.any(axis=1))
+  points = points[numbers]
+  tree = spatial.cKDTree(points, leafsize=_LEAF)
+  some = spatial.cKDTree(points[:: max(1, len(points) // _SAMPLE)])
+  if some.count_neighbors(tree, _DISTANCE) > (1 + _CROWD) * some.n:
+    pairs = _nearest(tree)
+  else:
+    pairs = tree.query_pairs(_DISTANCE, output_type='ndarray')
+  return numbers[np.unique(pairs, axis=0)]
+
+
+def _projected(vectors):
+  """Return the lowest frequencies of vectors, and the length of the others."""
+  images = vectors.reshape(-1, SIDE, SIDE)
+  frequencies = fft.dctn(images, axes=(1, 2), norm='ortho')
+  low = frequencies[:, :_FREQUENCIES, :_FREQUENCIES].reshape(len(images), -1)
+  others = (vectors**2).sum(axis=1) - (low**2).sum(axis=1)
+  return np.column_stack([low, np.sqrt(np.maximum(others, 0))])
+
+
+def _nearest(tree):
+  """Return the pairs of each point with those that are nearest to it."""
+  _, near = tree.query(tree.data, _CROWD + 1, distance_upper_bound=_DISTANCE)
+  first = np.repeat(np.arange(tree.n), near.shape[1])
+  pairs = np.sort(np.column_stack([first, near.ravel()]), axis=1)
+  is_pair = (pairs[:, 0] < pairs[:, 1]) & (pairs[:, 1] < tree.n)
+  return pairs[is_pair]
+
+
+def _blocks(pairs) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  for start in range(0, len(pairs), _BLOCK):
+    first, second = pairs[start : start + _BLOCK].T
+    yield first, second

@@ -8,6 +8,7 @@ from typing import Any
 # unless it is told to skip; a note is informational.
 BAD = (
   'no such image',
+  'unreadable image',  # Without permission, or not to be unpacked.
   'outside the image root',
   'not an image',
   'truncated image',
@@ -25,6 +26,7 @@ NOTES = (
   'same image twice',
   'image without label',
   'no fundus disc',
+  'two eyes in a photograph',
   'metadata dropped',
   'color of more than 8 bits',
   'not the published number',

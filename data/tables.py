@@ -80,6 +80,16 @@ def read(path: str | os.PathLike, columns: Sequence[str]) -> pd.DataFrame:
   )
 
 
+def lines(path: str | os.PathLike) -> list[str]:
+  """Return the lines of a text file that are not blank, stripped.
+
+  Raises:
+    InputError: It cannot be read.
+  """
+  stripped = map(str.strip, _text(path).splitlines())
+  return [line for line in stripped if line]
+
+
 def read_joined(
   paths: str | os.PathLike,
 ) -> tuple[pd.DataFrame, list[str], list[raw_dataset.Problem]]:

@@ -3,6 +3,7 @@
 import contextlib
 import functools
 
+import buckets
 import prepared_sets
 import processes
 import pytest
@@ -35,3 +36,22 @@ def server():
 def call(server):
   """Calls a binary, like subprocess.run: `call('train.py', *flags)`."""
   return functools.partial(processes.call, server)
+
+
+@pytest.fixture(scope='session')
+def bucket(tmp_path_factory):
+  """gs://bucket, which binaries use that get its environment."""
+  try:
+    buckets.binary()
+  except (ImportError, RuntimeError) as error:
+    pytest.skip(f'no emulator of Google Cloud Storage: {error}')
+  folder = tmp_path_factory.mktemp('bucket')
+  with contextlib.closing(buckets.Bucket(folder)) as bucket:
+    yield bucket
+
+
+@pytest.fixture(scope='session')
+def bucket_data(bucket, data_dir):
+  """`data_dir` in the bucket."""
+  bucket.upload(data_dir, 'data')
+  return 'gs://bucket/data'

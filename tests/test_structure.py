@@ -15,16 +15,9 @@ _BINARIES = sorted(
 
 # A room or module imports only from those before it.
 _ORDER = (
-  *(
-    'errors',
-    'output_names',
-    'cores',
-    'tpu_settings',
-    'startup',
-    'storage',
-    'templates',
-  ),
-  *('datasets', 'config', 'flagfile', 'models', 'metrics', 'tasks'),
+  *('errors', 'output_names', 'cores', 'tpu_settings', 'startup'),
+  *('storage', 'lease', 'templates', 'datasets', 'config', 'flagfile'),
+  *('models', 'metrics', 'tasks'),
   *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
   *('init', 'run', 'tpu', 'analysis'),
   *('study', 'paper', 'export', 'cli'),

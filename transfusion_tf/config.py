@@ -14,6 +14,7 @@ from typing import Any, cast
 import dacite
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 # Section 2: the five pathologies of CheXpert that the paper evaluates.
 CHEXPERT_FINDINGS = (
@@ -398,9 +399,7 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
 
 def save(experiment: Experiment, path: str | os.PathLike) -> None:
   """Write `experiment` to `path` as JSON."""
-  with open(path, 'w', encoding='utf-8') as file:
-    json.dump(dataclasses.asdict(experiment), file, indent=2)
-    file.write('\n')
+  storage.write_json(os.fspath(path), dataclasses.asdict(experiment))
 
 
 def load(path: str | os.PathLike) -> Experiment:
@@ -410,8 +409,7 @@ def load(path: str | os.PathLike) -> Experiment:
     InputError: No such file, no JSON, or not the fields of an `Experiment`.
   """
   try:
-    with open(path, encoding='utf-8') as file:
-      saved = json.load(file)
+    saved = storage.read_json(os.fspath(path))
     if not isinstance(saved, dict):
       raise TypeError(f'holds a {type(saved).__name__}')
     return dacite.from_dict(
@@ -484,6 +482,36 @@ DEMO_NATURAL = override(
   },
 )
 
+# Real images on two CPU cores (docs/studies.md): photographs to pretrain on,
+# x-rays of children in the place of RETINA, those of the NIH in the place of
+# CheXpert. X-rays are not flipped, as in Appendix A.
+_REAL = _DEMO | {
+  'data.image_size': 32,
+  'data.augment': Augment(
+    hue=0.0, contrast=MILD_CONTRAST, flip_left_right=False, flip_up_down=False
+  ),
+  'data.eval_crop': 0.9,
+  'data.findings': (),
+  'optimizer': RETINA.optimizer,
+}
+REAL_PNEUMONIAMNIST = override(
+  DEMO_RETINA, _REAL | {'data.dataset': 'pneumoniamnist'}
+)
+REAL_NIH_PNEUMONIA = override(
+  DEMO_CHEXPERT,
+  _REAL | {'data.dataset': 'nih_pneumonia', 'data.image_size': 64},
+)
+REAL_CIFAR10 = override(
+  DEMO_NATURAL,
+  {
+    'data.dataset': 'cifar10',
+    'data.image_size': 32,
+    'train.batch_size': 32,
+    'train.train_steps': 4_000,
+    'train.eval_every': 1_000,
+  },
+)
+
 RECIPES = {
   'retina': RETINA,
   'chexpert': CHEXPERT,
@@ -493,6 +521,9 @@ RECIPES = {
   'demo_retina': DEMO_RETINA,
   'demo_chexpert': DEMO_CHEXPERT,
   'demo_natural': DEMO_NATURAL,
+  'real_pneumoniamnist': REAL_PNEUMONIAMNIST,
+  'real_nih_pneumonia': REAL_NIH_PNEUMONIA,
+  'real_cifar10': REAL_CIFAR10,
 }
 
 # Flag -> dotted field: what train.py's flags, and tables of runs, call fields.

@@ -8,11 +8,12 @@ network.json     the network: each layer, what it takes and its settings; and
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row per evaluation (`train.history`)
 tensorboard/     the same with plots, for TensorBoard (`run.tensorboard`)
+leases/          in a bucket, who writes to it (`lease`)
 test_scores.csv  the probabilities of every test image
 result.json      written last: a run with it is finished
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import csv
 import json
@@ -20,10 +21,10 @@ import os
 from typing import Any
 
 import filelock
-import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import lease
 from transfusion_tf import output_names
 from transfusion_tf import storage
 from transfusion_tf import tasks
@@ -38,25 +39,35 @@ _LOCK = '.lock'
 
 
 @contextlib.contextmanager
-def claim(experiment: config.Experiment, run_dir: str) -> Iterator[None]:
+def claim(
+  experiment: config.Experiment, run_dir: str
+) -> Iterator[Callable[[], None]]:
   """Lock `run_dir` for `experiment` against other processes.
 
   The operating system releases the lock when the process dies. Folders in a
-  bucket have no locks.
+  bucket have no locks, but a `lease`.
+
+  Yields:
+    A function that raises a RunError if another process has taken over.
 
   Raises:
     InputError: The folder holds another experiment, is locked by another
       process, or cannot be written.
   """
+  if storage.is_remote(run_dir):
+    with lease.held(run_dir) as mine:
+      check(experiment, run_dir)
+      yield mine.check
+    return
   with _lock(run_dir):
     check(experiment, run_dir)
-    yield
+    yield lambda: None
 
 
 def check(experiment: config.Experiment, run_dir: str) -> None:
   """Raise an InputError with the differences if another experiment is there."""
   path = os.path.join(run_dir, CONFIG)
-  if not _is_begun(run_dir) or not tf.io.gfile.exists(path):
+  if not _is_begun(run_dir) or not storage.exists(path):
     return
   differences = config.differences(config.load(path), experiment)
   if differences:
@@ -141,7 +152,7 @@ def _described(run_dir):
 def _outputs_of_scores(run_dir):
   """Return the outputs' kind and names in RUN/test_scores.csv, or empty."""
   path = os.path.join(run_dir, TEST_SCORES)
-  if not tf.io.gfile.exists(path):
+  if not storage.exists(path):
     if _has_findings(run_dir):
       raise errors.InputError(
         f'{run_dir} was begun by an earlier version, which did not keep the '
@@ -149,8 +160,7 @@ def _outputs_of_scores(run_dir):
         'it again in another --run_dir'
       )
     return '', ()
-  with tf.io.gfile.GFile(path) as file:
-    columns = next(csv.reader([file.readline()]))[2:]
+  columns = next(csv.reader(storage.read_text(path).splitlines()))[2:]
   names = tuple(c for c in columns if not c.endswith(output_names.SUFFIXES))
   if 'referable:label' in columns:
     return tasks.Grades.kind, names
@@ -180,7 +190,7 @@ def split_checkpoint(name: str) -> tuple[str, str]:
   The latter is for `checkpoint_step`.
   """
   run_dir, at, which = name.rpartition('@')
-  if not at or tf.io.gfile.isdir(name):
+  if not at or storage.isdir(name):
     return name, ''
   return run_dir, which
 
@@ -235,7 +245,7 @@ def _primary_metric(run_dir):
 
 def _rows(run_dir):
   path = os.path.join(run_dir, METRICS)
-  return history.read(path) if tf.io.gfile.exists(path) else []
+  return history.read(path) if storage.exists(path) else []
 
 
 def result(run_dir: str) -> dict[str, Any] | None:
@@ -256,13 +266,12 @@ def network(run_dir: str) -> dict[str, Any]:
 def _read(run_dir, name):
   """Read a JSON file of the folder; None if it does not exist."""
   path = os.path.join(run_dir, name)
-  if not tf.io.gfile.exists(path):
+  try:
+    return storage.read_json(path)
+  except (FileNotFoundError, NotADirectoryError):
     return None
-  with tf.io.gfile.GFile(path) as file:
-    try:
-      return json.load(file)
-    except json.JSONDecodeError as error:
-      raise errors.InputError(f'{path}: damaged: {error}') from None
+  except json.JSONDecodeError as error:
+    raise errors.InputError(f'{path}: damaged: {error}') from None
 
 
 def _is_begun(run_dir):
@@ -272,16 +281,14 @@ def _is_begun(run_dir):
 def _lock(run_dir):
   """Return the lock of a folder, held and to be released by `with`."""
   try:
-    tf.io.gfile.makedirs(run_dir)
-    if '://' in run_dir:
-      return contextlib.nullcontext()
+    storage.makedirs(run_dir)
     return filelock.FileLock(os.path.join(run_dir, _LOCK)).acquire(timeout=0)
   except filelock.Timeout:
     raise errors.InputError(
       f'{run_dir}: another process is training here; wait for it or choose '
       'another --run_dir'
     ) from None
-  except (OSError, tf.errors.OpError) as error:
+  except OSError as error:
     raise errors.InputError(
       f'{run_dir} cannot be written ({storage.reason(error)}); choose another '
       '--run_dir'

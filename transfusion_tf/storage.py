@@ -1,10 +1,20 @@
-"""Files that exist complete or not at all, on a disk or in a bucket."""
+"""Files that exist complete or not at all, on a disk or in a bucket.
 
+A path with `://` is an object of a bucket, which TensorFlow's own client reads
+and writes. An object appears when its upload has ended, and is never seen half
+written; folders do not exist, and nothing can be renamed in one step. What
+consists of several objects is valid through one that is written last.
+"""
+
+import atexit
 from collections.abc import Iterator
 import contextlib
+import glob as glob_lib
 import json
 import os
 import re
+import shutil
+import tempfile
 from typing import IO, Any
 
 from etils import epy
@@ -14,15 +24,34 @@ from transfusion_tf import errors
 with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
+# What is read at a time. One request reads an object of up to this size (see
+# `startup.ENVIRONMENT`), so that a text is of one version of it, whoever writes
+# the next one meanwhile.
+_READ_BYTES = 1 << 24
+
+
+def is_remote(path: str | os.PathLike) -> bool:
+  """Return whether a path is in a bucket."""
+  return '://' in os.fspath(path)
+
 
 def reason(error: Exception) -> str:
   """Return the reason of an error, without TensorFlow's notes on its graph."""
   if isinstance(error, OSError) and error.strerror:
     return error.strerror
+  if found := re.search(r'HTTP response code (\d+)', str(error)):
+    return f'the bucket answers {found[1]}'
   lines = [line for line in str(error).splitlines() if line.strip()]
   lines = lines or [type(error).__name__]
   text = re.sub(r'^\{\{.*?\}\} | \[Op:.*?\]', '', lines[0])
   return text.rpartition('; ')[2]
+
+
+def is_lost_connection(error: Exception) -> bool:
+  """Return whether an error is TensorFlow's of a request to a bucket."""
+  return 'gs://' in str(error) and type(error).__module__.startswith(
+    'tensorflow.'
+  )
 
 
 @contextlib.contextmanager
@@ -36,28 +65,150 @@ def convert_write_errors(path: str) -> Iterator[None]:
   try:
     yield
   except (OSError, tf.errors.OpError) as error:
+    remedy = '' if is_remote(path) else 'make room and '
     raise errors.RunError(
       f'{path} cannot be written ({reason(error)}); what was saved before is '
-      'intact: make room and start the same command again'
+      f'intact: {remedy}start the same command again'
     ) from None
 
 
-def write_text(path: str, text: str) -> None:
+@contextlib.contextmanager
+def convert_read_errors(path: str) -> Iterator[None]:
+  """Convert errors of TensorFlow's client.
+
+  Raises:
+    FileNotFoundError: There is no such file.
+    InputError: It cannot be reached.
+  """
+  try:
+    yield
+  except tf.errors.NotFoundError:
+    raise FileNotFoundError(f'{path}: no such file') from None
+  except tf.errors.OpError as error:
+    raise errors.InputError(
+      f'{path} cannot be read ({reason(error)})'
+    ) from None
+
+
+def exists(path: str) -> bool:
+  """Return whether there is a file or folder."""
+  if not is_remote(path):
+    return os.path.exists(path)
+  with convert_read_errors(path):
+    return tf.io.gfile.exists(path)
+
+
+def isdir(path: str) -> bool:
+  """Return whether there is a folder."""
+  if not is_remote(path):
+    return os.path.isdir(path)
+  with convert_read_errors(path):
+    return tf.io.gfile.isdir(path)
+
+
+def listdir(path: str) -> list[str]:
+  """Return the names of what is in a folder; empty if there is no folder."""
+  if not isdir(path):
+    return []
+  if not is_remote(path):
+    return os.listdir(path)
+  with convert_read_errors(path):
+    names = (name.rstrip('/') for name in tf.io.gfile.listdir(path))
+    return [name for name in names if name]
+
+
+def glob(pattern: str) -> list[str]:
+  """Return the paths that match, in order; in a bucket by one listing."""
+  if not is_remote(pattern):
+    return sorted(glob_lib.glob(pattern))
+  with contextlib.suppress(FileNotFoundError), convert_read_errors(pattern):
+    return sorted(tf.io.gfile.glob(pattern))
+  return []
+
+
+def makedirs(path: str) -> None:
+  """Make a folder where folders exist."""
+  if not is_remote(path):
+    os.makedirs(path, exist_ok=True)
+
+
+def remove(path: str) -> None:
+  """Delete a file, if it exists."""
+  with contextlib.suppress(FileNotFoundError):
+    if is_remote(path):
+      with convert_read_errors(path):
+        tf.io.gfile.remove(path)
+    else:
+      os.remove(path)
+
+
+def remove_folder(path: str) -> None:
+  """Delete a folder with all that is in it, if it exists."""
+  if not is_remote(path):
+    shutil.rmtree(path, ignore_errors=True)
+  else:  # Another process may delete the same.
+    with contextlib.suppress(FileNotFoundError), convert_read_errors(path):
+      tf.io.gfile.rmtree(path)
+
+
+def read_bytes(path: str) -> bytes:
+  """Return the content of a file.
+
+  Raises:
+    FileNotFoundError: There is none.
+    InputError: The bucket cannot be read.
+  """
+  if not is_remote(path):
+    with open(path, 'rb') as file:
+      return file.read()
+  # GFile.read() without a size asks for the size first, by a request of its
+  # own: two versions could be mixed up.
+  with convert_read_errors(path), tf.io.gfile.GFile(path, 'rb') as file:
+    parts = [file.read(_READ_BYTES)]
+    while len(parts[-1]) == _READ_BYTES:
+      parts.append(file.read(_READ_BYTES))
+  return b''.join(parts)
+
+
+def read_text(path: str) -> str:
+  """Return the content of a text file, as `read_bytes` does."""
+  return read_bytes(path).decode('utf-8').replace('\r\n', '\n')
+
+
+def read_json(path: str) -> Any:
+  """Return the value in a file.
+
+  Raises:
+    FileNotFoundError: There is none.
+    InputError: The bucket cannot be read.
+    ValueError: It is damaged.
+  """
+  return json.loads(read_text(path))
+
+
+def write_bytes(path: str, content: bytes) -> None:
   """Write a whole file, or leave the existing one unchanged.
 
   Raises:
     RunError: It cannot be written.
   """
-  partial = f'{path}.partial'
+  partial = path if is_remote(path) else f'{path}.partial'
   with convert_write_errors(path):
     try:
-      with tf.io.gfile.GFile(partial, 'w') as file:
-        file.write(text)
-      tf.io.gfile.rename(partial, path, overwrite=True)
+      with tf.io.gfile.GFile(partial, 'wb') as file:
+        file.write(content)
+      if partial != path:
+        tf.io.gfile.rename(partial, path, overwrite=True)
     except (OSError, tf.errors.OpError):
-      with contextlib.suppress(OSError, tf.errors.OpError):
-        tf.io.gfile.remove(partial)
+      if partial != path:
+        with contextlib.suppress(OSError, tf.errors.OpError):
+          tf.io.gfile.remove(partial)
       raise
+
+
+def write_text(path: str, text: str) -> None:
+  """Write a whole file, as `write_bytes` does."""
+  write_bytes(path, text.encode('utf-8'))
 
 
 def write_json(path: str, value: Any) -> None:
@@ -67,14 +218,97 @@ def write_json(path: str, value: Any) -> None:
 
 @contextlib.contextmanager
 def atomic_write(path: str, mode: str = 'w') -> Iterator[IO]:
-  """Open a local file that takes its name once all of it is written.
+  """Open a file that takes its name once all of it is written.
 
   Args:
     path: Path of the file; parent folders are created.
     mode: `w` for text, `wb` for bytes.
   """
-  os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+  encoding = None if 'b' in mode else 'utf-8'
+  if is_remote(path):
+    with tempfile.TemporaryDirectory(prefix='transfusion_tf_') as folder:
+      partial = os.path.join(folder, 'partial')
+      with open(partial, mode, encoding=encoding) as file:
+        yield file
+      upload(partial, path)
+    return
+  makedirs(os.path.dirname(path) or '.')
   partial = f'{path}.partial'
-  with open(partial, mode, encoding=None if 'b' in mode else 'utf-8') as file:
+  with open(partial, mode, encoding=encoding) as file:
     yield file
   os.replace(partial, path)
+
+
+def upload(local: str, path: str) -> None:
+  """Copy a file of this machine to a bucket, in one object.
+
+  Raises:
+    RunError: It cannot be written.
+  """
+  with convert_write_errors(path), open(local, 'rb') as source:
+    with tf.io.gfile.GFile(path, 'wb') as file:
+      file.write(b'')  # Else an empty file makes no object.
+      shutil.copyfileobj(source, file, _READ_BYTES)
+
+
+def upload_folder(local: str, path: str, last: str) -> None:
+  """Copy a folder of this machine to a bucket.
+
+  Args:
+    local: The folder.
+    path: What it is to be called in the bucket.
+    last: Name of the file that is written last, and by which a reader knows
+      that the others are complete.
+  """
+  names = [
+    os.path.relpath(os.path.join(parent, name), local)
+    for parent, _, found in os.walk(local)
+    for name in sorted(found)
+  ]
+  for name in sorted(names, key=lambda name: (name == last, name)):
+    upload(os.path.join(local, name), os.path.join(path, name))
+
+
+@contextlib.contextmanager
+def local_folder() -> Iterator[str]:
+  """Yield an empty folder of this machine; it is deleted at the end."""
+  with tempfile.TemporaryDirectory(prefix='transfusion_tf_') as folder:
+    yield folder
+
+
+def download(path: str, local: str) -> None:
+  """Copy an object of a bucket to this machine.
+
+  Raises:
+    FileNotFoundError: There is none.
+    InputError: The bucket cannot be read.
+  """
+  with convert_read_errors(path), tf.io.gfile.GFile(path, 'rb') as source:
+    with open(local, 'wb') as file:
+      while part := source.read(_READ_BYTES):
+        file.write(part)
+
+
+_copies: dict[str, str] = {}  # Path in a bucket -> copy on this machine.
+
+
+def local_copy(path: str) -> str:
+  """Return a path on this machine, for libraries that read no buckets.
+
+  A file of this machine is its own copy. One of a bucket is copied once for
+  each process, and the copy is deleted when that ends: for files that nobody
+  changes.
+
+  Raises:
+    FileNotFoundError: There is no such object.
+    InputError: The bucket cannot be read.
+  """
+  if not is_remote(path):
+    return path
+  if path not in _copies:
+    folder = tempfile.mkdtemp(prefix='transfusion_tf_')
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    copy = os.path.join(folder, os.path.basename(path))
+    download(path, copy)
+    _copies[path] = copy
+  return _copies[path]

@@ -13,6 +13,8 @@ from data import base_builder
 from data import images
 from data import raw_dataset
 from data.image_table import layout
+from data.retina import fundus as fundus_lib
+from data.retina import retina_dataset_builder as retina
 from transfusion_tf import datasets
 from transfusion_tf import errors
 
@@ -20,10 +22,16 @@ _TAKEN = (*datasets.DATASETS, 'preflight')
 
 
 class Builder(base_builder.Builder):
-  """Images as they are, or with their shorter side scaled."""
+  """Images as they are, with a shorter side scaled, or discs of the fundus."""
 
   def __init__(
-    self, *, name: str, table: layout.Table, image_size: int = 0, **kwargs: Any
+    self,
+    *,
+    name: str,
+    table: layout.Table,
+    image_size: int = 0,
+    fundus: bool = False,
+    **kwargs: Any,
   ):
     """Make the builder of a table.
 
@@ -32,6 +40,8 @@ class Builder(base_builder.Builder):
       table: The result of `layout.find`.
       image_size: The shorter side in pixels, the aspect being kept; 0 leaves
         the size as it is.
+      fundus: If true, the disc of the fundus is cut out, as for `retina`, in a
+        square of that side.
       **kwargs: Arguments of the base class.
 
     Raises:
@@ -45,6 +55,7 @@ class Builder(base_builder.Builder):
     self.name = name
     self._table = table
     self._image_size = image_size
+    self._disc_side = (image_size or retina.IMAGE_SIZE) if fundus else 0
     super().__init__(**kwargs)
 
   def find(self, manual_dir: str | os.PathLike) -> raw_dataset.RawDataset:
@@ -56,12 +67,19 @@ class Builder(base_builder.Builder):
       return {'findings': base_builder.findings_feature(self._table.names)}
     return {self._table.kind: tfds.features.ClassLabel(names=self._table.names)}
 
+  def recorded(self) -> Mapping[str, Any]:
+    if not self._disc_side:
+      return {}
+    return {'square': {'kind': 'fundus', 'side': self._disc_side}}
+
   @property
   def squeezed_side(self) -> int:
-    return self._image_size
+    return 0 if self._disc_side else self._image_size
 
   @property
   def picture(self) -> Callable[[bytes], Image.Image]:
+    if self._disc_side:
+      return functools.partial(fundus_lib.picture, size=self._disc_side)
     if not self._image_size:
       return images.as_it_is
     return functools.partial(
@@ -70,6 +88,8 @@ class Builder(base_builder.Builder):
 
   @property
   def look(self) -> Callable[[Image.Image], str]:
+    if self._disc_side:
+      return fundus_lib.note
     return functools.partial(_check_size, shorter_side=self._image_size)
 
 

@@ -11,6 +11,7 @@ from data import cells
 from data import raw_dataset
 from data import splits
 from data import tables
+from data.image_table import held_out
 from data.image_table import labels as labels_lib
 from data.image_table import paths
 from data.image_table import patients
@@ -39,6 +40,9 @@ class Columns:
     join_patients: Whether ids that differ by case, leading zeros or `.0` alone
       are of one patient.
     majority: Whether several rows of an image are readers, who vote.
+    test_list: A text file of the names of the test images, a line each; the
+      others are trained and validated on.
+    test_csv: A table of the test images; that of `find` has the others.
   """
 
   path: str = 'path'
@@ -51,6 +55,8 @@ class Columns:
   separator: str = ''
   join_patients: bool = False
   majority: bool = False
+  test_list: str = ''
+  test_csv: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +87,18 @@ def find(
   Raises:
     InputError: No such table or column, or labels that make no sense together.
   """
+  held_out.check(columns.split, columns.test_list, columns.test_csv)
   path_columns = _path_columns(columns.path)
   given = [columns.patient, columns.split, *columns.labels, *columns.ignored]
   table, keys, problems = tables.read_joined(csv)
+  name = pathlib.Path(csv).name
+  table[_TABLE] = name
+  if columns.test_csv:
+    table = held_out.append(table, columns.test_csv, _TABLE, columns.ignored)
   if columns.path in table:
     path_columns = [columns.path]
   tables.check_columns(csv, list(table), filter(None, [*path_columns, *given]))
-  nothing = {*path_columns, *given, *keys}
+  nothing = {*path_columns, *given, *keys, _TABLE}
   labels = columns.labels or tuple(c for c in table if c not in nothing)
   columns = dataclasses.replace(columns, labels=labels)
   if not columns.labels:
@@ -99,8 +110,7 @@ def find(
         'labels with --label_columns'
       )
   table[_CELL] = [os.path.join(*row) for row in table[path_columns].to_numpy()]
-  name = pathlib.Path(csv).name
-  found = _list(table, name, str(csv), paths.ImageRoot(image_root), columns)
+  found = _list(table, str(csv), paths.ImageRoot(image_root), columns)
   found.dataset.problems[:0] = problems
   return found
 
@@ -114,6 +124,7 @@ def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
   root = paths.ImageRoot(image_root)
   table = paths.from_folders(root)
   table[_CELL] = table[paths.PATH]
+  table[_TABLE] = os.path.basename(root.shown)
   columns = dataclasses.replace(
     columns,
     path=paths.PATH,
@@ -124,7 +135,7 @@ def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
     kind=columns.kind or _folders_kind(table),
   )
   where = os.fspath(image_root)
-  return _list(table, os.path.basename(root.shown), where, root, columns)
+  return _list(table, where, root, columns)
 
 
 def images_below(image_root: str | os.PathLike) -> list[str]:
@@ -132,7 +143,7 @@ def images_below(image_root: str | os.PathLike) -> list[str]:
   return paths.ImageRoot(image_root).paths
 
 
-_CELL = '\0path'  # A column that no table can have.
+_CELL, _TABLE = '\0path', '\0table'  # Columns that no table can have.
 
 
 def _path_columns(path):
@@ -144,8 +155,8 @@ def _folders_kind(table):
   return 'grade' if integers else 'label'
 
 
-def _list(table, name, where, root, columns):
-  """Return the Table of rows with a `_CELL`."""
+def _list(table, where, root, columns):
+  """Return the Table of rows with a `_CELL` and a `_TABLE`."""
   try:
     if columns.separator:
       if len(columns.labels) != 1:
@@ -171,7 +182,10 @@ def _list(table, name, where, root, columns):
   record_of = functools.partial(
     _record, root=root, columns=columns, kind=kind, names=names
   )
-  dataset.add_table(name, tables.rows(table), record_of)
+  for name, rows in table.groupby(_TABLE, sort=False):
+    dataset.add_table(name, tables.rows(rows), record_of)
+  if columns.test_list:
+    held_out.hold_out(dataset, columns.test_list)
   dataset.problems += labels_lib.notes(table, columns.labels, kind, names)
   if columns.patient:
     patients.same(dataset, columns.join_patients)
@@ -220,7 +234,10 @@ def _record(row, root, columns, kind, names):
   full = root.file(row[_CELL])
   image_id = root.relative(full)
   split, patient = '', image_id
-  if columns.split:
+  if columns.test_csv:
+    is_test = row[_TABLE] == os.path.basename(columns.test_csv)
+    split = 'test' if is_test else 'train'
+  elif columns.split:
     split = _split(columns.split, row[columns.split])
   if columns.patient:
     patient = _patient(columns.patient, row[columns.patient])

@@ -12,7 +12,6 @@ from data import images
 from data import raw_dataset
 from transfusion_tf import errors
 
-_DICOM = '.dicom'  # As PhysioNet's files of VinDr-CXR end.
 PATH, LABEL, SPLIT = 'path', 'label', 'split'  # Columns of `from_folders`.
 
 
@@ -52,8 +51,6 @@ class ImageRoot:
       raise raw_dataset.InvalidRecordError(
         'no such image', f'{cell} is the name of {len(among)}: {places}'
       )
-    if not among and os.path.exists(full + _DICOM):
-      return full + _DICOM
     return among[0] if among else full
 
   def relative(self, path: str) -> str:

@@ -12,6 +12,9 @@ from data import images
 from data import pixels
 from transfusion_tf.image_ops import rules
 
+# Width / height, from which a photograph may show two eyes; a camera's has 1.5.
+_TWO_EYES = 1.7
+
 
 class Disc(NamedTuple):
   """A circle in pixels of the photograph."""
@@ -62,7 +65,22 @@ def picture(data: bytes, size: int) -> Image.Image:
 
 def note(image: Image.Image) -> str:
   """Return the one of `raw_dataset.NOTES` that a photograph calls for."""
+  if _has_two_eyes(image):
+    return 'two eyes in a photograph'
   return '' if find_disc(image) else 'no fundus disc'
+
+
+def _has_two_eyes(image):
+  """Return whether two discs lie side by side, of which one would be stored."""
+  width, height = image.size
+  if width < _TWO_EYES * height:
+    return False
+  left = find_disc(image.crop((0, 0, width // 2, height)))
+  right = find_disc(image.crop((width - width // 2, 0, width, height)))
+  if not left or not right:
+    return False
+  apart = width - width // 2 + right.x - left.x  # One disc has one center.
+  return apart > 0.8 * (left.radius + right.radius)
 
 
 def crop(image: Image.Image, size: int) -> Image.Image:

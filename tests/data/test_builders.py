@@ -2,6 +2,7 @@
 
 import collections
 import functools
+import io
 import json
 import os
 import pathlib
@@ -358,6 +359,29 @@ def test_an_image_table_keeps_size_and_aspect_unless_told(tmp_path):
       name='lumps', table=table, image_size=size, data_dir=tmp_path
     )
     assert builder.picture(data).size == expected
+
+
+def test_a_table_of_fundus_photographs_has_their_discs(run, tmp_path):
+  raw = raw_sets.table(tmp_path / 'raw', count=20)
+  raw_sets.save(Image.new('RGB', (60, 48)), raw / 'images/000.png')
+  code, output, _ = run(
+    '--dataset=image_table',
+    '--name=eyes',
+    '--fundus',
+    '--image_size=32',
+    f'--manual_dir={raw}',
+    f'--data_dir={tmp_path}',
+    '--num_processes=1',
+  )
+  assert code == 0 and 'no fundus disc: 1' in output
+  _, examples = _examples(tmp_path, 'eyes')
+  assert {
+    Image.open(io.BytesIO(row['image'].numpy())).size
+    for rows in examples.values()
+    for row in rows
+  } == {(32, 32)}
+  prepared = tfds_folder.open_dataset(str(tmp_path), 'eyes')
+  assert (prepared.side, prepared.square) == (32, 'fundus')
 
 
 def _prepare(*flags, **options):

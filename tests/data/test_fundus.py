@@ -100,3 +100,22 @@ def test_without_a_disc_the_photograph_is_kept_whole(size):
 def test_gray_photographs_stay_gray():
   gray = _photo(600, 400, 300, 200, 180).convert('L')
   assert fundus.crop(gray, 64).mode == 'L'
+
+
+def _side_by_side(*photos):
+  return Image.fromarray(np.concatenate([np.asarray(p) for p in photos], 1))
+
+
+def test_two_eyes_side_by_side_are_noted():
+  eye = _photo(400, 400, 200, 200, 180)
+  other = _photo(400, 400, 190, 210, 170, seed=1)
+  both = _side_by_side(eye, other)
+  assert fundus.note(both) == 'two eyes in a photograph'
+  assert fundus.note(eye) == ''
+
+
+@pytest.mark.parametrize('width', [600, 711, 900])
+def test_one_eye_in_a_wide_photograph_is_one(width):
+  for radius in (120, 190, 240):
+    eye = _photo(width, 400, width / 2, 200, radius)
+    assert fundus.note(eye) == ''

@@ -29,6 +29,9 @@ def _chestx_ray14(folder):
       '0.143,0.143,\n'
     )
   (folder / 'Data_Entry_2017.csv').write_text(_NIH + ''.join(rows))
+  names = [row.split(',')[0] for row in rows]
+  (folder / 'train_val_list.txt').write_text('\n'.join(names[:18]))
+  (folder / 'test_list.txt').write_text('\n'.join(names[18:]))
   return layout.find(
     folder / 'Data_Entry_2017.csv',
     folder,
@@ -37,6 +40,7 @@ def _chestx_ray14(folder):
       labels=('Finding Labels',),
       patient='Patient ID',
       separator='|',
+      test_list=str(folder / 'test_list.txt'),
     ),
   )
 
@@ -99,20 +103,31 @@ def _mimic_cxr_jpg(folder):
 
 
 def _vindr_cxr(folder):
-  """Three readers of each image, a row each."""
-  rows = ['image_id,rad_id,Aortic enlargement,Cardiomegaly,No finding\n']
+  """Three readers of each training image, a row each; one label of a test's."""
+  findings = 'Aortic enlargement,Cardiomegaly,No finding'
+  tables = {
+    'train': [f'image_id,rad_id,{findings}\n'],
+    'test': [f'image_id,{findings}\n'],
+  }
   for n in range(24):
-    name = f'{n:032x}'
-    place = raw_sets.save(raw_sets.photograph(n), folder / f'train/{name}.png')
+    name, part = f'{n:032x}', 'train' if n < 18 else 'test'
+    place = raw_sets.save(raw_sets.photograph(n), folder / part / f'{name}.png')
     place.rename(place.with_suffix('.dicom'))  # Read by what it holds.
-    for reader in range(3):
+    for reader in range(3 if part == 'train' else 1):
       yes = int(n % 2 == 1 or (n % 4 == 0 and reader == 0))
-      rows.append(f'{name},R{reader + 8},{yes},{n % 2},{1 - n % 2}\n')
-  (folder / 'image_labels_train.csv').write_text(''.join(rows))
+      who = f',R{reader + 8}' if part == 'train' else ''
+      tables[part].append(f'{name}{who},{yes},{n % 2},{1 - n % 2}\n')
+  for part, rows in tables.items():
+    (folder / f'image_labels_{part}.csv').write_text(''.join(rows))
   return layout.find(
     folder / 'image_labels_train.csv',
-    folder / 'train',
-    layout.Columns(path='image_id', ignored=('rad_id',), majority=True),
+    folder,
+    layout.Columns(
+      path='image_id',
+      ignored=('rad_id',),
+      majority=True,
+      test_csv=str(folder / 'image_labels_test.csv'),
+    ),
   )
 
 
@@ -180,12 +195,19 @@ def test_a_row_without_one_in_the_other_table_is_bad(tmp_path):
     layout.find(f'{tmp_path}/a.csv,b.csv', tmp_path, layout.Columns())
 
 
+def test_test_images_of_a_list_and_of_a_table(tmp_path):
+  for make in (_chestx_ray14, _vindr_cxr):
+    found = make(tmp_path / make.__name__)
+    splits = [record.split for record in found.dataset.records]
+    assert splits == ['train'] * 18 + ['test'] * 6
+
+
 def test_most_readers_decide_and_disagreement_is_noted(tmp_path):
   found = _vindr_cxr(tmp_path)
   assert _states(found, 0) == ('negative', 'negative', 'positive')
   assert _states(found, 1) == ('positive', 'positive', 'negative')
   kinds = [p.kind for p in found.dataset.problems]
-  assert kinds == ['readers disagree'] * 6
+  assert kinds == ['readers disagree'] * 5
 
 
 def test_cells_of_several_findings_are_noticed(tmp_path):

@@ -50,6 +50,44 @@ def test_pictures_without_contrast_are_like_no_other():
   assert near_duplicates.find(flat) == []
 
 
+def _related(count):
+  """Mixtures of few pictures: pairs of any correlation."""
+  rng = np.random.default_rng(0)
+  some = np.stack([near_duplicates.thumbnail(_picture(n)) for n in range(30)])
+  weights = rng.dirichlet(np.full(30, 0.02), count)
+  noise = rng.normal(0, 4, (count, *some.shape[1:]))
+  mixed = np.tensordot(weights, some.astype(float), 1) + noise
+  return mixed.clip(0, 255).astype(np.uint8)
+
+
+def _compared_with_all(thumbnails):
+  """Return the pairs, by the definition."""
+  rows = thumbnails.reshape(len(thumbnails), -1).astype(float)
+  rows -= rows.mean(axis=1, keepdims=True)
+  rows /= rows.std(axis=1, keepdims=True)
+  correlations = np.corrcoef(rows - rows.mean(axis=0))
+  near = np.triu(correlations, 1) >= near_duplicates.SAME_PICTURE
+  return [tuple(pair) for pair in np.argwhere(near)]
+
+
+def test_the_tree_misses_no_pair():
+  thumbnails = _related(300)
+  expected = _compared_with_all(thumbnails)
+  assert len(expected) > 100
+  assert [pair[:2] for pair in near_duplicates.find(thumbnails)] == expected
+
+
+def test_of_a_crowd_the_nearest_are_found():
+  """A film has too many pairs to list: a hundred frames, 4950."""
+  rng = np.random.default_rng(0)
+  scenes = [near_duplicates.thumbnail(_picture(n)) for n in range(3)]
+  frames = np.repeat(scenes, 100, axis=0) + rng.integers(-2, 3, (300, 32, 32))
+  pairs = near_duplicates.find(frames.clip(0, 255).astype(np.uint8))
+  assert len(pairs) <= 300 * 10
+  assert {n for pair in pairs for n in pair[:2]} == set(range(300))
+  assert all(pair.first // 100 == pair.second // 100 for pair in pairs)
+
+
 def test_sets_of_any_size(monkeypatch):
   """Blocks make no difference."""
   rng = np.random.default_rng(0)

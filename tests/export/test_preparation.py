@@ -263,14 +263,18 @@ def _chexpert(raw, data_dir):
   return builder, raw / 'CheXpert-v1.0-small' / f'{name}.jpg', name
 
 
-def _table(raw, data_dir, size=24, mixed=False):
+def _table(raw, data_dir, size=24, mixed=False, fundus=False):
   raw_sets.table(raw)
   if mixed:
     _noise(size=(90, 70)).save(raw / 'images' / '000.png')
     _noise().save(raw / 'images' / '003.png', 'JPEG', quality=80)
   found = layout.find(raw / 'labels.csv', raw, layout.Columns())
   builder = image_table_dataset_builder.Builder(
-    name='lumps', table=found, image_size=size, data_dir=data_dir
+    name='lumps',
+    table=found,
+    image_size=size,
+    fundus=fundus,
+    data_dir=data_dir,
   )
   return builder, raw / 'images' / '003.png', 'images/003.png'
 
@@ -282,6 +286,7 @@ def _table(raw, data_dir, size=24, mixed=False):
     (_pooled, 'disc of the fundus'),
     (_chexpert, 'squeezed into a square of 24'),
     (_table, 'shorter side of 24'),
+    (functools.partial(_table, fundus=True), 'disc of the fundus'),
     # All are of one size: then scaling to it changes none of them.
     (functools.partial(_table, size=0), 'shorter side of 48'),
     (functools.partial(_table, size=0, mixed=True), 'encoded as a JPEG'),

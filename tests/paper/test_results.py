@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from transfusion_tf import config
 from transfusion_tf.models import registry
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import csv_export
@@ -24,6 +25,7 @@ from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import styles
 from transfusion_tf.paper import tables
 from transfusion_tf.paper import write_study
+from transfusion_tf.paper.claims import planning
 from transfusion_tf.paper.claims import verdicts as verdicts_lib
 from transfusion_tf.study import results
 
@@ -165,7 +167,7 @@ def test_papers_tables_are_consistent():
         for m in figure_specs.TABLE2_MODELS
       ]
     )
-    for finding in figure_specs.FINDINGS
+    for finding in config.CHEXPERT_FINDINGS
   }
   expected = (-0.10, 1.15, -1.10, 2.84, 0.81)
   assert list(gains.values()) == pytest.approx(expected, abs=0.005)
@@ -469,3 +471,20 @@ def test_report_is_one_page_with_everything(root, tmp_path):
     'curves.csv',
   ):
     assert (tmp_path / 'study' / name).stat().st_size
+
+
+def test_power_tells_what_more_seeds_would_decide(root, tmp_path):
+  told = planning.table(claims.CLAIMS, study_lib.Study(str(root), scales.DEMO))
+  *rows, decided = told.to_dict('records')
+  judged = claims.judge_all(study_lib.Study(str(root), scales.DEMO))
+  for row, judgement in zip(rows, judged, strict=True):
+    known = judgement.verdict in (verdicts_lib.HOLDS, verdicts_lib.FAILS)
+    if judgement.reason:
+      continue
+    # The seeds that there are decide or do not; independent parts aside.
+    assert row['1x the seeds'] == pytest.approx(float(known), abs=1e-6)
+  assert decided['8x the seeds'] >= decided['1x the seeds']
+  empty = planning.table(
+    claims.CLAIMS, study_lib.Study(str(tmp_path), scales.DEMO)
+  )
+  assert empty['8x the seeds'][:-1].isna().all()

@@ -26,8 +26,8 @@ from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.study import files
 
-ALL_SCALES = (scales.PAPER, scales.DEMO, scales.QUICK)
-MEDICAL = ('retina', 'chexpert')
+ALL_SCALES = (scales.PAPER, scales.DEMO, scales.QUICK, scales.REAL)
+MEDICAL = ('retina', 'chexpert', 'pneumoniamnist', 'nih_pneumonia')
 
 
 @pytest.fixture(scope='module')
@@ -200,7 +200,8 @@ def test_plans_are_sound(scale):
     needs |= plan.experiment.init.conv1 == 'gabor'
     assert bool(plan.source) == needs, plan.key
     if not plan.key.startswith(MEDICAL):
-      assert plan.experiment.data.dataset == scale.pretraining
+      pretraining = scale.datasets[scale.pretraining]
+      assert plan.experiment.data.dataset == pretraining.name
   # Two runs with the same settings would be one run under two names.
   settings = [json.dumps(dataclasses.asdict(p.experiment)) for p in plans]
   assert len(set(settings)) == len(settings)
@@ -329,7 +330,8 @@ def test_list_leaves_out_what_is_finished(tmp_path):
 
 def test_every_recipe_of_a_scale_exists():
   for scale in ALL_SCALES:
-    assert set(scale.recipes.values()) <= set(config.RECIPES)
+    recipes = {data.recipe for data in scale.datasets.values()}
+    assert recipes <= set(config.RECIPES)
 
 
 def test_a_folder_holds_one_study(tmp_path):

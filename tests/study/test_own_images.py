@@ -53,8 +53,11 @@ def test_the_same_raw_files_are_checked_once(raw, tmp_path, capsys):
 def test_changed_files_and_tables_are_seen(raw, tmp_path, capsys):
   _prepare(raw, tmp_path)
   raw_sets.save(raw_sets.photograph(77), raw / 'images/000.png')
-  with pytest.raises(errors.InputError, match='other raw data'):
+  with pytest.raises(errors.InputError, match='other raw data') as caught:
     _prepare(raw, tmp_path)
+  # Of the flags that the command has.
+  assert 'give another --output_dir' in str(caught.value)
+  assert '--overwrite' not in str(caught.value)
   shutil.rmtree(tmp_path / 'data')
   _prepare(raw, tmp_path)
   csv = raw / 'labels.csv'

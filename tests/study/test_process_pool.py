@@ -1,5 +1,6 @@
 """Runs in processes of their own: how they start, and how they end."""
 
+import ast
 import os
 import subprocess
 import sys
@@ -43,6 +44,33 @@ jobs = {'bug': functools.partial(exec, '1 / 0'), 'good': print}
 for num_processes in (1, 2):
   print(sorted(process_pool.each(jobs, num_processes)))
 """
+_GROUPS = """
+import functools
+ran = (
+  'import os, pathlib, time; ran = globals().setdefault("ran", []); '
+  'ran.append({0!r}); time.sleep(.2); '
+  'pathlib.Path({1!r}, {0!r}).write_text(" ".join(ran)); {2}'
+)
+last = {'a1': 'raise KeyError', 'a2': 'os.kill(os.getpid(), 9)'}
+keys = ['a0', 'b0', 'a1', 'b1', 'a2', 'a3', 'a4']
+jobs = {
+  key: functools.partial(exec, ran.format(key, sys.argv[1], last.get(key, '')))
+  for key in keys
+}
+groups = {key: key[0] for key in keys}
+print(sorted(process_pool.each(jobs, 2, groups, dict)))
+"""
+
+_UNTIL = """
+import functools, time
+nap = functools.partial(time.sleep, 0.5)
+first = {key: nap for key in 'abcdefghijkl'}
+for num_processes in (1, 2):
+  until = time.monotonic() + 2
+  results = list(process_pool.each(first, num_processes, until=until))
+  in_time = time.monotonic() < until + 4
+  print(len(results), {error for _, error in results}, in_time)
+"""
 
 
 def _python(program, *arguments, **settings):
@@ -76,6 +104,32 @@ def test_processes_have_the_settings_of_every_command(tmp_path):
   printed, complaints = process.communicate()
   assert printed.strip() == 'tensorflow float32 1e-07 channels_last'
   assert not complaints
+
+
+def test_a_group_shares_until_its_process_ends(tmp_path):
+  """A process whose group has ended helps with the other's."""
+  printed, complaints = _python(_GROUPS, str(tmp_path)).communicate()
+  errors_of = dict(ast.literal_eval(printed))
+  assert errors_of.keys() == {'a0', 'b0', 'a1', 'b1', 'a2', 'a3', 'a4'}
+  failed = {key: error for key, error in errors_of.items() if error}
+  assert failed.keys() == {'a1', 'a2'}, complaints
+  assert 'KeyError' in failed['a1']
+  assert failed['a2'] == 'its process ended with code -9'
+  ran = {path.name: path.read_text() for path in tmp_path.iterdir()}
+  assert ran['a0'] == 'a0'
+  assert ran['b1'] == 'b0 b1'
+  assert 'b' not in ran['a4']
+  assert ran['a1'] == 'a0 a1'
+
+
+def test_what_does_not_fit_in_the_time_is_no_failure():
+  """At one a half second, no twelve jobs fit into two seconds."""
+  printed, complaints = _python(_UNTIL).communicate()
+  for line in printed.splitlines():
+    count, rest = line.split(' ', 1)
+    assert int(count) < 12
+    assert rest in ("{''} True", 'set() True'), complaints
+  assert len(printed.splitlines()) == 2, complaints
 
 
 @pytest.mark.slow

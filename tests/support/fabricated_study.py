@@ -137,7 +137,7 @@ def _scores(plan, separation, rng):
     top5 = {'resnet50': 0.92, 'inception_v3': 0.94, 'cbr_small': 0.68}
     value = top5.get(plan.experiment.model.name, 0.75)
     return pd.DataFrame(columns), {'top1': 0.5, 'top5': value}
-  names = ('referable',) if dataset == 'retina' else figure_specs.FINDINGS
+  names = ('referable',) if dataset == 'retina' else config.CHEXPERT_FINDINGS
   found = {}
   # What makes an image hard is the same for all networks.
   shared = labels.normal(size=len(patients))

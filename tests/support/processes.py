@@ -98,22 +98,26 @@ class Process:
     return self._exit_code
 
 
-def call(server, name, *arguments, cwd='.') -> subprocess.CompletedProcess:
+def call(
+  server, name, *arguments, cwd='.', env=None
+) -> subprocess.CompletedProcess:
   """`python bin/NAME ARGUMENTS`, to its end."""
   with tempfile.TemporaryDirectory() as folder:
     log, errors = (pathlib.Path(folder, kind) for kind in ('out', 'err'))
     script = paths.ROOT / 'bin' / name
-    process = Process(server, script, arguments, log, errors=errors, cwd=cwd)
+    process = Process(server, script, arguments, log, env, errors, cwd)
     code = process.wait()
     return subprocess.CompletedProcess(
       [name, *arguments], code, log.read_text(), errors.read_text()
     )
 
 
-def train(server, experiment, run_dir, env=None, name='train') -> Process:
+def train(
+  server, experiment, run_dir, env=None, name='train', log=None
+) -> Process:
   """`python train.py` with the flags that make `experiment`."""
   lines = flagfile.lines(experiment, 'demo_retina', str(run_dir))
-  log = f'{run_dir}.{name}.log'
+  log = log or f'{run_dir}.{name}.log'
   return Process(server, TRAIN, lines.splitlines(), log, env)
 
 

@@ -2,6 +2,7 @@
 
 import keras
 from keras import layers
+import numpy as np
 
 
 def net(num_classes, input_shape):
@@ -13,5 +14,42 @@ def net(num_classes, input_shape):
       layers.ReLU(),
       layers.GlobalMaxPooling2D(),
       layers.Dense(num_classes),
+    ]
+  )
+
+
+def net_with_dropout(num_classes, input_shape):
+  """Its random state is no weight."""
+  model = net(num_classes, input_shape)
+  *body, head = model.layers
+  return keras.Sequential(
+    [keras.Input(input_shape), *body, layers.Dropout(0.2), head]
+  )
+
+
+class Noise(layers.Layer):
+  """Adds numbers drawn when it was made, which no variable holds."""
+
+  def __init__(self, **kwargs):
+    super().__init__(**kwargs)
+    self._noise = np.random.normal(size=8).astype(np.float32)
+
+  def call(self, inputs):
+    return inputs + self._noise
+
+
+def net_with_own_layer(num_classes, input_shape):
+  model = net(num_classes, input_shape)
+  *body, head = model.layers
+  return keras.Sequential([keras.Input(input_shape), *body, Noise(), head])
+
+
+def net_that_centers(num_classes, input_shape):
+  """A layer that derives values from its weights."""
+  return keras.Sequential(
+    [
+      keras.Input(input_shape),
+      layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[1.0, 2.0, 3.0]),
+      *net(num_classes, input_shape).layers,
     ]
   )

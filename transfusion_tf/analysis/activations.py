@@ -5,7 +5,9 @@
 
 The files grow row by row in FOLDER.partial, which is renamed FOLDER when it is
 complete: a stopped command continues where it was, and no layer is ever held in
-memory.
+memory. In a bucket nothing grows and no folder is renamed: the files are made
+on this machine, and copied when they are complete, the manifest last; a stopped
+command begins anew.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +23,7 @@ import filelock
 import numpy as np
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.analysis import activation_source
 from transfusion_tf.analysis import manifest as manifest_lib
 from transfusion_tf.analysis import npy
@@ -49,22 +52,35 @@ def write(
   """
   if manifest_lib.exists(folder):
     return manifest_lib.check_same(folder, manifest_lib.read(folder), manifest)
-  if os.path.isdir(folder) and os.listdir(folder):
+  found = set(storage.listdir(folder))
+  if storage.is_remote(folder):
+    found -= {file.name for file in manifest.layers.values()}
+  if found:
     raise errors.InputError(f'{folder} is not empty; choose another folder')
+  if storage.is_remote(folder):
+    with storage.local_folder() as local:
+      _write(local, manifest, batches, forward)
+      storage.upload_folder(local, folder, last=manifest_lib.NAME)
+    return
   partial = folder.rstrip('/') + '.partial'
   with _lock(partial):
-    _begin(partial, manifest)
-    with contextlib.ExitStack() as stack:
-      writers = {
-        layer: stack.enter_context(
-          npy.Writer(os.path.join(partial, file.name), file.shape, file.dtype)
-        )
-        for layer, file in manifest.layers.items()
-      }
-      _fill(writers, len(manifest.example_ids), batches, forward)
-    manifest_lib.save(partial, _hashed(partial, manifest))
+    _write(partial, manifest, batches, forward)
     os.rename(partial, folder)
   os.remove(os.path.join(folder, _LOCK))
+
+
+def _write(partial, manifest, batches, forward):
+  """Write the files that are missing in a folder, then the manifest."""
+  _begin(partial, manifest)
+  with contextlib.ExitStack() as stack:
+    writers = {
+      layer: stack.enter_context(
+        npy.Writer(os.path.join(partial, file.name), file.shape, file.dtype)
+      )
+      for layer, file in manifest.layers.items()
+    }
+    _fill(writers, len(manifest.example_ids), batches, forward)
+  manifest_lib.save(partial, _hashed(partial, manifest))
 
 
 def load(folder: str, layer: str) -> np.ndarray:
@@ -79,8 +95,9 @@ def load(folder: str, layer: str) -> np.ndarray:
   file = layers[layer]
   path = os.path.join(folder, file.name)
   try:
-    if _sha256(path) == file.sha256:
-      return np.load(path, mmap_mode='r')
+    copy = storage.local_copy(path)
+    if _sha256(copy) == file.sha256:
+      return np.load(copy, mmap_mode='r')
   except FileNotFoundError:
     pass
   raise errors.InputError(

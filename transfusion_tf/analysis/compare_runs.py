@@ -139,7 +139,8 @@ def extract(
 
   Args:
     checkpoint: `RUN[@CHECKPOINT]`.
-    folder: The folder to write; a stopped command continues there.
+    folder: The folder to write; a stopped command continues there, if it is
+      on this machine.
     layers: Stages or Keras layers; all stages but the head if empty.
     split: Split of the images.
     num_images: Number of images, from the first; 0 is all.

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import dataclasses
-import json
 import os
 
 import dacite
@@ -55,7 +54,7 @@ class Manifest:
 
 
 def exists(folder: str) -> bool:
-  return os.path.exists(os.path.join(folder, NAME))
+  return storage.exists(os.path.join(folder, NAME))
 
 
 def read(folder: str) -> Manifest:
@@ -66,10 +65,11 @@ def read(folder: str) -> Manifest:
   """
   path = os.path.join(folder, NAME)
   try:
-    with open(path, encoding='utf-8') as file:
-      manifest = dacite.from_dict(
-        Manifest, json.load(file), dacite.Config(cast=[tuple], strict=True)
-      )
+    manifest = dacite.from_dict(
+      Manifest,
+      storage.read_json(path),
+      dacite.Config(cast=[tuple], strict=True),
+    )
     for layer in manifest.layers.values():
       if layer.shape[:1] != (len(manifest.example_ids),):
         raise ValueError(f'{layer.name} has not a row for each example')

@@ -13,6 +13,7 @@ from absl import logging
 
 from transfusion_tf import errors
 from transfusion_tf import startup
+from transfusion_tf import storage
 from transfusion_tf.cli import help_text
 
 USAGE_EXIT_CODE = 2
@@ -46,12 +47,32 @@ def _parse(argv, module, groups):
       print(help_text.text(module, groups), flush=True)
     os._exit(0)
   argv = ['--verbosity=1' if word == '-v' else word for word in argv]
+  try:
+    argv = _with_local_flagfiles(argv)
+  except (errors.InputError, FileNotFoundError) as error:
+    _exit(argv[0], f'--flagfile: {error}')
   if '--verbosity=1' in argv:
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'
   try:
     return flags.FLAGS(argv)
   except flags.Error as error:
     _exit(argv[0], str(error))
+
+
+def _with_local_flagfiles(argv):
+  """Replace flagfiles in buckets, which absl cannot read, by copies."""
+  argv = list(argv)
+  for n, word in enumerate(argv):
+    name, equals, value = word.partition('=')
+    if name not in ('--flagfile', '-flagfile'):
+      continue
+    if equals and storage.is_remote(value):
+      startup.import_tensorflow()
+      argv[n] = f'{name}={storage.local_copy(value)}'
+    elif not equals and storage.is_remote(''.join(argv[n + 1 : n + 2])):
+      startup.import_tensorflow()
+      argv[n + 1] = storage.local_copy(argv[n + 1])
+  return argv
 
 
 def _exit_on_input_error(main, argv):
@@ -65,6 +86,13 @@ def _exit_on_input_error(main, argv):
       traceback.print_exc()
     unusable = isinstance(error, errors.InputError)
     _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
+  except Exception as error:
+    if not startup.is_verbose() and storage.is_lost_connection(error):
+      reason = storage.reason(error)
+      _exit(
+        argv[0], f'a bucket was lost ({reason}); the same command continues', 1
+      )
+    raise
   except KeyboardInterrupt:
     _exit(argv[0], 'stopped; the same command continues', _INTERRUPT_EXIT_CODE)
   except BrokenPipeError:  # The reader, e.g. `head`, closed the pipe.

@@ -13,7 +13,13 @@ from transfusion_tf import startup
 from transfusion_tf.cli import app
 
 _SUITE = flags.DEFINE_enum(
-  'suite', None, ['input', 'train', 'svcca', 'startup'], 'What to measure.'
+  'suite',
+  None,
+  ['input', 'train', 'runs', 'svcca', 'startup'],
+  'What to measure.',
+)
+_DATA_DIR = flags.DEFINE_string(
+  'data_dir', 'demo/data', "For suite=runs: the quickstart's prepared data."
 )
 
 
@@ -22,7 +28,8 @@ def main(_) -> None:
     startup.import_tensorflow()
   suites = 'transfusion_tf.cli.benchmarks'
   module = importlib.import_module(f'{suites}.{_SUITE.value}')
-  for name, figure, unit in module.suite():
+  arguments = [_DATA_DIR.value] if _SUITE.value == 'runs' else []
+  for name, figure, unit in module.suite(*arguments):
     print(f'{name:<48} {figure:>10.4g} {unit}', flush=True)
 
 

@@ -18,6 +18,7 @@ from absl import flags
 
 from transfusion_tf import errors
 from transfusion_tf import startup
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 
 _CHECKPOINT = flags.DEFINE_string(
@@ -50,7 +51,8 @@ def main(_) -> None:
   output = _OUTPUT.value
   if not output.endswith('.npz'):
     raise errors.InputError(f'output {output}: must end in .npz')
-  if not os.path.isdir(os.path.dirname(output) or '.'):
+  folder = os.path.dirname(output) or '.'
+  if not storage.is_remote(output) and not os.path.isdir(folder):
     raise errors.InputError(f'output {output}: its folder does not exist')
   startup.import_tensorflow()
   from transfusion_tf import models

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags
 
@@ -43,11 +44,13 @@ def prepare(
   from data.image_table import layout
 
   columns, name = table_flags.columns(), _name(images)
-  paths = tables.several(csv) if csv else []
+  others = filter(None, [columns.test_list, columns.test_csv])
+  paths = [*(tables.several(csv) if csv else []), *others]
   settings = {
     **dataclasses.asdict(columns),
     'name': name,
     'image_size': image_size,
+    'fundus': table_flags.FUNDUS.value,
     'on_bad': 'fail' if refuse_bad else 'skip',
     'by_folder': not csv,
   }
@@ -63,7 +66,11 @@ def prepare(
     else layout.find_folders(images, columns)
   )
   builder = image_table_dataset_builder.Builder(
-    name=name, table=table, image_size=image_size, data_dir=data_dir
+    name=name,
+    table=table,
+    image_size=image_size,
+    fundus=table_flags.FUNDUS.value,
+    data_dir=data_dir,
   )
   listed = list(table.dataset.records)
   checked = builder.check(images)
@@ -71,7 +78,7 @@ def prepare(
   checked.write(os.path.join(data_dir, 'preflight', checked.name))
   checked.refuse(bad=refuse_bad)
   checked.refuse_untrainable()
-  builder.build(checked)
+  builder.build(checked, remedy='give another --output_dir')
   manifest.write(
     record, settings, paths, listed, checked.dataset.records, images
   )
@@ -86,4 +93,4 @@ def _name(images):
 
 
 def _is_prepared(data_dir, name):
-  return bool(list(pathlib.Path(data_dir, name).glob('*/dataset_info.json')))
+  return bool(storage.glob(f'{data_dir}/{name}/*/dataset_info.json'))

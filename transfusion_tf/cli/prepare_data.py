@@ -112,7 +112,7 @@ def _image_table_builder():
   if not name:
     raise errors.InputError('--dataset=image_table needs a --name')
   raw, csv = pathlib.Path(_MANUAL_DIR.value), _CSV.value
-  root, columns = raw / _IMAGE_ROOT.value, table_flags_lib.columns()
+  root, columns = raw / _IMAGE_ROOT.value, table_flags_lib.columns(raw)
   by_folder = not (flags.FLAGS['csv'].present or (raw / csv).exists())
   return image_table_dataset_builder.Builder(
     name=name,
@@ -120,6 +120,7 @@ def _image_table_builder():
     if by_folder
     else layout.find(raw / csv, root, columns),
     image_size=_IMAGE_SIZE.value or 0,
+    fundus=table_flags_lib.FUNDUS.value,
     data_dir=_DATA_DIR.value,
   )
 

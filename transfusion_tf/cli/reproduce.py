@@ -12,8 +12,6 @@ either, and draws the finished runs.
 """
 
 import functools
-import glob
-import json
 import os
 
 from absl import flags
@@ -24,9 +22,10 @@ from transfusion_tf import flagfile
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
+from transfusion_tf.cli import time_limit
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.', required=True)
-_SCALE = flags.DEFINE_string('scale', 'demo', 'demo or paper.')
+_SCALE = flags.DEFINE_string('scale', 'demo', 'demo, real or paper.')
 _QUICK = flags.DEFINE_bool(
   'quick', False, "Fewer steps and repeats: a fifth of the demo's time."
 )
@@ -36,21 +35,36 @@ _SHUFFLE_LABELS = flags.DEFINE_bool(
   'Control: all networks learn from labels of others; no claim should hold.',
 )
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Prepared data sets.')
+_RAW_DIR = flags.DEFINE_string(
+  'raw_dir',
+  None,
+  'Downloads of the public sets of scale=real, to prepare what --data_dir '
+  'lacks (docs/studies.md).',
+)
 _OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
+_SEEDS = flags.DEFINE_integer(
+  'seeds', None, "At most so many repeats (default: the scale's).", 1
+)
+_POWER = flags.DEFINE_bool(
+  'power',
+  False,
+  'Train nothing: print which claims more seeds would decide, from those that '
+  'there are (two at least, as of --seeds=2).',
+)
 _LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
 _DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes',
   0,
-  'Runs or comparisons at a time; 0: one a core at scale=demo, whose networks '
-  'are small, else 1.',
+  'Runs or comparisons at a time; 0: one a core where networks are small, 1 at '
+  'scale=paper.',
   lower_bound=0,
 )
 _PRUNE = flags.DEFINE_bool(
   'prune',
   None,
-  'Delete the checkpoints that no figure needs any more (default: at '
-  'scale=demo).',
+  'Delete the checkpoints that no figure needs any more (default: not at '
+  'scale=paper).',
 )
 
 _MOST_PROCESSES = 8  # If not asked for: each takes 1 to 2 GiB of memory.
@@ -63,9 +77,12 @@ def main(_) -> None:
   scale = scales.named(_SCALE.value, _QUICK.value)
   if _SHUFFLE_LABELS.value:
     scale = scales.control(scale)
+  if _SEEDS.value:
+    scale = scales.with_seeds(scale, _SEEDS.value)
   plans = runs.plans(_TARGET.value, scale)
   root = _OUTPUT_DIR.value
-  if not root or not (_DATA_DIR.value or _DRAW_ONLY.value):
+  trains_nothing = _DRAW_ONLY.value or _POWER.value
+  if not root or not (_DATA_DIR.value or trains_nothing):
     raise errors.InputError(
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
@@ -75,10 +92,19 @@ def main(_) -> None:
     _list(plans, scale, root)
     return
   startup.import_tensorflow()
+  raw_dir, data_dir = _RAW_DIR.value, _DATA_DIR.value
+  if raw_dir and data_dir:
+    app.import_data()
+    from data import public_sets
+
+    public_sets.prepare(raw_dir, data_dir)
   from transfusion_tf.paper import study
   from transfusion_tf.paper import write_study
   from transfusion_tf.study import process_pool
 
+  if _POWER.value:
+    _print_power(study.Study(root, scale))
+    return
   failures = {} if _DRAW_ONLY.value else _run_missing(scale, root)
   texts = write_study.write(study.Study(root, scale), _TARGET.value)
   print(f'\n{texts}\n')
@@ -136,7 +162,11 @@ def _num_train(dataset):
   """Return the training images of a set on disk; None if it is not there."""
   # TFDS's own reader needs TensorFlow, whose import outlasts the listing.
   folder = os.path.join(_DATA_DIR.value or '', dataset)
-  paths = glob.glob(f'{folder}/**/dataset_info.json', recursive=True)
+  paths = [
+    path
+    for depth in ('', '*/', '*/*/')
+    for path in storage.glob(f'{folder}/{depth}dataset_info.json')
+  ]
   if not paths:
     return None
   configs = {os.path.dirname(os.path.dirname(path)) for path in paths}
@@ -147,8 +177,7 @@ def _num_train(dataset):
     )
   path = max(paths)
   try:
-    with open(path, encoding='utf-8') as file:
-      splits = json.load(file)['splits']
+    splits = storage.read_json(path)['splits']
     lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in splits}
   except (ValueError, KeyError, TypeError) as error:
     raise errors.InputError(
@@ -162,24 +191,33 @@ def _flagfile(plan, root):
   text = flagfile.lines(
     plan.at(root, _DATA_DIR.value), plan.recipe, os.path.join(root, plan.key)
   )
-  with storage.atomic_write(path) as file:
-    file.write(text)
+  storage.makedirs(os.path.dirname(path))
+  storage.write_text(path, text)
   return path
 
 
 def _run_missing(scale, root):
   from transfusion_tf.paper import run_study
 
-  demo = _SCALE.value != 'paper'  # The paper's runs are dear.
-  num_processes = min(cores.available(), _MOST_PROCESSES) if demo else 1
+  small = _SCALE.value != 'paper'  # The paper's runs are dear.
+  num_processes = min(cores.available(), _MOST_PROCESSES) if small else 1
   runner = run_study.Runner(
     scale,
     root,
     _DATA_DIR.value,
-    prune=demo if _PRUNE.value is None else _PRUNE.value,
+    prune=small if _PRUNE.value is None else _PRUNE.value,
     num_processes=_NUM_PROCESSES.value or num_processes,
+    until=time_limit.until(),
   )
   return runner.run(_TARGET.value)
+
+
+def _print_power(study):
+  from transfusion_tf.paper import claims
+  from transfusion_tf.paper.claims import planning
+
+  table = planning.table(claims.CLAIMS, study)
+  print(table.to_string(index=False, float_format='%.2f', na_rep='–'))
 
 
 def run() -> None:

@@ -109,7 +109,7 @@ _HEADINGS = {
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
-  'split_column on_bad',
+  'split_column test_list test_csv fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
   'learning_rate normalization shuffle_labels '
   'strategy num_processes',

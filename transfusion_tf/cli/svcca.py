@@ -57,8 +57,8 @@ def main(_) -> None:
   from transfusion_tf.analysis import sampling
 
   values = flags.FLAGS
-  folder = os.path.dirname(os.path.abspath(values.output))
-  if not os.path.isdir(folder):
+  folder = os.path.dirname(values.output) or '.'
+  if not storage.is_remote(folder) and not os.path.isdir(folder):
     raise errors.InputError(f'{folder}: no such folder to write --output to')
   sample = sampling.Sampling(
     values.num_patches,

@@ -1,5 +1,7 @@
 """Flags of a table of one's own images: what its columns are."""
 
+import os
+
 from absl import flags
 
 NAME = flags.DEFINE_string('name', None, 'What to call the prepared data set.')
@@ -42,6 +44,20 @@ JOIN_PATIENTS = flags.DEFINE_bool(
 SPLIT_COLUMN = flags.DEFINE_string(
   'split_column', '', 'If not given, the split is drawn.'
 )
+TEST_LIST = flags.DEFINE_string(
+  'test_list',
+  '',
+  'A text file of the names of the test images; the others are trained and '
+  'validated on.',
+)
+TEST_CSV = flags.DEFINE_string(
+  'test_csv', '', 'A second table, of the test images.'
+)
+FUNDUS = flags.DEFINE_bool(
+  'fundus',
+  False,
+  'Cut the disc of the fundus out of each photograph, as for retina.',
+)
 ALL = (
   NAME,
   PATH_COLUMN,
@@ -54,12 +70,22 @@ ALL = (
   PATIENT_COLUMN,
   JOIN_PATIENTS,
   SPLIT_COLUMN,
+  TEST_LIST,
+  TEST_CSV,
+  FUNDUS,
 )
 
 
-def columns():
-  """Return the `data.image_table.layout.Columns` that the flags describe."""
+def columns(folder=''):
+  """Return the `data.image_table.layout.Columns` that the flags describe.
+
+  Args:
+    folder: Where files that are named start.
+  """
   from data.image_table import layout
+
+  def within(path):
+    return os.path.join(folder, path) if path else ''
 
   return layout.Columns(
     path=PATH_COLUMN.value,
@@ -72,4 +98,6 @@ def columns():
     separator=LABEL_SEPARATOR.value,
     join_patients=JOIN_PATIENTS.value,
     majority=MAJORITY.value,
+    test_list=within(TEST_LIST.value),
+    test_csv=within(TEST_CSV.value),
   )

@@ -39,7 +39,7 @@ def main(_) -> None:
   from transfusion_tf import metrics
   from transfusion_tf.run import train_and_evaluate
 
-  run_dir, experiment = _RUN_DIR.value, _experiment()
+  run_dir, experiment = _RUN_DIR.value or '', _experiment()
   flag_files = flagfile.file(experiment, run_dir)
   _print_commands(run_dir, *flag_files)
   result = train_and_evaluate.run(experiment, run_dir, flag_files)

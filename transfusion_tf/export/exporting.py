@@ -23,6 +23,11 @@ from transfusion_tf.models import custom
 from transfusion_tf.run import build as run_lib
 
 KERAS, LITE, CARD = 'model.keras', 'model.tflite', 'model_card.md'
+# What an export consists of.
+_WRITTEN = {
+  *('saved_model.pb', 'fingerprint.pb', 'variables', 'assets'),
+  *(KERAS, LITE, CARD),
+}
 _NUM_CHECKED = 16  # Images on which an export is compared with its run.
 # Of two probabilities; the arithmetic is the same, its order may not be.
 _MAX_DIFFERENCE = 1e-4
@@ -60,7 +65,7 @@ def export(
 
   Args:
     run: Built on one device.
-    export_dir: A folder to make, on this machine.
+    export_dir: A folder to make, on this machine or in a bucket.
     run_dir: The run's folder, if any; the model card takes results from it.
     step: Step of the checkpoint that the weights are from, if any.
     layers: Stages or Keras layers for the signature `activations`; all stages
@@ -74,7 +79,8 @@ def export(
   """
   export_dir = os.fspath(export_dir)
   _check_export_dir(export_dir, overwrite)
-  export_dir = os.path.abspath(export_dir)
+  if not storage.is_remote(export_dir):
+    export_dir = os.path.abspath(export_dir)
   layers = tuple(layers) or run.stages.readable
   preparation = preparation_lib.from_dataset(run.source.prepared)
   network = signatures.module(run, preparation, layers)
@@ -122,15 +128,15 @@ def _notes(run, run_dir):
 
 
 def _check_export_dir(export_dir, overwrite):
-  if '://' in export_dir:
-    raise errors.InputError(
-      f'{export_dir}: export to a folder of this machine, then copy it'
-    )
-  if not os.path.lexists(export_dir):
+  if not storage.is_remote(export_dir) and not os.path.lexists(export_dir):
     return
-  if os.path.isdir(export_dir) and not os.listdir(export_dir):
+  if not (found := storage.listdir(export_dir)) and (
+    storage.is_remote(export_dir) or os.path.isdir(export_dir)
+  ):
     return
-  if not os.path.exists(os.path.join(export_dir, CARD)):
+  if storage.is_remote(export_dir) and set(found) <= _WRITTEN - {CARD}:
+    return  # An upload was interrupted.
+  if CARD not in found:
     raise errors.InputError(
       f'{export_dir} is there and is no export; choose another --export_dir'
     )
@@ -143,7 +149,17 @@ def _check_export_dir(export_dir, overwrite):
 
 @contextlib.contextmanager
 def _atomic_folder(export_dir) -> Iterator[str]:
-  """Yield a folder that replaces `export_dir` if the block succeeds."""
+  """Yield a folder that replaces `export_dir` if the block succeeds.
+
+  An export in a bucket is complete once its card is there.
+  """
+  if storage.is_remote(export_dir):
+    with storage.local_folder() as local:
+      yield local
+      storage.remove(os.path.join(export_dir, CARD))
+      storage.remove_folder(export_dir)
+      storage.upload_folder(local, export_dir, last=CARD)
+    return
   partial = f'{export_dir}.partial-{os.getpid()}'
   replaced = f'{export_dir}.replaced-{os.getpid()}'
   try:

@@ -10,7 +10,6 @@ import functools
 
 import tensorflow as tf
 
-from transfusion_tf import datasets
 from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import fundus
 from transfusion_tf.image_ops import resize
@@ -76,7 +75,7 @@ def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:
   it is the one that all stored images have in common.
   """
   if prepared.side:
-    text, square = _SQUARES[datasets.DATASETS[prepared.name].square]
+    text, square = _SQUARES[prepared.square]
     return Preparation(
       text.format(side=prepared.side),
       functools.partial(square, side=prepared.side),

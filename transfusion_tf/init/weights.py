@@ -19,9 +19,9 @@ keras.applications are taken to be published; what else there is has to be said.
 import os
 
 import keras
-import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.init import input_scaling
 from transfusion_tf.init import types
 from transfusion_tf.init.sources import files
@@ -92,7 +92,7 @@ def stride_in(source: str) -> str:
     return files.stride_of(_call_function(source))
   if run_weights.is_run(source):
     return run_weights.stride_in(source)
-  return files.stride_in(source) if tf.io.gfile.exists(source) else ''
+  return files.stride_in(source) if storage.exists(source) else ''
 
 
 def _trained_on(weights, pretrained_input):

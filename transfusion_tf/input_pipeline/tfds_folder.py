@@ -22,6 +22,7 @@ import tensorflow_datasets as tfds
 
 from transfusion_tf import datasets
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
 _LABEL_KEYS = ('grade', 'findings', 'label')
@@ -70,11 +71,21 @@ class PreparedDataset:
   def side(self) -> int:
     """Side of the squares as which all images are stored, or 0.
 
-    prepare_data.py cuts some sets into squares and names them after their side.
+    prepare_data.py cuts some sets into squares and names them after their side;
+    of a table of images it is recorded.
     """
+    if recorded := self.summary.get('square'):
+      return int(recorded['side'])
     named = datasets.DATASETS.get(self.name)
     side = re.fullmatch(r'\w+_(\d+)', self.config)
     return int(side[1]) if side and named and named.square else 0
+
+  @property
+  def square(self) -> str:
+    """How pictures became squares, of `datasets.NamedDataset.square`; or ''."""
+    if recorded := self.summary.get('square'):
+      return recorded['kind']
+    return datasets.DATASETS[self.name].square if self.side else ''
 
   @property
   def summary(self) -> dict:
@@ -201,7 +212,7 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
   directories = sorted(
     os.path.dirname(path)
     for depth in ('', '*/', '*/*/')
-    for path in tf.io.gfile.glob(f'{root}/{depth}dataset_info.json')
+    for path in storage.glob(f'{root}/{depth}dataset_info.json')
   )
   if not directories:
     kind = dataset.split('/')[0]

@@ -39,6 +39,38 @@ def assign(
   finalize_state(model)
 
 
+def random_states(model: keras.Model) -> list[keras.Variable]:
+  """Return the states of Dropout and its like, which are no weights.
+
+  Their paths count the models that the process has built: only their order
+  names them.
+  """
+  weights = {id(v) for v in model.weights}
+  return [v for v in model.variables if id(v) not in weights]
+
+
+def undrawn(model: keras.Model) -> list[keras.Variable]:
+  """Return the variables to which no initialization gives a value."""
+  kept = [
+    w.variable
+    for w in graph_lib.Graph(model).weights
+    if w.role == graph_lib.STATE
+  ]
+  return kept + random_states(model)
+
+
+def is_all_in_variables(model: keras.Model) -> bool:
+  """Return whether networks of one config differ in their variables alone.
+
+  The code of a user's layers may draw constants, and some layers of Keras
+  derive values from their weights, which a traced function holds.
+  """
+  return all(
+    _draws_from_its_own(layer) and not hasattr(layer, 'finalize_state')
+    for layer in graph_lib.layers(model)
+  )
+
+
 def assigned_in_training(model: keras.Model) -> list[keras.Variable]:
   """Return the weights that a training step changes besides the trained ones.
 

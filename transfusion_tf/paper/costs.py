@@ -16,6 +16,9 @@ _NUM_TRAIN = {
   'chexpert': 223_000,
   'imagenet2012': 1_281_167,
   'natural': 1_200,
+  'pneumoniamnist': 2_425,
+  'nih_pneumonia': 500,
+  'cifar10': 45_000,
 }
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 import dataclasses
 import itertools
 
-from transfusion_tf import config
 from transfusion_tf.models import registry
 from transfusion_tf.paper import initializations as init_lib
 from transfusion_tf.paper import scales
@@ -18,7 +17,6 @@ ALL_MODELS = ('resnet50', 'inception_v3', *CBR)  # Table 1.
 TABLE2_MODELS = ('resnet50', *CBR)
 SMALL_DATA_MODELS = ('resnet50', 'cbr_large_t', 'cbr_large_w')  # Table 3.
 CCA_MODELS = ('resnet50', 'cbr_small')  # Table 5, Figure 4.
-FINDINGS = config.CHEXPERT_FINDINGS
 BOTH = (init_lib.RANDOM, init_lib.TRANSFER)
 SPEEDS = (init_lib.RANDOM, init_lib.MEAN_VAR, init_lib.TRANSFER)
 BATCH_NORMS = (
@@ -130,10 +128,10 @@ def fixed(figure: str, model: str) -> dict[str, list[Group]]:
 # The figures of curves, filters or transfused stages: name -> panels.
 PANELS: dict[str, Callable[[scales.Scale], list[Panel]]] = {
   'figure5': lambda _: [make_panel(RETINA, m, BOTH) for m in CCA_MODELS],
-  'figure6': lambda _: [
+  'figure6': lambda scale: [
     make_panel(RETINA, 'resnet50', SPEEDS),
     make_panel(RETINA, 'cbr_large_t', SPEEDS),
-    make_panel(CHEXPERT, 'resnet50', SPEEDS, 'Consolidation'),
+    make_panel(CHEXPERT, 'resnet50', SPEEDS, scale.finding),
   ],
   'figure7': lambda _: [
     make_panel(RETINA, 'resnet50', init_lib.transfusions('resnet50'))
@@ -145,8 +143,9 @@ PANELS: dict[str, Callable[[scales.Scale], list[Panel]]] = {
   'figure10': lambda _: [make_panel(CHEXPERT, 'resnet50', BOTH)],
   'figure14': lambda scale: [make_panel(RETINA, scale.ablation_model, SPEEDS)],
   'figure15': lambda _: [make_panel(RETINA, m, SPEEDS) for m in CBR[1:]],
-  'figure16': lambda _: [
-    make_panel(CHEXPERT, 'resnet50', SPEEDS, f) for f in FINDINGS
+  'figure16': lambda scale: [
+    make_panel(CHEXPERT, 'resnet50', SPEEDS, finding)
+    for finding in scale.datasets[CHEXPERT].metrics
   ],
   'figure17': lambda scale: [
     make_panel(RETINA, scale.ablation_model, (*BOTH, *BATCH_NORMS))

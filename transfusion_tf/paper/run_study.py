@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 import dataclasses
 import functools
 import json
+import math
 import os
-import shutil
 
 from transfusion_tf import errors
 from transfusion_tf import run_folder
@@ -35,6 +35,7 @@ class Runner:
     data_dir: Folder of the prepared data sets.
     prune: Whether to delete checkpoints that nothing needs any more.
     num_processes: Runs or comparisons at a time.
+    until: When to stop training, as `runner.train`.
   """
 
   scale: scales.Scale
@@ -42,6 +43,7 @@ class Runner:
   data_dir: str
   prune: bool
   num_processes: int = 1
+  until: float = math.inf
 
   def run(self, targets: Sequence[str]) -> dict[str, str]:
     """Make what targets need and is missing; return what failed, and why."""
@@ -53,6 +55,7 @@ class Runner:
       self.root,
       self.num_processes,
       self.keep,
+      until=self.until,
     )
     return failures | self.compare(cca_pairs.required(names, self.scale))
 
@@ -132,7 +135,8 @@ class Runner:
 
   def _prune(self, key):
     """Delete a run's checkpoints once nothing will need them."""
-    if not self.prune or key.startswith(f'{self.scale.pretraining}/'):
+    pretraining = self.scale.datasets[self.scale.pretraining].name
+    if not self.prune or key.startswith(f'{pretraining}/'):
       return
     unmade = (
       comparison
@@ -141,17 +145,17 @@ class Runner:
     )
     if not any(key in self._keys(comparison) for comparison in unmade):
       folder = os.path.join(self.root, key, run_folder.CHECKPOINTS)
-      shutil.rmtree(folder, ignore_errors=True)
+      storage.remove_folder(folder)
 
   def has_weights(self, key: str) -> bool:
     """Return whether a run is finished and has its checkpoints."""
-    return files.is_finished(self.root, key) and os.path.isdir(
+    return files.is_finished(self.root, key) and storage.isdir(
       os.path.join(self.root, key, run_folder.CHECKPOINTS)
     )
 
   def _is_made(self, comparison):
     path = results.similarity_path(self.root, comparison.key)
-    return os.path.exists(path)
+    return storage.exists(path)
 
   def _keys(self, comparison):
     """Return the keys of the two runs."""
@@ -181,5 +185,5 @@ def write_similarity(
 ) -> None:
   """Write OUTPUT_DIR/similarity/KEY.json."""
   path = results.similarity_path(root, comparison.key)
-  os.makedirs(os.path.dirname(path), exist_ok=True)
+  storage.makedirs(os.path.dirname(path))
   storage.write_json(path, record)

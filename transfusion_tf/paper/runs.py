@@ -6,7 +6,6 @@ folder below the study's; targets share runs by sharing keys.
 
 from collections.abc import Iterable, Sequence
 import dataclasses
-import json
 import os
 
 from transfusion_tf import config
@@ -76,16 +75,18 @@ def key(scale: scales.Scale, group: figure_specs.Group, seed: int) -> str:
   """Return a run's path below the study's folder."""
   part = f'_{scale.subsets[group.images]}' if group.images else ''
   name = group.initialization.name
-  return f'{group.dataset}{part}/{group.model}/{name}/seed{seed}'
+  dataset = scale.datasets[group.dataset].name
+  return f'{dataset}{part}/{group.model}/{name}/seed{seed}'
 
 
 def _planned(scale, group, seed, changes=(), recipe=''):
-  recipe = recipe or scale.recipes[group.dataset]
+  recipe = recipe or scale.datasets[group.dataset].recipe
   experiment = config.override(
     config.RECIPES[recipe],
     {
       **scale.changes,
       **scale.model_changes.get(group.model, {}),
+      **scale.dataset_changes.get(group.dataset, {}).get(group.model, {}),
       'model.name': group.model,
       'data.subset': scale.subsets[group.images] if group.images else 0,
       'seed': seed,
@@ -98,8 +99,9 @@ def _planned(scale, group, seed, changes=(), recipe=''):
 
 def _with_sources(scale, planned):
   """Yield each run, with the pretraining that it needs before it."""
+  folder = scale.datasets[scale.pretraining].name
   for run in planned:
-    if run.source.startswith(f'{scale.pretraining}/'):
+    if run.source.startswith(f'{folder}/'):
       yield pretrained(scale, run.experiment.model.name)
     yield run
 
@@ -112,13 +114,12 @@ def claim(root: str, scale: str) -> None:
       taken for ours, or its study.json is damaged.
   """
   path = os.path.join(root, _STUDY)
-  if not os.path.exists(path):
-    with storage.atomic_write(path) as file:
-      json.dump({'scale': scale}, file)
+  if not storage.exists(path):
+    storage.makedirs(root)
+    storage.write_json(path, {'scale': scale})
     return
   try:
-    with open(path, encoding='utf-8') as file:
-      existing = json.load(file)['scale']
+    existing = storage.read_json(path)['scale']
   except (ValueError, LookupError, TypeError):
     raise errors.InputError(
       f'{path} is damaged; if this is the folder of a study of scale {scale}, '

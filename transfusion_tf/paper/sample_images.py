@@ -1,5 +1,6 @@
 """Sample images of a study's data sets: OUTPUT_DIR/samples/DATASET.npz."""
 
+import io
 import os
 
 import numpy as np
@@ -10,7 +11,6 @@ from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import scales
 
 NUM = 6  # Images a data set.
@@ -18,9 +18,10 @@ NUM = 6  # Images a data set.
 
 def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:
   """Return (label, image) pairs; none if they were never saved."""
-  if not os.path.exists(_path(root, dataset)):
+  if not storage.exists(_path(root, dataset)):
     return []
-  with np.load(_path(root, dataset)) as file:
+  content = storage.read_bytes(_path(root, dataset))
+  with np.load(io.BytesIO(content)) as file:
     return list(zip(file['labels'].tolist(), file['images'], strict=True))
 
 
@@ -30,22 +31,22 @@ def _path(root, dataset):
 
 def take(scale: scales.Scale, root: str, data_dir: str) -> None:
   """Save some test images of each data set, of different labels first."""
-  for dataset in scale.recipes:
-    if os.path.exists(_path(root, dataset)):
+  for data in scale.datasets.values():
+    if storage.exists(_path(root, data.name)):
       continue
     try:
-      prepared = tfds_folder.open_dataset(data_dir, dataset)
+      prepared = tfds_folder.open_dataset(data_dir, data.name)
     except errors.InputError as error:
       print(f'Figure 1: {error}')
       continue
-    labels, images = _samples(prepared)
-    with storage.atomic_write(_path(root, dataset), 'wb') as file:
+    labels, images = _samples(prepared, data.metrics)
+    with storage.atomic_write(_path(root, data.name), 'wb') as file:
       np.savez_compressed(file, labels=np.array(labels), images=images)
 
 
-def _samples(prepared, split='test', side=128):
+def _samples(prepared, metrics, split='test', side=128):
   """Return labels, and images [n, side, side, 3] uint8."""
-  names = _names(prepared, split)
+  names = _names(prepared, split, metrics)
   firsts = dict(zip(reversed(names), reversed(range(len(names))), strict=True))
   chosen = sorted(firsts.items())[:NUM]
   rows = {row for _, row in chosen}
@@ -60,7 +61,7 @@ def _samples(prepared, split='test', side=128):
   return [name for name, _ in chosen], np.array([images[r] for _, r in chosen])
 
 
-def _names(prepared, split):
+def _names(prepared, split, metrics):
   """Return the title of each example in Figure 1."""
   labels = prepared.index(split).labels
   if 'grade' in labels:
@@ -68,6 +69,6 @@ def _names(prepared, split):
   if 'label' in labels:
     classes = prepared.features['label'].names
     return [classes[n].replace('_', ' ') for n in labels['label']]
-  findings = {f: labels['findings'][f] for f in figure_specs.FINDINGS}
-  positive = pd.DataFrame(findings) == tasks.POSITIVE
+  shown = [f for f in metrics if f in labels['findings']]
+  positive = pd.DataFrame(labels['findings'])[shown] == tasks.POSITIVE
   return list(positive.idxmax(axis=1).where(positive.any(axis=1), 'none'))

@@ -1,10 +1,31 @@
-"""The scales of a study: the paper's, and two for two CPU cores."""
+"""The scales of a study: the paper's, and three for two CPU cores."""
 
 from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
+from transfusion_tf import config
 from transfusion_tf import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSet:
+  """A data set in the place of one of the paper's.
+
+  Attributes:
+    recipe: Name in `config.RECIPES`.
+    label: Its name in tables and figures.
+    metrics: The metrics that tables show.
+  """
+
+  recipe: str
+  label: str
+  metrics: tuple[str, ...]
+
+  @property
+  def name(self) -> str:
+    """The name of the prepared set, and of the folder of its runs."""
+    return config.RECIPES[self.recipe].data.dataset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,10 +35,11 @@ class Scale:
   Attributes:
     name: Its name.
     summary: Text of the report on what was reduced.
-    recipes: Data set -> its recipe in `config.RECIPES`.
-    pretraining: The data set that weights are transferred from.
+    datasets: The paper's data set -> the one in its place.
+    pretraining: The one of them that weights are transferred from.
     changes: Dotted fields for every run.
     model_changes: Model -> more of them.
+    dataset_changes: The paper's data set -> model -> more of them.
     subsets: Training images as the paper counts them -> as this scale does;
       Table 4 leaves out the others.
     seeds: Target -> repeats; `default` for the others, `pretraining` for
@@ -32,13 +54,14 @@ class Scale:
     accuracy_note: What they are, if not the paper's.
     sampling: Use -> `analysis.sampling.Sampling` of similarities: `layers`
       for Table 5 and Figures 2 and 3, `dots` for Figure 4.
+    finding: The metric of Figure 6's panel of CheXpert.
     target_auc: AUC of Figures 7 and 19; 0 is the highest that all runs reach.
     num_validation: Data set -> its validation images.
   """
 
   name: str
   summary: str
-  recipes: Mapping[str, str]
+  datasets: Mapping[str, DataSet]
   pretraining: str
   seeds: Mapping[str, int]
   subsets: Mapping[int, int]
@@ -49,10 +72,14 @@ class Scale:
   model_changes: Mapping[str, Mapping[str, Any]] = dataclasses.field(
     default_factory=dict
   )
+  dataset_changes: Mapping[str, Mapping[str, Mapping[str, Any]]] = (
+    dataclasses.field(default_factory=dict)
+  )
   weights: Mapping[str, str] = dataclasses.field(default_factory=dict)
   published: str = ''
   accuracy: str = 'ImageNet top-5'
   accuracy_note: str = ''
+  finding: str = 'Consolidation'
   target_auc: float = 0.0
   num_validation: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
@@ -64,10 +91,10 @@ class Scale:
 PAPER = Scale(
   name='paper',
   summary='The settings of the paper.',
-  recipes={
-    'retina': 'retina',
-    'chexpert': 'chexpert',
-    'imagenet2012': 'imagenet2012',
+  datasets={
+    'retina': DataSet('retina', 'RETINA', ('referable',)),
+    'chexpert': DataSet('chexpert', 'CheXpert', config.CHEXPERT_FINDINGS),
+    'imagenet2012': DataSet('imagenet2012', 'ImageNet', ('top5',)),
   },
   pretraining='imagenet2012',
   seeds={'default': 3, 'figure17': 5, 'pretraining': 3},
@@ -128,10 +155,10 @@ DEMO = Scale(
     steps='40 to 80 steps of 16 images, for ResNet-50 72 of 24',
     subsets='5000 to 100 000 are 60 to 300',
   ),
-  recipes={
-    'retina': 'demo_retina',
-    'chexpert': 'demo_chexpert',
-    'natural': 'demo_natural',
+  datasets={
+    'retina': DataSet('demo_retina', 'RETINA', ('referable',)),
+    'chexpert': DataSet('demo_chexpert', 'CheXpert', config.CHEXPERT_FINDINGS),
+    'natural': DataSet('demo_natural', 'natural images', ('top5',)),
   },
   pretraining='natural',
   accuracy='Pretraining top-5',
@@ -188,7 +215,69 @@ QUICK = dataclasses.replace(
   },
 )
 
-SCALES = {scale.name: scale for scale in (PAPER, DEMO)}
+# TensorFlow's bfloat16 is wrong on their smallest maps: `unseen_positions`.
+_FLOAT32 = {'train.precision': 'float32'}
+
+# Seeds, steps and sizes follow from a pilot (docs/studies.md), not from scores
+# on test images.
+REAL = Scale(
+  name='real',
+  summary='Real images on two CPU cores. CIFAR-10 in the place of ImageNet, '
+  'PneumoniaMNIST (x-rays of children) in the place of RETINA, 1000 chest '
+  'x-rays of the NIH in the place of CheXpert. Sizes in pixels: 32 (36 for '
+  'ResNet-50, 80 for Inception-v3), the NIH’s 64 (32 for CBR-LargeW). The '
+  'numbers of images that the paper counts as 5000 to 100 000 are 100 to 1600. '
+  'Figures 12, 13, 14, 17 and 18 use CBR-Tiny.',
+  datasets={
+    'retina': DataSet('real_pneumoniamnist', 'PneumoniaMNIST', ('auc',)),
+    'chexpert': DataSet('real_nih_pneumonia', 'NIH x-rays', ('auc',)),
+    'cifar10': DataSet('real_cifar10', 'CIFAR-10', ('top1',)),
+  },
+  pretraining='cifar10',
+  accuracy='CIFAR-10 top-1',
+  accuracy_note='CIFAR-10 top-1 is the accuracy on its test images; the '
+  'paper’s is ImageNet’s top-5.',
+  finding='auc',
+  seeds={'default': 8, 'pretraining': 1, 'figure13': 4, 'figure19': 4},
+  subsets={5_000: 100, 10_000: 200, 50_000: 800, 100_000: 1600},
+  sampling=DEMO.sampling,
+  ablation_model='cbr_tiny',
+  fixed=DEMO.fixed,
+  changes={
+    'train.patience': 0,
+    'train.precision': 'mixed_bfloat16',
+    'runtime.keep_checkpoints': 1,
+    'runtime.pictures': False,
+    'runtime.eval_batch_size': 90,
+  },
+  model_changes={
+    'resnet50': _steps(36, 120, 8) | {'model.bn_momentum': 0.9},
+    'inception_v3': _steps(80, 80, 4) | _FLOAT32,
+    'cbr_large_t': _steps(32, 160, 8) | _FLOAT32,
+    'cbr_large_w': _steps(32, 120, 8),
+    'cbr_small': _steps(32, 200, 10),
+    'cbr_tiny': _steps(32, 200, 10),
+  },
+  dataset_changes={
+    'cifar10': {
+      'resnet50': _steps(36, 1_400, 4),
+      'inception_v3': _steps(80, 400, 2),
+      'cbr_large_t': _steps(32, 2_800, 4),
+      'cbr_large_w': _steps(32, 1_400, 4),
+      'cbr_small': _steps(32, 2_800, 4),
+      'cbr_tiny': _steps(32, 2_800, 4),
+    },
+    'chexpert': {
+      'resnet50': _steps(64, 80, 8),
+      'cbr_large_t': _steps(64, 80, 8),
+      'cbr_large_w': _steps(32, 80, 8),
+      'cbr_small': _steps(64, 120, 10),
+      'cbr_tiny': _steps(64, 120, 10),
+    },
+  },
+)
+
+SCALES = {scale.name: scale for scale in (PAPER, DEMO, REAL)}
 
 
 def named(name: str, quick: bool = False) -> Scale:
@@ -202,6 +291,12 @@ def named(name: str, quick: bool = False) -> Scale:
   if quick and name != DEMO.name:
     raise errors.InputError(f'--quick is for --scale={DEMO.name}')
   return QUICK if quick else SCALES[name]
+
+
+def with_seeds(scale: Scale, most: int) -> Scale:
+  """Return the same study with at most so many repeats of each run."""
+  seeds = {target: min(count, most) for target, count in scale.seeds.items()}
+  return dataclasses.replace(scale, seeds=seeds)
 
 
 def control(scale: Scale) -> Scale:

@@ -80,14 +80,15 @@ class Study:
     return paired.tested(self.seeds(group), metric)
 
   def accuracies(self, model: str) -> list[float]:
-    """Return the top-5 accuracy of each pretraining, or of published weights.
+    """Return the accuracy of each pretraining, or of published weights.
 
     Raises:
       MissingResultError: There is none.
     """
     plans = runs.pretrainings(self.scale, model)
     done = results.finished(self.run(plan.key) for plan in plans)
-    return [run.test('top5')['value'] for run in done]
+    (metric,) = self.scale.datasets[self.scale.pretraining].metrics
+    return [run.test(metric)['value'] for run in done]
 
   def log_steps(
     self,

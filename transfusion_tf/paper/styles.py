@@ -23,8 +23,6 @@ _FIXED = {'imagenet': 'transfer', 'transfused': 'mean_var', 'random': 'random'}
 _LINES, _MARKERS = ('--', '-.', ':', display.DASHES, '-'), 'ov^DPs'
 _TRANSFUSED = {'random': 'none', 'transfer': 'all'}
 
-DATASETS = {'retina': 'RETINA', 'chexpert': 'CheXpert'}
-
 
 def style(initialization: init_lib.Initialization) -> display.Style:
   """Return the look of an initialization in Figures 6, 8 and 15 to 20."""

@@ -24,39 +24,38 @@ def table1(study: study_lib.Study) -> table_format.Table:
   """Return referable DR, all networks."""
   rows = []
   for model in figure_specs.ALL_MODELS:
-    row = _both(study, 'table1', figure_specs.RETINA, model, 'referable')
+    row = _retina(study, 'table1', model)
     row['Parameters'] = _parameters(study, model)
     row[study.scale.accuracy] = _accuracy(study, model)
     rows.append({'Model': registry.label(model)} | row)
   about = f'{table_format.ABOUT_AUCS} {study.scale.accuracy_note}'.rstrip()
-  return table_format.Table('table1', 'RETINA', rows, about)
+  return table_format.Table('table1', _label(study), rows, about)
 
 
 def table2(study: study_lib.Study) -> table_format.Table:
   """Return CheXpert, five findings: rows of both, and their difference."""
-  rows = []
+  data, rows = study.scale.datasets[figure_specs.CHEXPERT], []
   for model in figure_specs.TABLE2_MODELS:
     findings = [
       _both(study, 'table2', figure_specs.CHEXPERT, model, finding)
-      for finding in figure_specs.FINDINGS
+      for finding in data.metrics
     ]
     for label in findings[0]:
       cells = [cells[label] for cells in findings]
       rows.append(
         {'Model': registry.label(model), 'Start': label}
-        | dict(zip(figure_specs.FINDINGS, cells, strict=True))
+        | dict(zip(data.metrics, cells, strict=True))
       )
-  return table_format.Table('table2', 'CheXpert', rows)
+  return table_format.Table('table2', data.label, rows)
 
 
 def table3(study: study_lib.Study) -> table_format.Table:
   """Return RETINA with 5000 images."""
   rows = [
-    {'Model': registry.label(model)}
-    | _both(study, 'table3', figure_specs.RETINA, model, 'referable', 5_000)
+    {'Model': registry.label(model)} | _retina(study, 'table3', model, 5_000)
     for model in figure_specs.SMALL_DATA_MODELS
   ]
-  return table_format.Table('table3', '5000 images of RETINA', rows)
+  return table_format.Table('table3', f'5000 images of {_label(study)}', rows)
 
 
 def table4(study: study_lib.Study) -> table_format.Table:
@@ -70,7 +69,7 @@ def table4(study: study_lib.Study) -> table_format.Table:
     for images in study.scale.subsets:
       (group,) = figure_specs.retina(model, init, images=images)
       row[f'{images // 1000}k'] = (
-        _score(study, 'table4', group, 'referable')
+        _score(study, 'table4', group, _metric(study))
         if images in amounts
         else NONE
       )
@@ -119,6 +118,22 @@ TABLES: dict[str, Callable[[study_lib.Study], table_format.Table]] = {
 }
 
 
+def _label(study):
+  return study.scale.datasets[figure_specs.RETINA].label
+
+
+def _metric(study):
+  """Return the one metric of RETINA, or of what stands in its place."""
+  (metric,) = study.scale.datasets[figure_specs.RETINA].metrics
+  return metric
+
+
+def _retina(study, target, model, images=0):
+  return _both(
+    study, target, figure_specs.RETINA, model, _metric(study), images
+  )
+
+
 def _both(study, target, dataset, model, metric, images=0):
   """Return random, transfer and their difference."""
   groups = figure_specs.make_groups(dataset, [model], figure_specs.BOTH, images)
@@ -134,10 +149,12 @@ def _both(study, target, dataset, model, metric, images=0):
 
 def _score(study, target, group, metric):
   _, missing = results.split(study.all(group))
+  # The paper has one column of RETINA, whatever stands in its place.
+  column = 'referable' if group.dataset == figure_specs.RETINA else metric
   return table_format.Score.make(
     lambda: statistics.Summary.from_values(study.test(group, metric)),
     published_values.table(
-      target, group.model, group.initialization.name, group.images, metric
+      target, group.model, group.initialization.name, group.images, column
     ),
     _PERCENT,
     missing=[run.reason for run in missing],

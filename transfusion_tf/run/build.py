@@ -7,10 +7,8 @@ them.
 
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
-import functools
 import math
 import os
-from typing import Any
 
 import keras
 import numpy as np
@@ -21,12 +19,8 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import metrics
-from transfusion_tf import models
 from transfusion_tf import run_folder
 from transfusion_tf import tasks
-from transfusion_tf import tpu_settings
-from transfusion_tf.image_ops import bilinear
-from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import pipeline
 from transfusion_tf.input_pipeline import tfds_folder
@@ -34,12 +28,10 @@ from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages as stages_lib
 from transfusion_tf.models import state as state_lib
+from transfusion_tf.run import network as network_lib
 from transfusion_tf.train import checkpoint
-from transfusion_tf.train import compute
 from transfusion_tf.train import evaluation
 from transfusion_tf.train import strategy as strategy_lib
-
-_PREPARE = 'prepare'  # Of operations, in profiles and compiled programs.
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -48,52 +40,39 @@ class Run:
 
   experiment: config.Experiment
   source: example_order.ExampleSource
-  model: keras.Model
-  stages: stages_lib.Stages
-  strategy: tf.distribute.Strategy
+  network: network_lib.Network
 
-  @functools.cached_property
-  def layers(self) -> list[dict[str, Any]]:
-    """The network as `models.fingerprint` describes it."""
-    return fingerprint.describe(self.model)
+  @property
+  def model(self) -> keras.Model:
+    """The network itself."""
+    return self.network.model
+
+  @property
+  def stages(self) -> stages_lib.Stages:
+    """The stages of the network."""
+    return self.network.stages
+
+  @property
+  def strategy(self) -> tf.distribute.Strategy:
+    """The devices."""
+    return self.network.strategy
 
   @property
   def task(self) -> tasks.Task:
     """The meaning of the network's outputs."""
     return self.source.task
 
-  @property
-  def _resize(self):
-    on_tpu = strategy_lib.is_in_tpu_replica()
-    return bilinear.as_products if on_tpu else bilinear.native
-
-  # XLA fuses these many small operations on pixels: three times as fast, also
-  # on CPUs.
-  @tf.function(jit_compile=tpu_settings.has_host_xla(), autograph=False)
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
     """Convert a training batch to the network's input."""
-    data = self.experiment.data
-    with tf.name_scope(_PREPARE):
-      images = augment.augment(
-        batch['image'],
-        batch['uniforms'],
-        data.image_size,
-        data.augment,
-        self._resize,
-      )
-      return augment.normalize(images, data.normalization)
+    return self.network.prepare_training(batch)
 
   def prepare_evaluation(self, images: 'tf.Tensor') -> 'tf.Tensor':
     """Convert uint8 [B, C, C, 3] to the network's input."""
-    data = self.experiment.data
-    with tf.name_scope(_PREPARE):
-      images = augment.evaluate(images, data.image_size, self._resize)
-      return augment.normalize(images, data.normalization)
+    return self.network.prepare_evaluation(images)
 
   def probabilities(self, images: 'tf.Tensor') -> 'tf.Tensor':
     """Compute probabilities: uint8 [B, C, C, 3] -> float32 [B, K]."""
-    logits = self.model(self.prepare_evaluation(images), training=False)
-    return self.task.probabilities(tf.cast(logits, tf.float32))
+    return self.network.probabilities(images)
 
   def predictor(
     self, on_batch: Callable[[], None] = lambda: None
@@ -103,13 +82,16 @@ class Run:
     Args:
       on_batch: Called after each batch.
     """
-    evaluator = evaluation.Evaluator(
-      self.strategy, self.probabilities, on_batch
-    )
-    passes = functools.cache(self._evaluation_passes)
-    return lambda split: evaluator(
-      passes(split), self.source.prepared.num_examples(split)
-    )
+    network, prepared = self.network, self.source.prepared
+
+    def predict(split):
+      if split not in network.passes:
+        network.passes[split] = self._evaluation_passes(split)
+      return network.evaluator(
+        network.passes[split], prepared.num_examples(split), on_batch
+      )
+
+    return predict
 
   def check_batch_size(self, lanes: int = 0) -> None:
     """Check what `training_batches` divides, without building it.
@@ -192,6 +174,7 @@ def build(
   task: tasks.Task | None = None,
   dataset: str = '',
   class_map: Sequence[str] = (),
+  shared: network_lib.Shared | None = None,
 ) -> Run:
   """Open the data and build the network, with the initial weights of Keras.
 
@@ -200,22 +183,20 @@ def build(
     task: The meaning of the outputs; the labels of the data set if None.
     dataset: A data set to open in place of the experiment's.
     class_map: `THEIRS=OURS`: a name in the data set, and that of an output.
+    shared: Where the network comes from, and stays for the next run.
 
   Raises:
     InputError: Something in `experiment` does not exist or does not fit.
   """
   data = experiment.data
-  strategy = strategy_lib.make(experiment.runtime)
   prepared = tfds_folder.open_dataset(
     experiment.runtime.data_dir, dataset or data.dataset
   )
   if task is None:
     task = tasks.make(prepared.label_kind, prepared.label_names, data)
-  with strategy_lib.scope(
-    strategy, compute.precision(strategy, experiment.train.precision)
-  ):
-    model = build_model(experiment, len(task.names))
-  synchronize(model, experiment)
+  network = (shared or network_lib.Shared()).network(
+    experiment, task, prepared.fingerprint
+  )
   return Run(
     experiment=experiment,
     source=example_order.ExampleSource(
@@ -225,30 +206,7 @@ def build(
       experiment.seed,
       label_map.parse(class_map, prepared.label_names, task.names),
     ),
-    model=model,
-    stages=models.stages_of(model),
-    strategy=strategy,
-  )
-
-
-def synchronize(model: keras.Model, experiment: config.Experiment) -> None:
-  """Let batch norm see the global batch if the experiment says so."""
-  if experiment.train.sync_batch_norm:
-    for layer in graph_lib.layers(model):
-      if isinstance(layer, keras.layers.BatchNormalization):
-        layer.synchronized = True
-
-
-def build_model(experiment: config.Experiment, num_outputs: int) -> keras.Model:
-  """Build the network of an experiment, with the initial weights of Keras."""
-  size = experiment.data.image_size
-  return models.build(
-    experiment.model.name,
-    num_outputs,
-    (size, size, 3),
-    bn_momentum=experiment.model.bn_momentum,
-    stride_in=experiment.model.stride_in,
-    slim_from=experiment.model.slim_from,
+    network=network,
   )
 
 
@@ -311,7 +269,8 @@ def check_network(run: Run, run_dir: str) -> None:
   trained = run_folder.network(run_dir)
   if not trained:
     return
-  if differences := fingerprint.differences(trained['layers'], run.layers):
+  differences = fingerprint.differences(trained['layers'], run.network.layers)
+  if differences:
     raise errors.InputError(
       f'{run_dir}: {run.experiment.model.name} has changed since this run '
       f'began: it {differences}; restore its code, or train again in another '

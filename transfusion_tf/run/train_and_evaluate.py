@@ -27,6 +27,7 @@ from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
 from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
@@ -41,6 +42,7 @@ def run(
   experiment: config.Experiment,
   run_dir: str,
   extra_files: Mapping[str, str] | None = None,
+  shared: network_lib.Shared | None = None,
 ) -> dict:
   """Train, or continue, or do nothing if `run_dir` is finished.
 
@@ -48,6 +50,7 @@ def run(
     experiment: The config of the run.
     run_dir: The folder of the run.
     extra_files: Name -> text of additional files in the folder.
+    shared: The compiled network of earlier runs, and afterwards of this one.
 
   Returns:
     The contents of RUN/result.json.
@@ -66,17 +69,23 @@ def run(
   compute.configure(experiment)
   # tf.data treats a global seed of 0 as unset and then rejects tensor seeds.
   keras.utils.set_random_seed(experiment.seed + 1)
-  built = run_lib.build(experiment, run_folder.task(run_dir, experiment.data))
+  shared = shared or network_lib.Shared()
+  built = run_lib.build(
+    experiment, run_folder.task(run_dir, experiment.data), shared=shared
+  )
   workers = workers_lib.Workers(built.strategy)
   claim = run_folder.claim(experiment, run_dir)
   with (
     workers.convert_worker_errors(),
-    claim if workers.is_chief else contextlib.nullcontext(),
+    (
+      claim if workers.is_chief else contextlib.nullcontext(lambda: None)
+    ) as check_held,
+    shared.cleared_on_error(),
   ):
-    return _run_session(built, run_dir, workers, extra_files or {})
+    return _run_session(built, run_dir, workers, extra_files or {}, check_held)
 
 
-def _run_session(built, run_dir, workers, extra_files):
+def _run_session(built, run_dir, workers, extra_files, check_held):
   start_time = time.monotonic()
   comparable = dataclasses.replace(built.experiment, runtime=None)
   workers.assert_equal_across_workers('the settings', repr(comparable))
@@ -86,8 +95,9 @@ def _run_session(built, run_dir, workers, extra_files):
   _check_same_data(built, run_dir)
   run_lib.check_network(built, run_dir)
   built.check_batch_size(built.experiment.train.lanes)
+  built.network.check_gradients()
   _initialize(built, run_dir, workers.is_chief, extra_files)
-  trainer = trainer_lib.Trainer(built, run_dir, workers)
+  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
     scores, result = _score_test_split(built, run_dir, trainer.predict)
@@ -102,6 +112,7 @@ def _run_session(built, run_dir, workers, extra_files):
     'versions': versions(),
   }
   if workers.is_chief:
+    check_held()
     storage.write_text(
       os.path.join(run_dir, run_folder.TEST_SCORES), scores.to_csv(index=False)
     )
@@ -154,7 +165,7 @@ def _initialize(built, run_dir, is_chief, extra_files):
         built.experiment.seed,
       )
     _check_start(built, source, report)
-    network = {'layers': built.layers}
+    network = {'layers': built.network.layers}
     network |= _agreement(built, source, report)
     if is_chief:
       storage.write_json(os.path.join(run_dir, run_folder.INIT), report)
@@ -219,7 +230,7 @@ def _frozen_statistics(built, report):
     return {}
   # The same on all workers, whatever the strategy.
   with tf.device('CPU:0'), pipeline.convert_image_errors(built.source):
-    model = run_lib.build_model(experiment, len(built.task.names))
+    model = network_lib.build_model(experiment, len(built.task.names))
     state_lib.assign(model, built.model.get_weights())
     batches = pipeline.train(built.source, experiment.train.batch_size)
     inputs = map(built.prepare_training, batches)

@@ -1,5 +1,6 @@
 """The training of a run: steps, folder, evaluation and signals combined."""
 
+from collections.abc import Callable
 import os
 
 import tensorflow as tf
@@ -11,14 +12,11 @@ from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run.tensorboard import run_summaries
 from transfusion_tf.train import checkpoint
-from transfusion_tf.train import compute
 from transfusion_tf.train import history
 from transfusion_tf.train import loop
-from transfusion_tf.train import optimizers
 from transfusion_tf.train import preemption
 from transfusion_tf.train import profile
 from transfusion_tf.train import progress
-from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import strategy as strategy_lib
 from transfusion_tf.train import workers as workers_lib
 
@@ -38,12 +36,17 @@ class Trainer:
     built: run_lib.Run,
     run_dir: str,
     workers: workers_lib.Workers,
+    check_held: Callable[[], None] = lambda: None,
   ):
+    """Initialize; `check_held` is as for `checkpoint.Checkpoints`."""
+    self._check_held = check_held
     self._built = built
     self._run_dir = run_dir
     self._workers = workers
     self._num_examples = example_order.num_train_examples(built.source)
-    self._train_step = make_train_step(built, self._num_examples)
+    self._train_step = built.network.train_step(
+      self._num_examples / built.experiment.train.batch_size
+    )
     # The number of lanes is part of the position in the data.
     self._lanes = tf.Variable(
       built.experiment.train.lanes or strategy_lib.num_hosts(built.strategy),
@@ -57,6 +60,7 @@ class Trainer:
       self._train_step.counters | {'lanes': self._lanes},
       workers.is_chief,
       self._train_step.generator,
+      check_held,
     )
     self.preemption = preemption.PreemptionHandler(built.strategy, self._save)
     self.predict = built.predictor(self.preemption.check)
@@ -92,6 +96,7 @@ class Trainer:
         os.path.join(run_dir, run_folder.METRICS),
         built.task.primary_metric,
         is_chief,
+        self._check_held,
       ),
       self._schedule,
       loop.Hooks(
@@ -111,36 +116,6 @@ class Trainer:
       ),
       self._workers,
     )
-
-
-def make_train_step(
-  built: run_lib.Run, num_examples: int
-) -> step_lib.TrainStep:
-  """Return the training step of a run on `num_examples` images an epoch."""
-  strategy, experiment = built.strategy, built.experiment
-  train = experiment.train
-  learning_rate = optimizers.schedule(
-    experiment.optimizer,
-    steps_per_epoch=num_examples / train.batch_size,
-  )
-  with strategy_lib.scope(strategy):
-    optimizer = optimizers.make(
-      experiment.optimizer,
-      learning_rate,
-      compute.precision(strategy, train.precision),
-    )
-    optimizer.build(built.model.trainable_variables)
-  return step_lib.TrainStep(
-    strategy,
-    built.model,
-    optimizer,
-    built.prepare_training,
-    built.task.loss,
-    train.batch_size,
-    experiment.optimizer.weight_decay,
-    compute.wants_xla(strategy, experiment),
-    measure_input_wait=not train.deterministic,
-  )
 
 
 _TITLE_FLAGS = (

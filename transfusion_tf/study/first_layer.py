@@ -4,6 +4,7 @@ Figures 5, 9, 10 and 14 need nothing else of the weights; with this file the
 checkpoints may be deleted.
 """
 
+import io
 import os
 
 import numpy as np
@@ -20,7 +21,7 @@ BEFORE, AFTER = 'before', 'after'
 def save(run_dir: str, judged_step: int) -> None:
   """Write RUN/conv1.npz, if it does not exist."""
   path = os.path.join(run_dir, _FILE)
-  if os.path.exists(path):
+  if storage.exists(path):
     return
   with storage.atomic_write(path, 'wb') as file:
     np.savez_compressed(file, **_read_checkpoints(run_dir, judged_step))
@@ -34,9 +35,9 @@ def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:
       reads images.
   """
   path = os.path.join(run_dir, _FILE)
-  if not os.path.exists(path):
+  if not storage.exists(path):
     return _read_checkpoints(run_dir, judged_step)
-  with np.load(path) as file:
+  with np.load(io.BytesIO(storage.read_bytes(path))) as file:
     return {name: file[name] for name in (BEFORE, AFTER)}
 
 

@@ -1,21 +1,27 @@
-"""Jobs of a study, several at a time, each in a process of its own.
+"""Jobs of a study, several at a time, each process with those of one group.
 
 Small networks leave most of a core idle: two runs at once are nearly twice as
-fast. A job's process takes its memory with it, and if it is killed, only that
-job is lost. On Linux TensorFlow is imported once, by a process that forks the
-others; elsewhere, where a fork of it is not safe, each imports its own.
+fast. The jobs of a group share what their process keeps for them, such as a
+compiled network. A group's process takes its memory with it, and if it is
+killed, only one job is lost. On Linux TensorFlow is imported once, by a process
+that forks the others; elsewhere, where a fork of it is not safe, each imports
+its own.
 """
 
+import collections
 from collections.abc import Callable, Iterator, Mapping
-import concurrent.futures
 import contextlib
+import math
 import multiprocessing
 from multiprocessing import forkserver
 import os
 import pathlib
+import queue
 import signal
 import sys
 import threading
+import time
+from typing import Any
 
 from transfusion_tf import cores
 from transfusion_tf import errors
@@ -27,46 +33,204 @@ _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 # Python's own modules are not those of the same name in the present folder.
 _IMPORTS = {'PYTHONSAFEPATH': '1'}
 
+# A key and why its job failed; None at the end of a worker.
+_Ended = tuple[str, str] | BaseException | None
 _starting = threading.Lock()  # One environment for all threads.
 
 
 def each(
-  jobs: Mapping[str, Callable[[], None]], num_processes: int = 1
+  jobs: Mapping[str, Callable[..., None]],
+  num_processes: int = 1,
+  groups: Mapping[str, str] | None = None,
+  shared: Callable[[], Any] | None = None,
+  until: float = math.inf,
 ) -> Iterator[tuple[str, str]]:
   """Call functions, and yield as they end.
 
   Args:
-    jobs: Key -> function; picklable, unless `num_processes` is 1.
+    jobs: Key -> function of what its group shares, or of nothing; picklable,
+      unless `num_processes` is 1.
     num_processes: Jobs at a time, each with its fraction of the cores; 1 is
       one after another in this process.
+    groups: Key -> the group of its job; each is one of its own if None.
+    shared: Makes what the jobs of a group share, if anything; picklable.
+    until: When to stop, in seconds of `time.monotonic`. Processes are then
+      sent SIGTERM; this process ends the job that it is at.
 
   Yields:
     As jobs end: the key, and why it failed, in one line, or ''. No exception
     ends the other jobs.
   """
+  waiting = _Waiting({key: (groups or {}).get(key, key) for key in jobs})
   if num_processes == 1:
-    for key, job in jobs.items():
-      yield key, _call(job)
+    yield from _one_after_another(jobs, waiting, shared, until)
     return
   # One job alone, e.g. the pretraining, has all the cores.
   at_a_time = max(1, min(num_processes, len(jobs)))
   threads = max(1, cores.available() // at_a_time)
-  earlier = multiprocessing.active_children()  # They prepared the data.
-  # A thread waits for each process.
-  pool = concurrent.futures.ThreadPoolExecutor(num_processes)
+  context = _context()
+  ended: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
+  workers = [
+    _Worker(jobs, waiting, ended, lambda: _Process(context, threads, shared))
+    for _ in range(at_a_time)
+  ]
   try:
-    context = _context()
-    started = {
-      pool.submit(_in_a_process, context, threads, job): key
-      for key, job in jobs.items()
-    }
-    for done in concurrent.futures.as_completed(started):
-      yield started[done], done.result()
+    with _stopping(workers, waiting, until):
+      for _ in workers:
+        while result := ended.get():
+          if isinstance(result, BaseException):
+            raise result
+          yield result
   finally:
-    pool.shutdown(wait=False, cancel_futures=True)
-    for process in multiprocessing.active_children():
-      if process not in earlier:
-        process.kill()
+    waiting.clear()
+    for worker in workers:
+      worker.kill()
+
+
+@contextlib.contextmanager
+def _stopping(workers, waiting, until):
+  """Stop workers when the time is over."""
+  if until == math.inf:
+    yield
+    return
+
+  def stop():
+    waiting.clear()
+    for worker in workers:
+      worker.stop()
+
+  timer = threading.Timer(max(until - time.monotonic(), 0), stop)
+  timer.start()
+  try:
+    yield
+  finally:
+    timer.cancel()
+
+
+class _Waiting:
+  """The jobs that nobody has begun, by group."""
+
+  def __init__(self, groups: Mapping[str, str]):
+    self._keys: dict[str, collections.deque[str]] = {}
+    for key, group in groups.items():
+      self._keys.setdefault(group, collections.deque()).append(key)
+    self._begun: set[str] = set()
+    self._lock = threading.Lock()
+
+  def take(self, group: str) -> tuple[str, str] | None:
+    """Return a group and the key of one of its jobs, or None.
+
+    Those of `group` come first, then those of a group that nobody works on,
+    then those of the largest.
+    """
+    with self._lock:
+      if not self._keys:
+        return None
+      if group not in self._keys:
+        new = [name for name in self._keys if name not in self._begun]
+        group = (new or sorted(self._keys, key=self._count, reverse=True))[0]
+      self._begun.add(group)
+      key = self._keys[group].popleft()
+      if not self._keys[group]:
+        del self._keys[group]
+      return group, key
+
+  def clear(self) -> None:
+    with self._lock:
+      self._keys.clear()
+
+  def _count(self, group):
+    return len(self._keys[group])
+
+
+def _one_after_another(jobs, waiting, shared, until):
+  group = call = None
+  while time.monotonic() < until and (taken := waiting.take(group)):
+    if taken[0] != group:
+      _clear_session()
+      call = _caller(shared)
+    group, key = taken
+    yield key, call(jobs[key])
+  _clear_session()
+
+
+class _Worker:
+  """Has jobs done by one process after another, from a thread."""
+
+  def __init__(self, jobs, waiting, ended, start):
+    self._jobs = jobs
+    self._waiting = waiting
+    self._ended = ended
+    self._start = start
+    self._process = None
+    self._is_stopped = False
+    threading.Thread(target=self._run, daemon=True).start()
+
+  def kill(self) -> None:
+    if self._process is not None:
+      self._process.kill()
+
+  def stop(self) -> None:
+    """Ask for the end: what the present job has done is no result."""
+    self._is_stopped = True
+    if self._process is not None:
+      self._process.terminate()
+
+  def _run(self):
+    group = ''
+    try:
+      while taken := self._waiting.take(group):
+        if taken[0] != group or not self._process.is_alive:
+          self._end()
+          self._process = self._start()
+        group, key = taken
+        error = self._process.call(self._jobs[key])
+        if not (self._is_stopped and error):
+          self._ended.put((key, error))
+      self._end()
+      self._ended.put(None)
+    except BaseException as error:
+      self._ended.put(error)
+
+  def _end(self):
+    if self._process is not None:
+      self._process.end()
+
+
+class _Process:
+  """A process that calls functions with what they share."""
+
+  def __init__(self, context, threads, shared):
+    self._connection, theirs = context.Pipe()
+    self._process = context.Process(
+      target=_work, args=(theirs, threads, shared), daemon=True
+    )
+    with _starting, _environment():
+      self._process.start()
+    theirs.close()
+
+  @property
+  def is_alive(self) -> bool:
+    return self._process.is_alive()
+
+  def call(self, job: Callable[[Any], None]) -> str:
+    """Return why a job failed, or ''."""
+    try:
+      self._connection.send(job)
+      return self._connection.recv()
+    except (EOFError, OSError):
+      self._process.join()
+      return f'its process ended with code {self._process.exitcode}'
+
+  def end(self) -> None:
+    self._connection.close()
+    self._process.join()
+
+  def kill(self) -> None:
+    self._process.kill()
+
+  def terminate(self) -> None:
+    self._process.terminate()
 
 
 def check_complete(failures: Mapping[str, str], jobs: str) -> None:
@@ -111,24 +275,7 @@ def _environment() -> Iterator[None]:
     os.environ.update(before)
 
 
-def _in_a_process(context, threads, job):
-  receiver, sender = context.Pipe(duplex=False)
-  process = context.Process(
-    target=_work, args=(sender, threads, job), daemon=True
-  )
-  with _starting, _environment():
-    process.start()
-  sender.close()
-  try:
-    error = receiver.recv()
-  except EOFError:
-    process.join()
-    error = f'its process ended with code {process.exitcode}'
-  process.join()
-  return error
-
-
-def _work(sender, threads, job):
+def _work(connection, threads, shared):
   signal.signal(signal.SIGINT, lambda *_: os._exit(130))
   # Progress bars of several processes would overwrite one another.
   sys.stderr.isatty = lambda: False
@@ -137,7 +284,10 @@ def _work(sender, threads, job):
   import tensorflow as tf
 
   tf.config.threading.set_intra_op_parallelism_threads(threads)
-  sender.send(_call(job))
+  call = _caller(shared)
+  with contextlib.suppress(EOFError):
+    while True:
+      connection.send(call(connection.recv()))
 
 
 def _end_with_parent():
@@ -146,13 +296,21 @@ def _end_with_parent():
   os._exit(1)
 
 
-def _call(job):
+def _caller(shared):
+  """Return a function that calls jobs of one group: why one failed, or ''."""
+  held = () if shared is None else (shared(),)
+
+  def call(job):
+    try:
+      job(*held)
+    except Exception as error:
+      return startup.report_error(error)
+    return ''
+
+  return call
+
+
+def _clear_session():
   import keras
 
-  try:
-    job()
-  except Exception as error:
-    return startup.report_error(error)
-  finally:
-    keras.utils.clear_session()
-  return ''
+  keras.utils.clear_session()

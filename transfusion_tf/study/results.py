@@ -7,7 +7,7 @@ reason; the others are used without it.
 from collections.abc import Callable, Hashable, Iterable
 import dataclasses
 import functools
-import json
+import io
 import math
 import os
 from typing import Any
@@ -20,6 +20,7 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
+from transfusion_tf import storage
 from transfusion_tf.study import first_layer
 from transfusion_tf.train import history
 
@@ -116,7 +117,7 @@ class Result:
     """RUN/test_scores.csv."""
     path = os.path.join(self.run_dir, run_folder.TEST_SCORES)
     ids = {'image_id': str, 'patient_id': str}
-    return pd.read_csv(path, dtype=ids)
+    return pd.read_csv(io.BytesIO(storage.read_bytes(path)), dtype=ids)
 
   def test_metric(self, metric: str | None = None) -> metrics.Metric:
     """Return a test metric, rebuilt from `scores`; the primary by default."""
@@ -203,7 +204,7 @@ def read(root: str, key: str) -> Result | MissingRun:
   try:
     result = run_folder.result(run_dir)
     if result is None:
-      started = os.path.exists(config_path)
+      started = storage.exists(config_path)
       return MissingRun(key, 'not finished' if started else 'not run')
     experiment = config.load(config_path)
     run = Result(key, run_dir, experiment, result, _curve(run_dir))
@@ -260,11 +261,10 @@ def common_threshold(runs: Iterable[Result]) -> float:
 def read_similarity(root: str, key: str) -> dict[str, dict] | MissingRun:
   """Return layer -> `Similarity.to_json` of OUTPUT_DIR/similarity/KEY.json."""
   path = similarity_path(root, key)
-  if not os.path.exists(path):
+  if not storage.exists(path):
     return MissingRun(key, 'not compared')
   try:
-    with open(path, encoding='utf-8') as file:
-      record = json.load(file)
+    record = storage.read_json(path)
     if 'refused' in record:
       return MissingRun(key, record['refused'])
     for layer, similarity in record['layers'].items():

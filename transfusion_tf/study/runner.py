@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Mapping
 import functools
+import math
 import os
 
 from transfusion_tf import config
 from transfusion_tf import flagfile
 from transfusion_tf.input_pipeline import label_counts
 from transfusion_tf.input_pipeline import tfds_folder
+from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import files
 from transfusion_tf.study import process_pool
@@ -19,6 +21,7 @@ def train(
   num_processes: int = 1,
   keep: Callable[[str], None] = lambda key: None,
   refused: Mapping[str, str] | None = None,
+  until: float = math.inf,
 ) -> dict[str, str]:
   """Train the missing runs; return the key of each that failed, and why.
 
@@ -29,6 +32,8 @@ def train(
     num_processes: Runs at a time; 1 is in this process.
     keep: Called with the key of each run, once it is finished or failed.
     refused: Model -> why its runs cannot be made.
+    until: When to stop, in seconds of `time.monotonic`. The first seeds of all
+      come first then, and what is left is no failure.
 
   Raises:
     InputError: A data set was never prepared, or no run can learn from it.
@@ -51,7 +56,7 @@ def train(
     print(f'== {key}: {error}', flush=True)
   missing = [key for key in missing if key not in failures]
   num_finished = len(planned) - len(missing) - len(failures)
-  for keys in _in_order(missing, planned, root):
+  for keys in _in_order(missing, planned, root, until < math.inf):
     lost = _without_source(keys, planned, root, failures)
     for key, error in lost.items():
       print(f'== {key}: {error}', flush=True)
@@ -61,7 +66,10 @@ def train(
       for key in keys
       if key not in failures
     }
-    for key, error in process_pool.each(jobs, num_processes):
+    groups = {key: network_lib.shared_by(planned[key]) for key in jobs}
+    for key, error in process_pool.each(
+      jobs, num_processes, groups, network_lib.Shared, until
+    ):
       if error:
         failures[key] = error
       num_finished += not error
@@ -71,11 +79,10 @@ def train(
   return failures
 
 
-def _train(experiment, run_dir):
+def _train(experiment, run_dir, shared):
   """Train or continue a run."""
-  train_and_evaluate.run(
-    experiment, run_dir, flagfile.file(experiment, run_dir)
-  )
+  extra_files = flagfile.file(experiment, run_dir)
+  train_and_evaluate.run(experiment, run_dir, extra_files, shared)
 
 
 def _without_source(keys, planned, root, failures):
@@ -89,8 +96,17 @@ def _without_source(keys, planned, root, failures):
   }
 
 
-def _in_order(keys, planned, root):
+def _in_order(keys, planned, root, by_seed):
   """Return the runs that others take weights from, then the others."""
   sources = {planned[key].init.pretrained for key in keys}
   first = [key for key in keys if os.path.join(root, key) in sources]
-  return first, [key for key in keys if key not in first]
+  others = [key for key in keys if key not in first]
+  rounds: dict[int, list[str]] = {}
+  for key in others:
+    # Each time twice as many, so that networks are not compiled for each.
+    rounds.setdefault(planned[key].seed.bit_length(), []).append(key)
+  return (
+    [first, *(rounds[r] for r in sorted(rounds))]
+    if by_seed
+    else [first, others]
+  )

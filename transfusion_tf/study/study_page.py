@@ -59,8 +59,8 @@ def write(
   threshold = results.common_threshold(outcome.results)
   made = _table(outcome, footprints, threshold, comparer, decided)
   table = failures_lib.add_to(made, failures)
-  table.to_csv(os.path.join(root, TABLE), index=False)
-  similarity.to_csv(os.path.join(root, SIMILARITY), index=False)
+  for name, frame in ((TABLE, table), (SIMILARITY, similarity)):
+    storage.write_text(os.path.join(root, name), frame.to_csv(index=False))
   sentences = (
     recommendation_text.recommendation(decided, runs, margin)
     if outcome.results

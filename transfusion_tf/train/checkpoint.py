@@ -3,13 +3,19 @@
 RUN/checkpoints/step-00000000 holds the weights before training, for later
 analyses; the last few steps and the best one are kept as well.
 
+On a disk a folder takes its name when it is complete. In a bucket a checkpoint
+is two objects, and valid through its index, which is written last and deleted
+first: TensorFlow would make it of forty requests, and store its data three
+times. It is also read by way of this machine, for TensorFlow asks for every
+weight by itself.
+
 The checkpoint keys of Keras are positions in the model, and they omit the
 state of random layers. Here each variable is stored under its path: inserting
 a layer moves no weight, and `read` needs no model.
 """
 
 import collections
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
 import contextlib
 import os
 import re
@@ -26,9 +32,17 @@ from transfusion_tf.models import state as state_lib
 
 _MODEL, _RANDOM = 'model', 'random'
 _OPTIMIZER, _COUNTERS = 'optimizer', 'counters'
+_PREFIX = 'checkpoint'
+_INDEX = f'{_PREFIX}.index'
 _SUFFIX = '/.ATTRIBUTES/VARIABLE_VALUE'
 # Errors of reading a checkpoint, and those of them that do not mean damage.
-_UNREADABLE = (tf.errors.OpError, AssertionError, IndexError, ValueError)
+_UNREADABLE = (
+  tf.errors.OpError,
+  AssertionError,
+  FileNotFoundError,
+  IndexError,
+  ValueError,
+)
 _OUT_OF_REACH = (
   tf.errors.AbortedError,
   tf.errors.CancelledError,
@@ -51,6 +65,7 @@ class Checkpoints:
     counters: dict[str, tf.Variable],
     is_chief: bool = True,
     generator: Any = None,
+    check_held: Callable[[], None] = lambda: None,
   ):
     """Open RUN/checkpoints.
 
@@ -61,9 +76,12 @@ class Checkpoints:
       counters: `step` and the other counters of the run.
       is_chief: Whether to write; all workers hold the same values.
       generator: `TrainStep.generator`, whose state no model owns.
+      check_held: Raises an error if another process has taken over the run;
+        called before anything is written or deleted.
     """
     self._directory = directory
     self._is_chief = is_chief
+    self._check_held = check_held
     self._step = counters['step']
     self._model = model
     self._weights = [v.value for v in model.weights]
@@ -85,14 +103,19 @@ class Checkpoints:
     """
     step = int(self._step.numpy())
     final = os.path.join(self._directory, folder(step))
-    if tf.io.gfile.exists(final):
+    if step in self.steps():
       return
     if not self._weights_are_finite():
       raise errors.RunError(
         f'the weights are not finite numbers after step {step}; lower '
         '--learning_rate; the last checkpoint before it is kept'
       )
-    if self._is_chief:
+    if not self._is_chief:
+      return
+    self._check_held()
+    if storage.is_remote(final):
+      self._upload(final)
+    else:
       self._write(final)
 
   def restore_newest(self) -> int | None:
@@ -105,11 +128,13 @@ class Checkpoints:
       RunError: There are checkpoints, but none of them can be read.
     """
     saved, damage = self.steps(), {}
+    self._remove_unfinished(saved)
     for step in reversed(saved):
       try:
-        self._checkpoint.read(prefix(self._directory, step)).assert_consumed()
+        with _local_prefix(self._directory, step) as path:
+          self._checkpoint.read(path).assert_consumed()
         state_lib.finalize_state(self._model)
-      except _OUT_OF_REACH:
+      except (*_OUT_OF_REACH, errors.InputError):
         raise
       except _UNREADABLE as error:
         damage[step] = storage.reason(error)
@@ -125,15 +150,33 @@ class Checkpoints:
       )
     return None
 
+  def _remove_unfinished(self, saved):
+    """Delete what a killed process left of an upload."""
+    if not self._is_chief or not storage.is_remote(self._directory):
+      return
+    finished = {folder(step) for step in saved}
+    if left := set(storage.listdir(self._directory)) - finished:
+      self._check_held()
+    for name in left:
+      storage.remove_folder(os.path.join(self._directory, name))
+
   def steps(self) -> list[int]:
     """Return the steps of the finished checkpoints, in order."""
     return steps(self._directory)
 
-  def prune(self, keep: Collection[int]) -> None:
-    """Delete the checkpoints of all steps except `keep`."""
-    for step in steps(self._directory) if self._is_chief else ():
-      if step not in keep:
-        tf.io.gfile.rmtree(os.path.join(self._directory, folder(step)))
+  def prune(self, keep: Collection[int], num_newest: int = 0) -> None:
+    """Delete the checkpoints of all steps except `keep` and the newest."""
+    if not self._is_chief:
+      return
+    found = self.steps()
+    kept = {*keep, *(found[-num_newest:] if num_newest else ())}
+    if dropped := [step for step in found if step not in kept]:
+      self._check_held()
+    for step in dropped:
+      path = os.path.join(self._directory, folder(step))
+      if storage.is_remote(path):
+        storage.remove(os.path.join(path, _INDEX))
+      storage.remove_folder(path)
 
   def _write(self, final):
     partial = f'{final}.partial'
@@ -142,12 +185,18 @@ class Checkpoints:
         if tf.io.gfile.exists(partial):
           tf.io.gfile.rmtree(partial)
         tf.io.gfile.makedirs(partial)
-        self._checkpoint.write(os.path.join(partial, 'checkpoint'))
+        self._checkpoint.write(os.path.join(partial, _PREFIX))
         tf.io.gfile.rename(partial, final)
     except errors.RunError:
       with contextlib.suppress(tf.errors.OpError):
         tf.io.gfile.rmtree(partial)  # A full disk needs the space.
       raise
+
+  def _upload(self, final):
+    with storage.local_folder() as local:
+      with storage.convert_write_errors(local):
+        self._checkpoint.write(os.path.join(local, _PREFIX))
+      storage.upload_folder(local, final, last=_INDEX)
 
   def _weights_are_finite(self):
     return all(np.isfinite(value.numpy()).all() for value in self._weights)
@@ -160,14 +209,16 @@ def folder(step: int) -> str:
 
 def prefix(directory: str, step: int) -> str:
   """Return the prefix for tf.train.load_checkpoint."""
-  return os.path.join(directory, folder(step), 'checkpoint')
+  return os.path.join(directory, folder(step), _PREFIX)
 
 
 def steps(directory: str) -> list[int]:
   """Return the steps of the finished checkpoints of a folder, in order."""
-  if not tf.io.gfile.exists(directory):
-    return []
-  names = [name.rstrip('/') for name in tf.io.gfile.listdir(directory)]
+  if storage.is_remote(directory):
+    found = storage.glob(os.path.join(directory, 'step-*', _INDEX))
+    names = [os.path.basename(os.path.dirname(path)) for path in found]
+  else:
+    names = storage.listdir(directory)
   matches = [re.fullmatch(r'step-(\d{8,})', name) for name in names]
   return sorted(int(match[1]) for match in matches if match)
 
@@ -178,31 +229,44 @@ def read(directory: str, step: int) -> dict[str, np.ndarray]:
   Raises:
     InputError: No such step, or an unreadable checkpoint.
   """
-  if step not in steps(directory):
+  if step not in (found := steps(directory)):
     raise errors.InputError(
       f'{directory}: no checkpoint of step {step}; there are: '
-      f'{", ".join(map(str, steps(directory))) or "none"}'
+      f'{", ".join(map(str, found)) or "none"}'
     )
   try:
-    reader = tf.train.load_checkpoint(prefix(directory, step))
-    return {
-      _unescape(
-        name.removeprefix(f'{_MODEL}/').removesuffix(_SUFFIX)
-      ): reader.get_tensor(name)
-      for name in reader.get_variable_to_shape_map()
-      if name.startswith(f'{_MODEL}/')
-    }
+    with _local_prefix(directory, step) as path:
+      reader = tf.train.load_checkpoint(path)
+      return {
+        _unescape(
+          name.removeprefix(f'{_MODEL}/').removesuffix(_SUFFIX)
+        ): reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith(f'{_MODEL}/')
+      }
+  except errors.InputError:
+    raise
   except _UNREADABLE as error:
     raise errors.InputError(
       f'{prefix(directory, step)}: unreadable checkpoint: {error}'
     ) from None
 
 
+@contextlib.contextmanager
+def _local_prefix(directory, step) -> Iterator[str]:
+  """Yield the prefix of a checkpoint, or of a copy on this machine."""
+  path = prefix(directory, step)
+  if not storage.is_remote(path):
+    yield path
+    return
+  with storage.local_folder() as local:
+    for name in storage.glob(f'{path}.*'):
+      storage.download(name, os.path.join(local, os.path.basename(name)))
+    yield os.path.join(local, _PREFIX)
+
+
 def _random_states(model, generator):
-  # The states of Dropout and its like. Their paths count the models that the
-  # process has built, so only their order names them.
-  weights = {id(v) for v in model.weights}
-  states = [v for v in model.variables if id(v) not in weights]
+  states = state_lib.random_states(model)
   return states if generator is None else [*states, generator.state]
 
 

@@ -35,11 +35,8 @@ class Evaluator:
     self,
     strategy: tf.distribute.Strategy,
     forward: _Forward,
-    on_batch: Callable[[], None] = lambda: None,
   ):
     """Compile `forward`: uint8 images [b, S, S, 3] -> outputs [b, K]."""
-    self._strategy = strategy
-    self._on_batch = on_batch
 
     @tf.function(autograph=False)
     def outputs(batch):
@@ -51,12 +48,18 @@ class Evaluator:
 
     self._outputs = outputs
 
-  def __call__(self, dataset: Iterable, num_examples: int) -> np.ndarray:
+  def __call__(
+    self,
+    dataset: Iterable,
+    num_examples: int,
+    on_batch: Callable[[], None] = lambda: None,
+  ) -> np.ndarray:
     """Return outputs in stored order: [num_examples, K] float32.
 
     Args:
       dataset: Distributed batches of `pipeline.evaluation`.
       num_examples: Size of the split.
+      on_batch: Called after each batch.
 
     Raises:
       RunError: An output is not finite.
@@ -64,7 +67,7 @@ class Evaluator:
     scores, counts = None, np.zeros(num_examples, int)
     for batch in dataset:
       outputs, row, weight = (x.numpy() for x in self._outputs(batch))
-      self._on_batch()
+      on_batch()
       is_example = weight > 0
       if scores is None:
         scores = np.zeros((num_examples, outputs.shape[1]), outputs.dtype)

@@ -5,6 +5,7 @@ without a time, so that a resumed run writes the same bytes. The best step and
 the early-stopping state are functions of the rows: nothing else is stored.
 """
 
+from collections.abc import Callable
 import json
 from typing import Any
 
@@ -19,32 +20,46 @@ Row = dict[str, Any]
 class History:
   """The rows of one run, synchronized with the file."""
 
-  def __init__(self, path: str, primary_metric: str, is_chief: bool = True):
+  def __init__(
+    self,
+    path: str,
+    primary_metric: str,
+    is_chief: bool = True,
+    check_held: Callable[[], None] = lambda: None,
+  ):
     """Read the existing rows.
 
     Args:
       path: Path of RUN/metrics.jsonl.
       primary_metric: The metric that selects the best row.
       is_chief: Whether to write the file.
+      check_held: As for `checkpoint.Checkpoints`.
     """
+    self._check_held = check_held
     self._path = path
     self._primary_metric = primary_metric
     self._is_chief = is_chief
-    self.rows = read(path) if tf.io.gfile.exists(path) else []
+    self.rows = read(path) if storage.exists(path) else []
 
   def truncate(self, step: int | None) -> None:
     """Delete the rows after `step`; all rows if None."""
     self.rows = [r for r in self.rows if step is not None and r['step'] <= step]
     if self._is_chief:
-      storage.write_text(self._path, ''.join(map(_line, self.rows)))
+      self._write()
 
   def append(self, row: Row) -> None:
     """Add a row."""
     self.rows.append(row)
-    if self._is_chief:
+    if self._is_chief and storage.is_remote(self._path):
+      self._write()  # An object cannot grow.
+    elif self._is_chief:
       with storage.convert_write_errors(self._path):
         with tf.io.gfile.GFile(self._path, 'a') as file:
           file.write(_line(row))
+
+  def _write(self):
+    self._check_held()
+    storage.write_text(self._path, ''.join(map(_line, self.rows)))
 
   def has(self, step: int) -> bool:
     """Return whether `step` was evaluated."""
@@ -78,8 +93,7 @@ def read(path: str) -> list[Row]:
   Raises:
     InputError: A line that is not the last is damaged.
   """
-  with tf.io.gfile.GFile(path) as file:
-    lines = file.read().splitlines()
+  lines = storage.read_text(path).splitlines()
   rows = []
   for number, line in enumerate(lines, start=1):
     try:

@@ -195,8 +195,9 @@ class Loop:
     best, step = self._history.best, self._train_step.step
     if self._schedule.saves(step) or (best and best['step'] == step):
       self._checkpoints.save()
-    recent = self._checkpoints.steps()[-self._schedule.keep_checkpoints :]
-    self._checkpoints.prune({0, best['step'] if best else 0, *recent})
+    self._checkpoints.prune(
+      {0, best['step'] if best else 0}, self._schedule.keep_checkpoints
+    )
 
 
 def _describe(row, total, throughput):

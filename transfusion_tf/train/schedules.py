@@ -7,7 +7,10 @@ import tensorflow as tf
 
 
 class WarmUpSteps(keras.optimizers.schedules.LearningRateSchedule):
-  """Linear warm-up from 0, then a decay by `factor` at each boundary."""
+  """Linear warm-up from 0, then a decay by `factor` at each boundary.
+
+  A compiled step reads the numbers from a variable, so that runs can share it.
+  """
 
   def __init__(
     self,
@@ -16,27 +19,35 @@ class WarmUpSteps(keras.optimizers.schedules.LearningRateSchedule):
     boundaries: Sequence[int] = (),
     factor: float = 0.1,
   ):
-    self._learning_rate = learning_rate
-    self._warmup_steps = warmup_steps
-    self._boundaries = tuple(boundaries)
-    self._factor = factor
+    self._numbers = tf.Variable(
+      [learning_rate, warmup_steps, factor, *boundaries],
+      dtype=tf.float32,
+      trainable=False,
+    )
 
   def __call__(self, step):
     """Return the learning rate of a step."""
     step = tf.cast(step, tf.float32)
-    warmup = tf.minimum(1.0, step / max(self._warmup_steps, 1))
-    if not self._warmup_steps:
-      warmup = 1.0
-    num_decays = tf.add_n(
-      [tf.cast(step >= b, tf.float32) for b in self._boundaries] or [0.0]
+    numbers = tf.convert_to_tensor(self._numbers)
+    learning_rate, warmup_steps, factor = tf.unstack(numbers[:3])
+    warmup = tf.where(
+      warmup_steps > 0,
+      tf.minimum(1.0, step / tf.maximum(warmup_steps, 1.0)),
+      1.0,
     )
-    return self._learning_rate * warmup * self._factor**num_decays
+    num_decays = tf.reduce_sum(tf.cast(step >= numbers[3:], tf.float32))
+    return learning_rate * warmup * factor**num_decays
+
+  def assign(self, other: 'WarmUpSteps') -> None:
+    """Take the numbers of a schedule with as many boundaries."""
+    self._numbers.assign(other._numbers)
 
   def get_config(self):
     """Return the arguments of the constructor."""
+    learning_rate, warmup_steps, factor, *boundaries = self._numbers.numpy()
     return {
-      'learning_rate': self._learning_rate,
-      'warmup_steps': self._warmup_steps,
-      'boundaries': self._boundaries,
-      'factor': self._factor,
+      'learning_rate': float(learning_rate),
+      'warmup_steps': int(warmup_steps),
+      'boundaries': [int(boundary) for boundary in boundaries],
+      'factor': float(factor),
     }

@@ -14,6 +14,13 @@ from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
 
 _Batch = dict[str, 'tf.Tensor']
+# Name -> start and dtype.
+_COUNTERS = {
+  'step': (0, tf.int64),
+  'loss_sum': (0, tf.float64),
+  'loss_steps': (0, tf.int64),
+  'bad_step': (-1, tf.int64),
+}
 
 
 class TrainStep:
@@ -59,6 +66,10 @@ class TrainStep:
     self._strategy = strategy
     self._model = model
     self.optimizer = optimizer
+    # Moments begin at zero; the scale of losses in half precision does not.
+    self._scalars = {
+      id(v): v.numpy() for v in optimizer.variables if v.shape == ()
+    }
     self._prepare = prepare
     self._loss = loss
     self.batch_size = batch_size
@@ -89,10 +100,8 @@ class TrainStep:
     )
     with tf.device('CPU:0'):  # Counted on the host.
       self.counters = {
-        'step': _counter(0, tf.int64),
-        'loss_sum': _counter(0, tf.float64),
-        'loss_steps': _counter(0, tf.int64),
-        'bad_step': _counter(-1, tf.int64),
+        name: _counter(start, dtype)
+        for name, (start, dtype) in _COUNTERS.items()
       }
       # No state of the training: not part of a checkpoint.
       self._waited = _counter(
@@ -118,6 +127,15 @@ class TrainStep:
       [tf.zeros_like(num_steps)],
       parallel_iterations=1,
     )
+
+  def reset(self) -> None:
+    """Return to step 0; the weights stay."""
+    for variable in self.optimizer.variables:
+      zeros = tf.zeros(variable.shape, variable.dtype)
+      variable.assign(self._scalars.get(id(variable), zeros))
+    for name, counter in self.counters.items():
+      start, _ = _COUNTERS[name]
+      counter.assign(start)
 
   @property
   def step(self) -> int:

@@ -45,7 +45,7 @@ def reader(
   name: str,
 ) -> Callable[[str, keras.Model | None], types.WeightSource] | None:
   """Return the function that reads a file of this name, or None."""
-  if tf.io.gfile.exists(f'{name}.index'):
+  if storage.exists(f'{name}.index'):
     return _read_saver
   return next((r for end, r in _READERS.items() if name.endswith(end)), None)
 
@@ -95,7 +95,7 @@ def stride_in(name: str) -> str:
   """
   with _readable(name):
     if name.endswith('.npz'):
-      with np.load(name) as file:
+      with np.load(storage.local_copy(name)) as file:
         return tf_slim.STRIDE_IN if _ORIGIN in file else ''
     if name.endswith('.h5'):
       if 'conv1_conv' in hdf5.layer_names(name):
@@ -168,7 +168,9 @@ def _load_model(name, like):
   """
   classes = {} if like is None else custom.classes(like)
   try:
-    return keras.models.load_model(name, custom_objects=classes, compile=False)
+    return keras.models.load_model(
+      storage.local_copy(name), custom_objects=classes, compile=False
+    )
   except (TypeError, ValueError) as error:
     if _NEEDS_CODE.search(str(error)):
       return None
@@ -178,7 +180,7 @@ def _load_model(name, like):
 def _read_keras(name, like):
   with _readable(name):
     model = _load_model(name, like)
-    with zipfile.ZipFile(name) as file:
+    with zipfile.ZipFile(storage.local_copy(name)) as file:
       known = _INPUT_ENTRY in file.namelist()
       trained_on = file.read(_INPUT_ENTRY).decode() if known else ''
     if model is not None:
@@ -252,7 +254,7 @@ def _renamed_h5(name, network, like):
 
 
 def _read_npz(name, like):
-  with _readable(name), np.load(name) as file:
+  with _readable(name), np.load(storage.local_copy(name)) as file:
     arrays = dict(file)
   origin = arrays.pop(_ORIGIN, None)
   trained_on = str(arrays.pop(_INPUT, ''))
@@ -282,7 +284,7 @@ def _read_saver(name, like):
 
 @contextlib.contextmanager
 def _readable(name):
-  if not tf.io.gfile.exists(name) and not tf.io.gfile.exists(f'{name}.index'):
+  if not storage.exists(name) and not storage.exists(f'{name}.index'):
     raise errors.InputError(f'{name}: no such file')
   foreign_files.check_content(name)
   try:

@@ -8,6 +8,7 @@ import os
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 _WAY_OUT = (
   'load its weights in Keras and save the model as .keras, or name a function '
@@ -35,7 +36,7 @@ def refuse(name: str, known: str) -> errors.InputError:
     name: The name, as given.
     known: List of what is read, for the message.
   """
-  if tf.io.gfile.isdir(name):
+  if storage.isdir(name):
     return errors.InputError(f'{name}: {_describe_folder(name, known)}')
   lower = name.lower()
   for suffixes, kind in _KINDS.items():
@@ -43,16 +44,16 @@ def refuse(name: str, known: str) -> errors.InputError:
       return errors.InputError(f'{name}: {kind}, which is not read; {_WAY_OUT}')
   if lower.endswith(_ARCHIVES):
     return errors.InputError(f'{name}: an archive; unpack it, and name a file')
-  exists = '' if tf.io.gfile.exists(name) else 'no such file or folder: '
+  exists = '' if storage.exists(name) else 'no such file or folder: '
   return errors.InputError(
     f'{name}: {exists}neither a run folder nor a weights file {known}'
   )
 
 
 def _describe_folder(name, known):
-  if tf.io.gfile.exists(os.path.join(name, _SAVED_MODEL)):
+  if storage.exists(os.path.join(name, _SAVED_MODEL)):
     keras_file = os.path.join(name, _KERAS_MODEL)
-    if tf.io.gfile.exists(keras_file):
+    if storage.exists(keras_file):
       return f'an export; name its {_KERAS_MODEL}: {keras_file}'
     return f'a SavedModel, which is not read; {_WAY_OUT}'
   return (
@@ -63,7 +64,7 @@ def _describe_folder(name, known):
 
 def check_content(name: str) -> None:
   """Raise an InputError if the first bytes tell that a file is another one."""
-  if not tf.io.gfile.exists(name) or tf.io.gfile.isdir(name):
+  if not storage.exists(name) or storage.isdir(name):
     return
   with tf.io.gfile.GFile(name, 'rb') as file:
     start = file.read(len(_LFS))

@@ -13,6 +13,7 @@ import h5py
 import keras
 import numpy as np
 
+from transfusion_tf import storage
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
 
@@ -26,7 +27,7 @@ _Layers = dict[str, list[tuple[str, np.ndarray]]]
 
 def holds_model(path: str) -> bool:
   """Return whether an .h5 file holds a whole model."""
-  with h5py.File(path) as file:
+  with h5py.File(storage.local_copy(path)) as file:
     return _MODEL in file.attrs
 
 
@@ -67,7 +68,7 @@ def read_as_keras(path: str, model: keras.Model) -> dict[str, np.ndarray]:
     model.set_weights(unread)
     with warnings.catch_warnings():  # Of weights that do not fit.
       warnings.simplefilter('ignore')
-      model.load_weights(path, skip_mismatch=True)
+      model.load_weights(storage.local_copy(path), skip_mismatch=True)
     return {
       weight.path: np.asarray(weight.variable)
       for weight, mark in zip(
@@ -129,7 +130,7 @@ def _in_order(layer, names):
 
 
 def _read_layers(path) -> _Layers:
-  with h5py.File(path) as file:
+  with h5py.File(storage.local_copy(path)) as file:
     root = file.get('model_weights', file)
     names = _texts(root.attrs, _LAYERS)
     if names is None:

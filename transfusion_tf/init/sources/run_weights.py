@@ -3,11 +3,11 @@
 import os
 
 import keras
-import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
+from transfusion_tf import storage
 from transfusion_tf.init import types
 from transfusion_tf.models import resnet
 from transfusion_tf.train import checkpoint
@@ -16,7 +16,7 @@ from transfusion_tf.train import checkpoint
 def is_run(name: str) -> bool:
   """Return whether `name` is RUN[@CHECKPOINT] of an existing folder."""
   run_dir, _ = run_folder.split_checkpoint(name)
-  return tf.io.gfile.exists(os.path.join(run_dir, run_folder.CONFIG))
+  return storage.exists(os.path.join(run_dir, run_folder.CONFIG))
 
 
 def read(name: str, like: keras.Model | None) -> types.WeightSource:

@@ -23,6 +23,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import models
+from transfusion_tf import storage
 from transfusion_tf.init import types
 
 # Model -> scope of its variables in TF-Slim.
@@ -143,10 +144,10 @@ def origin(checkpoint: str) -> str:
 
 def _files(checkpoint):
   # The published files are single; TensorFlow 1 and later write several.
-  if tf.io.gfile.exists(checkpoint) and not tf.io.gfile.isdir(checkpoint):
+  if storage.exists(checkpoint) and not storage.isdir(checkpoint):
     return [checkpoint]
-  if tf.io.gfile.exists(f'{checkpoint}.index'):
-    data = tf.io.gfile.glob(f'{checkpoint}.data-*')
+  if storage.exists(f'{checkpoint}.index'):
+    data = storage.glob(f'{checkpoint}.data-*')
     return [f'{checkpoint}.index', *sorted(data)]
   raise errors.InputError(f'{checkpoint}: no such checkpoint')
 

@@ -71,17 +71,21 @@ def closed_by_50k(study: study_lib.Study) -> verdicts.Tests:
 
 
 def fixed_pretrained_features(study: study_lib.Study) -> verdicts.Tests:
+  first, second = (
+    study.scale.datasets[figure_specs.FIXED[figure]].label
+    for figure in ('figure12', 'figure13')
+  )
   retina, chexpert = (
     study.difference(*_fixed_gap(study, figure, 'random', 'transfused'))
     for figure in ('figure12', 'figure13')
   )
   yield verdicts.Test(
-    'fixed pretrained minus fixed random features, RETINA, test AUC',
+    f'fixed pretrained minus fixed random features, {first}, test AUC',
     retina,
     above=0,
   )
   yield verdicts.Test(
-    'the same, CheXpert minus half of RETINA',
+    f'the same, {second} minus half of {first}',
     statistics.minus(chexpert, retina.scaled(0.5)),
     below=0,
   )

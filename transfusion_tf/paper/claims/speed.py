@@ -22,7 +22,8 @@ def mean_var_is_faster(study: study_lib.Study) -> verdicts.Tests:
     random, mean_var, _ = panel.groups
     yield _speed(
       study,
-      f'Mean Var / random, {random.dataset} {random.model}',
+      f'Mean Var / random, {study.scale.datasets[random.dataset].name} '
+      f'{random.model}',
       [random, mean_var],
       panel.metric,
       below=0,

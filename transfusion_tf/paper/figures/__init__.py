@@ -10,7 +10,6 @@ import functools
 
 from matplotlib import figure
 
-from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.figures import figure1
 from transfusion_tf.paper.figures import figure2
@@ -36,12 +35,8 @@ FIGURES: dict[str, Callable[[study_lib.Study], figure.Figure]] = {
   'figure9': functools.partial(filter_panels.plot, name='figure9'),
   'figure10': functools.partial(filter_panels.plot, name='figure10'),
   'figure11': figure11.plot,
-  'figure12': functools.partial(
-    fixed_features.plot, name='figure12', metrics=[None]
-  ),
-  'figure13': functools.partial(
-    fixed_features.plot, name='figure13', metrics=figure_specs.FINDINGS
-  ),
+  'figure12': functools.partial(fixed_features.plot, name='figure12'),
+  'figure13': functools.partial(fixed_features.plot, name='figure13'),
   'figure14': figure14.plot,
   'figure15': functools.partial(panels.plot, name='figure15'),
   'figure16': functools.partial(panels.plot, name='figure16'),

@@ -10,7 +10,7 @@ from transfusion_tf.study.plots import layout
 
 def plot(study: study_lib.Study) -> figure.Figure:
   """Return a row a data set."""
-  datasets = list(study.scale.recipes)
+  datasets = [data.name for data in study.scale.datasets.values()]
   fig, grid = layout.grid(len(datasets), sample_images.NUM, size=(1.6, 1.75))
   for row, dataset in zip(grid, datasets, strict=True):
     for axes in row:

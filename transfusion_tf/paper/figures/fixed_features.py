@@ -1,7 +1,5 @@
 """Fixed features up to a stage: Figures 12 and 13."""
 
-from collections.abc import Sequence
-
 from matplotlib import figure
 
 from transfusion_tf.models import registry
@@ -13,10 +11,9 @@ from transfusion_tf.study import results
 from transfusion_tf.study.plots import layout
 
 
-def plot(
-  study: study_lib.Study, name: str, metrics: Sequence[str | None]
-) -> figure.Figure:
+def plot(study: study_lib.Study, name: str) -> figure.Figure:
   """Draw rows for each network: test AUC by last frozen stage."""
+  metrics = study.scale.datasets[figure_specs.FIXED[name]].metrics
   models = study.scale.fixed[name]
   fig, blocks = layout.blocks(len(models), len(metrics), size=(4.2, 3.4))
   for model, block in zip(models, blocks, strict=True):
@@ -43,5 +40,5 @@ def _draw(axes, study, name, model, metric):
   stages = registry.stages(model)
   axes.set_xticks(range(len(stages)), stages)
   axes.set_xlabel('fixed up to')
-  axes.set_ylabel(f'test {display.metric(metric or "auc")}')
+  axes.set_ylabel(f'test {display.metric(metric)}')
   layout.legend(axes)

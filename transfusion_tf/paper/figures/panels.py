@@ -17,7 +17,7 @@ def plot(study: study_lib.Study, name: str) -> figure.Figure:
   fig, (block,) = layout.blocks(1, len(panels))
   for axes, panel in zip(block, panels, strict=True):
     layout.attempt(axes, _draw, study, panel, study.scale.repeats(name))
-    axes.set_title(title(panel), fontsize=10)
+    axes.set_title(title(study, panel), fontsize=10)
   return fig
 
 
@@ -36,6 +36,7 @@ def _draw(axes, study, panel, repeats):
     )
 
 
-def title(panel: figure_specs.Panel) -> str:
+def title(study: study_lib.Study, panel: figure_specs.Panel) -> str:
   group = panel.groups[0]
-  return f'{styles.DATASETS[group.dataset]}, {registry.label(group.model)}'
+  dataset = study.scale.datasets[group.dataset].label
+  return f'{dataset}, {registry.label(group.model)}'

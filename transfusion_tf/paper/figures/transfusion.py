@@ -19,7 +19,7 @@ def plot(study: study_lib.Study, name: str) -> figure.Figure:
   for row, panel in zip(grid, specs, strict=True):
     for axes, draw in zip(row, (_draw_curves, _draw_steps), strict=True):
       layout.attempt(axes, draw, study, panel)
-      axes.set_title(panels.title(panel), fontsize=10)
+      axes.set_title(panels.title(study, panel), fontsize=10)
   return fig
 
 

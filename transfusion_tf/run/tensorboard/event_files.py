@@ -24,6 +24,7 @@ from transfusion_tf.train import progress
 # Suffix of the file that is written when the run ends. A run that begins
 # another session has not ended.
 _END = '.end'
+_MOST_WAITING, _FLUSHED_EVERY = 10_000, 3_600_000
 _BUCKETS = 30  # Of a histogram, as tf.summary's.
 
 
@@ -51,7 +52,7 @@ class Summaries:
     if self._is_chief:
       with storage.convert_write_errors(self._directory):
         _delete_after(self._directory, -1 if step is None else step)
-        self._writer = tf.summary.create_file_writer(self._directory)
+        self._writer = _file_writer(self._directory)
 
   def row(
     self, row: history.Row, throughput: progress.Throughput | None
@@ -96,9 +97,7 @@ class Summaries:
     """End the run; `test` are the metrics of its checkpoint at `step`."""
     self._writer.close()
     if self._is_chief:
-      self._writer = tf.summary.create_file_writer(
-        self._directory, filename_suffix=_END
-      )
+      self._writer = _file_writer(self._directory, _END)
     with self._at(step):
       self._metrics('test', test)
       ended = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS)
@@ -119,6 +118,17 @@ class Summaries:
       with self._writer.as_default(step=step):
         yield
       self._writer.flush()
+
+
+def _file_writer(directory, suffix=None):
+  # It writes when it is told to: of an object in a bucket, each writing is one
+  # of all that is in it.
+  return tf.summary.create_file_writer(
+    directory,
+    max_queue=_MOST_WAITING,
+    flush_millis=_FLUSHED_EVERY,
+    filename_suffix=suffix,
+  )
 
 
 def _buckets(values):
@@ -157,7 +167,10 @@ def _records(path):
 def _rewrite(path, records):
   # Not named like an event file: TensorBoard would read it.
   partial = os.path.join(os.path.dirname(path), 'rewritten.partial')
+  if storage.is_remote(path):
+    partial = path  # It appears when it is complete.
   with tf.io.TFRecordWriter(partial) as file:
     for record in records:
       file.write(record)
-  tf.io.gfile.rename(partial, path, overwrite=True)
+  if partial != path:
+    tf.io.gfile.rename(partial, path, overwrite=True)

@@ -1,0 +1,51 @@
+"""Which claims more seeds would decide, from those that there are."""
+
+import math
+
+import pandas as pd
+
+from transfusion_tf.paper import study as study_lib
+from transfusion_tf.paper.claims import verdicts
+from transfusion_tf.study import power
+from transfusion_tf.study import results
+
+_GROWTHS = (1, 2, 4, 8)
+
+
+def table(
+  claims: tuple[verdicts.Claim, ...], study: study_lib.Study
+) -> pd.DataFrame:
+  """Return a row a claim: the chance of a verdict with more seeds.
+
+  A claim holds if all its tests do and fails if one does; the tests are taken
+  as independent. `nan` is a claim that lacks a run, or the second seed of one.
+  """
+  rows = []
+  for claim in claims:
+    judged = verdicts.judge(claim, study)
+    row = {'Claim': claim.number, 'Verdict': judged.verdict}
+    for growth in _GROWTHS:
+      row[f'{growth}x the seeds'] = _chance(claim, study, growth)
+    rows.append(row)
+  frame = pd.DataFrame(rows)
+  total = {f'{g}x the seeds': frame[f'{g}x the seeds'].sum() for g in _GROWTHS}
+  return pd.concat([frame, pd.DataFrame([{'Claim': 'decided'} | total])])
+
+
+def _chance(claim, study, growth):
+  """Return the chance that a claim is decided."""
+  try:
+    chances = [
+      power.chance(test.estimate, growth, test.above, test.below)
+      for test in claim.tests(study)
+    ]
+    learned = all(
+      verdicts.has_learned(study, group) for group in claim.learned(study)
+    )
+  except results.UNAVAILABLE:
+    return math.nan
+  if not learned:
+    return 0.0
+  holds = math.prod(c.inside for c in chances)
+  fails = 1 - math.prod(1 - c.outside for c in chances)
+  return min(holds + fails, 1.0)
