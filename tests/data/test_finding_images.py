@@ -210,7 +210,7 @@ def _unreadable(folder, monkeypatch):
 
 @pytest.mark.parametrize('what', _FOLDERS)
 def test_a_folder_that_cannot_be_read_is_one_line(what, tmp_path, monkeypatch):
-  """Its images would be missing, and in folders of classes nobody misses any."""
+  """Its images would be missing, and those of a class would not be missed."""
   make, find, below = _FOLDERS[what]
   folder = make(tmp_path / 'raw')
   assert find(folder)
