@@ -343,6 +343,44 @@ def test_every_oddity_at_once(run, tmp_path):
     assert not kind or kind in said
 
 
+def test_prepared_sets_are_called_by_their_source_and_size(tmp_path):
+  raw = raw_sets.table(tmp_path, count=4)
+  for builder, name in (
+    (retina_dataset_builder.Builder.from_source(tmp_path), 'retina/kaggle_587'),
+    (
+      chexpert_dataset_builder.Builder.from_source(tmp_path),
+      'chexpert/small_256',
+    ),
+    (_image_table(raw, tmp_path), 'lumps'),
+  ):
+    assert str(builder.data_dir) == f'{tmp_path}/{name}/1.0.0'
+
+
+def test_a_runner_gets_its_options():
+  pytest.importorskip('apache_beam')
+  options = 'project=P,region=R,temp_location=gs://B/tmp'.split(',')
+  config = base_builder.beam_config('DataflowRunner', options)
+  assert config['beam_runner'] == 'DataflowRunner'
+  given = config['beam_options'].get_all_options()
+  assert (given['project'], given['region']) == ('P', 'R')
+  assert given['temp_location'] == 'gs://B/tmp'
+
+
+def test_without_a_table_folders_are_classes(run, tmp_path):
+  raw = tmp_path / 'raw'
+  for n in range(20):
+    name = ('benign', 'malignant')[n % 2]
+    raw_sets.save(raw_sets.photograph(n), raw / name / f'{n}.png')
+  flags = (
+    *('--dataset=image_table', '--name=moles', '--check_only'),
+    *(f'--manual_dir={raw}', f'--data_dir={tmp_path}', '--num_processes=1'),
+  )
+  code, output, _ = run(*flags)
+  assert code == 0 and 'label malignant' in output
+  code, _, error = run(*flags, '--csv=labels.csv')
+  assert code == 2 and 'no labels.csv in' in error
+
+
 @pytest.mark.parametrize('name', ['Lumps', 'a/b', '../x', 'retina', ''])
 def test_names_that_are_no_names(name, tmp_path):
   raw = raw_sets.table(tmp_path, count=4)

@@ -314,6 +314,21 @@ def test_a_patient_on_both_sides_stays_in_test_only(tmp_path):
   assert splits_of_500 == {'test'}
 
 
+def test_both_parts_of_the_test_set_of_kaggle_are_tested(tmp_path):
+  folder = raw_sets.kaggle(tmp_path)
+  csv = folder / 'retinopathy_solution.csv'
+  csv.write_text(csv.read_text().replace('Private', 'Public', 3))
+  found = retina.find(folder, 'kaggle')
+  assert len(found.splits()['test']) == 6
+
+
+@pytest.mark.parametrize('source', ['aptos2019', 'messidor2', 'idrid'])
+def test_where_nobody_says_so_each_image_is_a_patient(source, tmp_path):
+  make, find, counts = _SETS[source]
+  patients = {record.patient_id for record in find(make(tmp_path)).records}
+  assert len(patients) == sum(counts.values())
+
+
 def test_a_pool_keeps_a_patient_of_both_folders_together(tmp_path):
   """A number is one patient in either: one eye in each folder is no fault."""
   folder = raw_sets.kaggle(tmp_path, train=40, test=40)
