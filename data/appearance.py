@@ -102,14 +102,16 @@ def near_duplicate_problems(
 ) -> Iterator[raw_dataset.Problem]:
   """Yield a note for each two images that show one picture.
 
-  Those in two splits come first: they leak what is tested into training.
+  Those in two splits come first: they leak what is tested into training. A
+  note says so if not all images were compared.
   """
   side = near_duplicates.SIDE
   looks = b''.join(record.appearance.thumbnail for record in records)
   thumbnails = np.frombuffer(looks, np.uint8).reshape(-1, side, side)
+  found = near_duplicates.find(thumbnails)
   pairs = [
     (records[pair.first], records[pair.second], pair.correlation)
-    for pair in near_duplicates.find(thumbnails)
+    for pair in found.pairs
   ]
   leaks = [pair for pair in pairs if pair[0].split != pair[1].split]
   others = [pair for pair in pairs if pair[0].split == pair[1].split]
@@ -124,4 +126,12 @@ def near_duplicate_problems(
       f'{a.split}, is like {b.image_id}, {b.split}, of {patients}; '
       f'correlation {correlation:.3f}',
       other=b.image_id,
+    )
+  if found.in_crowd:
+    most = near_duplicates.CROWD
+    yield raw_dataset.Problem(
+      'near-duplicates in a crowd',
+      'all images',
+      f'more than {most} images are like each, on average: each was compared '
+      f'with the {most} nearest, and there may be more pairs',
     )

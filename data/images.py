@@ -1,6 +1,7 @@
 """Bytes of an image file, however odd, to an 8-bit picture and to a JPEG."""
 
 from collections.abc import Iterator
+import contextlib
 import dataclasses
 import errno
 import io
@@ -18,6 +19,7 @@ from data import jpeg_segments
 from data import pixels
 from data import png_chunks
 from data import raw_dataset
+from transfusion_tf import errors
 from transfusion_tf.image_ops import rules
 
 EXTENSIONS = (
@@ -58,9 +60,29 @@ def read(path: str) -> bytes:
     ) from None
 
 
+@contextlib.contextmanager
+def convert_listing_errors() -> Iterator[None]:
+  """Turn errors of the system about a folder of images into InputError."""
+  try:
+    yield
+  except OSError as error:
+    raise errors.InputError(
+      f'{error.filename} cannot be read: {error.strerror or error}'
+    ) from None
+
+
 def find_images(folder: str | os.PathLike) -> Iterator[str]:
-  """Yield the paths of all image files in a folder and below it."""
-  for parent, folders, names in os.walk(os.fspath(folder)):
+  """Yield the paths of all image files in a folder and below it.
+
+  Raises:
+    OSError: A folder cannot be read; one that is not there has no images.
+  """
+
+  def refuse(error):
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+      raise error
+
+  for parent, folders, names in os.walk(os.fspath(folder), onerror=refuse):
     folders.sort()  # Walked in this order; the system's own is any.
     for name in sorted(names):
       if name.lower().endswith(EXTENSIONS):

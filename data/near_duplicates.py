@@ -31,7 +31,7 @@ _FREQUENCIES = 4  # The lowest of rows and of columns, in the tree.
 _LEAF = 32  # Images in a leaf of the tree.
 _BLOCK = 4096  # Images that are vectors at once: 16 MiB.
 _FLAT = 2.0  # Gray levels; thumbnails of less contrast show nothing.
-_CROWD = 10  # Of more images like each, on average, a set is a crowd.
+CROWD = 10  # Of more images like each, on average, a set is a crowd.
 _SAMPLE = 1000  # Images that tell whether it is.
 
 
@@ -49,26 +49,39 @@ class Pair(NamedTuple):
   correlation: float
 
 
+class Found(NamedTuple):
+  """The result of a search.
+
+  Attributes:
+    pairs: Images of one picture, in order.
+    in_crowd: Whether an image was compared with the CROWD nearest alone.
+  """
+
+  pairs: list[Pair]
+  in_crowd: bool
+
+
 def thumbnail(image: Image.Image) -> np.ndarray:
   """Return an image as uint8 [SIDE, SIDE], gray."""
   small = image.convert('L').resize((SIDE, SIDE), Image.Resampling.BOX)
   return np.asarray(small)
 
 
-def find(thumbnails: np.ndarray) -> list[Pair]:
-  """Return the pairs of thumbnails [N, SIDE, SIDE] that show one picture.
+def find(thumbnails: np.ndarray) -> Found:
+  """Find the pairs of thumbnails [N, SIDE, SIDE] that show one picture.
 
   Thumbnails without contrast are like no other. Of a crowd, such as the frames
   of a film, an image is compared with the ten that are nearest to it.
   """
   vectors = _Vectors(thumbnails)
+  candidates, in_crowd = _candidates(vectors)
   pairs: list[Pair] = []
-  for first, second in _blocks(_candidates(vectors)):
+  for first, second in _blocks(candidates):
     correlations = np.einsum('nd,nd->n', vectors[first], vectors[second])
     same = correlations >= SAME_PICTURE
     found = (values[same].tolist() for values in (first, second, correlations))
     pairs += map(Pair, *found)
-  return pairs
+  return Found(pairs, in_crowd)
 
 
 class _Vectors:
@@ -101,21 +114,23 @@ class _Vectors:
     return np.where(stddev >= _FLAT, rows / np.maximum(stddev, _FLAT), 0)
 
 
-def _candidates(vectors) -> np.ndarray:
-  """Return [M, 2], the pairs that may be alike, in order."""
+def _candidates(vectors) -> tuple[np.ndarray, bool]:
+  """Return [M, 2], the pairs that may be alike, in order, and if in a crowd."""
   places = [_projected(vectors[numbers]) for numbers in vectors.numbers()]
   if not places:
-    return np.empty((0, 2), int)
+    return np.empty((0, 2), int), False
   points = np.concatenate(places)
   numbers = np.flatnonzero(points.any(axis=1))
   points = points[numbers]
   tree = spatial.cKDTree(points, leafsize=_LEAF)
   some = spatial.cKDTree(points[:: max(1, len(points) // _SAMPLE)])
-  if some.count_neighbors(tree, _DISTANCE) > (1 + _CROWD) * some.n:
+  # Each is its own neighbor, too.
+  in_crowd = some.count_neighbors(tree, _DISTANCE) > (1 + CROWD) * some.n
+  if in_crowd:
     pairs = _nearest(tree)
   else:
     pairs = tree.query_pairs(_DISTANCE, output_type='ndarray')
-  return numbers[np.unique(pairs, axis=0)]
+  return numbers[np.unique(pairs, axis=0)], bool(in_crowd)
 
 
 def _projected(vectors):
@@ -129,7 +144,7 @@ def _projected(vectors):
 
 def _nearest(tree):
   """Return the pairs of each point with those that are nearest to it."""
-  _, near = tree.query(tree.data, _CROWD + 1, distance_upper_bound=_DISTANCE)
+  _, near = tree.query(tree.data, CROWD + 1, distance_upper_bound=_DISTANCE)
   first = np.repeat(np.arange(tree.n), near.shape[1])
   pairs = np.sort(np.column_stack([first, near.ravel()]), axis=1)
   is_pair = (pairs[:, 0] < pairs[:, 1]) & (pairs[:, 1] < tree.n)

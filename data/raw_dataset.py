@@ -42,6 +42,7 @@ NOTES = (
   'images are squeezed',
   'near-duplicates in two splits',
   'near-duplicates in a split',
+  'near-duplicates in a crowd',
   'blank image',
   'dark image',
   'bright image',

@@ -86,6 +86,15 @@ def test_links_point_to_something(page):
       assert anchor in _slugs(target), link
 
 
+def test_every_module_of_data_is_named_where_it_is():
+  folder = paths.ROOT / 'data'
+  text = (folder / 'README.md').read_text('utf-8')
+  named = re.findall(r'`(\w+/?)`', text.partition('## In this folder\n')[2])
+  modules = {path.stem for path in folder.glob('*.py')} - {'__init__'}
+  folders = {f'{path.parent.name}/' for path in folder.glob('*/__init__.py')}
+  assert sorted(named) == sorted(modules | folders)
+
+
 @pytest.mark.parametrize('page', _MANUALS, ids=_id)
 def test_flags_are_known_to_their_command(page):
   for line in _lines(page):

@@ -41,11 +41,12 @@ _PATH = re.compile(
 _BATCH = re.compile(r'CheXpert-v1\.0 batch \d.*')
 
 
+@images.convert_listing_errors()
 def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.RawDataset:
   """List CheXpert in `manual_dir`/`FOLDERS[source]`.
 
   Raises:
-    InputError: The folder or one of its tables is missing.
+    InputError: A folder or a table is missing, or cannot be read.
   """
   folders = _folders(pathlib.Path(manual_dir), FOLDERS[source])
   dataset = raw_dataset.RawDataset([], published=_PUBLISHED)

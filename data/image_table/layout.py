@@ -8,6 +8,7 @@ import pathlib
 import pandas as pd
 
 from data import cells
+from data import images
 from data import raw_dataset
 from data import splits
 from data import tables
@@ -73,6 +74,7 @@ class Table:
   names: tuple[str, ...]
 
 
+@images.convert_listing_errors()
 def find(
   csv: str | os.PathLike, image_root: str | os.PathLike, columns: Columns
 ) -> Table:
@@ -85,7 +87,8 @@ def find(
     columns: The meaning of the columns.
 
   Raises:
-    InputError: No such table or column, or labels that make no sense together.
+    InputError: No such table or column, labels that make no sense together, or
+      a folder that cannot be read.
   """
   held_out.check(columns.split, columns.test_list, columns.test_csv)
   path_columns = _path_columns(columns.path)
@@ -115,11 +118,13 @@ def find(
   return found
 
 
+@images.convert_listing_errors()
 def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
   """List the images of a folder for each class; see `paths.from_folders`.
 
   Raises:
-    InputError: There are no such folders, or their names cannot be classes.
+    InputError: There are no such folders, one cannot be read, or their names
+      cannot be classes.
   """
   root = paths.ImageRoot(image_root)
   table = paths.from_folders(root)
@@ -138,8 +143,13 @@ def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
   return _list(table, where, root, columns)
 
 
+@images.convert_listing_errors()
 def images_below(image_root: str | os.PathLike) -> list[str]:
-  """Return the images of `find_folders`; none if the folder is gone."""
+  """Return the images of `find_folders`; none if the folder is gone.
+
+  Raises:
+    InputError: A folder cannot be read.
+  """
   return paths.ImageRoot(image_root).paths
 
 

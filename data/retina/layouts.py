@@ -109,11 +109,12 @@ LAYOUTS = {
 }
 
 
+@images.convert_listing_errors()
 def find(manual_dir: str | os.PathLike, source: str) -> raw_dataset.RawDataset:
   """List the set `source`, of LAYOUTS, in the folder `manual_dir`.
 
   Raises:
-    InputError: A table or a folder of images is missing.
+    InputError: A table or a folder of images is missing, or cannot be read.
   """
   layout = LAYOUTS[source]
   dataset = raw_dataset.RawDataset(
@@ -181,12 +182,7 @@ def _existing(root, *names):
 def _images(root, folder):
   """Return {lower-case stem: path} of a folder or of its zip archive."""
   if (root / folder).is_dir():
-    try:
-      paths = [entry.path for entry in os.scandir(root / folder)]
-    except OSError as error:
-      raise errors.InputError(
-        f'{root / folder} cannot be read: {error.strerror}'
-      ) from None
+    paths = [entry.path for entry in os.scandir(root / folder)]
   else:
     archive = _existing(root, folder, f'{folder}.zip', f'{folder}.zip.001')
     paths = archives.zip_members(archive)

@@ -79,6 +79,30 @@ def test_copies_under_other_bytes_are_noted_with_their_splits(check):
     assert 'of two patients' in problem.detail
 
 
+@pytest.mark.parametrize('frames, notes', [(11, 0), (13, 1)])
+def test_the_report_says_that_a_crowd_is_not_compared_with_all(
+  check, frames, notes
+):
+  """Frames of three films, each a pixel further to the right."""
+  films = [_picture(n, 160).resize((480, 480)) for n in range(3)]
+  found = check(
+    {
+      f'film{n}_{x:02d}': film.crop((x, 0, x + 400, 400))
+      for n, film in enumerate(films)
+      for x in range(frames)
+    }
+  )
+  crowd = found.get('near-duplicates in a crowd', [])
+  assert len(crowd) == notes
+  assert all('with the 10 nearest' in note.detail for note in crowd)
+  pairs = [
+    *found.get('near-duplicates in two splits', []),
+    *found.get('near-duplicates in a split', []),
+  ]
+  all_pairs = 3 * frames * (frames - 1) // 2
+  assert (len(pairs) < all_pairs) if notes else (len(pairs) == all_pairs)
+
+
 def test_an_image_stored_twice_is_a_copy_not_a_near_duplicate(check):
   images = {f'usual{n}': _picture(n) for n in range(10)}
   found = check(images | {'again': _picture(4)})

@@ -93,6 +93,20 @@ def test_members_may_lie_anywhere_and_beside_those_of_macos(raw):
     assert not [p for p in checked.problems if p.bad]
 
 
+@pytest.mark.parametrize('top', ['', 'IMAGES/'])
+def test_the_images_of_messidor_may_be_left_in_an_archive(top, tmp_path):
+  folder = raw_sets.messidor2(tmp_path)
+  expected = preflight.check(layouts.find(folder, 'messidor2'), num_processes=1)
+  with zipfile.ZipFile(folder / 'IMAGES.zip', 'w') as file:
+    for path in sorted((folder / 'IMAGES').iterdir()):
+      file.write(path, f'{top}{path.name}')
+  shutil.rmtree(folder / 'IMAGES')
+  checked = preflight.check(layouts.find(folder, 'messidor2'), num_processes=1)
+  assert len(checked.records) == len(expected.records) == 30
+  for one, other in zip(checked.records, expected.records, strict=True):
+    assert 'IMAGES.zip::' in one.path and one.sha256 == other.sha256
+
+
 @pytest.mark.parametrize(
   'beside', ['.001.md5', '.002.part', '.003.crdownload', '.0001', '.004 (1)']
 )

@@ -1,6 +1,7 @@
 """Every builder: from the raw layout to a data set that is read without it."""
 
 import collections
+from concurrent import futures
 import functools
 import io
 import json
@@ -20,6 +21,7 @@ import raw_sets
 
 from data import base_builder
 from data import examples
+from data import parallel
 from data.chexpert import chexpert_dataset_builder
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout as image_table
@@ -29,6 +31,7 @@ from transfusion_tf import errors
 from transfusion_tf.input_pipeline import tfds_folder
 
 _SIZE = 32
+_REPORTS = {'splits.csv', 'preflight.json', 'preflight.html'}
 
 
 def _image_table(manual_dir, data_dir, **columns):
@@ -198,7 +201,7 @@ def test_the_split_and_the_report_lie_beside_the_records(built):
   _, checked, data_dir = built('kaggle')
   folder = data_dir / 'retina' / f'kaggle_{_SIZE}' / '1.0.0'
   names = {path.name for path in folder.iterdir()}
-  assert names >= {'splits.csv', 'preflight.json', 'preflight.html'}
+  assert names >= _REPORTS
   opened = tfds_folder.open_dataset(str(data_dir), 'retina')
   metadata = opened._builder.info.metadata
   assert metadata['splits_sha256'] == checked.summary['splits_sha256']
@@ -340,6 +343,44 @@ def test_every_oddity_at_once(run, tmp_path):
     assert not kind or kind in said
 
 
+def test_prepared_sets_are_called_by_their_source_and_size(tmp_path):
+  raw = raw_sets.table(tmp_path, count=4)
+  for builder, name in (
+    (retina_dataset_builder.Builder.from_source(tmp_path), 'retina/kaggle_587'),
+    (
+      chexpert_dataset_builder.Builder.from_source(tmp_path),
+      'chexpert/small_256',
+    ),
+    (_image_table(raw, tmp_path), 'lumps'),
+  ):
+    assert str(builder.data_dir) == f'{tmp_path}/{name}/1.0.0'
+
+
+def test_a_runner_gets_its_options():
+  pytest.importorskip('apache_beam')
+  options = 'project=P,region=R,temp_location=gs://B/tmp'.split(',')
+  config = base_builder.beam_config('DataflowRunner', options)
+  assert config['beam_runner'] == 'DataflowRunner'
+  given = config['beam_options'].get_all_options()
+  assert (given['project'], given['region']) == ('P', 'R')
+  assert given['temp_location'] == 'gs://B/tmp'
+
+
+def test_without_a_table_folders_are_classes(run, tmp_path):
+  raw = tmp_path / 'raw'
+  for n in range(20):
+    name = ('benign', 'malignant')[n % 2]
+    raw_sets.save(raw_sets.photograph(n), raw / name / f'{n}.png')
+  flags = (
+    *('--dataset=image_table', '--name=moles', '--check_only'),
+    *(f'--manual_dir={raw}', f'--data_dir={tmp_path}', '--num_processes=1'),
+  )
+  code, output, _ = run(*flags)
+  assert code == 0 and 'label malignant' in output
+  code, _, error = run(*flags, '--csv=labels.csv')
+  assert code == 2 and 'no labels.csv in' in error
+
+
 @pytest.mark.parametrize('name', ['Lumps', 'a/b', '../x', 'retina', ''])
 def test_names_that_are_no_names(name, tmp_path):
   raw = raw_sets.table(tmp_path, count=4)
@@ -423,8 +464,14 @@ def test_the_binary_from_bad_to_built(run, tmp_path):
   assert 'train/10_left' in error.splitlines()[-1]
   assert 'BAD: not an image: 1' in output
 
+  reports = tmp_path / 'data/preflight/retina' / f'kaggle_{_SIZE}' / '1.0.0'
+  assert {path.name for path in reports.iterdir()} == _REPORTS
+  assert f'report: {reports / "preflight.html"}' in output
+  shutil.rmtree(reports)
+
   code, output, _ = run(*flags, '--on_bad=skip', '--check_only')
   assert code == 0 and not (tmp_path / 'data/retina').exists()
+  assert {path.name for path in reports.iterdir()} == _REPORTS
 
   code, output, _ = run(*flags, '--on_bad=skip')
   assert code == 0
@@ -433,6 +480,10 @@ def test_the_binary_from_bad_to_built(run, tmp_path):
   assert opened.directory == folder
   assert sum(map(len, examples.values())) == 45
   assert 'train/10_left' in pathlib.Path(folder, 'preflight.json').read_text()
+  for name in _REPORTS:
+    assert pathlib.Path(folder, name).read_text() == (
+      (reports / name).read_text()
+    )
 
 
 def test_a_split_file_splits_alike_in_another_place(built, run, tmp_path):
@@ -473,6 +524,72 @@ def test_unusable_flags_are_one_line(flags, what, run, tmp_path):
   assert len(error.splitlines()) == 1
 
 
+@pytest.fixture
+def asked(monkeypatch):
+  """The numbers of processes that were asked for; threads stand in."""
+  numbers = []
+
+  def pool(max_workers, context):
+    assert context.get_start_method() == 'spawn'
+    numbers.append(max_workers)
+    return futures.ThreadPoolExecutor(max_workers)
+
+  parallel._pool.cache_clear()
+  monkeypatch.setattr(parallel.futures, 'ProcessPoolExecutor', pool)
+  yield numbers
+  parallel._pool.cache_clear()
+
+
+@pytest.mark.parametrize('number, pools', [(3, [3]), (1, [])])
+def test_check_and_build_have_as_many_processes_as_is_said(
+  number, pools, asked, tmp_path
+):
+  raw = raw_sets.table(tmp_path / 'raw')
+  builder = _image_table(raw, tmp_path / 'data')
+  builder.num_processes = number
+  checked = builder.check(raw)
+  assert asked == pools
+  parallel._pool.cache_clear()
+  builder.build(checked)
+  assert asked == 2 * pools
+
+
+def test_without_a_number_each_core_has_a_process(asked, tmp_path, monkeypatch):
+  monkeypatch.setattr(cores, 'available', lambda: 5)
+  raw = raw_sets.table(tmp_path / 'raw')
+  _image_table(raw, tmp_path / 'data').check(raw)
+  assert asked == [5]
+
+
+_CALL_AND_TELL = """
+import sys
+from data import parallel
+def pool(number):
+  print('processes:', number)
+  return parallel.futures.ThreadPoolExecutor(number)
+parallel._pool = pool
+from transfusion_tf.cli import prepare_data
+prepare_data.run()
+"""
+
+
+def test_the_flag_says_how_many_processes(tmp_path):
+  raw = raw_sets.table(tmp_path / 'raw')
+  done = subprocess.run(
+    [
+      *(sys.executable, '-c', _CALL_AND_TELL),
+      *('--dataset=image_table', '--name=lumps', '--check_only'),
+      *(f'--manual_dir={raw}', f'--data_dir={tmp_path}', '--num_processes=3'),
+    ],
+    capture_output=True,
+    text=True,
+    cwd=paths.ROOT,
+    check=True,
+  )
+  told = [x for x in done.stdout.splitlines() if x.startswith('processes')]
+  assert told and set(told) == {'processes: 3'}
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(cores.available() < 2, reason='one core')
 def test_two_processes_are_1_7_times_as_fast(tmp_path):
@@ -511,5 +628,12 @@ def test_a_killed_build_leaves_nothing_under_the_final_name(run, tmp_path):
   os.killpg(process.pid, signal.SIGKILL)
   process.communicate()
   assert not (config / '1.0.0').exists()
+  left = list(config.iterdir())
+  assert left and all(p.name.startswith('incomplete.') for p in left)
   code, _, _ = run(*flags)
   assert code == 0 and (config / '1.0.0/dataset_info.json').exists()
+  for folder in left:
+    shutil.rmtree(folder)
+  opened, examples = _examples(tmp_path / 'data', 'retina')
+  assert sum(map(len, examples.values())) == 610
+  assert opened.directory == str(config / '1.0.0')

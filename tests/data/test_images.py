@@ -51,6 +51,22 @@ def test_exif_orientation_is_applied(orientation):
   assert _distance(image, upright) < 3
 
 
+def _xmp(orientation):
+  return f'<x><a tiff:Orientation="{orientation}"/></x>'.encode()
+
+
+@pytest.mark.parametrize('exif, size', [(None, (48, 64)), (3, (64, 48))])
+def test_xmp_turns_a_photograph_of_which_exif_says_nothing(exif, size):
+  tags = Image.Exif()
+  if exif:
+    tags[0x0112] = exif
+  file = _encoded(_gradient(), 'JPEG', quality=95, xmp=_xmp(6), exif=tags)
+  turn = Image.Transpose.ROTATE_180 if exif else Image.Transpose.ROTATE_270
+  image = images.load(file)
+  assert image.size == size
+  assert _distance(image, _gradient().transpose(turn)) < 3
+
+
 @pytest.mark.parametrize('mode', ['L', 'RGB', 'CMYK'])
 def test_jpeg_modes(mode):
   image = images.load(_encoded(_gradient().convert(mode), 'JPEG', quality=95))
@@ -120,6 +136,32 @@ def test_a_decompression_bomb_is_refused_at_once():
     images.load(data)
   assert caught.value.kind == 'image too large'
   assert time.monotonic() - start < 0.5
+
+
+def test_the_limit_is_178_million_pixels():
+  images.check_size(13_377, 13_377)
+  with pytest.raises(raw_dataset.InvalidRecordError, match='178,956,970'):
+    images.check_size(13_378, 13_378)
+
+
+def test_an_image_without_permission_is_named(tmp_path, monkeypatch):
+  def refuse(path):
+    raise PermissionError(13, 'Permission denied', str(path))
+
+  monkeypatch.setattr(images.epath, 'Path', refuse)
+  with pytest.raises(raw_dataset.InvalidRecordError) as caught:
+    images.read('a.png')
+  assert (caught.value.kind, str(caught.value)) == (
+    'unreadable image',
+    'Permission denied',
+  )
+
+
+def test_a_folder_that_is_called_as_an_image_is_named(tmp_path):
+  (tmp_path / 'a.png').mkdir()
+  with pytest.raises(raw_dataset.InvalidRecordError) as caught:
+    images.read(str(tmp_path / 'a.png'))
+  assert caught.value.kind == 'unreadable image'
 
 
 def test_a_draft_keeps_the_size_asked_for_and_looks_alike():
@@ -328,6 +370,42 @@ def test_dicom_functions_other_than_linear(function):
     'SIGMOID': 255 / (1 + np.exp(-4 * place)),
   }[function]
   np.testing.assert_allclose(np.asarray(image), expected, atol=0.51)
+
+
+@pytest.mark.parametrize('bits', [8, 12])
+def test_dicom_voi_tables_are_looked_up_before_a_window(bits):
+  from pydicom import dataset
+
+  entries = np.sort(np.random.default_rng(0).integers(0, 2**bits, 4096))
+  tables = []
+  for values in (entries, entries[::-1]):  # The first is shown.
+    table = dataset.Dataset()
+    table.LUTDescriptor = [4096, 0, bits]
+    table.LUTData = values.astype(np.uint16).tobytes()
+    tables.append(table)
+  file = raw_sets.dicom(
+    _RAMP, WindowCenter=9, WindowWidth=9, VOILUTSequence=tables
+  )
+  expected = entries[_RAMP] * (255 / (2**bits - 1))
+  np.testing.assert_allclose(images.load(file), expected, atol=0.51)
+
+
+def test_dicom_in_jpeg_2000_is_read():
+  import pydicom
+  from pydicom import encaps
+  from pydicom import uid
+
+  frame = _encoded(
+    Image.fromarray(_RAMP), 'JPEG2000', irreversible=False, no_jp2=True
+  )
+  file = pydicom.dcmread(io.BytesIO(raw_sets.dicom(_RAMP)))
+  file.file_meta.TransferSyntaxUID = uid.JPEG2000Lossless
+  file.PixelData = encaps.encapsulate([frame])
+  buffer = io.BytesIO()
+  file.save_as(buffer)
+  np.testing.assert_array_equal(
+    images.load(buffer.getvalue()), images.load(raw_sets.dicom(_RAMP))
+  )
 
 
 def test_dicom_padding_is_no_part_of_the_picture():

@@ -1,19 +1,36 @@
 """Published tables that `image_table` reads by the flags of data/README.md."""
 
 import gzip
+import re
+import shlex
 
+from absl import flags
+from absl.testing import flagsaver
+import paths
 import pytest
 import raw_sets
 
 from data import preflight
 from data.image_table import layout
 from transfusion_tf import errors
+from transfusion_tf.cli import table_flags
 
 _NIH = (
   'Image Index,Finding Labels,Follow-up #,Patient ID,Patient Age,'
   'Patient Gender,View Position,OriginalImage[Width,Height],'
   'OriginalImagePixelSpacing[x,y],\n'
 )
+
+
+def _find(folder, name):
+  """Read a set by the flags that data/README.md has for it."""
+  text = (paths.ROOT / 'data' / 'README.md').read_text(encoding='utf-8')
+  row = re.search(rf'\n\| \[{name}\]\(.*\) \| `(--.*)` \|\n', text)
+  csv, *arguments = shlex.split(row[1].replace(r'\|', '|'))
+  with flagsaver.flagsaver():
+    flags.FLAGS(['prepare_data.py', *arguments])
+    columns = table_flags.columns(folder)
+  return layout.find(folder / csv.removeprefix('--csv='), folder, columns)
 
 
 def _chestx_ray14(folder):
@@ -32,17 +49,7 @@ def _chestx_ray14(folder):
   names = [row.split(',')[0] for row in rows]
   (folder / 'train_val_list.txt').write_text('\n'.join(names[:18]))
   (folder / 'test_list.txt').write_text('\n'.join(names[18:]))
-  return layout.find(
-    folder / 'Data_Entry_2017.csv',
-    folder,
-    layout.Columns(
-      path='Image Index',
-      labels=('Finding Labels',),
-      patient='Patient ID',
-      separator='|',
-      test_list=str(folder / 'test_list.txt'),
-    ),
-  )
+  return _find(folder, 'ChestX-ray14')
 
 
 def _padchest(folder):
@@ -65,16 +72,7 @@ def _padchest(folder):
     )
   path = folder / 'PADCHEST_chest_x_ray_images_labels_160K_01.02.19.csv.gz'
   path.write_bytes(gzip.compress(''.join(rows).encode()))
-  return layout.find(
-    path,
-    folder,
-    layout.Columns(
-      path='ImageDir,ImageID',
-      labels=('Labels',),
-      patient='PatientID',
-      separator=',',
-    ),
-  )
+  return _find(folder, 'PadChest')
 
 
 def _mimic_cxr_jpg(folder):
@@ -95,11 +93,7 @@ def _mimic_cxr_jpg(folder):
     (folder / f'mimic-cxr-2.0.0-{name}.csv.gz').write_bytes(
       gzip.compress(''.join(rows).encode())
     )
-  return layout.find(
-    f'{folder}/mimic-cxr-2.0.0-split.csv.gz,mimic-cxr-2.0.0-chexpert.csv.gz',
-    folder,
-    layout.Columns(path='dicom_id', patient='subject_id', split='split'),
-  )
+  return _find(folder, 'MIMIC-CXR-JPG')
 
 
 def _vindr_cxr(folder):
@@ -119,16 +113,7 @@ def _vindr_cxr(folder):
       tables[part].append(f'{name}{who},{yes},{n % 2},{1 - n % 2}\n')
   for part, rows in tables.items():
     (folder / f'image_labels_{part}.csv').write_text(''.join(rows))
-  return layout.find(
-    folder / 'image_labels_train.csv',
-    folder,
-    layout.Columns(
-      path='image_id',
-      ignored=('rad_id',),
-      majority=True,
-      test_csv=str(folder / 'image_labels_test.csv'),
-    ),
-  )
+  return _find(folder, 'VinDr-CXR')
 
 
 # Layout -> its findings, and the number of patients.
@@ -208,6 +193,28 @@ def test_most_readers_decide_and_disagreement_is_noted(tmp_path):
   assert _states(found, 1) == ('positive', 'positive', 'negative')
   kinds = [p.kind for p in found.dataset.problems]
   assert kinds == ['readers disagree'] * 5
+
+
+def _read_twice(folder, header, *rows):
+  (folder / 'labels.csv').write_text('\n'.join([header, *rows]))
+  columns = layout.Columns(majority=True)
+  return layout.find(folder / 'labels.csv', folder, columns)
+
+
+def test_a_finding_that_as_many_readers_see_as_do_not_is_uncertain(tmp_path):
+  found = _read_twice(tmp_path, 'path,Mass,Edema', '0.png,1,1', '0.png,0,1')
+  assert _states(found, 0) == ('uncertain', 'positive')
+  assert [p.kind for p in found.dataset.problems] == ['readers disagree']
+
+
+def test_a_class_that_as_many_readers_see_as_do_not_is_contradictory(tmp_path):
+  raw_sets.save(raw_sets.photograph(0), tmp_path / '0.png')
+  rows = ('0.png,b', '0.png,m', '1.png,b', '1.png,b', '1.png,m')
+  found = _read_twice(tmp_path, 'path,label', *rows)
+  checked = preflight.check(found.dataset, num_processes=1)
+  (bad,) = (p for p in checked.problems if p.kind == 'contradictory labels')
+  assert bad.bad and bad.location == '0.png'
+  assert [r.labels['label'] for r in found.dataset.records] == ['b', 'm', 'b']
 
 
 def test_cells_of_several_findings_are_noticed(tmp_path):

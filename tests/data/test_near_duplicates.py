@@ -40,14 +40,14 @@ def test_copies_are_found_and_nothing_else(change):
   copies = {60: 7, 61: 0, 62: 59}
   pictures += [_CHANGES[change](pictures[i]) for i in copies.values()]
   thumbnails = np.stack(list(map(near_duplicates.thumbnail, pictures)))
-  found = near_duplicates.find(thumbnails)
+  found = near_duplicates.find(thumbnails).pairs
   assert {pair.second: pair.first for pair in found} == copies
   assert all(pair.correlation <= 1.001 for pair in found)
 
 
 def test_pictures_without_contrast_are_like_no_other():
   flat = np.full((3, near_duplicates.SIDE, near_duplicates.SIDE), 9, np.uint8)
-  assert near_duplicates.find(flat) == []
+  assert near_duplicates.find(flat) == ([], False)
 
 
 def _related(count):
@@ -74,18 +74,36 @@ def test_the_tree_misses_no_pair():
   thumbnails = _related(300)
   expected = _compared_with_all(thumbnails)
   assert len(expected) > 100
-  assert [pair[:2] for pair in near_duplicates.find(thumbnails)] == expected
+  found = near_duplicates.find(thumbnails)
+  assert [pair[:2] for pair in found.pairs] == expected
+  assert not found.in_crowd
+
+
+def _film(frames):
+  """Three scenes of so many frames each."""
+  rng = np.random.default_rng(0)
+  scenes = [near_duplicates.thumbnail(_picture(n)) for n in range(3)]
+  scenes = np.repeat(scenes, frames, axis=0)
+  noisy = scenes + rng.integers(-2, 3, scenes.shape)
+  return noisy.clip(0, 255).astype(np.uint8)
 
 
 def test_of_a_crowd_the_nearest_are_found():
   """A film has too many pairs to list: a hundred frames, 4950."""
-  rng = np.random.default_rng(0)
-  scenes = [near_duplicates.thumbnail(_picture(n)) for n in range(3)]
-  frames = np.repeat(scenes, 100, axis=0) + rng.integers(-2, 3, (300, 32, 32))
-  pairs = near_duplicates.find(frames.clip(0, 255).astype(np.uint8))
+  pairs, in_crowd = near_duplicates.find(_film(100))
+  assert in_crowd
   assert len(pairs) <= 300 * 10
   assert {n for pair in pairs for n in pair[:2]} == set(range(300))
   assert all(pair.first // 100 == pair.second // 100 for pair in pairs)
+
+
+@pytest.mark.parametrize('others, in_crowd', [(10, False), (11, True)])
+def test_more_than_ten_like_each_are_a_crowd(others, in_crowd):
+  frames = 1 + others
+  found = near_duplicates.find(_film(frames))
+  assert found.in_crowd == in_crowd
+  if not in_crowd:  # All pairs.
+    assert len(found.pairs) == 3 * frames * others // 2
 
 
 def test_sets_of_any_size(monkeypatch):
@@ -97,7 +115,7 @@ def test_sets_of_any_size(monkeypatch):
   expected = [(3, 20), (48, 49)]
   for block in (7, 50, 4096):
     monkeypatch.setattr(near_duplicates, '_BLOCK', block)
-    found = near_duplicates.find(thumbnails)
+    found = near_duplicates.find(thumbnails).pairs
     assert [pair[:2] for pair in found] == expected
   for size in (0, 1, 2):
-    assert near_duplicates.find(thumbnails[:size]) == []
+    assert near_duplicates.find(thumbnails[:size]) == ([], False)

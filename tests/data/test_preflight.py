@@ -114,15 +114,6 @@ def test_byte_order_mark_and_any_line_end_change_nothing(any_set):
   assert find(folder) == plain
 
 
-def test_upper_case_extensions_of_kaggle_and_others(tmp_path):
-  for source, make in (('kaggle', raw_sets.kaggle), ('idrid', raw_sets.idrid)):
-    folder = make(tmp_path / source)
-    count = len(retina.find(folder, source).records)
-    for number, path in enumerate(_photos(folder)):
-      path.rename(path.with_suffix(('.JPEG', '.jpg', '.JPG')[number % 3]))
-    assert len(retina.find(folder, source).records) == count
-
-
 def _truncate(path):
   path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
@@ -321,6 +312,21 @@ def test_a_patient_on_both_sides_stays_in_test_only(tmp_path):
   assert _kinds(checked) == {'patient in two splits': 1}
   splits_of_500 = {r.split for r in checked.records if r.patient_id == '500'}
   assert splits_of_500 == {'test'}
+
+
+def test_both_parts_of_the_test_set_of_kaggle_are_tested(tmp_path):
+  folder = raw_sets.kaggle(tmp_path)
+  csv = folder / 'retinopathy_solution.csv'
+  csv.write_text(csv.read_text().replace('Private', 'Public', 3))
+  found = retina.find(folder, 'kaggle')
+  assert len(found.splits()['test']) == 6
+
+
+@pytest.mark.parametrize('source', ['aptos2019', 'messidor2', 'idrid'])
+def test_where_nobody_says_so_each_image_is_a_patient(source, tmp_path):
+  make, find, counts = _SETS[source]
+  patients = {record.patient_id for record in find(make(tmp_path)).records}
+  assert len(patients) == sum(counts.values())
 
 
 def test_a_pool_keeps_a_patient_of_both_folders_together(tmp_path):
@@ -556,6 +562,60 @@ def test_twenty_bad_images_are_named_and_all_are_counted():
   ).splitlines()
   assert sum('.png' in line for line in lines) == 20
   assert 'BAD: not an image: 57' in lines and '  ... and 37 more' in lines
+
+
+@pytest.mark.parametrize('count', [5, 7])
+def test_five_notes_of_a_kind_are_named_and_all_are_counted(count):
+  problems = [
+    raw_dataset.Problem(kind, f'{kind[:4]}{n}.png', 'why')
+    for n in range(count)
+    for kind in ('dark image', 'blank image')
+  ]
+  found = raw_dataset.RawDataset([], problems)
+  lines = str(preflight_report.Report('mine', found)).splitlines()
+  expected = []
+  for kind in ('blank image', 'dark image'):
+    expected += [f'note: {kind}: {count}']
+    expected += [f'  {kind[:4]}{n}.png: why' for n in range(5)]
+    expected += ['  ... and 2 more'] * (count == 7)
+  assert lines[-len(expected) :] == expected
+
+
+def test_the_table_has_integers_though_a_split_lacks_a_class(tmp_path):
+  folder = raw_sets.table(tmp_path, count=20)
+  (folder / 'labels.csv').write_text(
+    'path,label,split\n'
+    + ''.join(
+      f'images/{n:03d}.png,{"abc"[n % 3]},{splits.SPLITS[n % 3]}\n'
+      for n in range(20)
+    )
+  )
+  checked = _check(functools.partial(_table, split='split'), folder)
+  lines = str(preflight_report.Report('mine', checked)).splitlines()
+  cells = {line.split()[-4]: line.split()[-3:] for line in lines[2:7]}
+  assert lines[1].split() == [*splits.SPLITS]
+  assert cells == {
+    'images': ['7', '7', '6'],
+    'patients': ['7', '7', '6'],
+    'a': ['7', '0', '0'],
+    'b': ['0', '7', '0'],
+    'c': ['0', '0', '6'],
+  }
+  assert lines[7] == 'sizes: all 60 x 48'
+
+
+def test_the_table_counts_the_states_of_a_finding_in_order(tmp_path):
+  rows = ['path,split,Mass,Edema']
+  states = ['0', '0', '0', '1', '1', '-1', '', '', '', '']
+  for n, state in enumerate([*states, '0', '1']):
+    raw_sets.save(raw_sets.photograph(n), tmp_path / f'{n}.png')
+    split = 'train' if n < len(states) else ('validation', 'test')[n % 2]
+    rows.append(f'{n}.png,{split},{state},1')
+  (tmp_path / 'labels.csv').write_text('\n'.join(rows))
+  checked = _check(functools.partial(_table, split='split'), tmp_path)
+  text = str(preflight_report.Report('mine', checked))
+  assert 'negative / positive / uncertain / unmentioned' in text
+  assert '3 / 2 / 1 / 4' in text and '0 / 10 / 0 / 0' in text
 
 
 def test_the_page_escapes_what_it_shows():

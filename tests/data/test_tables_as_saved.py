@@ -1,7 +1,11 @@
 """Tables as programs and people save them: cells, numbers, lines, patients."""
 
+import bz2
 import gzip
+import io
+import lzma
 import os
+import zipfile
 
 import pytest
 import raw_sets
@@ -124,6 +128,46 @@ def test_blank_rows_are_no_rows(rows, tmp_path):
   assert found.dataset == plain.dataset
 
 
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r'])
+@pytest.mark.parametrize('mark', [b'', b'\xef\xbb\xbf'])
+def test_line_ends_and_a_byte_order_mark_change_nothing(mark, end, tmp_path):
+  plain = _find(tmp_path, _column('ab?'))
+  text = _column('ab?').replace('\n', end)
+  (tmp_path / 'labels.csv').write_bytes(mark + text.encode())
+  found = layout.find(tmp_path / 'labels.csv', tmp_path, layout.Columns())
+  assert found == plain
+
+
+@pytest.mark.parametrize('spelling', ['{}', '0{}', '{}.0', '{},0'])
+def test_states_of_findings_in_any_spelling(spelling, tmp_path):
+  states = [spelling.format(n) for n in (0, 1)] + ['-' + spelling.format(1), '']
+  rows = ''.join(f'{n}.png;{state}\n' for n, state in enumerate(states))
+  found = _find(tmp_path, 'path;Mass\n' + rows)
+  assert found.kind == 'findings'
+  assert [r.labels['findings']['Mass'] for r in found.dataset.records] == [
+    *('negative', 'positive', 'uncertain', 'unmentioned')
+  ]
+
+
+@pytest.mark.parametrize(
+  'kind, names', [('label', ('0', '1')), ('grade', ('0', '1'))]
+)
+def test_the_kind_may_be_said_otherwise(kind, names, tmp_path):
+  assert _find(tmp_path, _column('0110')).kind == 'findings'
+  found = _find(tmp_path, _column('0110'), kind=kind)
+  assert (found.kind, found.names) == (kind, names)
+  labels = [record.labels[kind] for record in found.dataset.records]
+  assert labels == ['0', '1', '1', '0']
+
+
+def test_names_of_classes_and_findings_are_trimmed(tmp_path):
+  found = _find(tmp_path, _column([' a', 'b ', 'a\t', ' b']))
+  assert found.names == ('a', 'b') and not found.dataset.problems
+  found = _find(tmp_path, 'path, Mass ,Edema \n0.png,1, 0\n1.png,0 ,1\n')
+  assert found.names == ('Mass', 'Edema')
+  assert len(found.dataset.records) == 2
+
+
 def test_a_row_of_too_many_cells_is_named(tmp_path):
   with pytest.raises(errors.InputError, match=r'labels\.csv:3: 3 cells'):
     _find(tmp_path, 'path,label\n0.png,a\n1.png,b,c\n')
@@ -148,9 +192,23 @@ def test_a_table_in_another_encoding_is_named_with_the_line(tmp_path):
     tables.read(tmp_path / 'labels.csv', ())
 
 
-def test_a_compressed_table(tmp_path):
-  path = tmp_path / 'labels.csv.gz'
-  path.write_bytes(gzip.compress(_column('ab').encode()))
+def _zipped(data):
+  buffer = io.BytesIO()
+  with zipfile.ZipFile(buffer, 'w', zipfile.ZIP_DEFLATED) as archive:
+    archive.writestr('labels.csv', data)
+  return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+  'suffix, pack',
+  [
+    *(('.gz', gzip.compress), ('.bz2', bz2.compress)),
+    *(('.xz', lzma.compress), ('.zip', _zipped)),
+  ],
+)
+def test_a_compressed_table(suffix, pack, tmp_path):
+  path = tmp_path / f'labels.csv{suffix}'
+  path.write_bytes(pack(_column('ab').encode()))
   assert list(tables.read(path, ())['label']) == ['a', 'b']
   path.write_bytes(path.read_bytes()[:-9])
   with pytest.raises(errors.InputError, match='cannot be read'):

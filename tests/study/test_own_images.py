@@ -1,9 +1,12 @@
 """The images of a study are checked and prepared once."""
 
+import io
 import os
 import shutil
 
 from absl import flags
+from absl.testing import flagsaver
+from PIL import Image
 import pytest
 import raw_sets
 
@@ -11,6 +14,7 @@ from data import manifest
 from transfusion_tf import errors
 from transfusion_tf.cli import own_images
 from transfusion_tf.cli import table_flags  # noqa: F401  # Has the flags.
+from transfusion_tf.input_pipeline import tfds_folder
 
 
 @pytest.fixture(autouse=True)
@@ -103,6 +107,21 @@ def test_a_folder_for_each_class_and_a_new_image_in_it(tmp_path, capsys):
   raw_sets.save(raw_sets.photograph(50), raw / 'benign/50.png')
   with pytest.raises(errors.InputError, match='other raw data'):
     _prepare(raw, tmp_path, csv=None)
+
+
+@pytest.mark.parametrize('fundus, size', [(True, (24, 24)), (False, (30, 24))])
+def test_discs_are_cut_out_of_the_photographs_of_a_study(
+  fundus, size, raw, tmp_path
+):
+  with flagsaver.flagsaver(fundus=fundus):
+    name = _prepare(raw, tmp_path)
+  prepared = tfds_folder.open_dataset(str(tmp_path / 'data'), name)
+  sizes = set()
+  for record in prepared.records('train'):
+    data = prepared.parse(record)['image'].numpy()
+    sizes.add(Image.open(io.BytesIO(data)).size)
+  assert sizes == {size}
+  assert prepared.square == ('fundus' if fundus else '')
 
 
 def test_no_manifest_is_no_match(tmp_path):

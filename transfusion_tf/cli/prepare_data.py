@@ -11,6 +11,7 @@ each raw set is obtained and what its folder looks like.
 """
 
 import importlib
+import os
 import pathlib
 
 from absl import flags
@@ -113,7 +114,7 @@ def _image_table_builder():
     raise errors.InputError('--dataset=image_table needs a --name')
   raw, csv = pathlib.Path(_MANUAL_DIR.value), _CSV.value
   root, columns = raw / _IMAGE_ROOT.value, table_flags_lib.columns(raw)
-  by_folder = not (flags.FLAGS['csv'].present or (raw / csv).exists())
+  by_folder = not (flags.FLAGS['csv'].present or os.path.exists(raw / csv))
   return image_table_dataset_builder.Builder(
     name=name,
     table=layout.find_folders(root, columns)
