@@ -21,7 +21,7 @@ _PAGES = [
 _MANUALS = [page for page in _PAGES if page.name != 'CHANGELOG.md']
 _COMMANDS = sorted(path.stem for path in paths.BIN.glob('*.py'))
 # Flags of other programs, or of every command.
-_FOREIGN = {'logdir', 'flagfile', 'help', 'helpfull'}
+_FOREIGN = {'logdir', 'load_fast', 'flagfile', 'help', 'helpfull'}
 _FOREIGN_LINES = ('#SBATCH', 'saved_model_cli')
 
 

@@ -192,17 +192,19 @@ def write_bytes(path: str, content: bytes) -> None:
   Raises:
     RunError: It cannot be written.
   """
-  partial = path if is_remote(path) else f'{path}.partial'
+  if is_remote(path):
+    with convert_write_errors(path), tf.io.gfile.GFile(path, 'wb') as file:
+      file.write(content)
+    return
+  partial = f'{path}.partial'
   with convert_write_errors(path):
     try:
-      with tf.io.gfile.GFile(partial, 'wb') as file:
+      with open(partial, 'wb') as file:
         file.write(content)
-      if partial != path:
-        tf.io.gfile.rename(partial, path, overwrite=True)
-    except (OSError, tf.errors.OpError):
-      if partial != path:
-        with contextlib.suppress(OSError, tf.errors.OpError):
-          tf.io.gfile.remove(partial)
+      os.replace(partial, path)
+    except OSError:
+      with contextlib.suppress(OSError):
+        os.remove(partial)
       raise
 
 

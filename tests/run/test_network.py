@@ -54,7 +54,12 @@ def _assert_as_alone(server, experiments, folder):
   return log
 
 
-def test_values_may_differ(data_dir, server, tmp_path):
+@pytest.mark.parametrize(
+  'changes',
+  [_RUNS[:2], pytest.param(_RUNS, marks=pytest.mark.slow)],
+  ids=['two', 'all'],
+)
+def test_values_may_differ(data_dir, server, tmp_path, changes):
   """Seed, start, rate, length, images and labels."""
   source = tmp_path / 'source'
   processes.train(
@@ -62,9 +67,9 @@ def test_values_may_differ(data_dir, server, tmp_path):
   ).succeed()
   experiments = [
     prepared_sets.experiment(
-      data_dir, **_SCHEDULE, **_pretrained(changes, source)
+      data_dir, **_SCHEDULE, **_pretrained(differing, source)
     )
-    for changes in _RUNS
+    for differing in changes
   ]
   assert len(set(map(network.shared_by, experiments))) == 1
   log = _assert_as_alone(server, experiments, tmp_path)

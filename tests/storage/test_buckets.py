@@ -69,6 +69,7 @@ def test_a_finished_run_is_evaluated_and_nothing_is_left_to_train(
   assert scores == (undisturbed / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_an_export_is_complete_once_its_card_is_there(
   bucket, trained, call_there, train, bucket_data, tmp_path
 ):
@@ -107,6 +108,7 @@ def test_an_export_is_complete_once_its_card_is_there(
     np.testing.assert_array_equal(starts['run'][name], starts['export'][name])
 
 
+@pytest.mark.slow
 def test_activations_and_their_comparison(bucket, trained, call_there):
   run = f'gs://bucket/{trained}'
   for which in ('init', 'final'):

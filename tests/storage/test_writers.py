@@ -97,6 +97,7 @@ except errors.InputError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
   ('rate', 'kinds', 'kills'),

@@ -86,6 +86,8 @@ def _exit_on_input_error(main, argv):
       traceback.print_exc()
     unusable = isinstance(error, errors.InputError)
     _exit(argv[0], str(error), USAGE_EXIT_CODE if unusable else 1)
+  except BrokenPipeError:  # The reader, e.g. `head`, closed the pipe.
+    os._exit(_PIPE_EXIT_CODE)
   except Exception as error:
     if not startup.is_verbose() and storage.is_lost_connection(error):
       reason = storage.reason(error)
@@ -95,8 +97,6 @@ def _exit_on_input_error(main, argv):
     raise
   except KeyboardInterrupt:
     _exit(argv[0], 'stopped; the same command continues', _INTERRUPT_EXIT_CODE)
-  except BrokenPipeError:  # The reader, e.g. `head`, closed the pipe.
-    os._exit(_PIPE_EXIT_CODE)
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):

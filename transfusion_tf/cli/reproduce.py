@@ -67,6 +67,8 @@ _PRUNE = flags.DEFINE_bool(
   'scale=paper).',
 )
 
+flags.adopt_module_key_flags(time_limit)
+
 _MOST_PROCESSES = 8  # If not asked for: each takes 1 to 2 GiB of memory.
 
 
