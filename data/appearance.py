@@ -132,6 +132,6 @@ def near_duplicate_problems(
     yield raw_dataset.Problem(
       'near-duplicates in a crowd',
       'all images',
-      f'more than {most} images are like each, on average: each was compared '
+      f'at a glance more than {most} are like each: each was compared '
       f'with the {most} nearest, and there may be more pairs',
     )

@@ -33,6 +33,9 @@ _BLOCK = 4096  # Images that are vectors at once: 16 MiB.
 _FLAT = 2.0  # Gray levels; thumbnails of less contrast show nothing.
 CROWD = 10  # Of more images like each, on average, a set is a crowd.
 _SAMPLE = 1000  # Images that tell whether it is.
+# Images that are compared with all others where the tree tells few apart, as of
+# textures, whose lowest frequencies are near 0: 10 s of a core.
+_MOST_COMPARED = 20_000
 
 
 class Pair(NamedTuple):
@@ -71,7 +74,8 @@ def find(thumbnails: np.ndarray) -> Found:
   """Find the pairs of thumbnails [N, SIDE, SIDE] that show one picture.
 
   Thumbnails without contrast are like no other. Of a crowd, such as the frames
-  of a film, an image is compared with the ten that are nearest to it.
+  of a film, an image is compared with the ten that are nearest to it; so it is
+  of more textures than can be compared with one another.
   """
   vectors = _Vectors(thumbnails)
   candidates, in_crowd = _candidates(vectors)
@@ -115,7 +119,7 @@ class _Vectors:
 
 
 def _candidates(vectors) -> tuple[np.ndarray, bool]:
-  """Return [M, 2], the pairs that may be alike, in order, and if in a crowd."""
+  """Return [M, 2], the pairs that may be alike, in order, and `in_crowd`."""
   places = [_projected(vectors[numbers]) for numbers in vectors.numbers()]
   if not places:
     return np.empty((0, 2), int), False
@@ -124,13 +128,40 @@ def _candidates(vectors) -> tuple[np.ndarray, bool]:
   points = points[numbers]
   tree = spatial.cKDTree(points, leafsize=_LEAF)
   some = spatial.cKDTree(points[:: max(1, len(points) // _SAMPLE)])
+  in_crowd = False
   # Each is its own neighbor, too.
-  in_crowd = some.count_neighbors(tree, _DISTANCE) > (1 + CROWD) * some.n
-  if in_crowd:
-    pairs = _nearest(tree)
-  else:
+  if some.count_neighbors(tree, _DISTANCE) <= (1 + CROWD) * some.n:
     pairs = tree.query_pairs(_DISTANCE, output_type='ndarray')
-  return numbers[np.unique(pairs, axis=0)], bool(in_crowd)
+  elif len(numbers) <= _MOST_COMPARED and not _is_crowd(vectors, numbers):
+    return _alike(vectors), False
+  else:
+    pairs, in_crowd = _nearest(tree), True
+  return numbers[np.unique(pairs, axis=0)], in_crowd
+
+
+def _is_crowd(vectors, numbers):
+  """Return whether more than CROWD images are like each of a sample."""
+  sample = vectors[numbers[:: max(1, len(numbers) // _SAMPLE)]]
+  count = sum(
+    np.count_nonzero(sample @ vectors[block].T >= SAME_PICTURE)
+    for block in vectors.numbers()
+  )
+  return count > (1 + CROWD) * len(sample)
+
+
+def _alike(vectors):
+  """Return the pairs that are alike, of all that there are."""
+  pairs = [np.empty((0, 2), int)]
+  for block in vectors.numbers():
+    rows = vectors[block]
+    for other in vectors.numbers():
+      if other[0] >= block[0]:
+        products = rows @ vectors[other].T
+        found = np.argwhere(products >= SAME_PICTURE - 1e-4)
+        pairs.append(found + np.array([block[0], other[0]]))
+  together = np.concatenate(pairs)
+  together = together[together[:, 0] < together[:, 1]]
+  return together[np.lexsort(together.T[::-1])]
 
 
 def _projected(vectors):

@@ -6,6 +6,7 @@ import numpy as np
 from PIL import Image
 from PIL import ImageEnhance
 import pytest
+from scipy import fft
 
 from data import near_duplicates
 
@@ -104,6 +105,30 @@ def test_more_than_ten_like_each_are_a_crowd(others, in_crowd):
   assert found.in_crowd == in_crowd
   if not in_crowd:  # All pairs.
     assert len(found.pairs) == 3 * frames * others // 2
+
+
+def _textures(count, copies):
+  """Noise that low frequencies do not tell apart, the last of it repeated."""
+  rng = np.random.default_rng(0)
+  thumbnails = rng.normal(120, 40, (count, 32, 32))
+  frequencies = fft.dctn(thumbnails, axes=(1, 2))
+  frequencies[:, :4, :4] *= 0.01
+  thumbnails = 120 + fft.idctn(frequencies, axes=(1, 2))
+  thumbnails[-copies:] = thumbnails[:copies] + rng.normal(0, 6, (32, 32))
+  return thumbnails.clip(0, 255).astype(np.uint8)
+
+
+def test_textures_are_no_crowd_and_no_pair_of_them_is_missed(monkeypatch):
+  thumbnails = _textures(200, 20)
+  for block in (7, 4096):
+    monkeypatch.setattr(near_duplicates, '_BLOCK', block)
+    found = near_duplicates.find(thumbnails)
+    assert not found.in_crowd
+    assert [pair[:2] for pair in found.pairs] == [
+      (n, 180 + n) for n in range(20)
+    ]
+  monkeypatch.setattr(near_duplicates, '_MOST_COMPARED', 199)
+  assert near_duplicates.find(thumbnails).in_crowd
 
 
 def test_sets_of_any_size(monkeypatch):
