@@ -146,6 +146,7 @@ def _upload(step):
   return f'upload runs/cost/checkpoints/step-{step:08d}/checkpoint.index'
 
 
+@pytest.mark.slow
 def test_what_a_checkpoint_and_an_epoch_cost(bucket, bucket_data, train):
   """Two objects and few requests; each file once."""
   experiment = bucket_runs.experiment(
@@ -204,6 +205,7 @@ def test_tensorboard_reads_a_run(bucket, trained):
   assert steps == [0, 6, 12, 18, 24, 30, 36, 40]
 
 
+@pytest.mark.slow
 def test_a_study_is_listed_and_drawn(bucket, call_there, tmp_path):
   """Those runs that are finished; `--list` writes flagfiles for the others."""
   plans = list(paper_runs.plans(['table4'], scales.DEMO))

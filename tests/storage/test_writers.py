@@ -27,6 +27,7 @@ def _lease(bucket, name, token, age=0.0, **changes):
   return path
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_refused(bucket, bucket_data, train):
   """On this machine and on another, until it is dead."""
   name = 'runs/two'
