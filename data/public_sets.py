@@ -13,7 +13,6 @@ import dataclasses
 import os
 import pathlib
 import tarfile
-import tempfile
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,9 @@ from PIL import Image
 from data import splits
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout
+from transfusion_tf import datasets
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 _EXPECTED = 'docs/studies.md says what is expected in --raw_dir'
 _MEDMNIST_SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}
@@ -53,13 +54,13 @@ def prepare(raw_dir: str, data_dir: str) -> None:
     InputError: A raw folder is missing or not as expected.
   """
   for name, public in SETS.items():
-    if list(pathlib.Path(data_dir, name).glob('*/dataset_info.json')):
+    if datasets.info_files(os.path.join(data_dir, name)):
       continue
     raw = pathlib.Path(raw_dir, name)
-    if not raw.is_dir():
+    if not os.path.isdir(raw):
       raise errors.InputError(f'{raw}: no such folder; {_EXPECTED}')
     print(f'== Preparing {name}', flush=True)
-    with tempfile.TemporaryDirectory(prefix='transfusion_tf_') as scratch:
+    with storage.local_folder() as scratch:
       folder = pathlib.Path(scratch)
       public.unpack(raw, folder)
       _build(name, public, folder, data_dir)
@@ -82,7 +83,7 @@ def _build(name, public, folder, data_dir):
 
 
 def _unpack_cifar10(raw, folder):
-  if (raw / 'labels.csv').exists():
+  if os.path.exists(raw / 'labels.csv'):
     _link(raw, folder)
     return
   with _readable(raw / 'cifar10.tar.xz'):

@@ -6,6 +6,8 @@ builder. Any other data set is a table of images.
 
 import dataclasses
 
+from transfusion_tf import storage
+
 
 @dataclasses.dataclass(frozen=True)
 class NamedDataset:
@@ -29,3 +31,15 @@ DATASETS = {
   ),
   'imagenet2012': NamedDataset('data.imagenet2012'),
 }
+
+
+def info_files(folder: str) -> list[str]:
+  """Return each dataset_info.json in a folder, or at most two below it.
+
+  TFDS's own reader needs TensorFlow, whose import outlasts a listing.
+  """
+  return [
+    path
+    for depth in ('', '*/', '*/*/')
+    for path in storage.glob(f'{folder}/{depth}dataset_info.json')
+  ]

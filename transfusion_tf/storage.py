@@ -228,7 +228,7 @@ def atomic_write(path: str, mode: str = 'w') -> Iterator[IO]:
   """
   encoding = None if 'b' in mode else 'utf-8'
   if is_remote(path):
-    with tempfile.TemporaryDirectory(prefix='transfusion_tf_') as folder:
+    with local_folder() as folder:
       partial = os.path.join(folder, 'partial')
       with open(partial, mode, encoding=encoding) as file:
         yield file

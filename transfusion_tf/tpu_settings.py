@@ -21,7 +21,8 @@ _LIBRARIES = ('libtpu', 'keras', 'tensorboard')
 _NEWEST_LIBTPU = (0, 0, 31)
 _MACHINE = '/sys/class/dmi/id/product_name'
 
-_ELSEWHERE = {
+# In place of Google Cloud's metadata server, where there is none.
+ELSEWHERE = {
   'TPU_SKIP_MDS_QUERY': '1',
   'TPU_ACCELERATOR_TYPE': 'v5litepod-1',
   'TPU_WORKER_ID': '0',
@@ -81,7 +82,7 @@ def environment(before: Mapping[str, str]) -> dict[str, str]:
 
 def _settings(before, on_google_cloud, chips):
   if not on_google_cloud:
-    return _ELSEWHERE
+    return ELSEWHERE
   if 'TPU_NAME' in before:
     return _POD
   return _ONE_HOST | _library() if chips else {}

@@ -66,12 +66,11 @@ def _with_local_flagfiles(argv):
     name, equals, value = word.partition('=')
     if name not in ('--flagfile', '-flagfile'):
       continue
-    if equals and storage.is_remote(value):
+    path = value if equals else ''.join(argv[n + 1 : n + 2])
+    if storage.is_remote(path):
       startup.import_tensorflow()
-      argv[n] = f'{name}={storage.local_copy(value)}'
-    elif not equals and storage.is_remote(''.join(argv[n + 1 : n + 2])):
-      startup.import_tensorflow()
-      argv[n + 1] = storage.local_copy(argv[n + 1])
+      copy = storage.local_copy(path)
+      argv[n : n + (1 if equals else 2)] = [f'{name}={copy}']
   return argv
 
 

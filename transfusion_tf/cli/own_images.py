@@ -5,7 +5,7 @@ import os
 import pathlib
 import re
 
-from transfusion_tf import storage
+from transfusion_tf import datasets
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags
 
@@ -55,7 +55,7 @@ def prepare(
     'by_folder': not csv,
   }
   record = os.path.join(data_dir, MANIFEST)
-  if _is_prepared(data_dir, name):
+  if datasets.info_files(os.path.join(data_dir, name)):
     among = () if csv else layout.images_below(images)
     if manifest.is_unchanged(record, settings, paths, images, among):
       print(f'{name} is prepared, its raw files have not changed: no check')
@@ -90,7 +90,3 @@ def _name(images):
     return table_flags.NAME.value
   folder = pathlib.Path(images).resolve().name
   return re.sub('[^a-z0-9]+', '_', f'own {folder}'.lower()).strip('_')
-
-
-def _is_prepared(data_dir, name):
-  return bool(storage.glob(f'{data_dir}/{name}/*/dataset_info.json'))

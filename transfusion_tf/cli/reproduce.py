@@ -17,6 +17,7 @@ import os
 from absl import flags
 
 from transfusion_tf import cores
+from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import flagfile
 from transfusion_tf import startup
@@ -162,13 +163,8 @@ def _too_few_images(plan):
 @functools.cache
 def _num_train(dataset):
   """Return the training images of a set on disk; None if it is not there."""
-  # TFDS's own reader needs TensorFlow, whose import outlasts the listing.
   folder = os.path.join(_DATA_DIR.value or '', dataset)
-  paths = [
-    path
-    for depth in ('', '*/', '*/*/')
-    for path in storage.glob(f'{folder}/{depth}dataset_info.json')
-  ]
+  paths = datasets.info_files(folder)
   if not paths:
     return None
   configs = {os.path.dirname(os.path.dirname(path)) for path in paths}

@@ -22,7 +22,6 @@ import tensorflow_datasets as tfds
 
 from transfusion_tf import datasets
 from transfusion_tf import errors
-from transfusion_tf import storage
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
 _LABEL_KEYS = ('grade', 'findings', 'label')
@@ -209,11 +208,7 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
     InputError: It does not exist, or there are several configs.
   """
   root = tf.io.gfile.join(data_dir, dataset)
-  directories = sorted(
-    os.path.dirname(path)
-    for depth in ('', '*/', '*/*/')
-    for path in storage.glob(f'{root}/{depth}dataset_info.json')
-  )
+  directories = sorted(map(os.path.dirname, datasets.info_files(root)))
   if not directories:
     kind = dataset.split('/')[0]
     if kind not in datasets.DATASETS:

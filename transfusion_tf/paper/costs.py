@@ -16,8 +16,8 @@ _NUM_TRAIN = {
   'chexpert': 223_000,
   'imagenet2012': 1_281_167,
   'natural': 1_200,
-  'pneumoniamnist': 2_425,
-  'nih_pneumonia': 500,
+  'pneumoniamnist': 2_424,
+  'nih_pneumonia': 532,
   'cifar10': 45_000,
 }
 

@@ -218,8 +218,8 @@ QUICK = dataclasses.replace(
 # TensorFlow's bfloat16 is wrong on their smallest maps: `unseen_positions`.
 _FLOAT32 = {'train.precision': 'float32'}
 
-# Seeds, steps and sizes follow from a pilot (docs/studies.md), not from scores
-# on test images.
+# Seeds and steps are guesses from the speed of two cores: a pilot has to show
+# what they decide (`reproduce.py --power`), by validation and spread alone.
 REAL = Scale(
   name='real',
   summary='Real images on two CPU cores. CIFAR-10 in the place of ImageNet, '

@@ -83,6 +83,11 @@ class Network:
     ]
     self._train_step: step_lib.TrainStep | None = None
 
+  @property
+  def precision(self) -> str:
+    """The dtype policy of Keras, for these devices."""
+    return compute.precision(self.strategy, self._experiment.train.precision)
+
   @functools.cached_property
   def layers(self) -> list[dict[str, Any]]:
     """The network as `models.fingerprint` describes it."""
@@ -144,11 +149,8 @@ class Network:
     Raises:
       InputError: They are not, on these devices.
     """
-    precision = compute.precision(
-      self.strategy, self._experiment.train.precision
-    )
     devices = self.strategy.extended.worker_devices
-    if precision != 'mixed_bfloat16' or not all(map(_is_cpu, devices)):
+    if self.precision != 'mixed_bfloat16' or not all(map(_is_cpu, devices)):
       return
     if layers := unseen_positions.layers(self.model):
       raise errors.InputError(
@@ -171,10 +173,7 @@ class Network:
         variable.assign(value)
 
   def _build(self):
-    precision = compute.precision(
-      self.strategy, self._experiment.train.precision
-    )
-    with strategy_lib.scope(self.strategy, precision):
+    with strategy_lib.scope(self.strategy, self.precision):
       model = build_model(self._experiment, len(self.task.names))
     if self._experiment.train.sync_batch_norm:
       for layer in graph_lib.layers(model):
@@ -186,9 +185,7 @@ class Network:
     experiment = self._experiment
     train = experiment.train
     optimizer = optimizers.make(
-      experiment.optimizer,
-      self._learning_rate,
-      compute.precision(self.strategy, train.precision),
+      experiment.optimizer, self._learning_rate, self.precision
     )
     optimizer.build(self.model.trainable_variables)
     return step_lib.TrainStep(

@@ -100,13 +100,10 @@ def _in_order(keys, planned, root, by_seed):
   """Return the runs that others take weights from, then the others."""
   sources = {planned[key].init.pretrained for key in keys}
   first = [key for key in keys if os.path.join(root, key) in sources]
-  others = [key for key in keys if key not in first]
   rounds: dict[int, list[str]] = {}
-  for key in others:
-    # Each time twice as many, so that networks are not compiled for each.
-    rounds.setdefault(planned[key].seed.bit_length(), []).append(key)
-  return (
-    [first, *(rounds[r] for r in sorted(rounds))]
-    if by_seed
-    else [first, others]
-  )
+  for key in keys:
+    if key not in first:
+      # Each time twice as many, so that networks are not compiled for each.
+      number = planned[key].seed.bit_length() if by_seed else 0
+      rounds.setdefault(number, []).append(key)
+  return [first, *(rounds[number] for number in sorted(rounds))]

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 import dataclasses
-import json
 import os
 
 from transfusion_tf import storage
@@ -126,8 +125,7 @@ def load(directory: str) -> Iterator[Cell]:
   """Read the cells of a directory."""
   for name in sorted(os.listdir(directory)):
     if name.endswith('.json'):
-      with open(os.path.join(directory, name), encoding='utf-8') as file:
-        yield Cell(**json.load(file))
+      yield Cell(**storage.read_json(os.path.join(directory, name)))
 
 
 def exists(cell: Cell, directory: str) -> bool:

@@ -14,17 +14,13 @@ import tempfile
 import venv
 
 from transfusion_tf import errors
+from transfusion_tf import tpu_settings
 
 _PACKAGES = ('jax==0.10.2', 'jaxlib==0.10.2', 'libtpu==0.0.42')
 _SCRIPT = pathlib.Path(__file__).with_name('compile_hlo.py')
-# libtpu asks Google Cloud's metadata server for them, and waits for it.
-_ENVIRONMENT = {
+_ENVIRONMENT = tpu_settings.ELSEWHERE | {
   'ALLOW_MULTIPLE_LIBTPU_LOAD': '1',  # Nothing is shared: there is no TPU.
   'JAX_PLATFORMS': 'cpu',
-  'TPU_ACCELERATOR_TYPE': 'v5litepod-1',
-  'TPU_SKIP_MDS_QUERY': '1',
-  'TPU_WORKER_HOSTNAMES': 'localhost',
-  'TPU_WORKER_ID': '0',
 }
 
 

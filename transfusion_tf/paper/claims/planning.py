@@ -7,7 +7,6 @@ import pandas as pd
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import power
-from transfusion_tf.study import results
 
 _GROWTHS = (1, 2, 4, 8)
 
@@ -25,27 +24,23 @@ def table(
     judged = verdicts.judge(claim, study)
     row = {'Claim': claim.number, 'Verdict': judged.verdict}
     for growth in _GROWTHS:
-      row[f'{growth}x the seeds'] = _chance(claim, study, growth)
+      row[f'{growth}x the seeds'] = _chance(judged, growth)
     rows.append(row)
   frame = pd.DataFrame(rows)
   total = {f'{g}x the seeds': frame[f'{g}x the seeds'].sum() for g in _GROWTHS}
   return pd.concat([frame, pd.DataFrame([{'Claim': 'decided'} | total])])
 
 
-def _chance(claim, study, growth):
+def _chance(judged, growth):
   """Return the chance that a claim is decided."""
-  try:
-    chances = [
-      power.chance(test.estimate, growth, test.above, test.below)
-      for test in claim.tests(study)
-    ]
-    learned = all(
-      verdicts.has_learned(study, group) for group in claim.learned(study)
-    )
-  except results.UNAVAILABLE:
+  if not judged.tests:
     return math.nan
-  if not learned:
+  if not judged.learned:
     return 0.0
+  chances = [
+    power.chance(test.estimate, growth, test.above, test.below)
+    for test in judged.tests
+  ]
   holds = math.prod(c.inside for c in chances)
   fails = 1 - math.prod(1 - c.outside for c in chances)
   return min(holds + fails, 1.0)

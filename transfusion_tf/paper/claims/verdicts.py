@@ -111,12 +111,21 @@ class Claim:
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-  """A claim's verdict, and what it rests on."""
+  """A claim's verdict, and what it rests on.
+
+  Attributes:
+    claim: The claim.
+    verdict: The verdict.
+    tests: Its tests; none if a result is missing.
+    reason: Why there is no verdict, if the tests do not say.
+    learned: Whether the networks have learned what the claim asks for.
+  """
 
   claim: Claim
   verdict: str
   tests: tuple[Test, ...] = ()
   reason: str = ''
+  learned: bool = True
 
   @property
   def p_value(self) -> float:
@@ -150,6 +159,7 @@ def judge(claim: Claim, study: study_lib.Study) -> Judgement:
       INCONCLUSIVE,
       tests,
       f'not learned (test AUC below {LEARNED}): {unlearned[0]}{more}',
+      learned=False,
     )
   verdicts = [test.verdict for test in tests]
   if FAILS in verdicts:
