@@ -239,7 +239,9 @@ class Runtime:
   steps_per_call: int = _flag('0: about a second of them.', 0)
   # Of each device, so that a score has the same bits on any number of them.
   eval_batch_size: int = _flag('Of each device.', 32, low=1)
-  checkpoint_every: int = _flag('Steps; 0: eval_every.', 0)
+  checkpoint_every: int = _flag(
+    'Steps; 0: eval_every. The best is written with the next.', 0
+  )
   keep_checkpoints: int = _flag('Besides first and best.', 3, low=1)
   # On for GPUs and TPUs; slower than oneDNN on CPUs.
   xla: str = _flag('auto, on or off.', 'auto')

@@ -30,6 +30,22 @@ def test_a_restored_run_goes_on_with_the_same_bits(tmp_path):
   _assert_equal(other.values(), parts.values())
 
 
+def test_a_snapshot_is_the_checkpoint_of_its_step(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  for steps in (2, 1):
+    parts.train(steps)
+    parts.checkpoints.snapshot()
+  taken = parts.values()
+  parts.train(4)
+  assert parts.checkpoints.steps() == []
+  parts.checkpoints.save()
+  assert parts.checkpoints.steps() == [3, 7]
+  parts.checkpoints.prune({3})
+  other = tiny_training.Parts(tmp_path, seed=1)
+  assert other.checkpoints.restore_newest() == 3
+  _assert_equal(other.values(), taken)
+
+
 def _save_as(parts, step):
   parts.train_step.counters['step'].assign(step)
   parts.model.get_layer('head').bias.assign([step, -step])

@@ -70,6 +70,33 @@ def test_checkpoints_never_fill_the_disk(tmp_path, keep):
   assert set(parts.checkpoints.steps()) == {0, 3, *range(13 - keep, 13)}
 
 
+@pytest.mark.parametrize(
+  'patience, scores, kept',
+  [(0, [0, 1, 3, 2, 1], {0, 4, 8}), (2, [0, 3, 2, 1], {0, 2})],
+  ids=['to the end', 'patience'],
+)
+def test_the_best_is_written_with_the_next_checkpoint(
+  tmp_path, patience, scores, kept
+):
+  parts = tiny_training.Parts(tmp_path)
+  seen = []
+  parts.loop(
+    tmp_path,
+    _scores(*scores),
+    _schedule(checkpoint_every=8, patience=patience),
+    on_row=lambda *_: seen.append(parts.checkpoints.steps()),
+  ).run()
+  assert seen == [[], *[[0]] * (len(scores) - 1)]
+  assert set(parts.checkpoints.steps()) == kept
+  # It is that of the step, not a later one.
+  best = tiny_training.Parts(tmp_path / 'best')
+  best.train(min(kept - {0}))
+  weights = checkpoint.read(str(tmp_path), min(kept - {0}))
+  np.testing.assert_array_equal(
+    weights['head/bias'], best.model.get_layer('head').bias
+  )
+
+
 def test_a_row_that_was_not_written_comes_on_the_next_sitting(tmp_path):
   """Stopped after the checkpoint of step 4, before its evaluation."""
   whole = tmp_path / 'whole'

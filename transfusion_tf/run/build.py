@@ -183,20 +183,21 @@ def build(
     task: The meaning of the outputs; the labels of the data set if None.
     dataset: A data set to open in place of the experiment's.
     class_map: `THEIRS=OURS`: a name in the data set, and that of an output.
-    shared: Where the network comes from, and stays for the next run.
+    shared: Where network and data come from, and stay for the next run.
 
   Raises:
     InputError: Something in `experiment` does not exist or does not fit.
   """
   data = experiment.data
-  prepared = tfds_folder.open_dataset(
-    experiment.runtime.data_dir, dataset or data.dataset
+  shared = shared or network_lib.Shared()
+  prepared = shared.prepared(
+    tfds_folder.open_dataset(
+      experiment.runtime.data_dir, dataset or data.dataset
+    )
   )
   if task is None:
     task = tasks.make(prepared.label_kind, prepared.label_names, data)
-  network = (shared or network_lib.Shared()).network(
-    experiment, task, prepared.fingerprint
-  )
+  network = shared.network(experiment, task, prepared.fingerprint)
   return Run(
     experiment=experiment,
     source=example_order.ExampleSource(

@@ -23,6 +23,7 @@ from transfusion_tf import tasks
 from transfusion_tf import tpu_settings
 from transfusion_tf.image_ops import bilinear
 from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
@@ -202,11 +203,23 @@ class Network:
 
 
 class Shared:
-  """The network of the last run, for the next one if it may have it."""
+  """The network and data of the last run, for the next if it may have them."""
 
   def __init__(self):
     self._network: Network | None = None
     self._key: tuple[str, ...] = ()
+    self._prepared: tfds_folder.PreparedDataset | None = None
+
+  def prepared(
+    self, opened: tfds_folder.PreparedDataset
+  ) -> tfds_folder.PreparedDataset:
+    """Return the data set of the last run if it is this one, else this one.
+
+    What has been read of it, its ids and labels, is not read again.
+    """
+    if self._prepared is None or self._prepared.identity != opened.identity:
+      self._prepared = opened
+    return self._prepared
 
   def network(
     self, experiment: config.Experiment, task: tasks.Task, fingerprint: str

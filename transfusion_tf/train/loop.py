@@ -132,6 +132,7 @@ class Loop:
       if schedule.evaluates(train_step.step):
         self._evaluate(throughput)
       self._save()
+    self._checkpoints.save_snapshot()
     return early
 
   def _is_over(self):
@@ -193,8 +194,11 @@ class Loop:
     # After the row is written: a row without its checkpoint is deleted and
     # written again; a checkpoint without its row would need an evaluation.
     best, step = self._history.best, self._train_step.step
-    if self._schedule.saves(step) or (best and best['step'] == step):
-      self._checkpoints.save()
+    is_best = best is not None and best['step'] == step
+    if self._schedule.saves(step):
+      self._checkpoints.save(snapshot=not is_best)
+    elif is_best:
+      self._checkpoints.snapshot()
     self._checkpoints.prune(
       {0, best['step'] if best else 0}, self._schedule.keep_checkpoints
     )
