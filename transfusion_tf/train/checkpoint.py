@@ -57,9 +57,9 @@ _OUT_OF_REACH = (
 class Checkpoints:
   """The checkpoints of one run.
 
-  One can be taken into memory (`snapshot`) and is written with the next: a short
-  run that improves all the time would spend a tenth of its time on files that
-  it soon deletes.
+  One can be taken into memory (`snapshot`) and is written with the next: a
+  short run that improves all the time would spend a tenth of its time on files
+  that it soon deletes.
   """
 
   def __init__(
