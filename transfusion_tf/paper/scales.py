@@ -219,9 +219,9 @@ QUICK = dataclasses.replace(
 _FLOAT32 = {'train.precision': 'float32'}
 
 # Steps follow from the speed of two cores. Seeds follow from the spread between
-# the first two (`reproduce.py --power`): where the network is the smallest, more
-# cost little, and equality within a point of AUC takes more. The claims on
-# Table 4 would take more than the time there is.
+# the first two (`reproduce.py --power`): for the smallest network more cost
+# little, and equality within a point of AUC takes more. The claims on Table 4
+# would take more time than there is.
 REAL = Scale(
   name='real',
   summary='Real images on two CPU cores. CIFAR-10 in the place of ImageNet, '
