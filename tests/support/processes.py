@@ -4,6 +4,7 @@ Importing TensorFlow takes six seconds, so one process does that and forks;
 each copy then becomes `python SCRIPT ARGUMENTS`, until the interpreter ends.
 """
 
+import contextlib
 import json
 import os
 import pathlib
@@ -70,7 +71,8 @@ class Process:
     return self._log.read_text()
 
   def kill(self, number=signal.SIGKILL) -> None:
-    os.kill(self.pid, number)
+    with contextlib.suppress(ProcessLookupError):  # It may have ended.
+      os.kill(self.pid, number)
 
   def is_alive(self) -> bool:
     return self._code() is None
