@@ -411,3 +411,14 @@ def test_list_refuses_a_folder_with_two_configs_of_a_set(tmp_path):
   assert listed.returncode == 2
   assert 'several configs' in listed.stderr
   assert 'kaggle_pooled_587' in listed.stderr
+
+
+def test_a_deterministic_study_has_the_same_runs():
+  names = runs.expand(['all'])
+  plain, fixed = (
+    {plan.key: plan.experiment for plan in runs.plans(names, scale)}
+    for scale in (scales.REAL, scales.deterministic(scales.REAL))
+  )
+  assert list(plain) == list(fixed)
+  assert all(run.train.deterministic for run in fixed.values())
+  assert not any(run.train.deterministic for run in plain.values())

@@ -35,6 +35,9 @@ _SHUFFLE_LABELS = flags.DEFINE_bool(
   False,
   'Control: all networks learn from labels of others; no claim should hold.',
 )
+_DETERMINISTIC = flags.DEFINE_bool(
+  'deterministic', False, 'The same weights, to the bit, when made again.'
+)
 _DATA_DIR = flags.DEFINE_string('data_dir', None, 'Prepared data sets.')
 _RAW_DIR = flags.DEFINE_string(
   'raw_dir',
@@ -80,6 +83,8 @@ def main(_) -> None:
   scale = scales.named(_SCALE.value, _QUICK.value)
   if _SHUFFLE_LABELS.value:
     scale = scales.control(scale)
+  if _DETERMINISTIC.value:
+    scale = scales.deterministic(scale)
   if _SEEDS.value:
     scale = scales.with_seeds(scale, _SEEDS.value)
   plans = runs.plans(_TARGET.value, scale)

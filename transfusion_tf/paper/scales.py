@@ -310,6 +310,13 @@ def with_seeds(scale: Scale, most: int) -> Scale:
   return dataclasses.replace(scale, seeds=seeds)
 
 
+def deterministic(scale: Scale) -> Scale:
+  """Return the same study with the same bits wherever it is made again."""
+  return dataclasses.replace(
+    scale, changes={**scale.changes, 'train.deterministic': True}
+  )
+
+
 def control(scale: Scale) -> Scale:
   """Return the same study with shuffled labels: no claim should hold."""
   return dataclasses.replace(
