@@ -4,8 +4,9 @@
 #
 # Makes .venv, installs, writes demo data in the raw layouts of the real sets,
 # prepares them, pretrains CBR-Tiny on natural images, trains it on fundus
-# photographs from three starts and writes FOLDER/study/report.html (FOLDER is
-# demo if not given). What is finished is not done again.
+# photographs from three starts in four seeds, and writes
+# FOLDER/study/report.html (FOLDER is demo if not given). What is finished is not
+# done again.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 source bin/venv.sh
@@ -15,13 +16,14 @@ out=${1:-demo}
 
 echo "== Demo data"
 $python bin/make_demo_data.py --raw_dir="$out/raw" --num_patients=900 \
-  --set=retina --set=natural
+  --lesion_size=3 --set=retina --set=natural
 echo "== Preparing"
 $python bin/prepare_data.py --dataset=image_table --name=natural \
   --manual_dir="$out/raw/natural" --data_dir="$out/data"
 $python bin/prepare_data.py --dataset=retina --image_size=64 \
   --manual_dir="$out/raw/retina" --data_dir="$out/data"
 $python bin/study.py --dataset=retina --data_dir="$out/data" \
-  --recipe=demo_retina --models=cbr_tiny --inits=random,transfer,mean_var \
+  --recipe=demo_retina --image_size=32 --epochs=6 \
+  --models=cbr_tiny --inits=random,transfer,mean_var \
   --pretrain_on="$out/data/natural" --pretrain_recipe=demo_natural \
-  --seeds=1 --num_processes=2 --output_dir="$out/study"
+  --seeds=4 --num_processes=2 --output_dir="$out/study"
