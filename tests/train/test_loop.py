@@ -97,6 +97,26 @@ def test_the_best_is_written_with_the_next_checkpoint(
   )
 
 
+def test_the_last_best_stays_until_the_next_is_written(tmp_path):
+  """Killed after step 6, the run goes on from 4, where step 2 is the best."""
+  parts = tiny_training.Parts(tmp_path)
+  scores = _scores(0, 2, 1, 3)
+
+  def validate():
+    if parts.train_step.step == 8:
+      raise KeyboardInterrupt
+    return scores()
+
+  schedule = _schedule(checkpoint_every=4, keep_checkpoints=1)
+  with pytest.raises(KeyboardInterrupt):
+    parts.loop(tmp_path, validate, schedule).run()
+  assert parts.checkpoints.steps() == [0, 2, 4]
+
+  parts = tiny_training.Parts(tmp_path, seed=1)
+  parts.loop(tmp_path, _scores(1, 1), schedule).run()
+  assert parts.checkpoints.steps() == [0, 2, 8]
+
+
 def test_a_row_that_was_not_written_comes_on_the_next_sitting(tmp_path):
   """Stopped after the checkpoint of step 4, before its evaluation."""
   whole = tmp_path / 'whole'

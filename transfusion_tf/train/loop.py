@@ -133,6 +133,7 @@ class Loop:
         self._evaluate(throughput)
       self._save()
     self._checkpoints.save_snapshot()
+    self._prune()
     return early
 
   def _is_over(self):
@@ -197,8 +198,13 @@ class Loop:
     is_best = best is not None and best['step'] == step
     if self._schedule.saves(step):
       self._checkpoints.save(snapshot=not is_best)
+      self._prune()
     elif is_best:
+      # The last best one stays until this one is written.
       self._checkpoints.snapshot()
+
+  def _prune(self):
+    best = self._history.best
     self._checkpoints.prune(
       {0, best['step'] if best else 0}, self._schedule.keep_checkpoints
     )
