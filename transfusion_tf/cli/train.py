@@ -4,10 +4,11 @@ r"""Trains a network from a chosen initialization: one run of the study.
     --init=mean_var --pretrained=RUNS/imagenet/resnet50 --run_dir=RUNS/mv0
 
 The recipe (image size, optimizer, batch, length) follows the data set: the
-paper's for RETINA, CheXpert and ImageNet; --recipe chooses another, single
-flags change it. The same command continues a run that was stopped.
---check_devices, with --strategy and --tpu, says in seconds whether the machine
-has what a run needs, and ends with 0 or 2.
+paper's for RETINA, CheXpert and ImageNet, else that of a table, fitted to the
+number of images; --recipe chooses another, single flags change it. The same
+command continues a run that was stopped. --check_devices, with --strategy and
+--tpu, says in seconds whether the machine has what a run needs, and ends with 0
+or 2.
 """
 
 import shlex
@@ -22,7 +23,7 @@ from transfusion_tf.cli import app
 from transfusion_tf.cli import run_flags
 
 _RECIPE = flags.DEFINE_string(
-  'recipe', None, run_flags.RECIPE_HELP.format('retina')
+  'recipe', None, run_flags.RECIPE_HELP.format('image_table')
 )
 _RUN_DIR = flags.DEFINE_string('run_dir', None, 'Folder of the run.')
 _CHECK_DEVICES = flags.DEFINE_bool(
@@ -58,8 +59,19 @@ def _check_devices():
 
 
 def _experiment():
-  recipe = run_flags.recipe(_RECIPE.value, flags.FLAGS.dataset, 'retina')
-  return config.override(recipe, run_flags.changes())
+  """Return the experiment; a recipe that fits the data opens them."""
+  name = run_flags.recipe_name(
+    _RECIPE.value, flags.FLAGS.dataset, 'image_table'
+  )
+  changes = run_flags.changes()
+  if not set(config.FITTED.get(name, ())) - set(changes):
+    return config.override(config.RECIPES[name], changes)
+  from transfusion_tf.input_pipeline import tfds_folder
+  from transfusion_tf.run import table_recipe
+
+  opened = tfds_folder.open_dataset(flags.FLAGS.data_dir, flags.FLAGS.dataset)
+  num_examples = opened.num_examples(tfds_folder.TRAIN)
+  return table_recipe.fit(name, num_examples, changes)
 
 
 def _print_commands(run_dir, flagfile):
