@@ -554,6 +554,7 @@ FITTED = {
     'model.bn_momentum',
     'train.train_steps',
     'train.eval_every',
+    'train.patience_stderr',
     'train.min_steps',
   )
 }

@@ -59,8 +59,8 @@ _MODELS = flags.DEFINE_list(
 _INITS = flags.DEFINE_list(
   'inits',
   ['random', 'transfer', 'mean_var'],
-  f'Starts: {help_text.either(schemes.names())}, also up to a stage, as '
-  'transfer@block2 or transfer@all; frozen[@STAGE]; lp_ft.',
+  f'Initializations: {help_text.either(schemes.names())}. Also up to a stage, '
+  'transfer@block2 or transfer@all; frozen, frozen@STAGE; lp_ft.',
 )
 _LEARNING_RATES = flags.DEFINE_list(
   'learning_rates',

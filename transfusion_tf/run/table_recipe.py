@@ -53,7 +53,8 @@ def fit(
     'train.min_steps': _floor(steps),
   }
   return config.override(
-    experiment, {f: values[f] for f in fitted if f not in changes}
+    experiment,
+    {f: values[f] for f in fitted if f in values and f not in changes},
   )
 
 
