@@ -105,9 +105,7 @@ def test_a_stage_of_no_network_names_them():
 
 def test_stages_of_one_folder_are_refused():
   with pytest.raises(errors.InputError, match='one folder, transfer-a-1'):
-    _plan(
-      starts=('transfer@all',), stages={'resnet50': ('a 1', 'a-1', 'head')}
-    )
+    _plan(starts=('transfer@all',), stages={'resnet50': ('a 1', 'a-1', 'head')})
 
 
 def test_several_sources_are_starts_by_name():

@@ -237,14 +237,22 @@ def test_bad_input_is_one_line(own, call, argument, message):
       'do not fit',
     ),
     (
-      ['--models=nets:net', '--pretrained=nets:net=wide.keras']
-      + ['--inits=random,transfer@conv1'],
+      [
+        '--models=nets:net',
+        '--pretrained=nets:net=wide.keras',
+        '--inits=random,transfer@conv1',
+      ],
       "no network has a stage 'conv1' below its head (there are: nets:net: "
       'body)',
     ),
     (
-      ['--models=nets:net', '--pretrained=nets:net=wide.keras']
-      + ['--inits=lp_ft', '--epochs=1', '--batch_size=64'],
+      [
+        '--models=nets:net',
+        '--pretrained=nets:net=wide.keras',
+        '--inits=lp_ft',
+        '--epochs=1',
+        '--batch_size=64',
+      ],
       'give more --epochs',
     ),
   ],
@@ -290,9 +298,7 @@ def trained(data_dir, tmp_path_factory):
     models=('tiny_nets:net',),
     starts=('random', 'transfer'),
     num_seeds=2,
-    sources={
-      'tiny_nets:net': {'': str(root / 'tiny_nets-net/random/seed0')}
-    },
+    sources={'tiny_nets:net': {'': str(root / 'tiny_nets-net/random/seed0')}},
   )
   planned = {run.key: run.experiment for run in plan.runs(str(root))}
   assert runner.train(planned, str(root)) == {}
@@ -427,9 +433,7 @@ def test_a_model_without_weights_is_only_trained_from_random_ones():
 def test_all_starts_stride_as_the_weights(tmp_path, stride):
   path = str(tmp_path / 'net.keras')
   models.build('resnet50', 5, (64, 64, 3), stride_in=stride).save(path)
-  plan = _plan(
-    sources={'resnet50': {'': path}}, inputs={'resnet50': 'unit'}
-  )
+  plan = _plan(sources={'resnet50': {'': path}}, inputs={'resnet50': 'unit'})
   for run in plan.runs('root'):
     of_resnet = run.experiment.model.name == 'resnet50'
     assert run.experiment.model.stride_in == (stride if of_resnet else 'last')
@@ -498,7 +502,7 @@ class _Scored(results.Result):
         'seconds': 60.0,
         'num_train': 800,
         'num_test': 400,
-      'judged_step': 0,
+        'judged_step': 0,
         'versions': {},
       },
       pd.DataFrame({'step': [0], 'auc': [best]}),
