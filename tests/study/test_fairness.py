@@ -144,6 +144,8 @@ def test_what_is_not_known_of_a_rate_is_said():
   )
   assert edge.at_edge
   assert edge.within_noise == ()
+  tied = _choice(scores={1e-3: 1.0, 1e-4: 1.0}, stderr=math.nan)
+  assert tied.within_noise == (1e-4,)
   (section,) = rate_page.section([first, edge], [])
   assert 'm from Random another rate is within' in section.paragraphs[1]
   assert 'm from Transfer to conv1 the best rate' in section.paragraphs[2]

@@ -92,7 +92,9 @@ class Trainer:
     split = tfds_folder.VALIDATION
     patients = self._built.source.prepared.index(split).patient_ids
     effects = primary.effects(metrics_lib.patient_numbers(patients))
-    return effects.stddev if effects.most > 0 else math.nan
+    # Where no patient errs, the score does not tell how far it may be off.
+    known = effects.most > 0 and effects.stddev > 0
+    return effects.stddev if known else math.nan
 
   def _on_row(self, row, throughput):
     self.summaries.row(row, throughput, self._probabilities)

@@ -96,11 +96,11 @@ def _patience(runs):
     )
   if any(train.patience_stderr for train in rules):
     train = next(t for t in rules if t.patience_stderr)
+    plural = '' if train.patience_stderr == 1 else 's'
     yield (
       f'Patience ends a run after {train.patience} evaluations in a row that '
-      f'are worse than its best by more than {train.patience_stderr:g} '
-      f'standard errors; those of the first {train.min_steps} steps do not '
-      'count.'
+      f'are not within {train.patience_stderr:g} standard error{plural} of its '
+      f'best; those of the first {train.min_steps} steps do not count.'
     )
 
 

@@ -5,6 +5,7 @@ import math
 
 import pandas as pd
 
+from transfusion_tf import errors
 from transfusion_tf.models import registry
 from transfusion_tf.study import display
 from transfusion_tf.study import endings
@@ -12,6 +13,7 @@ from transfusion_tf.study import rates
 from transfusion_tf.study import report
 from transfusion_tf.study import results
 
+_MOST_NAMES = 4
 _RULE = (
   'Every model was trained from every start at each of these learning rates, '
   'in full and with the first seed. The rate with the highest validation score '
@@ -60,19 +62,22 @@ def _notes(choices):
   unclear = [choice for choice in choices if choice.within_noise]
   if unclear:
     yield (
-      f'For {_names(unclear)} another rate is within one standard error of the '
-      'best: which is better is not known.'
+      f'For {_names(unclear, choices)} another rate is within one standard '
+      'error of the best: which is better is not known.'
     )
   edge = [choice for choice in choices if choice.at_edge]
   if edge:
     yield (
-      f'For {_names(edge)} the best rate is the lowest or highest of the grid: '
-      'one beyond it may be better.'
+      f'For {_names(edge, choices)} the best rate is the lowest or highest of '
+      'the grid: one beyond it may be better.'
     )
 
 
-def _names(choices):
-  return ', '.join(
+def _names(some, choices):
+  if len(some) == len(choices) > 1:
+    return 'all of them'
+  names = [
     f'{registry.label(c.model)} from {display.start(c.start).label}'
-    for c in choices
-  )
+    for c in some
+  ]
+  return errors.listed(names, _MOST_NAMES)

@@ -43,7 +43,8 @@ class Choice:
   @property
   def within_noise(self) -> tuple[float, ...]:
     """The other rates whose score is within one standard error of the best."""
-    least = self.scores[self.chosen] - self.stderr
+    stderr = 0 if math.isnan(self.stderr) else self.stderr
+    least = self.scores[self.chosen] - stderr
     return tuple(
       rate
       for rate, score in self.scores.items()

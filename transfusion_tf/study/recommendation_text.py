@@ -1,5 +1,6 @@
 """The decision on a study in sentences."""
 
+from transfusion_tf.init import schemes
 from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
@@ -111,4 +112,5 @@ def _sentence(effect, margin):
 def _start(start):
   if start == plan_lib.RANDOM:
     return 'random weights'
-  return f'{display.start(start).label} weights'
+  label = display.start(start).label
+  return f'{label} weights' if start in schemes.names() else f'“{label}”'

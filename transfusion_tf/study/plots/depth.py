@@ -49,7 +49,7 @@ def plot(
 def _draw_line(axes: axes_lib.Axes, look, score):
   axes.axhline(score.value, color=look.color, linestyle='--', label=look.label)
   if score.known:
-    axes.axhspan(score.low, score.high, color=look.color, alpha=0.1, lw=0)
+    axes.axhspan(*_ends(score), color=look.color, alpha=0.1, lw=0)
 
 
 def _draw_series(axes, look, stages, scores, shift):
@@ -58,7 +58,7 @@ def _draw_series(axes, look, stages, scores, shift):
   known = [scores[stage].known for stage in given]
   ends = np.array(
     [
-      (value - scores[s].low, scores[s].high - value) if is_known else (0, 0)
+      np.abs(np.subtract(_ends(scores[s]), value)) if is_known else (0, 0)
       for s, value, is_known in zip(given, values, known, strict=True)
     ]
   )
@@ -72,3 +72,8 @@ def _draw_series(axes, look, stages, scores, shift):
     capsize=3,
     label=f'{look.label} up to the stage',
   )
+
+
+def _ends(score):
+  """Return the interval; a t interval near a perfect score reaches beyond."""
+  return max(score.low, 0), min(score.high, 1)
