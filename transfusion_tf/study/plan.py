@@ -85,9 +85,9 @@ class Plan:
     self._check_stages(parsed)
     if not any(self.starts_of(model) for model in self.models):
       raise errors.InputError(
-        f'--inits={",".join(self.starts)} takes pretrained weights, and there '
-        f'are none of {", ".join(self.models)}; give --pretrained=MODEL=WEIGHTS, '
-        'or --pretrain_on=DATASET to pretrain first'
+        f'--inits={",".join(self.starts)} takes pretrained weights, and '
+        f'{", ".join(self.models)} has none: give --pretrained=MODEL=WEIGHTS, or '
+        '--pretrain_on=DATASET to pretrain first'
       )
     for model in self.models:
       keys = [start.key for start in self.starts_of(model)]
