@@ -16,7 +16,7 @@ _PUBLISHED = {
   'inception_v3': 'inception_v3_weights_tf_dim_ordering_tf_kernels.h5',
 }
 # Extra of `pip install transfusion_tf[EXTRA]` -> a module that it brings.
-_EXTRAS = {'dicom': 'pydicom', 'tflite': 'ai_edge_litert'}
+_EXTRAS = {'beam': 'apache_beam', 'dicom': 'pydicom'}
 _CHECKPOINTS = (run_folder.CHECKPOINTS, '.git', '.venv')
 
 

@@ -86,8 +86,8 @@ class Plan:
     if not any(self.starts_of(model) for model in self.models):
       raise errors.InputError(
         f'--inits={",".join(self.starts)} takes pretrained weights, and '
-        f'{", ".join(self.models)} has none: give --pretrained=MODEL=WEIGHTS, or '
-        '--pretrain_on=DATASET to pretrain first'
+        f'{", ".join(self.models)} has none: give --pretrained=MODEL=WEIGHTS, '
+        'or --pretrain_on=DATASET to pretrain first'
       )
     for model in self.models:
       keys = [start.key for start in self.starts_of(model)]

@@ -6,6 +6,7 @@ does not trigger a compilation.
 """
 
 from collections.abc import Callable, Collection, Iterator
+import functools
 
 import keras
 import tensorflow as tf
@@ -132,9 +133,9 @@ class TrainStep:
       raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
 
     def take_one(done):
-      losses = self._strategy.run(
-        self._replica_step, (self._next(batches), probing)
-      )
+      # A TPU strategy would make a tensor of an argument.
+      step = functools.partial(self._replica_step, probing=probing)
+      losses = self._strategy.run(step, (self._next(batches),))
       self._count(
         self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
       )
