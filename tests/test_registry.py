@@ -231,7 +231,7 @@ def test_a_scheme_joins_studies(halved, tmp_path):
     models=('cbr_tiny',),
     starts=('random', halved),
     num_seeds=1,
-    sources={'cbr_tiny': 'RUN'},
+    sources={'cbr_tiny': {'': 'RUN'}},
   )
   keys = [run.key for run in plan.runs(str(tmp_path))]
   assert keys == ['cbr_tiny/random/seed0', 'cbr_tiny/halved/seed0']

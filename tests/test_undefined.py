@@ -96,7 +96,7 @@ def _study(raw, root, table, num_seeds=1):
     models=('tiny_nets:net',),
     starts=('random', 'transfer'),
     num_seeds=num_seeds,
-    sources={'tiny_nets:net': str(root / 'tiny_nets-net/random/seed0')},
+    sources={'tiny_nets:net': {'': str(root / 'tiny_nets-net/random/seed0')}},
   )
   for run in plan.runs(str(root)):
     train_and_evaluate.run(run.experiment, str(root / run.key))

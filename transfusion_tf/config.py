@@ -206,6 +206,19 @@ class Train:
   # Evaluations without a better validation score before the run stops; 0
   # never stops. The paper says "with early stopping" (Table 4) and no more.
   patience: int = _flag('Evaluations; 0: never stop.', 0)
+  # Width of the band below the best score that counts as good as it, in
+  # standard errors of that score over the validation patients: on 40 images an
+  # AUC has one of 0.08, and without a band a lucky first evaluation ends a run.
+  patience_stderr: float = _flag(
+    'Standard errors below the best that do not count as worse.', 0.0
+  )
+  # Evaluations up to this step do not count: what has hardly begun to learn
+  # has no best score yet.
+  min_steps: int = _flag('Steps before patience begins to count.', 0)
+  # A linear probe of the pretrained features, then everything (Kumar et al.,
+  # ICLR 2022): steps in which the head alone is trained, before all is. The
+  # optimizer begins anew after them.
+  probe_steps: int = _flag('First steps, of the head alone.', 0)
   # Checkpoint that is judged on the test set: `best` on validation or `final`.
   # The paper does not say which it took.
   select: str = 'best'
@@ -340,8 +353,9 @@ IMAGENET = Experiment(
 
 # A table of one's own images: the paper is silent. The size that published
 # weights were trained at, RETINA's optimizer, a batch that keeps devices busy,
-# passes over the data until validation stops getting better, and batch norm
-# that settles in hundreds of steps. Photographs have an up and a down.
+# passes over the data until validation is worse than its best by more than
+# its standard error. Photographs have an up and a down. `run.table_recipe` fits
+# the length, the evaluations and batch norm to the number of images.
 IMAGE_TABLE = Experiment(
   data=Data(
     dataset='',
@@ -350,7 +364,13 @@ IMAGE_TABLE = Experiment(
     eval_crop=0.9,
   ),
   model=Model('resnet50', bn_momentum=0.97),
-  train=Train(batch_size=32, train_epochs=30, eval_every=200, patience=5),
+  train=Train(
+    batch_size=32,
+    train_epochs=30,
+    eval_every=200,
+    patience=5,
+    patience_stderr=1.0,
+  ),
   optimizer=RETINA.optimizer,
   runtime=Runtime(data_dir=''),
 )
@@ -526,6 +546,17 @@ RECIPES = {
   'real_pneumoniamnist': REAL_PNEUMONIAMNIST,
   'real_nih_pneumonia': REAL_NIH_PNEUMONIA,
   'real_cifar10': REAL_CIFAR10,
+}
+
+# Fields of a recipe that `run.table_recipe` fits to the data of a run.
+FITTED = {
+  'image_table': (
+    'model.bn_momentum',
+    'train.train_steps',
+    'train.eval_every',
+    'train.patience_stderr',
+    'train.min_steps',
+  )
 }
 
 # Flag -> dotted field: what train.py's flags, and tables of runs, call fields.

@@ -30,8 +30,11 @@ def lines(experiment: config.Experiment, recipe: str, run_dir: str) -> str:
     'run_dir': run_dir,
     'dataset': values['data.dataset'],
   }
+  # Without its flag, such a field would be fitted again.
+  fitted = config.FITTED.get(recipe, ())
   for field, value in config.flatten(base).items():
-    if values[field] == value:
+    is_set = field in fitted and values[field]
+    if values[field] == value and not is_set:
       continue
     if field not in flags:
       raise ValueError(f'{field}: no flag of train.py sets it')

@@ -49,6 +49,7 @@ class Parts:
       ),
       BATCH,
       measure_input_wait=measure_input_wait,
+      head=('head/kernel', 'head/bias'),
     )
     self.checkpoints = checkpoint.Checkpoints(
       str(directory), self.model, optimizer, self.train_step.counters

@@ -45,6 +45,81 @@ def test_patience_counts_evaluations_since_the_best(tmp_path):
   assert _rows(tmp_path)[-1]['validation'] == {'score': None}
 
 
+@pytest.mark.parametrize(
+  ('num_stderr', 'after', 'count'),
+  [(0, 0, 4), (1, 0, 2), (2, 0, 0), (0, 6, 2), (1, 8, 1), (0, 10, 0)],
+)
+def test_scores_within_the_noise_of_the_best_are_as_good(
+  tmp_path, num_stderr, after, count
+):
+  """The best is of step 2; that of step 6 is within one standard error."""
+  found = history.History(str(tmp_path / 'metrics.jsonl'), 'score')
+  for step, score in [(0, 0.4), (2, 0.8), (4, None), (6, 0.75)]:
+    found.append(
+      {'step': step, 'validation': {'score': score}, 'stderr': step / 20}
+    )
+  for step, score in [(8, 0.61), (10, 0.65)]:
+    found.append({'step': step, 'validation': {'score': score}})
+  assert found.evaluations_below_best(num_stderr, after) == count
+
+
+def test_rows_without_a_standard_error_have_no_band(tmp_path):
+  (tmp_path / 'metrics.jsonl').write_text(
+    '{"step": 0, "validation": {"score": 0.5}}\n'
+    '{"step": 2, "validation": {"score": 0.5}}\n'
+  )
+  old = history.History(str(tmp_path / 'metrics.jsonl'), 'score')
+  assert old.evaluations_below_best(1.0) == 1
+
+
+def test_patience_waits_for_the_floor(tmp_path):
+  parts = tiny_training.Parts(tmp_path)
+  schedule = _schedule(total=12, patience=2, min_steps=5)
+  assert parts.loop(tmp_path, _scores(9, *range(8)), schedule).run()
+  assert [row['step'] for row in _rows(tmp_path)] == [0, 2, 4, 6, 8]
+
+
+def test_a_probe_trains_the_head_alone_and_then_all_is_trained(tmp_path):
+  schedule = _schedule(probe_steps=3, checkpoint_every=1, keep_checkpoints=9)
+  parts = tiny_training.Parts(tmp_path)
+  parts.loop(tmp_path, _scores(*range(5)), schedule).run()
+  before, probed, after = (
+    checkpoint.read(str(tmp_path), step) for step in (0, 3, 8)
+  )
+  assert len(before) == 8
+  for path, start in before.items():
+    of_head = path.startswith('head/')
+    assert np.array_equal(start, probed[path]) != of_head, path
+    assert not np.array_equal(probed[path], after[path]), path
+  # Adam's first step after it is as large as that of a new run.
+  assert int(parts.train_step.optimizer.iterations) == 5
+
+
+@pytest.mark.parametrize('stop', [2, 4, 6])
+def test_a_probe_that_is_stopped_goes_on_with_the_same_bits(tmp_path, stop):
+  schedule = _schedule(probe_steps=4)
+  whole = tmp_path / 'whole'
+  whole.mkdir()
+  parts = tiny_training.Parts(whole)
+  parts.loop(whole, _scores(*range(5)), schedule).run()
+  scores = iter(range(5))
+
+  def validate():
+    if first.train_step.step == stop:
+      first.checkpoints.save()
+      raise KeyboardInterrupt
+    return {'score': next(scores)}
+
+  first = tiny_training.Parts(tmp_path)
+  with pytest.raises(KeyboardInterrupt):
+    first.loop(tmp_path, validate, schedule).run()
+  second = tiny_training.Parts(tmp_path, seed=1)
+  second.loop(tmp_path, _scores(*range(stop // 2, 5)), schedule).run()
+  for value, other in zip(second.values(), parts.values(), strict=True):
+    np.testing.assert_array_equal(value, other)
+  assert _rows(tmp_path) == _rows(whole)
+
+
 def test_stopping_at_the_very_end_is_not_early(tmp_path):
   parts = tiny_training.Parts(tmp_path)
   scores = _scores(5, 4, 3, 2, 1)

@@ -72,11 +72,20 @@ def recipe(name: str | None, dataset: str, usual: str) -> config.Experiment:
   Raises:
     InputError: No such recipe.
   """
+  return config.RECIPES[recipe_name(name, dataset, usual)]
+
+
+def recipe_name(name: str | None, dataset: str, usual: str) -> str:
+  """Return the name of the recipe that `recipe` returns.
+
+  Raises:
+    InputError: No such recipe.
+  """
   kind = dataset.split('/')[0]
   name = name or (kind if kind in config.RECIPES else usual)
   if name not in config.RECIPES:
     raise errors.unknown('recipe', name, config.RECIPES)
-  return config.RECIPES[name]
+  return name
 
 
 def changes(names: Iterable[str] = tuple(config.FLAGS)) -> dict[str, Any]:

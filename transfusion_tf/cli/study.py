@@ -8,9 +8,13 @@ Prepares the images, trains every model from every start with every seed,
 compares the networks inside, and ends with a table, report.html and a
 recommendation that follows from the intervals by the rule it states. The same
 command continues a study that was stopped. A model without pretrained weights
-is only trained from random ones.
+is only trained from random ones. A start may name a stage: transfer@block2,
+transfer@all, frozen@block2; lp_ft trains the head first. --learning_rates
+chooses the rate of each start on validation. --list_sources says which weights
+and runs this machine has.
 """
 
+import functools
 import os
 
 from absl import flags
@@ -43,8 +47,9 @@ _DATA_DIR = flags.DEFINE_string(
 _RECIPE = flags.DEFINE_string(
   'recipe', '', run_flags.RECIPE_HELP.format('image_table')
 )
-_OUTPUT_DIR = flags.DEFINE_string(
-  'output_dir', None, 'Folder of the study.', required=True
+_OUTPUT_DIR = flags.DEFINE_string('output_dir', None, 'Folder of the study.')
+_LIST_SOURCES = flags.DEFINE_bool(
+  'list_sources', False, 'Say which pretrained weights are here, and end.'
 )
 _MODELS = flags.DEFINE_list(
   'models',
@@ -54,20 +59,27 @@ _MODELS = flags.DEFINE_list(
 _INITS = flags.DEFINE_list(
   'inits',
   ['random', 'transfer', 'mean_var'],
-  f'Initializations: {help_text.either(schemes.names())}.',
+  f'Initializations: {help_text.either(schemes.names())}. Also up to a stage, '
+  'transfer@block2 or transfer@all; frozen, frozen@STAGE; lp_ft.',
+)
+_LEARNING_RATES = flags.DEFINE_list(
+  'learning_rates',
+  [],
+  'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
   [],
   'MODEL=WEIGHTS: a run folder, a weights file, package.module:function or '
-  'imagenet (the default of resnet50 and inception_v3).',
+  'imagenet (the default of resnet50 and inception_v3). Several of a model are '
+  'compared, by name: MODEL=NAME:WEIGHTS.',
 )
 _PRETRAINED_INPUT = flags.DEFINE_list(
   'pretrained_input',
   [],
-  'KIND or MODEL=KIND: the --normalization that the weights of --pretrained '
-  'were trained on, where they do not tell.',
+  'KIND, MODEL=KIND or MODEL:NAME=KIND: the --normalization that the weights '
+  'of --pretrained were trained on, where they do not tell.',
 )
 _PRETRAIN_ON = flags.DEFINE_string(
   'pretrain_on',
@@ -85,7 +97,10 @@ _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
 _EPOCHS = flags.DEFINE_integer(
-  'epochs', None, "At most, each evaluated (default: the recipe's, 30).", 1
+  'epochs',
+  None,
+  "At most, each evaluated (default: the recipe's, 30, in 500 steps or more).",
+  1,
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
   'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1
@@ -93,6 +108,8 @@ _PRETRAIN_EPOCHS = flags.DEFINE_integer(
 _RUN_FLAGS = (
   'image_size',
   'patience',
+  'patience_stderr',
+  'min_steps',
   'batch_size',
   'learning_rate',
   'normalization',
@@ -103,16 +120,17 @@ run_flags.define(__name__, _RUN_FLAGS, config.IMAGE_TABLE)
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
 )
+_PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
-  'Comparison': 'models inits seeds pretrained pretrained_input '
-  'pretrain_on pretrain_recipe margin',
+  'Comparison': 'models inits learning_rates seeds pretrained '
+  'pretrained_input list_sources pretrain_on pretrain_recipe margin',
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
   'split_column test_list test_csv fundus on_bad',
-  'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
-  'learning_rate normalization shuffle_labels '
-  'strategy num_processes',
+  'Training': 'recipe image_size epochs pretrain_epochs patience '
+  'patience_stderr min_steps batch_size learning_rate normalization '
+  'shuffle_labels strategy num_processes',
 }
 _GROUPS = {
   flag: heading for heading, row in _HEADINGS.items() for flag in row.split()
@@ -121,23 +139,39 @@ _GROUPS = {
 
 def main(_) -> None:
   startup.import_tensorflow()
+  if _LIST_SOURCES.value:
+    from transfusion_tf.cli import list_sources
+
+    for line in list_sources.lines(_OUTPUT_DIR.value):
+      print(line)
+    return
+  from transfusion_tf.study import checks
   from transfusion_tf.study import outcome
   from transfusion_tf.study import process_pool
+  from transfusion_tf.study import rates
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
 
-  root = _OUTPUT_DIR.value
+  root = _OUTPUT_DIR.value or ''
   print(f'Study: {root}')
+  settings = _check_flags(root)
   data_dir, dataset = _data(root)
   _check_data(data_dir, dataset)
-  plan = _plan(data_dir, dataset)
-  planned = {run.key: run.experiment for run in plan.runs(root)}
-  print(f'{len(planned)} runs; if stopped, the same command continues')
-  results = outcome.read(
-    plan,
-    root,
-    runner.train(planned, root, _NUM_PROCESSES.value, refused=plan.refused),
+  plan = checks.check(_plan(data_dir, dataset, settings), root)
+  train = functools.partial(
+    runner.train,
+    root=root,
+    num_processes=_NUM_PROCESSES.value,
+    refused=plan.refused,
   )
+  if trials := _by_key(plan.trials(root)):
+    print(f'{len(trials)} runs to choose learning rates')
+    train(trials)
+  choices = rates.choose(plan, root)
+  plan = rates.applied(plan, choices)
+  planned = _by_key(plan.runs(root))
+  print(f'{len(planned)} runs; if stopped, the same command continues')
+  results = outcome.read(plan, root, train(planned), choices)
   failed: dict[str, str] = {}
   print('== Comparing the networks before and after training', flush=True)
   similarity, not_compared = outcome.similarity(results.finished, failed)
@@ -159,6 +193,58 @@ def main(_) -> None:
   failures = {failure.key: failure.reason for failure in results.failures}
   process_pool.check_complete(failures, f'{len(planned)} runs')
   process_pool.check_complete(failed, 'the comparisons')
+
+
+def _by_key(runs):
+  return {run.key: run.experiment for run in runs}
+
+
+def _check_flags(root):
+  """Refuse what is wrong whatever the images are; return the plan's fields."""
+  from transfusion_tf.input_pipeline import normalization
+  from transfusion_tf.study import checks
+  from transfusion_tf.study import plan as plan_lib
+  from transfusion_tf.study import sources as sources_lib
+
+  base = run_flags.recipe(_RECIPE.value, _DATASET.value, 'image_table')
+  checks.check_names(_MODELS.value)
+  sources = sources_lib.parse(_PRETRAINED.value, _MODELS.value)
+  checks.check_sources(sources, root)
+  inputs = _inputs(sources)
+  for kind in inputs.values():
+    normalization.kind(kind, 'pretrained_input')
+  pretraining = None
+  if _PRETRAIN_ON.value:
+    pretraining = run_flags.recipe(_PRETRAIN_RECIPE.value, '', 'image_table')
+  else:
+    published = {m: {'imagenet': 'imagenet'} for m in _PUBLISHED}
+    sources = published | sources
+  settings = {
+    'models': tuple(_MODELS.value),
+    'starts': tuple(_INITS.value),
+    'num_seeds': _SEEDS.value,
+    'sources': sources,
+    'inputs': inputs,
+    'rates': _rates(),
+  }
+  # Refuses what does not fit together.
+  plan_lib.Plan(base=base, pretraining=pretraining, **settings)
+  return settings
+
+
+def _rates():
+  """Return the learning rates to choose from; one alone is none to choose."""
+  from transfusion_tf import errors
+
+  try:
+    rates = tuple(map(float, _LEARNING_RATES.value))
+  except ValueError as error:
+    raise errors.InputError(f'--learning_rates: {error}') from None
+  if rates and flags.FLAGS.learning_rate and len(rates) == 1:
+    raise errors.InputError(
+      '--learning_rates and --learning_rate: give one of them'
+    )
+  return rates
 
 
 def _data(root):
@@ -192,7 +278,7 @@ def _check_data(data_dir, dataset):
     print(f'note: {note}')
 
 
-def _plan(data_dir, dataset):
+def _plan(data_dir, dataset, settings):
   from transfusion_tf.study import plan as plan_lib
 
   pretraining = None
@@ -201,52 +287,27 @@ def _plan(data_dir, dataset):
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
     )
-  published = {m: 'imagenet' for m in ('resnet50', 'inception_v3')}
-  return plan_lib.Plan(
-    base=_experiment(data_dir, dataset, _RECIPE.value, _EPOCHS.value),
-    models=tuple(_MODELS.value),
-    starts=tuple(_INITS.value),
-    num_seeds=_SEEDS.value,
-    sources=(published if not pretraining else {}) | _sources(),
-    pretraining=pretraining,
-    inputs=_inputs(),
-  )
+  base = _experiment(data_dir, dataset, _RECIPE.value, _EPOCHS.value)
+  if len(settings['rates']) == 1:
+    base = config.override(
+      base, {'optimizer.learning_rate': settings['rates'][0]}
+    )
+  return plan_lib.Plan(base=base, pretraining=pretraining, **settings)
 
 
-def _sources():
-  return _by_model('pretrained', _PRETRAINED.value, 'WEIGHTS', _MODELS.value)
-
-
-def _inputs():
+def _inputs(sources):
   """Return the input of each model's weights; one kind alone is of all."""
   from transfusion_tf import errors
-  from transfusion_tf.input_pipeline import normalization
+  from transfusion_tf.study import sources as sources_lib
 
-  sources = _sources()
   texts = _PRETRAINED_INPUT.value
-  if len(texts) == 1 and '=' not in texts[0]:
-    texts = [f'{model}={texts[0]}' for model in sources]
-  if _PRETRAINED_INPUT.value and not sources:
+  if texts and not sources:
     raise errors.InputError(
       '--pretrained_input is for the weights of --pretrained; give them too'
     )
-  inputs = _by_model('pretrained_input', texts, 'KIND', sources)
-  for kind in inputs.values():
-    normalization.kind(kind, 'pretrained_input')
-  return inputs
-
-
-def _by_model(flag, texts, value_name, known):
-  """Return {model: value} of a flag that is a list of MODEL=VALUE."""
-  from transfusion_tf import errors
-
-  pairs = [text.partition('=') for text in texts]
-  for model, _, value in pairs:
-    if not value:
-      raise errors.InputError(f'--{flag}={model}: write it MODEL={value_name}')
-    if model not in known:
-      raise errors.unknown(f'model in --{flag}', model, known)
-  return {model: value for model, _, value in pairs}
+  if len(texts) == 1 and '=' not in texts[0]:
+    texts = [f'{model}={texts[0]}' for model in sources]
+  return sources_lib.parse_inputs(texts, sources)
 
 
 def _experiment(data_dir, dataset, recipe, epochs):
@@ -255,27 +316,28 @@ def _experiment(data_dir, dataset, recipe, epochs):
   Where its length is in epochs, it is evaluated after each of them.
   """
   from transfusion_tf.input_pipeline import tfds_folder
+  from transfusion_tf.run import table_recipe
 
-  experiment = config.override(
-    run_flags.recipe(recipe, dataset, 'image_table'),
-    {
-      'data.dataset': dataset,
-      'runtime.data_dir': data_dir,
-      'runtime.keep_checkpoints': 1,
-      **run_flags.changes(_RUN_FLAGS),
-    },
-  )
-  train = experiment.train
-  if train.train_steps and not epochs:
-    return experiment
   opened = tfds_folder.open_dataset(data_dir, dataset)
   num_examples = opened.num_examples(tfds_folder.TRAIN)
-  epoch = max(1, num_examples // train.batch_size)
-  epochs = epochs or train.train_epochs
-  return config.override(
-    experiment,
-    {'train.train_steps': round(epochs * epoch), 'train.eval_every': epoch},
-  )
+  given = run_flags.changes(_RUN_FLAGS)
+  name = run_flags.recipe_name(recipe, dataset, 'image_table')
+  changes = {
+    'data.dataset': dataset,
+    'runtime.data_dir': data_dir,
+    'runtime.keep_checkpoints': 1,
+    **given,
+  }
+  experiment = table_recipe.fit(name, num_examples, changes)
+  epoch = max(1, num_examples // experiment.train.batch_size)
+  if epochs or not experiment.train.train_steps:
+    epochs = epochs or experiment.train.train_epochs
+    changes |= {
+      'train.train_steps': round(epochs * epoch),
+      'train.eval_every': epoch,
+    }
+    experiment = table_recipe.fit(name, num_examples, changes)
+  return config.override(experiment, table_recipe.fair(experiment, given))
 
 
 def _footprints(runs, failed):
@@ -296,4 +358,9 @@ def _footprints(runs, failed):
 
 def run() -> None:
   """Run the command."""
+  flags.register_multi_flags_validator(
+    ['output_dir', 'list_sources'],
+    lambda values: values['list_sources'] or values['output_dir'],
+    'Flag --output_dir must have a value.',
+  )
   app.run(main, _GROUPS)

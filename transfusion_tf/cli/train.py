@@ -4,12 +4,14 @@ r"""Trains a network from a chosen initialization: one run of the study.
     --init=mean_var --pretrained=RUNS/imagenet/resnet50 --run_dir=RUNS/mv0
 
 The recipe (image size, optimizer, batch, length) follows the data set: the
-paper's for RETINA, CheXpert and ImageNet; --recipe chooses another, single
-flags change it. The same command continues a run that was stopped.
---check_devices, with --strategy and --tpu, says in seconds whether the machine
-has what a run needs, and ends with 0 or 2.
+paper's for RETINA, CheXpert and ImageNet, else that of a table, fitted to the
+number of images; --recipe chooses another, single flags change it. The same
+command continues a run that was stopped. --check_devices, with --strategy and
+--tpu, says in seconds whether the machine has what a run needs, and ends with 0
+or 2.
 """
 
+import os
 import shlex
 import sys
 
@@ -18,12 +20,14 @@ from absl import flags
 from transfusion_tf import config
 from transfusion_tf import flagfile
 from transfusion_tf import startup
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 from transfusion_tf.cli import run_flags
 
 _RECIPE = flags.DEFINE_string(
-  'recipe', None, run_flags.RECIPE_HELP.format('retina')
+  'recipe', None, run_flags.RECIPE_HELP.format('image_table')
 )
+_CONFIG = 'config.json'  # `run_folder.CONFIG`.
 _RUN_DIR = flags.DEFINE_string('run_dir', None, 'Folder of the run.')
 _CHECK_DEVICES = flags.DEFINE_bool(
   'check_devices', False, 'Say what this machine can train on, and end.'
@@ -58,8 +62,32 @@ def _check_devices():
 
 
 def _experiment():
-  recipe = run_flags.recipe(_RECIPE.value, flags.FLAGS.dataset, 'retina')
-  return config.override(recipe, run_flags.changes())
+  """Return the experiment; a recipe that fits the data opens them.
+
+  A run that has begun keeps what was fitted.
+  """
+  name = run_flags.recipe_name(
+    _RECIPE.value, flags.FLAGS.dataset, 'image_table'
+  )
+  fitted = config.FITTED.get(name, ())
+  changes = _fitted_before(fitted) | run_flags.changes()
+  if set(fitted) <= set(changes):
+    return config.override(config.RECIPES[name], changes)
+  from transfusion_tf.input_pipeline import tfds_folder
+  from transfusion_tf.run import table_recipe
+
+  opened = tfds_folder.open_dataset(flags.FLAGS.data_dir, flags.FLAGS.dataset)
+  num_examples = opened.num_examples(tfds_folder.TRAIN)
+  return table_recipe.fit(name, num_examples, changes)
+
+
+def _fitted_before(fields):
+  """Return fields of the run in --run_dir, if there is one."""
+  path = os.path.join(_RUN_DIR.value or '', _CONFIG)
+  if not fields or not storage.exists(path):
+    return {}
+  values = config.flatten(config.load(path))
+  return {field: values[field] for field in fields}
 
 
 def _print_commands(run_dir, flagfile):

@@ -12,6 +12,7 @@ from transfusion_tf.init import gabor
 from transfusion_tf.init import schemes
 from transfusion_tf.init import types
 from transfusion_tf.init.apply import apply
+from transfusion_tf.init.apply import check_transferred
 from transfusion_tf.init.apply import freeze
 from transfusion_tf.init.compose import from_config
 
@@ -24,6 +25,7 @@ __all__ = [
   'agreement',
   'apply',
   'batch_statistics',
+  'check_transferred',
   'compose',
   'freeze',
   'from_config',

@@ -54,6 +54,24 @@ def apply(
   return [_row(*x) for x in zip(weights, initial, values, strict=True)]
 
 
+def check_transferred(
+  report: list[dict[str, Any]], source: types.WeightSource, model: keras.Model
+) -> None:
+  """Raise an InputError if no weight below the head was taken from a source.
+
+  Args:
+    report: What `apply` returned.
+    source: The source.
+    model: The model.
+  """
+  if all(row['source'] is None for row in report):
+    raise errors.InputError(
+      f'no weight of {source.name} fits {model.name} below its head: '
+      'nothing would be transferred; if its layers are named otherwise, name '
+      'a function that returns it as keras.Model'
+    )
+
+
 def freeze(
   model: keras.Model, stages: stages_lib.Stages, freeze_upto: str
 ) -> None:

@@ -152,7 +152,8 @@ def _imagenet(like):
     model = _APPLICATIONS[like.name](weights='imagenet')
   except Exception as error:  # Keras raises whatever the network does.
     raise errors.InputError(
-      f'{IMAGENET}: the download from keras.applications failed: {error}'
+      f'{IMAGENET}: the download from keras.applications failed: {error}; name '
+      'a file of weights, or leave them out'
     ) from None
   return files.from_model(
     model, like, f'keras.applications {model.name} {IMAGENET}'

@@ -26,6 +26,7 @@ from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import stages as stages_lib
 from transfusion_tf.models import state as state_lib
 from transfusion_tf.models import unseen_positions
 from transfusion_tf.train import compute
@@ -51,6 +52,9 @@ _VALUES = {
   'train.train_epochs': 0.0,
   'train.eval_every': 0,
   'train.patience': 0,
+  'train.patience_stderr': 0.0,
+  'train.min_steps': 0,
+  'train.probe_steps': 0,
   'train.select': '',
 }
 
@@ -199,6 +203,11 @@ class Network:
       experiment.optimizer.weight_decay,
       compute.wants_xla(self.strategy, experiment),
       measure_input_wait=not train.deterministic,
+      head=[
+        weight.path
+        for weight in graph_lib.Graph(self.model).weights
+        if self.stages.stage_of(weight.path) == stages_lib.HEAD
+      ],
     )
 
 

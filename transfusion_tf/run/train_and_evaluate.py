@@ -187,12 +187,7 @@ def _check_start(built, source, report):
   """Raise InputError if pretrained weights are given, and none is taken."""
   if source is None or built.experiment.init.conv1 == 'gabor':
     return
-  if all(row['source'] is None for row in report):
-    raise errors.InputError(
-      f'no weight of {source.name} fits {built.model.name} below its head: '
-      'nothing would be transferred; if its layers are named otherwise, name '
-      'a function that returns it as keras.Model'
-    )
+  init.check_transferred(report, source, built.model)
 
 
 def _agreement(built, source, report):
@@ -260,6 +255,7 @@ def _score_test_split(built, run_dir, predict):
     'test': summaries,
     'judged_split': split,
     'num_test': len(scores),
+    **_validation_counts(built),
     'num_train': example_order.num_train_examples(built.source),
     'judged_step': step,
     'last_step': rows[-1]['step'],
@@ -268,6 +264,15 @@ def _score_test_split(built, run_dir, predict):
       sum(np.prod(v.shape) for v in built.model.trainable_variables)
     ),
     'data': built.source.prepared.directory,
+  }
+
+
+def _validation_counts(built):
+  """Return the images and patients on which a checkpoint is chosen."""
+  index = built.source.prepared.index(tfds_folder.VALIDATION)
+  return {
+    'num_validation': len(index),
+    'validation_patients': len(np.unique(index.patient_ids)),
   }
 
 

@@ -1,11 +1,13 @@
 """The training of a run: steps, folder, evaluation and signals combined."""
 
 from collections.abc import Callable
+import math
 import os
 
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import metrics as metrics_lib
 from transfusion_tf import run_folder
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import tfds_folder
@@ -80,8 +82,19 @@ class Trainer:
   def _validate(self):
     split = tfds_folder.VALIDATION
     self._probabilities = self.predict(split)
-    metrics = self._built.metrics(split, self._probabilities)
-    return {name: metric.value() for name, metric in metrics.items()}
+    self._metrics = self._built.metrics(split, self._probabilities)
+    return {name: metric.value() for name, metric in self._metrics.items()}
+
+  def _validation_stderr(self):
+    primary = self._metrics[self._built.task.primary_metric]
+    if primary.undefined:
+      return math.nan
+    split = tfds_folder.VALIDATION
+    patients = self._built.source.prepared.index(split).patient_ids
+    effects = primary.effects(metrics_lib.patient_numbers(patients))
+    # Where no patient errs, the score does not tell how far it may be off.
+    known = effects.most > 0 and effects.stddev > 0
+    return effects.stddev if known else math.nan
 
   def _on_row(self, row, throughput):
     self.summaries.row(row, throughput, self._probabilities)
@@ -105,6 +118,7 @@ class Trainer:
         self._on_row,
         self.summaries.begin,
         self.preemption.check,
+        self._validation_stderr,
         profile.Profile(
           os.path.join(run_dir, run_folder.TENSORBOARD),
           built.experiment.runtime.profile,
@@ -125,6 +139,7 @@ _TITLE_FLAGS = (
   'conv1',
   'slim_from',
   'freeze_upto',
+  'probe_steps',
 )
 
 
@@ -163,4 +178,7 @@ def _schedule(experiment, num_examples):
     patience=train.patience,
     keep_checkpoints=runtime.keep_checkpoints,
     steps_per_call=runtime.steps_per_call,
+    patience_stderr=train.patience_stderr,
+    min_steps=train.min_steps,
+    probe_steps=train.probe_steps,
   )

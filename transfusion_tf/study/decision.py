@@ -13,13 +13,20 @@ A comparison with a start that is not better than chance on the test set gives
 no verdict, however clear the difference: networks that have not learned yet
 tell how early one looked, not which start is better.
 
+Nor does one verdict stand where a longer run could undo it. A side is settled
+unless more than half of its runs were still improving when they ended
+(`results.Result.is_improving`). "Helps" needs settled runs from random weights,
+which otherwise may catch up; "hurts" those of the start; "makes no difference"
+both. A side that is ahead may go on improving.
+
 Many models and starts are as many chances to be wrong once: beside each verdict
 stands its p value, adjusted for their number (Holm).
 
 Each model is represented by the start with the best mean validation score. The
 best of these on validation is the reference; recommended is the model with the
 fewest parameters whose interval excludes that it is worse than the reference by
-`margin` or more, neither being at chance. The test set decides nothing else.
+`margin` or more, neither being at chance and the reference settled. The test
+set decides nothing else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -43,6 +50,9 @@ _RANGES = {
   HELPS: {'above': 0.0},
   HURTS: {'below': 0.0},
 }
+
+# Verdict -> whether the start, and random weights, could undo it by improving.
+_UNDONE_BY = {SAME: (True, True), HELPS: (False, True), HURTS: (True, False)}
 
 # Model -> start -> finished runs.
 Runs = Mapping[str, Mapping[str, Sequence[results.Result]]]
@@ -78,10 +88,12 @@ class Effect:
     model: Model.
     start: Scheme.
     difference: Difference of the test scores.
-    verdict: SAME, HELPS, HURTS or OPEN; NONE if a side is at chance.
+    verdict: SAME, HELPS, HURTS or OPEN; NONE if a side is at chance, or is
+      still improving and could undo the verdict.
     p_value: The level 1 - p at which the verdict still follows, Holm-adjusted
       for the number of effects; 1 for OPEN and NONE.
     at_chance: The start, random weights or both, if not better than chance.
+    improving: The start, random weights or both, if not settled.
   """
 
   model: str
@@ -90,6 +102,7 @@ class Effect:
   verdict: str
   p_value: float
   at_chance: tuple[str, ...] = ()
+  improving: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -204,6 +217,8 @@ def decide(
     good = good and at_chance.isdisjoint(
       (m, best[m]) for m in (reference, model)
     )
+    if model != reference:
+      good = good and is_settled(runs[reference][best[reference]])
     candidates.append(Candidate(model, best[model], deficit, bool(good)))
   return Decision(effects, tuple(candidates), chance_tests)
 
@@ -226,23 +241,54 @@ def _effects(runs, comparer, margin, at_chance):
     for start, seeds in starts.items()
     if start != plan_lib.RANDOM and plan_lib.RANDOM in starts
   }
-  guessing = {
-    (model, start): tuple(
-      side for side in (start, plan_lib.RANDOM) if (model, side) in at_chance
-    )
-    for model, start in differences
-  }
-  judged = [
-    (NONE, 1.0) if guessing[names] else _judge(difference, margin)
-    for names, difference in differences.items()
+  guessing = _sides(differences, at_chance.__contains__)
+  improving = _sides(
+    differences, lambda side: not is_settled(runs[side[0]][side[1]])
+  )
+  judged = [_judge(difference, margin) for difference in differences.values()]
+  verdicts = [
+    (NONE, 1.0)
+    if guessing[names] or _can_be_undone(verdict, names[1], improving[names])
+    else (verdict, p_value)
+    for names, (verdict, p_value) in zip(differences, judged, strict=True)
   ]
-  p_values = statistics.holm([p_value for _, p_value in judged])
+  p_values = statistics.holm([p_value for _, p_value in verdicts])
   return [
-    Effect(*names, difference, verdict, p_value, guessing[names])
+    Effect(
+      *names, difference, verdict, p_value, guessing[names], improving[names]
+    )
     for (names, difference), (verdict, _), p_value in zip(
-      differences.items(), judged, p_values, strict=True
+      differences.items(), verdicts, p_values, strict=True
     )
   ]
+
+
+def _sides(pairs, holds):
+  """Return model, start -> which of the start and random weights it holds of.
+
+  Args:
+    pairs: Models and starts.
+    holds: Function of (model, start).
+  """
+  return {
+    (model, start): tuple(
+      side for side in (start, plan_lib.RANDOM) if holds((model, side))
+    )
+    for model, start in pairs
+  }
+
+
+def _can_be_undone(verdict, start, improving):
+  """Return whether sides that still improve could undo a verdict."""
+  sides = zip(
+    (start, plan_lib.RANDOM), _UNDONE_BY.get(verdict, ()), strict=False
+  )
+  return any(undoes and side in improving for side, undoes in sides)
+
+
+def is_settled(seeds: Sequence[results.Result]) -> bool:
+  """Return whether at most half of the runs were still improving."""
+  return 2 * sum(run.is_improving for run in seeds) <= len(seeds)
 
 
 def _is_validated(seeds):

@@ -38,7 +38,7 @@ def add_to(table: pd.DataFrame, failures: Sequence[Failure]) -> pd.DataFrame:
     return table
   reasons: dict[tuple[str, str], list[str]] = {}
   for failure in failures:
-    names = registry.label(failure.model), display.scheme(failure.start).label
+    names = registry.label(failure.model), display.start(failure.start).label
     reasons.setdefault(names, []).append(failure.reason)
   known = set(zip(table.get('Model', ()), table.get('Start', ()), strict=True))
   rows = [

@@ -1,13 +1,14 @@
 """The results of a study's runs, and how far training moved their networks."""
 
 import collections
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import math
 import re
 
 import pandas as pd
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
 from transfusion_tf import startup
@@ -16,6 +17,7 @@ from transfusion_tf.analysis import sampling
 from transfusion_tf.study import decision
 from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import rates
 from transfusion_tf.study import results
 
 _NO_ROWS = pd.DataFrame(
@@ -41,35 +43,49 @@ class Outcome:
     missing: Key of each run that is missing, or has a score that is not
       defined -> why.
     failures: The runs that are missing.
+    starts: Key of a run -> name of its start; by default its scheme.
+    choices: The learning rates that were chosen.
+    changed: Key of each run that was made with other settings than the study
+      now has -> the differences.
+    stages: Model -> names of its stages, the head last, where they are known.
   """
 
   results: list[results.Result]
   missing: dict[str, str]
   failures: list[failures_lib.Failure] = dataclasses.field(default_factory=list)
+  starts: dict[str, str] = dataclasses.field(default_factory=dict)
+  choices: Sequence[rates.Choice] = ()
+  changed: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+  stages: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
 
   @property
   def finished(self) -> decision.Runs:
     """All finished runs."""
-    return _by_start(self.results)
+    return _by_start(self.results, self.starts)
 
   @property
   def runs(self) -> decision.Runs:
     """The finished runs with a test score."""
-    return _by_start(
-      run for run in self.results if run.test()['value'] is not None
-    )
+    scored = [r for r in self.results if r.test()['value'] is not None]
+    return _by_start(scored, self.starts)
 
 
-def _by_start(runs: Iterable[results.Result]) -> decision.Runs:
+def _by_start(
+  runs: Iterable[results.Result], starts: Mapping[str, str]
+) -> decision.Runs:
   groups: dict[str, dict[str, list[results.Result]]] = {}
   for run in runs:
-    model, start = run.experiment.model.name, run.experiment.init.scheme
+    model = run.experiment.model.name
+    start = starts.get(run.key, run.experiment.init.scheme)
     groups.setdefault(model, {}).setdefault(start, []).append(run)
   return groups
 
 
 def read(
-  plan: plan_lib.Plan, root: str, failed: Mapping[str, str] | None = None
+  plan: plan_lib.Plan,
+  root: str,
+  failed: Mapping[str, str] | None = None,
+  choices: Sequence[rates.Choice] = (),
 ) -> Outcome:
   """Return the results of the runs of a plan below the folder `root`.
 
@@ -77,12 +93,14 @@ def read(
     plan: The runs.
     root: Folder of the study.
     failed: Key of each run that failed just now -> why.
+    choices: The learning rates that were chosen.
   """
   failed = failed or {}
-  outcome = Outcome([], {})
+  outcome = Outcome([], {}, choices=choices, stages=plan.stages)
   done = []
   for planned in plan.runs(root):
     run = results.read(root, planned.key)
+    outcome.starts[run.key] = plan_lib.start_of(planned)
     if isinstance(run, results.MissingRun):
       if run.unscored is None:
         _add_failure(outcome, planned, failed.get(run.key, run.reason))
@@ -92,10 +110,18 @@ def read(
     elif plan_lib.is_compared(planned):
       outcome.results.append(run)
       done.append((planned, run))
+      if changes := _changes(run.experiment, planned.experiment):
+        outcome.changed[run.key] = changes
   for planned, reason in _not_comparable(done):
     outcome.results[:] = [r for r in outcome.results if r.key != planned.key]
     _add_failure(outcome, planned, reason)
   return outcome
+
+
+def _changes(made, planned):
+  """Return how a finished run's settings differ, but for moved weights."""
+  moved = {'init.pretrained': planned.init.pretrained}
+  return config.differences(config.override(made, moved), planned)
 
 
 def _add_failure(outcome, planned, reason):

@@ -5,6 +5,7 @@ import dataclasses
 import functools
 import os
 import re
+from typing import Any
 
 from transfusion_tf import config
 from transfusion_tf import errors
@@ -12,8 +13,10 @@ from transfusion_tf import init
 from transfusion_tf import startup
 from transfusion_tf.init import schemes
 from transfusion_tf.models import resnet
+from transfusion_tf.study import sources as sources_lib
+from transfusion_tf.study import starts as starts_lib
 
-RANDOM = 'random'
+RANDOM = schemes.RANDOM
 _PRETRAINED = 'pretrained'
 # With the seed of a run, pretraining would begin at the same weights.
 _PRETRAINING_SEED = 1000
@@ -24,12 +27,15 @@ class PlannedRun:
   """A run of a study, finished or not.
 
   Attributes:
-    key: Its path below the study's folder: MODEL/START/seedN.
+    key: Its path below the study's folder: MODEL/START/seedN, or
+      MODEL/START/lrRATE/seedN of a rate that is not the recipe's.
     experiment: The config, with all its paths.
+    start: Name of its start; `pretrained` if others start from it.
   """
 
   key: str
   experiment: config.Experiment
+  start: str = _PRETRAINED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,73 +45,172 @@ class Plan:
   Attributes:
     base: The config that all runs change.
     models: Names, of this project or `package.module:function`.
-    starts: Initialization schemes.
+    starts: What `starts.parse` reads.
     num_seeds: Number of runs of each.
-    sources: Model -> its pretrained weights.
-    inputs: Model -> the images that its weights were trained on, where they
-      do not tell (`config.Init.pretrained_input`).
+    sources: Model -> name -> its pretrained weights.
+    inputs: MODEL, or MODEL:NAME -> the images that its weights were trained on,
+      where they do not tell (`config.Init.pretrained_input`).
     pretraining: The config that pretrains the other models first; None trains
       them from random weights only.
+    rates: Learning rates, of which each model takes the best from each start;
+      none is that of `base`.
+    chosen: Model, name of a start -> the best of `rates`.
+    stages: Model -> names of its stages, the head last, where they are known.
   """
 
   base: config.Experiment
   models: tuple[str, ...]
   starts: tuple[str, ...]
   num_seeds: int
-  sources: Mapping[str, str]
+  sources: sources_lib.Sources
   pretraining: config.Experiment | None = None
   inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  rates: tuple[float, ...] = ()
+  chosen: Mapping[tuple[str, str], float] = dataclasses.field(
+    default_factory=dict
+  )
+  stages: Mapping[str, tuple[str, ...]] = dataclasses.field(
+    default_factory=dict
+  )
 
   def __post_init__(self):
-    for start in self.starts:
-      if start not in schemes.names():
-        raise errors.unknown('init', start, schemes.names())
+    parsed = [starts_lib.parse(start) for start in self.starts]
     folders = [folder(model) for model in self.models]
     if len(set(folders)) < len(folders):
       raise errors.InputError(
         f'--models={",".join(self.models)}: two of them have one folder; name '
         'the functions apart'
       )
-    if not self.runs(''):
+    self._check_rates()
+    self._check_stages(parsed)
+    if not any(self.starts_of(model) for model in self.models):
       raise errors.InputError(
-        f'{", ".join(self.models)}: {" and ".join(self.starts)} need '
-        'pretrained weights; give --pretrained=MODEL=WEIGHTS, or '
-        '--pretrain_on=DATASET to pretrain first'
+        f'--inits={",".join(self.starts)} takes pretrained weights, and '
+        f'{", ".join(self.models)} has none: give --pretrained=MODEL=WEIGHTS, '
+        'or --pretrain_on=DATASET to pretrain first'
       )
+    for model in self.models:
+      keys = [start.key for start in self.starts_of(model)]
+      if twice := next((key for key in keys if keys.count(key) > 1), ''):
+        raise errors.InputError(
+          f'{model}: two starts have one folder, {twice}; give each once, and '
+          'sources names that differ in their letters'
+        )
 
-  def starts_of(self, model: str) -> list[str]:
-    """Return the starts that a model can have: without weights, only random."""
-    if model in self.sources or self.pretraining:
-      return list(self.starts)
-    return [start for start in self.starts if start == RANDOM]
+  def _check_rates(self):
+    for rate in self.rates:
+      if rate <= 0 or self.rates.count(rate) > 1:
+        raise errors.InputError(
+          f'--learning_rates: {rate:g} is not positive, or stands twice'
+        )
+
+  def _check_stages(self, parsed):
+    """Refuse a stage that none of the networks has."""
+    for start in parsed:
+      able = [m for m in self.models if not start.needs_weights or self._has(m)]
+      known = {model: self.stages.get(model, ()) for model in able}
+      if not start.stage or not known or not all(known.values()):
+        continue
+      if not any(starts_lib.of_network(start, s) for s in known.values()):
+        stages = '; '.join(
+          f'{model}: {", ".join(names[:-1])}' for model, names in known.items()
+        )
+        raise errors.InputError(
+          f'--inits={start.name}: no network has a stage {start.stage!r} below '
+          f'its head (there are: {stages})'
+        )
+
+  def _has(self, model):
+    """Return whether a model has pretrained weights."""
+    return model in self.sources or self.pretraining is not None
+
+  def starts_of(self, model: str) -> list[starts_lib.Start]:
+    """Return the starts that a model can have: without weights, only random.
+
+    With several pretrained sources, there is one start of each.
+    """
+    names = tuple(self.sources.get(model, ()))
+    found = []
+    for start in map(starts_lib.parse, self.starts):
+      if start.needs_weights and not self._has(model):
+        continue
+      of_sources = [start]
+      if start.needs_weights and len(names) > 1:
+        of_sources = [dataclasses.replace(start, source=n) for n in names]
+      for each in of_sources:
+        found += starts_lib.of_network(each, self.stages.get(model, ()))
+    return found
 
   def runs(self, root: str) -> list[PlannedRun]:
     """Return all runs below the folder `root`, pretraining before its users."""
     runs = []
     for model in self.models:
-      starts = self.starts_of(model)
-      if model not in self.sources and set(starts) - {RANDOM}:
-        runs.append(self._pretraining(model))
-      for start in starts:
+      runs += self._pretrainings(model)
+      for start in self.starts_of(model):
         runs += self.seeds(root, model, start)
     return runs
 
-  def seeds(self, root: str, model: str, start: str) -> list[PlannedRun]:
+  def trials(self, root: str) -> list[PlannedRun]:
+    """Return the first seeds at each of several rates; none if there is one.
+
+    Before them are the runs that they start from.
+    """
+    if len(self.rates) < 2:
+      return []
+    runs = []
+    for model in self.models:
+      runs += self._pretrainings(model)
+      for start in self.starts_of(model):
+        runs += self.trials_of(root, model, start).values()
+    return runs
+
+  def trials_of(
+    self, root: str, model: str, start: starts_lib.Start
+  ) -> dict[float, PlannedRun]:
+    """Return learning rate -> the run that tries it."""
+    return {rate: self._run(root, model, start, rate, 0) for rate in self.rates}
+
+  def seeds(
+    self, root: str, model: str, start: starts_lib.Start
+  ) -> list[PlannedRun]:
     """Return the runs that differ in their seed alone."""
-    changes = {'model.name': model, 'init.scheme': start}
-    if start != RANDOM:
-      changes['init.pretrained'] = self._source(model, root)
-      changes['init.pretrained_input'] = self.inputs.get(model, '')
+    usual = self.rates[0] if self.rates else self._usual_rate
+    rate = self.chosen.get((model, start.name), usual)
+    return [
+      self._run(root, model, start, rate, seed)
+      for seed in range(self.num_seeds)
+    ]
+
+  @property
+  def _usual_rate(self):
+    return self.base.optimizer.learning_rate
+
+  def _run(self, root, model, start, rate, seed):
+    experiment = self.experiment(model)
+    changes: dict[str, Any] = {
+      'optimizer.learning_rate': rate,
+      'seed': seed,
+      **start.changes(self.stages.get(model, ()), experiment.train.train_steps),
+    }
+    if start.needs_weights:
+      changes['init.pretrained'] = self._source(model, start.source, root)
+      changes['init.pretrained_input'] = self.inputs.get(
+        f'{model}:{start.source}', self.inputs.get(model, '')
+      )
+    at_rate = '' if rate == self._usual_rate else f'/lr{rate!r}'
+    return PlannedRun(
+      f'{folder(model)}/{start.key}{at_rate}/seed{seed}',
+      config.override(experiment, changes),
+      start.name,
+    )
+
+  def experiment(self, model: str) -> config.Experiment:
+    """Return what all runs of a model have in common."""
+    changes = {'model.name': model}
     if model == resnet.NAME and self._geometry[0]:
       # As the weights were trained; random ones are compared with them.
       changes['model.stride_in'] = self._geometry[0]
-    return [
-      PlannedRun(
-        f'{folder(model)}/{start}/seed{seed}',
-        config.override(self.base, changes | {'seed': seed}),
-      )
-      for seed in range(self.num_seeds)
-    ]
+    return config.override(self.base, changes)
 
   @property
   def refused(self) -> dict[str, str]:
@@ -123,30 +228,45 @@ class Plan:
       return '', ''
     if resnet.NAME not in self.sources:
       return self.pretraining.model.stride_in if self.pretraining else '', ''
+    sources = self.sources[resnet.NAME].values()
     try:
-      return init.weights.stride_in(self.sources[resnet.NAME]), ''
+      units = {init.weights.stride_in(source) for source in sources} - {''}
     except Exception as error:  # Whatever a user's file or function does.
       return '', (
         'its pretrained weights, which tell stride_in of all its runs, cannot '
         f'be read: {startup.report_error(error)}'
       )
+    if len(units) > 1:
+      return '', (
+        'its pretrained weights stride in different units of a block, which '
+        'makes two networks: compare each with random weights in a study of '
+        'its own'
+      )
+    return next(iter(units), ''), ''
 
-  def _source(self, model, root):
+  def _source(self, model, name, root):
     if model in self.sources:
-      return self.sources[model]
-    return os.path.join(root, self._pretraining(model).key)
+      known = self.sources[model]
+      return known[name] if name else next(iter(known.values()))
+    return os.path.join(root, f'{folder(model)}/{_PRETRAINED}')
 
-  def _pretraining(self, model):
+  def _pretrainings(self, model):
+    """Return the run that others of a model start from, if there is one."""
+    needed = any(start.needs_weights for start in self.starts_of(model))
+    if model in self.sources or not needed:
+      return []
     changes = {'model.name': model, 'seed': _PRETRAINING_SEED}
-    return PlannedRun(
-      f'{folder(model)}/{_PRETRAINED}',
-      config.override(self.pretraining, changes),
-    )
+    return [
+      PlannedRun(
+        f'{folder(model)}/{_PRETRAINED}',
+        config.override(self.pretraining, changes),
+      )
+    ]
 
 
 def start_of(run: PlannedRun) -> str:
-  """Return the scheme of a run; `pretrained` for one that others start from."""
-  return run.experiment.init.scheme if is_compared(run) else _PRETRAINED
+  """Return a run's start; `pretrained` for one that others start from."""
+  return run.start
 
 
 def is_compared(run: PlannedRun) -> bool:

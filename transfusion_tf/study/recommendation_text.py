@@ -1,5 +1,6 @@
 """The decision on a study in sentences."""
 
+from transfusion_tf.init import schemes
 from transfusion_tf.models import registry
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
@@ -51,13 +52,7 @@ def recommendation(
       'The intervals do not show that random weights are worse: they can be '
       'used where pretrained ones are not available.'
     )
-  trained = [run for seeds in runs[model].values() for run in seeds]
-  if improving := sum(run.is_improving for run in trained):
-    sentences.append(
-      f'{improving} of the {len(trained)} runs of {registry.label(model)} '
-      'ended at their best validation score: they were still improving, and '
-      'longer ones may end otherwise.'
-    )
+  sentences += _endings(model, runs[model])
   if all(len(seeds) == 1 for seeds in runs[model].values()):
     sentences.append(
       'There is one seed each: two networks of one kind differ as well, by how '
@@ -75,6 +70,17 @@ def at_chance(test: decision.ChanceTest) -> str:
     f'{score.low:.3f} to {score.high:.3f}; chance is {test.chance:.3f}), so '
     'that no comparison with it gives a verdict.'
   )
+
+
+def _endings(model, starts):
+  """Yield what a longer training may change."""
+  trained = [run for seeds in starts.values() for run in seeds]
+  if improving := sum(run.is_improving for run in trained):
+    yield (
+      f'{improving} of the {len(trained)} runs of {registry.label(model)} were '
+      'still improving when they ended: longer ones may end otherwise. Give '
+      'more --epochs.'
+    )
 
 
 def _reason(reference, runs):
@@ -95,14 +101,16 @@ def _sentence(effect, margin):
     decision.SAME: f'makes no difference of {margin:g} or more',
     decision.OPEN: 'may help or hurt: more seeds or patients would tell',
     decision.NONE: 'gets no verdict',
-  }
-  return (
-    f'{_start(effect.start)} against random ones: {value}; this start '
-    f'{verdict[effect.verdict]}.'
-  )
+  }[effect.verdict]
+  if effect.improving:
+    sides = ' and '.join(_start(side) for side in effect.improving)
+    verdict += f', and most runs from {sides} were still improving'
+  start = _start(effect.start)
+  return f'{start} against random ones: {value}; this start {verdict}.'
 
 
 def _start(start):
   if start == plan_lib.RANDOM:
     return 'random weights'
-  return f'{display.scheme(start).label} weights'
+  label = display.start(start).label
+  return f'{label} weights' if start in schemes.names() else f'“{label}”'

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy import stats
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -31,6 +32,10 @@ DAMAGED = 'damaged'
 class MissingResultError(Exception):
   """A result that a table cell, curve or claim needs is missing."""
 
+
+# A validation score still rises if it does over this fraction of a run's
+# evaluations, its last ones, by Kendall's tau at this level.
+_END, _FEWEST, _RISING_LEVEL = 1 / 3, 4, 0.05
 
 # What reading a damaged file raises.
 UNREADABLE = (
@@ -69,6 +74,8 @@ class Result:
     experiment: The config.
     result: The content of RUN/result.json.
     curve: A row per evaluation: step, loss and the validation metrics.
+    stderr: Standard error of its best validation score over the patients;
+      NaN if it was not recorded.
   """
 
   key: str
@@ -76,6 +83,7 @@ class Result:
   experiment: config.Experiment
   result: dict
   curve: pd.DataFrame
+  stderr: float = math.nan
 
   @property
   def primary_metric(self) -> str:
@@ -95,10 +103,30 @@ class Result:
     return float(self.curve[metric or self.primary_metric].max())
 
   @property
+  def was_cut(self) -> bool:
+    """Whether patience ended it before its last step."""
+    return bool(self.result.get('stopped_early'))
+
+  @property
   def is_improving(self) -> bool:
-    """Whether the run ended at its best score: it may have been cut short."""
+    """Whether it ended while its validation score still rose.
+
+    The last third of its evaluations tells, in which the scores vary around a
+    trend: a plateau is called rising about as often as `_RISING_LEVEL`, and
+    more often where neighboring scores are alike. Of fewer than twelve
+    evaluations the last four do, and of less than four whether the last is the
+    best.
+    """
     scores = self.curve[self.primary_metric].to_numpy()
-    return len(scores) > 1 and bool(np.nanargmax(scores) == len(scores) - 1)
+    if self.was_cut or len(scores) < 2 or np.isnan(scores).all():
+      return False
+    if len(scores) < _FEWEST:
+      return bool(np.nanargmax(scores) == len(scores) - 1)
+    end = scores[-max(_FEWEST, round(len(scores) * _END)) :]
+    tau = stats.kendalltau(
+      np.arange(len(end)), end, alternative='greater', nan_policy='omit'
+    )
+    return bool(tau.pvalue < _RISING_LEVEL)
 
   def crossing(self, threshold: float, metric: str | None = None) -> Crossing:
     """Return when the metric, by default the primary, reaches a score."""
@@ -207,15 +235,24 @@ def read(root: str, key: str) -> Result | MissingRun:
       started = storage.exists(config_path)
       return MissingRun(key, 'not finished' if started else 'not run')
     experiment = config.load(config_path)
-    run = Result(key, run_dir, experiment, result, _curve(run_dir))
+    rows = history.read(os.path.join(run_dir, run_folder.METRICS))
+    best = history.best(rows, result['headline']) or {}
+    stderr = best.get('stderr')
+    run = Result(
+      key,
+      run_dir,
+      experiment,
+      result,
+      _curve(rows),
+      math.nan if stderr is None else stderr,
+    )
     undefined = _undefined(run)
   except UNREADABLE as error:
     return MissingRun(key, f'{DAMAGED}: {error}')
   return MissingRun(key, undefined, run) if undefined else run
 
 
-def _curve(run_dir):
-  rows = history.read(os.path.join(run_dir, run_folder.METRICS))
+def _curve(rows):
   for row in rows:
     for name, value in row['validation'].items():
       # An undefined metric is null, never NaN, though JSON's reader takes it.

@@ -13,11 +13,14 @@ from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
 from transfusion_tf.study import decision
+from transfusion_tf.study import depth_page
 from transfusion_tf.study import display
+from transfusion_tf.study import endings
 from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired
+from transfusion_tf.study import rate_page
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
@@ -68,7 +71,7 @@ def write(
   )
   storage.write_json(
     os.path.join(root, RECORD),
-    _record(decided, margin, sentences, outcome.missing, not_compared),
+    _record(decided, margin, sentences, outcome, not_compared),
   )
   # Reasons have a section of their own.
   shown = table.drop(columns='Failed', errors='ignore')
@@ -77,6 +80,9 @@ def write(
     report.Section('What came out', _notes(outcome, threshold), shown),
     *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),
+    *depth_page.sections(outcome, comparer),
+    *endings.section(outcome),
+    *rate_page.section(outcome.choices, outcome.results),
     *_convergence(finished, threshold),
     *_filters(finished),
     _similarities(similarity, not_compared),
@@ -93,7 +99,8 @@ _RULE = (
   'the choice of patients, who are the same for both, and the seeds. All of it '
   'within ±{0:g}: no difference that matters. All of it above 0: it helps; '
   'below: it hurts. Else, or with one seed a side, it is inconclusive. Where '
-  'one of the two is not better than chance, no verdict follows. The last '
+  'one of the two is not better than chance, or was still improving and could '
+  'undo the verdict, none follows. The last '
   'column is the p value of the verdict, adjusted for their number (Holm).'
 )
 _SIZE_RULE = (
@@ -127,7 +134,7 @@ def _table(outcome, footprints, threshold, comparer, decided):
       rows.append(
         {
           'Model': registry.label(model),
-          'Start': display.scheme(start).label,
+          'Start': display.start(start).label,
           f'Test {display.metric(seeds[0].primary_metric)}': score,
           '95 % interval': interval,
           'Better than chance': _better(decided.chance_test(model, start)),
@@ -185,7 +192,7 @@ def _effects(decided):
     [
       {
         'Model': registry.label(effect.model),
-        'Start': display.scheme(effect.start).label,
+        'Start': display.start(effect.start).label,
         'Difference': effect.difference.text(),
         'Verdict': _verdict(effect),
         'p': f'{effect.p_value:.3f}',
@@ -196,9 +203,15 @@ def _effects(decided):
 
 
 def _verdict(effect):
-  labels = [display.scheme(start).label for start in effect.at_chance]
-  reason = f': {" and ".join(labels)} at chance' if labels else ''
-  return f'{effect.verdict}{reason}'
+  reasons = [
+    f'{" and ".join(display.start(start).label for start in starts)} {state}'
+    for starts, state in (
+      (effect.at_chance, 'at chance'),
+      (effect.improving, 'still improving'),
+    )
+    if starts
+  ]
+  return ': '.join([effect.verdict, *filter(None, ['; '.join(reasons)])])
 
 
 def _candidates(decided, footprints):
@@ -206,7 +219,7 @@ def _candidates(decided, footprints):
     [
       {
         'Model': registry.label(c.model),
-        'Start': display.scheme(c.start).label,
+        'Start': display.start(c.start).label,
         'Parameters': f'{footprints[c.model].parameters:,}',
         'Behind the best': c.deficit.text() if c.deficit else '–',
         'Good enough': 'yes' if c.good_enough else 'not shown',
@@ -233,7 +246,9 @@ def _filters(runs):
   for model, starts in runs.items():
     yield _figure(
       f'First-layer filters of {registry.label(model)}',
-      functools.partial(filters.plot, [seeds[0] for seeds in starts.values()]),
+      functools.partial(
+        filters.plot, [seeds[0] for seeds in starts.values()], list(starts)
+      ),
       'Each scaled to its own largest weight, of the first seeds; '
       'compare Figures 5, 9 and 10 of the paper.',
     )
@@ -259,7 +274,7 @@ def _similarities(table, not_compared):
   ]
   columns = {
     'Model': table['model'].map(registry.label),
-    'Start': table['start'].map(lambda start: display.scheme(start).label),
+    'Start': table['start'].map(lambda start: display.start(start).label),
     'Stage': table['layer'],
     'Before and after': table['mean'].map('{:.3f}'.format),
     'Noise floor': table['noise_floor'].map('{:.3f}'.format),
@@ -316,7 +331,7 @@ def _notes(outcome, threshold):
   return notes
 
 
-def _record(decided, margin, sentences, missing, not_compared):
+def _record(decided, margin, sentences, outcome, not_compared):
   def record(estimate):
     if estimate is None or not estimate.known:
       return None
@@ -344,6 +359,8 @@ def _record(decided, margin, sentences, missing, not_compared):
       }
       for c in decided.candidates
     ],
-    'missing': dict(missing),
+    'learning_rates': [choice.record() for choice in outcome.choices],
+    'endings': endings.table(outcome.finished).to_dict('records'),
+    'missing': dict(outcome.missing),
     'not_compared': dict(not_compared),
   }

@@ -1,6 +1,7 @@
 """RUN/metrics.jsonl: one row per evaluation.
 
-A row is {"step", "loss", "learning_rate", "validation": {metric: value}},
+A row is {"step", "loss", "learning_rate", "validation": {metric: value},
+"stderr"}, the last of the metric that selects, over the validation patients;
 without a time, so that a resumed run writes the same bytes. The best step and
 the early-stopping state are functions of the rows: nothing else is stored.
 """
@@ -70,13 +71,31 @@ class History:
     """The best row so far."""
     return best(self.rows, self._primary_metric)
 
-  @property
-  def evaluations_since_best(self) -> int:
-    """The number of evaluations after the best one."""
+  def evaluations_below_best(
+    self, num_stderr: float = 0.0, after: int = 0
+  ) -> int:
+    """Return the number of evaluations since one as good as the best.
+
+    Args:
+      num_stderr: Width of the band below the best score that is as good, in
+        standard errors of that score over the validation patients; without
+        one, the best alone is.
+      after: Evaluations up to this step do not count.
+    """
     best_row = self.best
-    return (
-      0 if best_row is None else len(self.rows) - 1 - self.rows.index(best_row)
-    )
+    if best_row is None:
+      return 0
+    metric = self._primary_metric
+    stderr = best_row.get('stderr') or 0
+    least = best_row['validation'][metric] - num_stderr * stderr
+    count = 0
+    for row in reversed(self.rows):
+      score = row['validation'].get(metric)
+      is_good = row is best_row or (score is not None and score > least)
+      if is_good or row['step'] <= after:
+        break
+      count += 1
+    return count
 
 
 def best(rows: list[Row], primary_metric: str) -> Row | None:

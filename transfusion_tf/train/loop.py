@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 import contextlib
 import dataclasses
+import math
 import time
 
 import tensorflow as tf
@@ -23,7 +24,12 @@ _SECONDS_PER_CALL = 1.0
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-  """The schedule of the loop, in steps; `patience` is in evaluations."""
+  """The schedule of the loop, in steps; `patience` is in evaluations.
+
+  Training stops early after `patience` evaluations in a row whose score is
+  below the best one by more than `patience_stderr` of its standard errors.
+  Those up to `min_steps`, and of the linear probe, do not count.
+  """
 
   total: int
   eval_every: int
@@ -31,11 +37,30 @@ class Schedule:
   patience: int = 0
   keep_checkpoints: int = 3
   steps_per_call: int = 0  # 0: as many as take about a second.
+  patience_stderr: float = 0.0
+  min_steps: int = 0
+  probe_steps: int = 0
 
   def next_stop(self, step: int) -> int:
     """Return the next step at which training pauses."""
     periods = (self.eval_every, self.checkpoint_every)
-    return min(self.total, *((step // p + 1) * p for p in periods))
+    stops = [(step // p + 1) * p for p in periods]
+    if self.is_probe(step):
+      stops.append(self.probe_steps)
+    return min(self.total, *stops)
+
+  def is_probe(self, step: int) -> bool:
+    """Return whether the head alone is trained after `step`."""
+    return step < self.probe_steps
+
+  def is_over(self, history: history_lib.History) -> bool:
+    """Return whether validation has stopped improving."""
+    if not self.patience:
+      return False
+    worse = history.evaluations_below_best(
+      self.patience_stderr, max(self.min_steps, self.probe_steps)
+    )
+    return worse >= self.patience
 
   def evaluates(self, step: int) -> bool:
     """Return whether there is an evaluation at `step`."""
@@ -53,6 +78,8 @@ class Hooks:
   Attributes:
     batches: Start step -> iterable of distributed batches.
     validate: Computes the validation metrics of the current model.
+    validation_stderr: Standard error of the primary one just computed; NaN if
+      it is not known.
     on_row: Called with each row of metrics.jsonl and the throughput of the
       steps before it, if there were any in this session.
     on_begin: Called with the step from which the run continues; None if it
@@ -66,6 +93,7 @@ class Hooks:
   on_row: Callable[[history_lib.Row, progress_lib.Throughput | None], None]
   on_begin: Callable[[int | None], None] = lambda _: None
   on_call: Callable[[], None] = lambda: None
+  validation_stderr: Callable[[], float] = lambda: math.nan
   profile: profile_lib.Profile = dataclasses.field(
     default_factory=profile_lib.Profile
   )
@@ -125,7 +153,10 @@ class Loop:
     """Train to the end; return whether patience ended it."""
     train_step, schedule = self._train_step, self._schedule
     batches = None
-    while not (early := self._is_over()) and train_step.step < schedule.total:
+    while (
+      not (early := schedule.is_over(self._history))
+      and train_step.step < schedule.total
+    ):
       if batches is None:
         batches = iter(self._hooks.batches(train_step.step))
       throughput = self._advance(batches, schedule.next_stop(train_step.step))
@@ -136,21 +167,20 @@ class Loop:
     self._prune()
     return early
 
-  def _is_over(self):
-    patience = self._schedule.patience
-    return bool(patience) and self._history.evaluations_since_best >= patience
-
   def _advance(self, batches, target):
     """Train up to step `target`; return the throughput."""
     train_step, profile = self._train_step, self._hooks.profile
     first, began = train_step.step, time.monotonic()
     waited = train_step.seconds_waited
+    if 0 < first == self._schedule.probe_steps:
+      train_step.reset_optimizer()  # Of no effect where it is done again.
+    probing = self._schedule.is_probe(first)
     while (step := train_step.step) < target:
       num_steps = min(self._steps_per_call, target - step)
       num_steps = profile.limit(step, num_steps)
       called = time.monotonic()
       with profile.around(step):
-        train_step(batches, tf.constant(num_steps, tf.int64))
+        train_step(batches, tf.constant(num_steps, tf.int64), probing)
       self._progress.update(train_step.step)
       self._check_finite_loss()
       self._hooks.on_call()
@@ -186,6 +216,7 @@ class Loop:
       'loss': loss if step else None,
       'learning_rate': self._train_step.learning_rate,
       'validation': validation,
+      **metrics.finite({'stderr': self._hooks.validation_stderr()}),
     }
     self._history.append(row)
     self._hooks.on_row(row, throughput)

@@ -5,7 +5,8 @@ compiled function and the number of steps is a tensor, so that a new number
 does not trigger a compilation.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+import functools
 
 import keras
 import tensorflow as tf
@@ -47,6 +48,7 @@ class TrainStep:
     weight_decay: float = 0.0,
     xla: bool = False,
     measure_input_wait: bool = True,
+    head: Collection[str] = (),
   ):
     """Initialize the step of a model that is already built.
 
@@ -62,6 +64,7 @@ class TrainStep:
       xla: Whether to compile the forward and backward pass.
       measure_input_wait: Whether to time the waiting for batches. TensorFlow
         does not read a clock with op determinism.
+      head: Paths of the weights that steps of a linear probe train.
     """
     self._strategy = strategy
     self._model = model
@@ -85,6 +88,10 @@ class TrainStep:
       and len(w.variable.shape) > 1
     ]
     self._frozen = _frozen_nodes(self._graph)
+    self._is_head = {
+      id(w.variable): w.path in head for w in self._graph.weights
+    }
+    self._body = _body_nodes(self._graph, head)
     with strategy.scope():
       self.generator = state_lib.global_generator(model)
     self._statistics = (
@@ -109,13 +116,26 @@ class TrainStep:
       )
 
   @tf.function(reduce_retracing=True, autograph=False)
-  def __call__(self, batches: Iterator[_Batch], num_steps: 'tf.Tensor') -> None:
-    """Take `num_steps` steps; a Python number would be compiled in."""
+  def __call__(
+    self,
+    batches: Iterator[_Batch],
+    num_steps: 'tf.Tensor',
+    probing: bool = False,
+  ) -> None:
+    """Take steps.
+
+    Args:
+      batches: Distributed batches.
+      num_steps: Number of steps; a Python number would be compiled in.
+      probing: Whether they train the head alone, on features as in evaluation.
+    """
     if not tf.is_tensor(num_steps):
       raise TypeError(f'num_steps must be a tensor, not {num_steps!r}')
 
     def take_one(done):
-      losses = self._strategy.run(self._replica_step, (self._next(batches),))
+      # A TPU strategy would make a tensor of an argument.
+      step = functools.partial(self._replica_step, probing=probing)
+      losses = self._strategy.run(step, (self._next(batches),))
       self._count(
         self._strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
       )
@@ -130,12 +150,16 @@ class TrainStep:
 
   def reset(self) -> None:
     """Return to step 0; the weights stay."""
-    for variable in self.optimizer.variables:
-      zeros = tf.zeros(variable.shape, variable.dtype)
-      variable.assign(self._scalars.get(id(variable), zeros))
+    self.reset_optimizer()
     for name, counter in self.counters.items():
       start, _ = _COUNTERS[name]
       counter.assign(start)
+
+  def reset_optimizer(self) -> None:
+    """Forget moments and begin the schedule of the learning rate anew."""
+    for variable in self.optimizer.variables:
+      zeros = tf.zeros(variable.shape, variable.dtype)
+      variable.assign(self._scalars.get(id(variable), zeros))
 
   @property
   def step(self) -> int:
@@ -179,10 +203,10 @@ class TrainStep:
       self._waited.assign_add(tf.timestamp() - began)
     return batch
 
-  def _replica_step(self, batch):
+  def _replica_step(self, batch, probing=False):
     if self.generator is not None:
       state_lib.set_global_generator(self.generator)
-    loss, gradients = self._gradients(batch)
+    loss, gradients = self._gradients(batch, probing)
     if self._scales and self._strategy.num_replicas_in_sync > 1:
       gradients = _all_or_none(gradients)
     self.optimizer.apply(gradients, self._model.trainable_variables)
@@ -204,9 +228,9 @@ class TrainStep:
       for variable, mean in zip(self._statistics, means, strict=True):
         variable.assign(mean)
 
-  def _compute_gradients(self, batch):
+  def _compute_gradients(self, batch, probing=False):
     with tf.GradientTape() as tape:
-      logits = self._logits(self._prepare(batch))
+      logits = self._logits(self._prepare(batch), probing)
       losses = self._loss(
         tf.cast(logits, tf.float32), batch['targets'], batch['mask']
       )
@@ -221,15 +245,28 @@ class TrainStep:
         loss += tf.add_n(added) / self._strategy.num_replicas_in_sync
       # Half precision needs gradients away from zero; `apply` scales back.
       scaled = self.optimizer.scale_loss(loss) if self._scales else loss
-    variables = [v.value for v in self._model.trainable_variables]
-    return loss, tape.gradient(scaled, variables)
+    variables = self._model.trainable_variables
+    trained = [v.value for v in variables if not probing or self._on_top(v)]
+    gradients = iter(tape.gradient(scaled, trained))
+    # Without moments, a gradient of zero changes no bit of a weight.
+    return loss, [
+      next(gradients)
+      if not probing or self._on_top(v)
+      else tf.zeros(v.shape, v.dtype)
+      for v in variables
+    ]
 
-  def _logits(self, inputs):
-    if not self._frozen:
+  def _on_top(self, variable):
+    """Return whether a variable is one of the head."""
+    return self._is_head[id(variable)]
+
+  def _logits(self, inputs, probing):
+    inference = self._frozen | self._body if probing else self._frozen
+    if not inference:
       return self._model(inputs, training=True)
     (logits,) = self._graph.outputs
     return self._graph.run(
-      inputs, [logits], training=True, inference=self._frozen
+      inputs, [logits], training=True, inference=inference
     )[logits]
 
   def _count(self, loss):
@@ -257,6 +294,17 @@ def _frozen_nodes(graph):
       number
       for number, node in enumerate(graph.nodes)
       if node.weights and not any(w.layer.trainable for w in node.weights)
+    ]
+  )
+
+
+def _body_nodes(graph, head):
+  """Return the nodes with weights below the head, and those between them."""
+  return graph.between(
+    [
+      number
+      for number, node in enumerate(graph.nodes)
+      if any(w.path not in head for w in node.weights)
     ]
   )
 

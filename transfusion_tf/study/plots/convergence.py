@@ -21,11 +21,12 @@ def plot(
   """Draw curves of one network from several starts.
 
   Args:
-    runs: Scheme -> its runs, one a seed.
+    runs: Name of a start -> its runs, one a seed.
     threshold: A score to mark.
   """
   fig, axes = layout.single((7, 4.2))
-  draw(axes, {display.scheme(s): seeds for s, seeds in runs.items()})
+  looks = display.distinct(runs)
+  draw(axes, {looks[start]: seeds for start, seeds in runs.items()})
   if threshold is not None:
     _mark(axes, threshold)
   return fig

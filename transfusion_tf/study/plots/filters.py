@@ -19,12 +19,19 @@ _GAP = 0.1
 _WHENS = (first_layer.BEFORE, first_layer.AFTER)
 
 
-def plot(runs: Sequence[results.Result]) -> figure.Figure:
-  """Draw a row a run: its first convolution's filters before and after."""
+def plot(
+  runs: Sequence[results.Result], starts: Sequence[str] = ()
+) -> figure.Figure:
+  """Draw a row a run: its first convolution's filters before and after.
+
+  Args:
+    runs: The runs.
+    starts: Name of each one's start; by default its scheme.
+  """
   fig, rows = grid(len(runs))
-  for row, run in zip(rows, runs, strict=True):
-    label = display.scheme(run.experiment.init.scheme).label
-    draw_pair(row, run, label)
+  starts = starts or [run.experiment.init.scheme for run in runs]
+  for row, run, start in zip(rows, runs, starts, strict=True):
+    draw_pair(row, run, display.start(start).label)
   return fig
 
 
