@@ -11,6 +11,7 @@ command continues a study that was stopped. A model without pretrained weights
 is only trained from random ones.
 """
 
+import functools
 import os
 
 from absl import flags
@@ -80,6 +81,11 @@ _PRETRAIN_RECIPE = flags.DEFINE_string(
 _MARGIN = flags.DEFINE_float(
   'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
 )
+_PROBES = flags.DEFINE_bool(
+  'probes',
+  True,
+  'Probe the features of every network first: an answer within minutes.',
+)
 flags.adopt_module_key_flags(table_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
@@ -105,7 +111,7 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _HEADINGS = {
   'Comparison': 'models inits seeds pretrained pretrained_input '
-  'pretrain_on pretrain_recipe margin',
+  'pretrain_on pretrain_recipe margin probes',
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
@@ -122,6 +128,7 @@ _GROUPS = {
 def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf.study import outcome
+  from transfusion_tf.study import probe_page
   from transfusion_tf.study import process_pool
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
@@ -133,12 +140,19 @@ def main(_) -> None:
   plan = _plan(data_dir, dataset)
   planned = {run.key: run.experiment for run in plan.runs(root)}
   print(f'{len(planned)} runs; if stopped, the same command continues')
+  probe = functools.partial(
+    probe_page.run, plan.runs(root), root, dataset, _NUM_PROCESSES.value
+  )
+  if _PROBES.value:
+    probe(study_page.partial_report(root))
   results = outcome.read(
     plan,
     root,
     runner.train(planned, root, _NUM_PROCESSES.value, refused=plan.refused),
   )
   failed: dict[str, str] = {}
+  if _PROBES.value and plan.pretraining:
+    probe()  # Of the weights that the study itself has pretrained.
   print('== Comparing the networks before and after training', flush=True)
   similarity, not_compared = outcome.similarity(results.finished, failed)
   for name, reason in not_compared.items():

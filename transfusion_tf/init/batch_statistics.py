@@ -19,8 +19,58 @@ from transfusion_tf.models import stages as stages_lib
 
 with epy.lazy_imports():  # Help does without.
   import keras
+  import tensorflow as tf
 
 ESTIMATED = 'estimated'  # The scheme in the report of an initialization.
+
+
+class Estimator:
+  """Estimates the statistics of all batch norms of a network.
+
+  It is traced once, however often the weights change.
+  """
+
+  def __init__(self, model: keras.Model):
+    """Take a network that is not trained any more: its momenta change."""
+    graph = graph_lib.Graph(model)
+    layers = [
+      layer
+      for layer in graph_lib.layers(model)
+      if isinstance(layer, keras.layers.BatchNormalization)
+    ]
+    for layer in layers:
+      layer.momentum = 0.0  # The moving statistics become those of the batch.
+    self._statistics = {
+      graph.path(variable): variable
+      for layer in layers
+      for variable in (layer.moving_mean, layer.moving_variance)
+    }
+    self._forward = tf.function(
+      lambda batch: model(batch, training=True),
+      autograph=False,
+      reduce_retracing=True,
+    )
+
+  @property
+  def is_needed(self) -> bool:
+    """Whether the network has statistics at all."""
+    return bool(self._statistics)
+
+  def __call__(self, batches: Iterable) -> dict[str, np.ndarray]:
+    """Return path -> mean over batches; the network's own change.
+
+    Args:
+      batches: Inputs of the network, [B, H, W, 3].
+    """
+    sums = {path: np.zeros(v.shape) for path, v in self._statistics.items()}
+    count = 0
+    for count, batch in enumerate(batches, 1):
+      self._forward(batch)
+      for path, variable in self._statistics.items():
+        sums[path] += np.asarray(variable)
+    return {
+      path: (total / count).astype(np.float32) for path, total in sums.items()
+    }
 
 
 def estimate(
@@ -40,23 +90,9 @@ def estimate(
   Returns:
     Path -> moving mean or moving variance.
   """
-  layers = [
-    layer
-    for layer in graph_lib.layers(model)
-    if isinstance(layer, keras.layers.BatchNormalization)
-  ]
-  graph = graph_lib.Graph(model)
-  statistics = {
-    graph.path(variable): variable
-    for layer in layers
-    for variable in (layer.moving_mean, layer.moving_variance)
-  }
-  for count, batch in enumerate(batches):
-    for layer in layers:  # The moving average becomes the mean.
-      layer.momentum = count / (count + 1)
-    model(batch, training=True)
+  statistics = Estimator(model)(batches)
   return {
-    path: np.asarray(variable)
-    for path, variable in statistics.items()
+    path: values
+    for path, values in statistics.items()
     if stages.stage_of(path) in names
   }

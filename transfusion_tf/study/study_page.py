@@ -18,6 +18,7 @@ from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired
+from transfusion_tf.study import probe_page
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
@@ -77,6 +78,7 @@ def write(
     report.Section('What came out', _notes(outcome, threshold), shown),
     *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),
+    *probe_page.sections(root),
     *_convergence(finished, threshold),
     *_filters(finished),
     _similarities(similarity, not_compared),
@@ -86,6 +88,14 @@ def write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
   )
   return shown.to_string(index=False), ' '.join(sentences)
+
+
+def partial_report(root: str) -> str:
+  """Return the name of the page to write before any run is finished, or ''.
+
+  A study that has its report keeps it until there is a new one.
+  """
+  return '' if storage.exists(os.path.join(root, RECORD)) else REPORT
 
 
 _RULE = (
