@@ -63,13 +63,15 @@ class Estimator:
       batches: Inputs of the network, [B, H, W, 3].
     """
     sums = {path: np.zeros(v.shape) for path, v in self._statistics.items()}
-    count = 0
-    for count, batch in enumerate(batches, 1):
+    num_batches = 0
+    for batch in batches:
       self._forward(batch)
+      num_batches += 1
       for path, variable in self._statistics.items():
         sums[path] += np.asarray(variable)
     return {
-      path: (total / count).astype(np.float32) for path, total in sums.items()
+      path: (total / num_batches).astype(np.float32)
+      for path, total in sums.items()
     }
 
 

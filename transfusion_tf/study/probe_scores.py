@@ -51,15 +51,17 @@ class Score:
   @property
   def is_better(self) -> bool:
     """Whether it is shown to be better than random features."""
-    return self._is_shown and self.minus_random.value > 0
+    return self._shown_difference > 0
 
   @property
   def is_worse(self) -> bool:
-    return self._is_shown and self.minus_random.value < 0
+    return self._shown_difference < 0
 
   @property
-  def _is_shown(self):
-    return self.minus_random is not None and self.p_value <= _LEVEL
+  def _shown_difference(self):
+    if self.minus_random is None or self.p_value > _LEVEL:
+      return 0.0
+    return self.minus_random.value
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The probes of a study: what the features of its networks tell before training.
+"""The probes of a study: what features tell of its labels before training.
 
 Every network of the study is probed with the weights of each of its pretrained
 sources, and with random weights of several seeds beside them. What is computed
@@ -26,6 +26,7 @@ import zipfile
 
 import numpy as np
 import tensorflow as tf
+import threadpoolctl
 
 from transfusion_tf import config
 from transfusion_tf import init
@@ -149,13 +150,17 @@ def read(root: str) -> list[Probed]:
   for path in storage.glob(os.path.join(root, FOLDER, '*.json')):
     try:
       records = storage.read_json(path)
-      probed += [
-        Probed(**record | {'weights': Weights(**record['weights'])})
-        for record in records
-      ]
+      probed += [_read_record(record, root) for record in records]
     except (*UNREADABLE, TypeError) as error:
       print(f'{path} is damaged ({storage.reason(error)}): left out')
   return probed
+
+
+def _read_record(record, root) -> Probed:
+  """Return what a record of the list describes; its path is below `root`."""
+  path = record['path'] and os.path.join(root, record['path'])
+  weights = Weights(**record['weights'])
+  return Probed(**record | {'weights': weights, 'path': path})
 
 
 def _networks(planned) -> dict[str, tuple[config.Experiment, list[Weights]]]:
@@ -198,7 +203,8 @@ def _probe(
       stages=network.stages,
     )
     try:
-      path = _probe_weights(network, each, folder)
+      file = _probe_weights(network, each, folder)
+      path = os.path.join(FOLDER, name, file)
       record = dataclasses.replace(record, path=path)
     except Exception as error:  # Whatever a user's file or function does.
       record = dataclasses.replace(record, reason=startup.report_error(error))
@@ -207,18 +213,19 @@ def _probe(
 
 
 def _probe_weights(network, weights, folder) -> str:
-  """Return the file of a set of weights, computed unless it is there."""
+  """Return the name of a file, which is computed unless it is there."""
   digest = _digest(network.run, _initialize(network, weights))
   label = 'pretrained' if weights.pretrained else f'{RANDOM}{weights.seed}'
-  path = os.path.join(folder, f'{label}-{digest}.npz')
+  file_name = f'{label}-{digest}.npz'
+  path = os.path.join(folder, file_name)
   if not _is_readable(path):
     if not weights.pretrained:
       # Those that a random start has at step 0 are of no image.
       network.estimate_statistics()
     arrays = _compute(network)
     with storage.atomic_write(path, 'wb') as file:
-      np.savez(file, **arrays)
-  return path
+      np.savez(file, **arrays)  # type: ignore[arg-type]
+  return file_name
 
 
 def _initialize(network, weights):
@@ -295,12 +302,15 @@ def _compute(network: stage_features.Network) -> dict[str, np.ndarray]:
       for split in names[:2]
     )
     for name, probe in probes.PROBES.items():
-      answer = probe(
-        train,
-        validation,
-        features[test][stage],
-        exclusive=isinstance(task, tasks.Classes),
-      )
+      # Several threads wait for one another on matrices as small as these:
+      # twenty times as long.
+      with threadpoolctl.threadpool_limits(1):
+        answer = probe(
+          train,
+          validation,
+          features[test][stage],
+          exclusive=isinstance(task, tasks.Classes),
+        )
       arrays[f'settings/{name}/{stage}'] = np.array(answer.setting)
       arrays[f'validation/{name}/{stage}'] = np.array(answer.validation)
       arrays |= {
