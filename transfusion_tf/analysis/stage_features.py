@@ -1,11 +1,13 @@
-"""The features of every stage of a network: its output, averaged over places.
+"""What a network computes with other weights: features of stages, logits.
+
+The features of a stage are its output, averaged over places.
 
 Images pass through the network once, in batches, and nothing but the averages
 [N, D] is kept. They are prepared as for evaluation; of a large split, evenly
 spaced images are taken.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -43,12 +45,13 @@ class Network:
     )
     self._extract = endpoints.Extractor(run.model, self.stages)
     self._estimator = batch_statistics.Estimator(run.model)
-    self._forward: tf.types.experimental.PolymorphicFunction | None = None
+    self._forward: Callable | None = None
+    self._predict: Callable | None = None
 
   def assign(self, weights) -> None:
     """Assign weights, in the order of `model.weights` or by path."""
     state_lib.assign(self.run.model, weights)
-    self._forget()
+    self._weights_changed()
 
   def estimate_statistics(self) -> None:
     """Give batch norm the statistics of training images under the weights.
@@ -61,7 +64,7 @@ class Network:
     for weight in graph_lib.Graph(self.run.model).weights:
       if weight.path in estimated:
         weight.variable.assign(estimated[weight.path])
-    self._forget()
+    self._weights_changed()
 
   def features(self, split: str, every: int = 1) -> dict[str, np.ndarray]:
     """Return stage -> features [N, D] of a split, in stored order.
@@ -79,6 +82,23 @@ class Network:
       for name, values in self._forward(images).items():
         parts[name].append(values.numpy()[:count])
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+
+  def logits(self, split: str, every: int = 1) -> np.ndarray:
+    """Return the outputs [N, K] for a split, as `features` takes it."""
+    if self._predict is None:
+      self._predict = tf.function(
+        self._logits, autograph=False, reduce_retracing=True
+      )
+    return np.concatenate(
+      [
+        self._predict(images).numpy()[:count]
+        for images, count in self._batches(split, every)
+      ]
+    )
+
+  def _logits(self, images):
+    inputs = self.run.prepare_evaluation(images)
+    return tf.cast(self.run.model(inputs, training=False), tf.float32)
 
   def _pooled(self, images):
     activations = self._extract(self.run.prepare_evaluation(images))
@@ -109,7 +129,7 @@ class Network:
       if count == size or not number:  # Small batches would weigh as much.
         yield self.run.prepare_evaluation(images[:count])
 
-  def _forget(self):
-    """Forget compiled functions that hold values derived from weights."""
+  def _weights_changed(self):
+    """Forget functions that hold values which layers derive from weights."""
     if not state_lib.is_all_in_variables(self.run.model):
-      self._forward = None
+      self._forward = self._predict = None

@@ -86,6 +86,11 @@ _PROBES = flags.DEFINE_bool(
   True,
   'Probe the features of every network first: an answer within minutes.',
 )
+_LOCATE_BENEFIT = flags.DEFINE_bool(
+  'locate_benefit',
+  True,
+  'Afterwards, score networks with a stage put back, and between two seeds.',
+)
 flags.adopt_module_key_flags(table_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
@@ -111,7 +116,7 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _HEADINGS = {
   'Comparison': 'models inits seeds pretrained pretrained_input '
-  'pretrain_on pretrain_recipe margin probes',
+  'pretrain_on pretrain_recipe margin probes locate_benefit',
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
@@ -127,6 +132,7 @@ _GROUPS = {
 
 def main(_) -> None:
   startup.import_tensorflow()
+  from transfusion_tf.study import benefit_page
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
   from transfusion_tf.study import process_pool
@@ -157,6 +163,8 @@ def main(_) -> None:
   similarity, not_compared = outcome.similarity(results.finished, failed)
   for name, reason in not_compared.items():
     print(f'{name}: not compared: {reason}')
+  if _LOCATE_BENEFIT.value:
+    benefit_page.run(results.finished, root)
   table, recommendation = study_page.write(
     root,
     plan.base.data.dataset,

@@ -31,24 +31,21 @@ class Estimator:
   """
 
   def __init__(self, model: keras.Model):
-    """Take a network that is not trained any more: its momenta change."""
+    """Take a network; its moving statistics change with each call."""
     graph = graph_lib.Graph(model)
-    layers = [
+    self._model = model
+    self._layers = [
       layer
       for layer in graph_lib.layers(model)
       if isinstance(layer, keras.layers.BatchNormalization)
     ]
-    for layer in layers:
-      layer.momentum = 0.0  # The moving statistics become those of the batch.
     self._statistics = {
       graph.path(variable): variable
-      for layer in layers
+      for layer in self._layers
       for variable in (layer.moving_mean, layer.moving_variance)
     }
     self._forward = tf.function(
-      lambda batch: model(batch, training=True),
-      autograph=False,
-      reduce_retracing=True,
+      self._replace_statistics, autograph=False, reduce_retracing=True
     )
 
   @property
@@ -74,6 +71,17 @@ class Estimator:
       for path, total in sums.items()
     }
 
+  def _replace_statistics(self, batch):
+    """Give the network the statistics of one batch."""
+    momenta = [layer.momentum for layer in self._layers]
+    try:
+      for layer in self._layers:
+        layer.momentum = 0.0
+      return self._model(batch, training=True)
+    finally:
+      for layer, momentum in zip(self._layers, momenta, strict=True):
+        layer.momentum = momentum
+
 
 def estimate(
   model: keras.Model,
@@ -84,7 +92,7 @@ def estimate(
   """Return the mean over batches of the statistics of each batch norm.
 
   Args:
-    model: A copy of the network; its momenta and statistics change.
+    model: A copy of the network; its statistics change.
     stages: Its stages.
     names: The stages whose batch norm is estimated.
     batches: Inputs of the network, [B, H, W, 3].

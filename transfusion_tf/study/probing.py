@@ -9,6 +9,7 @@ is kept, a file for each set of weights:
                                           scores/PROBE/STAGE/COLUMN  [N], of the
                                           test images, as in test_scores.csv
                                           settings/PROBE/STAGE, widths/STAGE
+                                          targets  [N, K], of training
 
 The digest is of all that the content depends on: data, preparation of images,
 network, weights. What is there is not computed again.
@@ -295,6 +296,9 @@ def _compute(network: stage_features.Network) -> dict[str, np.ndarray]:
   index = prepared.index(test)
   arrays['patient_id'] = index.patient_ids[:: every[test]].astype(str)
   targets = {split: _targets(task, each) for split, each in labels.items()}
+  arrays['targets'] = targets[tfds_folder.TRAIN]
+  exclusive = isinstance(task, tasks.Classes)
+  arrays['exclusive'] = np.array(exclusive)
   for stage in network.stages:
     arrays[f'widths/{stage}'] = np.array(features[test][stage].shape[1])
     train, validation = (
@@ -309,7 +313,7 @@ def _compute(network: stage_features.Network) -> dict[str, np.ndarray]:
           train,
           validation,
           features[test][stage],
-          exclusive=isinstance(task, tasks.Classes),
+          exclusive=exclusive,
         )
       arrays[f'settings/{name}/{stage}'] = np.array(answer.setting)
       arrays[f'validation/{name}/{stage}'] = np.array(answer.validation)

@@ -12,6 +12,7 @@ from transfusion_tf import metrics
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
+from transfusion_tf.study import benefit_page
 from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import failures as failures_lib
@@ -82,6 +83,7 @@ def write(
     *_convergence(finished, threshold),
     *_filters(finished),
     _similarities(similarity, not_compared),
+    *benefit_page.sections(root, outcome.results),
     *_provenance(outcome.results),
   ]
   report.write(
