@@ -15,24 +15,27 @@ from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import runner
 from transfusion_tf.study import transfer_scores
 
+_MODEL, _FOLDER = 'tiny_nets:staged_net', 'tiny_nets-staged_net'
+_POSITIONS = (0.0, 0.5, 1.0)
+
 
 @pytest.fixture(scope='module')
 def trained(data_dir, tmp_path_factory):
-  """A study of CBR-Tiny from random weights and from its own, two seeds."""
+  """A study of a network from random weights and its own, two seeds each."""
   root = tmp_path_factory.mktemp('benefit')
   experiment = prepared_sets.experiment(
     data_dir,
-    model__name='cbr_tiny',
+    model__name=_MODEL,
     train__train_steps=12,
     train__eval_every=6,
     train__select='final',
   )
   plan = plan_lib.Plan(
     base=experiment,
-    models=('cbr_tiny',),
+    models=(_MODEL,),
     starts=('random', 'transfer'),
     num_seeds=2,
-    sources={'cbr_tiny': str(root / 'cbr_tiny' / 'random' / 'seed0')},
+    sources={_MODEL: str(root / _FOLDER / 'random' / 'seed0')},
   )
   planned = {run.key: run.experiment for run in plan.runs(str(root))}
   assert not runner.train(planned, str(root))
@@ -42,14 +45,16 @@ def trained(data_dir, tmp_path_factory):
 @pytest.fixture(scope='module')
 def measured(trained):
   _, root, found = trained
-  return benefit.measure(found.finished, str(root))
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(benefit, 'POSITIONS', _POSITIONS)
+    return benefit.measure(found.finished, str(root))
 
 
 def test_every_stage_is_put_back(measured):
   assert not measured.notes
   for start in ('random', 'transfer'):
     rows = measured.resets[measured.resets['start'] == start]
-    assert list(rows['stage']) == ['conv1', 'conv2', 'conv3', 'conv4']
+    assert list(rows['stage']) == ['conv1', 'conv2']
     np.testing.assert_allclose(
       rows['change'], rows['score'] - rows['trained'], atol=1e-12
     )
@@ -62,9 +67,9 @@ def test_every_stage_is_put_back(measured):
 
 def test_a_line_has_its_two_networks_at_its_ends(trained, measured):
   _, _, found = trained
-  seeds = found.finished['cbr_tiny']['random']
+  seeds = found.finished[_MODEL]['random']
   path = measured.paths[measured.paths['start'] == 'random']
-  assert list(path['position']) == list(benefit.POSITIONS)
+  assert list(path['position']) == list(_POSITIONS)
   # Each as scored by itself; its batch norm has other statistics than the
   # moving ones of the run's own score.
   scorer = benefit._scorer(seeds[0])
@@ -78,7 +83,7 @@ def test_a_line_has_its_two_networks_at_its_ends(trained, measured):
 
 def test_nothing_put_back_is_nothing_changed(trained):
   _, _, found = trained
-  run = found.finished['cbr_tiny']['random'][0]
+  run = found.finished[_MODEL]['random'][0]
   scorer = benefit._scorer(run)
   weights = scorer.read(run.run_dir, 12)
   for _, same in weight_space.with_stage_reset(
@@ -100,20 +105,21 @@ def test_nothing_put_back_is_nothing_changed(trained):
 def test_sections_show_tables_and_figures(trained, measured):
   _, root, found = trained
   resets, paths = benefit_page.sections(str(root), found.results)
-  assert len(resets.table) == 8
+  assert len(resets.table) == 4
   assert set(paths.table['Start']) == {'Random', 'Transfer'}
   for section in (resets, paths):
     section.figure.draw_without_rendering()
 
 
-def test_checkpoints_that_are_gone_leave_a_note(trained, tmp_path):
+def test_checkpoints_that_are_gone_leave_a_note(trained, tmp_path, monkeypatch):
+  monkeypatch.setattr(benefit, 'POSITIONS', _POSITIONS)
   plan, root, _ = trained
   copy = tmp_path / 'study'
   shutil.copytree(root, copy)
-  shutil.rmtree(copy / 'cbr_tiny' / 'transfer' / 'seed0' / 'checkpoints')
+  shutil.rmtree(copy / _FOLDER / 'transfer' / 'seed0' / 'checkpoints')
   found = benefit.measure(outcome.read(plan, str(copy)).finished, str(copy))
   (note,) = found.notes
-  assert note.startswith('CBR-Tiny from transfer: ')
+  assert note.startswith(f'{_MODEL} from transfer: ')
   assert set(found.resets['start']) == {'random'}
   (copy / benefit.PATHS).write_text('')
   titles = [s.title for s in benefit_page.sections(str(copy), [])]

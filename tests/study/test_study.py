@@ -91,6 +91,9 @@ _FLAGS = (
 )
 
 
+_NO_ANALYSIS = ('--noprobes', '--nolocate_benefit')
+
+
 def test_the_study_works_the_first_time(own, call):
   arguments = [
     '--models=nets:net,cbr_tiny',
@@ -104,11 +107,17 @@ def test_the_study_works_the_first_time(own, call):
   table = pd.read_csv(own / 'study' / 'study.csv')
   assert list(table['Model']) == ['nets:net', 'nets:net', 'CBR-Tiny']
   assert list(table['Start']) == ['Random', 'Transfer', 'Random']
+  probes = pd.read_csv(own / 'study' / 'probes.csv')
+  assert set(probes['features']) == {'random', 'pretrained'}
+  resets = pd.read_csv(own / 'study' / 'stage_resets.csv')
+  assert {'body', 'conv1'} <= set(resets['stage'])
   record = json.loads((own / 'study' / 'study.json').read_text())
   assert ' '.join(record['recommendation']) in done.stdout
   assert {e['model'] for e in record['effects']} == {'nets:net'}
   page = (own / 'study' / 'report.html').read_text()
   assert 'Does transfer pay on own_pictures?' in page
+  assert 'the pretrained features of nets:net are' in page.lower()
+  assert 'Nothing is trained yet' not in page
   similarity = pd.read_csv(own / 'study' / 'similarity.csv')
   assert {'body', 'conv1'} <= set(similarity['layer'])
 
@@ -120,6 +129,7 @@ def test_a_study_survives_its_worst_member(own, call):
     '--models=nets:flaky,nets:wide,nets:gone,resnet50,nets:net',
     '--inits=random',
     '--pretrained=resnet50=nets:weights',
+    *_NO_ANALYSIS,
     '--seeds=1',
     '--epochs=1',
   )
@@ -179,7 +189,10 @@ def test_a_study_survives_its_worst_member(own, call):
 
 
 def test_a_study_of_nothing_but_failures_has_its_report(own, call):
-  arguments = ('--models=nets:gone', '--inits=random', '--output_dir=nothing')
+  arguments = (
+    *('--models=nets:gone', '--inits=random', '--output_dir=nothing'),
+    *_NO_ANALYSIS,
+  )
   done = call('study.py', *_FLAGS, *arguments, '--seeds=1', cwd=own)
   assert done.returncode == 1, done.stderr
   assert "unknown function of nets 'gone'" in done.stderr.splitlines()[-1]

@@ -149,16 +149,15 @@ def main(_) -> None:
   probe = functools.partial(
     probe_page.run, plan.runs(root), root, dataset, _NUM_PROCESSES.value
   )
-  if _PROBES.value:
-    probe(study_page.partial_report(root))
+  waiting = _PROBES.value and probe(study_page.partial_report(root))
   results = outcome.read(
     plan,
     root,
     runner.train(planned, root, _NUM_PROCESSES.value, refused=plan.refused),
   )
   failed: dict[str, str] = {}
-  if _PROBES.value and plan.pretraining:
-    probe()  # Of the weights that the study itself has pretrained.
+  if waiting:
+    probe()  # Of the weights that the study itself has trained.
   print('== Comparing the networks before and after training', flush=True)
   similarity, not_compared = outcome.similarity(results.finished, failed)
   for name, reason in not_compared.items():

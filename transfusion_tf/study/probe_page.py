@@ -41,7 +41,7 @@ def run(
   dataset: str,
   num_processes: int = 1,
   partial_report: str = '',
-) -> None:
+) -> bool:
   """Probe the networks of a study, write probes.csv and print what follows.
 
   Args:
@@ -50,7 +50,11 @@ def run(
     dataset: Name of the data set.
     num_processes: Networks at a time.
     partial_report: Name of a page to write, while there is no other.
+
+  Returns:
+    Whether there are pretrained weights to probe once runs are finished.
   """
+  planned = list(planned)
   began = time.monotonic()
   print('== Probes: what the features tell before training', flush=True)
   for model, error in probing.run(planned, root, num_processes).items():
@@ -64,6 +68,7 @@ def run(
   print(f'{time.monotonic() - began:.0f} seconds of probes', flush=True)
   if partial_report:
     _write_page(os.path.join(root, partial_report), root, dataset)
+  return bool(probing.waiting(planned, root))
 
 
 def sections(root: str) -> Iterator[report.Section]:

@@ -119,8 +119,8 @@ def run(
 ) -> dict[str, str]:
   """Probe the networks of a plan; return what could not be probed, and why.
 
-  Sources that the study itself pretrains are probed once they exist: this may
-  be called again.
+  Sources that are runs of the study are probed once these are finished
+  (`waiting`): this may be called again.
 
   Args:
     planned: The runs.
@@ -128,11 +128,7 @@ def run(
     num_processes: Networks at a time.
   """
   planned = list(planned)
-  missing = {
-    os.path.join(root, each.key)
-    for each in planned
-    if not plan_lib.is_compared(each) and not files.is_finished(root, each.key)
-  }
+  missing = waiting(planned, root)
   jobs = {}
   for model, (experiment, sources) in _networks(planned).items():
     weights = [Weights(seed=seed) for seed in range(NUM_RANDOM)]
@@ -142,6 +138,18 @@ def run(
     model: error
     for model, error in process_pool.each(jobs, num_processes)
     if error
+  }
+
+
+def waiting(planned: Iterable[plan_lib.PlannedRun], root: str) -> set[str]:
+  """Return the sources that are runs of the study and not finished."""
+  planned = list(planned)
+  sources = {each.experiment.init.pretrained for each in planned}
+  return {
+    path
+    for each in planned
+    if (path := os.path.join(root, each.key)) in sources
+    and not files.is_finished(root, each.key)
   }
 
 
