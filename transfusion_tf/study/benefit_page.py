@@ -24,9 +24,9 @@ _STATISTICS = (
 )
 _RESETS = (
   'The first seed of each start as trained, but for one stage, whose weights '
-  'are those from before training (Zhang et al., 2019). A score that hardly '
-  'changes says that training has put nothing into that stage without which '
-  'the others do worse. Intervals of 95 % are over the test patients, paired; '
+  'are those from before training (Zhang et al., 2019). Where the score hardly '
+  'changes, the trained network does as well without what training did to that '
+  'stage. Intervals of 95 % are over the test patients, paired; '
   'they are of this one network, not of the start.'
 )
 _PATHS = (
@@ -38,7 +38,7 @@ _PATHS = (
 )
 _SCORES = (
   'LogME (You et al., 2021) and the regularized H-score (Ibrahim et al., '
-  '2022) are to tell from the features of the last stage, without training, '
+  '2021) are to tell from the features of the last stage, without training, '
   'which weights transfer best. On medical images such scores have been found '
   'unreliable '
   '(Chaves et al., “The Performance of Transferability Metrics does not '

@@ -31,6 +31,7 @@ def resets(table: pd.DataFrame, metric: str) -> figure.Figure:
     )
     axes.set_xticks(range(len(rows)), rows['stage'], rotation=45, ha='right')
     axes.set_ylabel(f'change of test {metric}')
+    axes.axhline(0, color='0.6', linewidth=0.8, linestyle=':')
 
   return _panels(table, draw)
 
@@ -49,7 +50,7 @@ def paths(table: pd.DataFrame) -> figure.Figure:
       markersize=4,
       label=style.label,
     )
-    axes.set_xlabel('position between seed 0 and seed 1')
+    axes.set_xlabel('position between the first two seeds')
     axes.set_ylabel('test loss')
 
   return _panels(table, draw)
@@ -66,7 +67,6 @@ def _panels(
     for number, (start, rows) in enumerate(starts):
       shift = 0.15 * (number - (len(starts) - 1) / 2)
       draw(panel, display.scheme(str(start)), rows, shift)
-    panel.axhline(0, color='0.6', linewidth=0.8, linestyle=':')
     panel.set_title(registry.label(model), fontsize=9)
     layout.legend(panel)
   return fig

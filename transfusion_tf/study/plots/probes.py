@@ -21,6 +21,9 @@ def plot(features: Sequence[probe_scores.Features]) -> figure.Figure:
   fig, axes = layout.blocks(1, len(models))
   for panel, model in zip(axes[0], models, strict=True):
     draw(panel, [each for each in features if each.model == model])
+  ends = [end for panel in axes[0] for end in panel.get_ylim()]
+  for panel in axes[0]:  # Networks are compared.
+    panel.set_ylim(min(ends), max(ends))
   return fig
 
 
