@@ -61,8 +61,8 @@ def h_score(
 ) -> float:
   """Return the regularized H-score: variance of class means, in that of all.
 
-  Ibrahim et al., arXiv 2110.06893: the trace of C^-1 (1 - a) C_means, where C is
-  the covariance of the features, shrunk by a (Ledoit and Wolf), and C_means
+  Ibrahim et al., arXiv 2110.06893: the trace of C^-1 (1 - a) C_means, where C
+  is the covariance of the features, shrunk by a (Ledoit and Wolf), and C_means
   that of each image's class mean. Of K classes it is below K - 1.
 
   Args:

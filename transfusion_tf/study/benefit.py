@@ -68,6 +68,7 @@ def measure(runs: decision.Runs, root: str) -> Measured:
     pd.DataFrame(paths, columns=_PATH_COLUMNS),
     notes,
   )
+  storage.makedirs(root)
   for name, table in ((RESETS, measured.resets), (PATHS, measured.paths)):
     storage.write_text(os.path.join(root, name), table.to_csv(index=False))
   return measured

@@ -61,6 +61,7 @@ def run(
     print(f'{registry.label(model)}: not probed: {error}')
   features, notes = probe_scores.collect(probing.read(root))
   table = probe_scores.table(features)
+  storage.makedirs(root)
   storage.write_text(os.path.join(root, TABLE), table.to_csv(index=False))
   sentences = [probe_scores.sentence(each) for each in features if each.source]
   for line in (*_printed(features), *notes, *sentences):
