@@ -10,6 +10,7 @@ import pytest
 from transfusion_tf import metrics
 from transfusion_tf import models
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import probe_files
 from transfusion_tf.study import probe_page
 from transfusion_tf.study import probe_scores
 from transfusion_tf.study import probing
@@ -68,7 +69,7 @@ def test_probes_leave_a_table_and_the_first_report(probed):
 
 
 def test_features_are_those_of_the_stages(probed):
-  random = probing.read(str(probed))[0]
+  random = probe_files.read(str(probed))[0]
   for split, count in (('train', 96), ('validation', 33), ('test', 35)):
     features = random.features(split, 'conv1')
     assert features.shape == (count, 32)
@@ -98,8 +99,8 @@ def test_a_large_split_is_thinned_out(probed, data_dir, tmp_path, monkeypatch):
   monkeypatch.setattr(probing, 'NUM_RANDOM', 1)
   monkeypatch.setattr(probing, 'MOST_IMAGES', 40)
   assert not probing.run(_plan(data_dir).runs(str(tmp_path)), str(tmp_path))
-  (thinned,) = probing.read(str(tmp_path))
-  full = probing.read(str(probed))[0]
+  (thinned,) = probe_files.read(str(tmp_path))
+  full = probe_files.read(str(probed))[0]
   # Every third of 96, all of 33 and 35.
   assert len(thinned.features('train', 'conv4')) == 32
   assert len(thinned.features('test', 'conv4')) == 35
@@ -178,9 +179,9 @@ def _planted(seed, gain, patients=120, draws=5):
     for probe in ('linear', 'knn'):
       arrays |= {f'settings/{probe}/conv1': 'C=1', 'widths/conv1': 4}
       arrays |= {f'scores/{probe}/conv1/{n}': v for n, v in columns.items()}
-    found = probing.Probed(
+    found = probe_files.Probed(
       'cbr_tiny',
-      probing.Weights(pretrained, seed=seed),
+      probe_files.Weights(pretrained, seed=seed),
       'somewhere',
       metric='auc',
       stages=['conv1'],

@@ -12,7 +12,7 @@ from transfusion_tf import storage
 from transfusion_tf.models import registry
 from transfusion_tf.study import benefit
 from transfusion_tf.study import display
-from transfusion_tf.study import probing
+from transfusion_tf.study import probe_files
 from transfusion_tf.study import report
 from transfusion_tf.study import results
 from transfusion_tf.study import transfer_scores
@@ -128,7 +128,7 @@ def _path_section(title, root, runs) -> Iterator[report.Section]:
 
 
 def _score_section(title, root, runs) -> Iterator[report.Section]:
-  found = list(transfer_scores.entries(probing.read(root), runs))
+  found = list(transfer_scores.entries(probe_files.read(root), runs))
   if not found:
     return
   cells = pd.DataFrame(

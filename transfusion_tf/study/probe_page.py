@@ -11,6 +11,7 @@ from transfusion_tf import storage
 from transfusion_tf.models import registry
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import probe_files
 from transfusion_tf.study import probe_scores
 from transfusion_tf.study import probing
 from transfusion_tf.study import report
@@ -59,7 +60,7 @@ def run(
   print('== Probes: what the features tell before training', flush=True)
   for model, error in probing.run(planned, root, num_processes).items():
     print(f'{registry.label(model)}: not probed: {error}')
-  features, notes = probe_scores.collect(probing.read(root))
+  features, notes = probe_scores.collect(probe_files.read(root))
   table = probe_scores.table(features)
   storage.makedirs(root)
   storage.write_text(os.path.join(root, TABLE), table.to_csv(index=False))
@@ -74,7 +75,7 @@ def run(
 
 def sections(root: str) -> Iterator[report.Section]:
   """Yield the section of the probes in a study's folder; nothing without."""
-  probed = probing.read(root)
+  probed = probe_files.read(root)
   if not probed:
     return
   try:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from transfusion_tf import metrics
 from transfusion_tf.models import registry
-from transfusion_tf.study import probing
+from transfusion_tf.study import probe_files
 from transfusion_tf.study import statistics
 
 LINEAR = 'linear'
@@ -86,7 +86,7 @@ class Features:
 
 
 def collect(
-  probed: Sequence[probing.Probed],
+  probed: Sequence[probe_files.Probed],
 ) -> tuple[list[Features], list[str]]:
   """Return the features of all networks, and what could not be scored.
 
@@ -106,7 +106,7 @@ def collect(
     for name, group in groups:
       try:
         features.append(_features(model, name, group, random))
-      except (*probing.UNREADABLE, UndefinedError) as error:
+      except (*probe_files.UNREADABLE, UndefinedError) as error:
         notes.append(
           f'{registry.label(model)}, {name or "random weights"}: {error}'
         )
@@ -117,7 +117,9 @@ class UndefinedError(Exception):
   """The metric is not defined on the test images."""
 
 
-def name_of(probed: probing.Probed, others: Sequence[probing.Probed]) -> str:
+def name_of(
+  probed: probe_files.Probed, others: Sequence[probe_files.Probed]
+) -> str:
   """Return what a network's source is called, among its others."""
   source = probed.weights.pretrained
   if len({each.weights.pretrained for each in others}) < 2:

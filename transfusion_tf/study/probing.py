@@ -1,29 +1,17 @@
-"""The probes of a study: what features tell of its labels before training.
+"""Probes the networks of a study: what features tell of its labels.
 
 Every network of the study is probed with the weights of each of its pretrained
-sources, and with random weights of several seeds beside them. What is computed
-is kept, a file for each set of weights:
-
-  STUDY/probes/MODEL.json                 the files, or why there is none
-  STUDY/probes/MODEL/WEIGHTS-DIGEST.npz   features/SPLIT/STAGE  [N, D]
-                                          scores/PROBE/STAGE/COLUMN  [N], of the
-                                          test images, as in test_scores.csv
-                                          settings/PROBE/STAGE, widths/STAGE
-                                          targets  [N, K], of training
-
-The digest is of all that the content depends on: data, preparation of images,
-network, weights. What is there is not computed again.
+sources, and with random weights of several seeds beside them. What is there
+(`probe_files`) is not computed again.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import hashlib
-import io
 import json
 import os
 from typing import Any
-import zipfile
 
 import numpy as np
 import tensorflow as tf
@@ -41,9 +29,9 @@ from transfusion_tf.models import fingerprint
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import probe_files
 from transfusion_tf.study import process_pool
 
-FOLDER = 'probes'
 RANDOM = plan_lib.RANDOM
 # Of random weights; another one costs a pass over the images.
 NUM_RANDOM = 5
@@ -53,65 +41,6 @@ MOST_IMAGES = 2_000
 _FORMAT = 1  # Of the files; another one is computed anew.
 # Of `config.Data`, what decides how an image is evaluated.
 _PREPARATION = ('image_size', 'eval_crop', 'eval_square', 'normalization')
-# What reading a damaged file raises.
-UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile)
-
-
-@dataclasses.dataclass(frozen=True)
-class Weights:
-  """A set of weights of a network.
-
-  Attributes:
-    pretrained: The source, as in `config.Init`; empty for random weights.
-    pretrained_input: As in `config.Init`.
-    seed: Seed of what is random: all weights, or the head.
-  """
-
-  pretrained: str = ''
-  pretrained_input: str = ''
-  seed: int = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class Probed:
-  """A network's features with one set of weights, as a file.
-
-  Attributes:
-    model: The network.
-    weights: The weights.
-    path: The file; empty if there is none.
-    reason: Why not.
-    metric: Name of the task's primary metric.
-    stages: Names of the stages.
-  """
-
-  model: str
-  weights: Weights
-  path: str
-  reason: str = ''
-  metric: str = ''
-  stages: Sequence[str] = ()
-
-  @functools.cached_property
-  def arrays(self) -> dict[str, np.ndarray]:
-    """The scores, settings and ids in the file, without the features."""
-    with _open(self.path) as file:
-      names = [name for name in file.files if not name.startswith('features/')]
-      return {name: file[name] for name in names}
-
-  def scores(self, probe: str, stage: str) -> dict[str, np.ndarray]:
-    """Return column -> [N], for `metrics.from_columns`."""
-    prefix = f'scores/{probe}/{stage}/'
-    return {
-      name.removeprefix(prefix): values
-      for name, values in self.arrays.items()
-      if name.startswith(prefix)
-    }
-
-  def features(self, split: str, stage: str) -> np.ndarray:
-    """Return features [N, D]."""
-    with _open(self.path) as file:
-      return file[f'features/{split}/{stage}']
 
 
 def run(
@@ -131,7 +60,7 @@ def run(
   missing = waiting(planned, root)
   jobs = {}
   for model, (experiment, sources) in _networks(planned).items():
-    weights = [Weights(seed=seed) for seed in range(NUM_RANDOM)]
+    weights = [probe_files.Weights(seed=seed) for seed in range(NUM_RANDOM)]
     weights += [each for each in sources if each.pretrained not in missing]
     jobs[model] = functools.partial(_probe, experiment, weights, root)
   return {
@@ -153,28 +82,11 @@ def waiting(planned: Iterable[plan_lib.PlannedRun], root: str) -> set[str]:
   }
 
 
-def read(root: str) -> list[Probed]:
-  """Return what was probed in a study; empty if nothing was."""
-  probed = []
-  for path in storage.glob(os.path.join(root, FOLDER, '*.json')):
-    try:
-      records = storage.read_json(path)
-      probed += [_read_record(record, root) for record in records]
-    except (*UNREADABLE, TypeError) as error:
-      print(f'{path} is damaged ({storage.reason(error)}): left out')
-  return probed
-
-
-def _read_record(record, root) -> Probed:
-  """Return what a record of the list describes; its path is below `root`."""
-  path = record['path'] and os.path.join(root, record['path'])
-  weights = Weights(**record['weights'])
-  return Probed(**record | {'weights': weights, 'path': path})
-
-
-def _networks(planned) -> dict[str, tuple[config.Experiment, list[Weights]]]:
+def _networks(
+  planned,
+) -> dict[str, tuple[config.Experiment, list[probe_files.Weights]]]:
   """Return model -> its config without initialization, and its sources."""
-  networks: dict[str, tuple[config.Experiment, list[Weights]]] = {}
+  networks: dict[str, tuple[config.Experiment, list[probe_files.Weights]]] = {}
   for each in filter(plan_lib.is_compared, planned):
     experiment = each.experiment
     plain = config.override(
@@ -187,7 +99,7 @@ def _networks(planned) -> dict[str, tuple[config.Experiment, list[Weights]]]:
       },
     )
     _, sources = networks.setdefault(experiment.model.name, (plain, []))
-    source = Weights(
+    source = probe_files.Weights(
       experiment.init.pretrained, experiment.init.pretrained_input
     )
     if source.pretrained and source not in sources:
@@ -196,15 +108,17 @@ def _networks(planned) -> dict[str, tuple[config.Experiment, list[Weights]]]:
 
 
 def _probe(
-  experiment: config.Experiment, weights: Sequence[Weights], root: str
+  experiment: config.Experiment,
+  weights: Sequence[probe_files.Weights],
+  root: str,
 ) -> None:
   """Probe a network with several sets of weights, and list the files."""
   network = stage_features.Network(run_lib.build(experiment))
   name = plan_lib.folder(experiment.model.name)
-  folder = os.path.join(root, FOLDER, name)
+  folder = os.path.join(root, probe_files.FOLDER, name)
   records = []
   for each in weights:
-    record = Probed(
+    record = probe_files.Probed(
       experiment.model.name,
       each,
       '',
@@ -213,7 +127,7 @@ def _probe(
     )
     try:
       file = _probe_weights(network, each, folder)
-      path = os.path.join(FOLDER, name, file)
+      path = os.path.join(probe_files.FOLDER, name, file)
       record = dataclasses.replace(record, path=path)
     except Exception as error:  # Whatever a user's file or function does.
       record = dataclasses.replace(record, reason=startup.report_error(error))
@@ -227,7 +141,7 @@ def _probe_weights(network, weights, folder) -> str:
   label = 'pretrained' if weights.pretrained else f'{RANDOM}{weights.seed}'
   file_name = f'{label}-{digest}.npz'
   path = os.path.join(folder, file_name)
-  if not _is_readable(path):
+  if not probe_files.is_readable(path):
     if not weights.pretrained:
       # Those that a random start has at step 0 are of no image.
       network.estimate_statistics()
@@ -355,17 +269,3 @@ def _columns(task, probabilities, labels) -> Mapping[str, Any]:
     for name, metric in scored.items()
     for column, values in metric.columns(name).items()
   }
-
-
-def _open(path):
-  return np.load(io.BytesIO(storage.read_bytes(path)))
-
-
-def _is_readable(path) -> bool:
-  if not storage.exists(path):
-    return False
-  try:
-    with _open(path) as file:
-      return bool(file.files)
-  except Exception:  # A damaged archive raises almost anything.
-    return False

@@ -9,8 +9,8 @@ from scipy import stats
 from transfusion_tf.analysis import transferability
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import registry
+from transfusion_tf.study import probe_files
 from transfusion_tf.study import probe_scores
-from transfusion_tf.study import probing
 from transfusion_tf.study import results
 
 _FEWEST = 3  # Entries of an order.
@@ -41,7 +41,7 @@ SCORES = {'log_me': 'LogME', 'h_score': 'H-score'}
 
 
 def entries(
-  probed: Sequence[probing.Probed], runs: Sequence[results.Result]
+  probed: Sequence[probe_files.Probed], runs: Sequence[results.Result]
 ) -> Iterator[Entry]:
   """Yield the pretrained weights that were probed.
 
