@@ -99,6 +99,9 @@ _FLAGS = (
 )
 
 
+_NO_ANALYSIS = ('--noprobes', '--nolocate_benefit')
+
+
 def test_the_study_works_the_first_time(own, call):
   arguments = [
     '--models=nets:net,cbr_tiny',
@@ -112,11 +115,17 @@ def test_the_study_works_the_first_time(own, call):
   table = pd.read_csv(own / 'study' / 'study.csv')
   assert list(table['Model']) == ['nets:net', 'nets:net', 'CBR-Tiny']
   assert list(table['Start']) == ['Random', 'Transfer', 'Random']
+  probes = pd.read_csv(own / 'study' / 'probes.csv')
+  assert set(probes['features']) == {'random', 'pretrained'}
+  resets = pd.read_csv(own / 'study' / 'stage_resets.csv')
+  assert {'body', 'conv1'} <= set(resets['stage'])
   record = json.loads((own / 'study' / 'study.json').read_text())
   assert ' '.join(record['recommendation']) in done.stdout
   assert {e['model'] for e in record['effects']} == {'nets:net'}
   page = (own / 'study' / 'report.html').read_text()
   assert 'Does transfer pay on own_pictures?' in page
+  assert 'the pretrained features of nets:net are' in page.lower()
+  assert 'Nothing is trained yet' not in page
   similarity = pd.read_csv(own / 'study' / 'similarity.csv')
   assert {'body', 'conv1'} <= set(similarity['layer'])
 
@@ -127,6 +136,7 @@ def test_a_study_survives_its_worst_member(own, call):
     '--output_dir=worst',
     '--models=nets:flaky,nets:wide,nets:net',
     '--inits=random',
+    *_NO_ANALYSIS,
     '--seeds=1',
     '--epochs=1',
   )
@@ -181,7 +191,10 @@ def test_a_study_survives_its_worst_member(own, call):
 
 
 def test_a_study_of_nothing_but_failures_has_its_report(own, call):
-  arguments = ('--models=nets:flaky', '--inits=random', '--output_dir=nothing')
+  arguments = (
+    *('--models=nets:flaky', '--inits=random', '--output_dir=nothing'),
+    *_NO_ANALYSIS,
+  )
   (own / 'broken').touch()
   done = call('study.py', *_FLAGS, *arguments, '--seeds=1', cwd=own)
   assert done.returncode == 1, done.stderr

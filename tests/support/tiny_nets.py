@@ -18,6 +18,22 @@ def net(num_classes, input_shape):
   )
 
 
+def staged_net(num_classes, input_shape):
+  """Two stages below the head, the second without batch norm."""
+  model = keras.Sequential(
+    [
+      keras.Input(input_shape),
+      layers.Conv2D(8, 5, strides=2, use_bias=False, name='conv1'),
+      layers.BatchNormalization(momentum=0.9, name='conv1_bn'),
+      layers.ReLU(name='conv1_relu'),
+      layers.Conv2D(12, 3, strides=2, activation='relu', name='conv2'),
+      layers.GlobalMaxPooling2D(),
+      layers.Dense(num_classes, name='head'),
+    ]
+  )
+  return model, {'conv1': 'conv1', 'conv2': 'conv2', 'head': 'head'}
+
+
 def net_with_dropout(num_classes, input_shape):
   """Its random state is no weight."""
   model = net(num_classes, input_shape)

@@ -92,6 +92,16 @@ _PRETRAIN_RECIPE = flags.DEFINE_string(
 _MARGIN = flags.DEFINE_float(
   'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
 )
+_PROBES = flags.DEFINE_bool(
+  'probes',
+  True,
+  'Probe the features of every network first: an answer within minutes.',
+)
+_LOCATE_BENEFIT = flags.DEFINE_bool(
+  'locate_benefit',
+  True,
+  'Afterwards, score networks with a stage put back, and between two seeds.',
+)
 flags.adopt_module_key_flags(table_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
@@ -123,7 +133,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
   'Comparison': 'models inits learning_rates seeds pretrained '
-  'pretrained_input list_sources pretrain_on pretrain_recipe margin',
+  'pretrained_input list_sources pretrain_on pretrain_recipe margin probes '
+  'locate_benefit',
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
@@ -145,8 +156,10 @@ def main(_) -> None:
     for line in list_sources.lines(_OUTPUT_DIR.value):
       print(line)
     return
+  from transfusion_tf.study import benefit_page
   from transfusion_tf.study import checks
   from transfusion_tf.study import outcome
+  from transfusion_tf.study import probe_page
   from transfusion_tf.study import process_pool
   from transfusion_tf.study import rates
   from transfusion_tf.study import runner
@@ -158,6 +171,10 @@ def main(_) -> None:
   data_dir, dataset = _data(root)
   _check_data(data_dir, dataset)
   plan = checks.check(_plan(data_dir, dataset, settings), root)
+  probe = functools.partial(
+    probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
+  )
+  waiting = _PROBES.value and probe(study_page.partial_report(root))
   train = functools.partial(
     runner.train,
     root=root,
@@ -173,10 +190,14 @@ def main(_) -> None:
   print(f'{len(planned)} runs; if stopped, the same command continues')
   results = outcome.read(plan, root, train(planned), choices)
   failed: dict[str, str] = {}
+  if waiting:
+    probe()  # Of the weights that the study itself has trained.
   print('== Comparing the networks before and after training', flush=True)
   similarity, not_compared = outcome.similarity(results.finished, failed)
   for name, reason in not_compared.items():
     print(f'{name}: not compared: {reason}')
+  if _LOCATE_BENEFIT.value:
+    benefit_page.run(results.finished, root)
   table, recommendation = study_page.write(
     root,
     plan.base.data.dataset,

@@ -12,6 +12,7 @@ from transfusion_tf import metrics
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
+from transfusion_tf.study import benefit_page
 from transfusion_tf.study import decision
 from transfusion_tf.study import depth_page
 from transfusion_tf.study import display
@@ -20,6 +21,7 @@ from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired
+from transfusion_tf.study import probe_page
 from transfusion_tf.study import rate_page
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
@@ -83,15 +85,25 @@ def write(
     *depth_page.sections(outcome, comparer),
     *endings.section(outcome),
     *rate_page.section(outcome.choices, outcome.results),
+    *probe_page.sections(root),
     *_convergence(finished, threshold),
     *_filters(finished),
     _similarities(similarity, not_compared),
+    *benefit_page.sections(root, outcome.results),
     *_provenance(outcome.results),
   ]
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
   )
   return shown.to_string(index=False), ' '.join(sentences)
+
+
+def partial_report(root: str) -> str:
+  """Return the name of the page to write before any run is finished, or ''.
+
+  A study that has its report keeps it until there is a new one.
+  """
+  return '' if storage.exists(os.path.join(root, RECORD)) else REPORT
 
 
 _RULE = (
