@@ -160,8 +160,8 @@ def _outputs_of_scores(run_dir):
         'it again in another --run_dir'
       )
     return '', ()
-  columns = next(csv.reader(storage.read_text(path).splitlines()))[2:]
-  names = tuple(c for c in columns if not c.endswith(output_names.SUFFIXES))
+  columns = next(csv.reader(storage.read_text(path).splitlines()))
+  names = output_names.of_columns(columns)
   if 'referable:label' in columns:
     return tasks.Grades.kind, names
   if 'top1:value' in columns:
