@@ -13,7 +13,10 @@ FINDINGS = 'findings'
 # Columns that every table of scores has.
 _COLUMNS = ('image_id', 'patient_id')
 # Keys beside which the scores of findings are kept.
-_RESULTS = ('mean', 'step', 'loss')
+_RESULTS = (
+  *('mean', 'step', 'loss', 'average_precision'),
+  *('brier', 'brier_skill', 'ece'),
+)
 # Endings of the columns that belong to a metric.
 SUFFIXES = (
   *(':label', ':score', ':value', ':baseline'),

@@ -57,7 +57,7 @@ def render(
     normalization=run.experiment.data.normalization,
     task=type(run.task).__name__,
     classes=run.task.names,
-    primary_metric=run.task.primary_metric,
+    primary_metric=run.primary_metric,
     data=other.get('dataset', dataset),
     prepared_like=dataset if other else '',
     splits={} if other else _splits(prepared),

@@ -24,6 +24,7 @@ from transfusion_tf.metrics import ranking
 MOST_CLASSES = 100
 # The metrics whose columns hold the one question of two classes, that of
 # grades, and the true one of several classes.
+MOST_PROBABLE = 'the most probable class'
 TWO_CLASSES, REFERABLE, CHOICE = 'auc', 'referable', 'balanced_accuracy'
 
 
@@ -84,7 +85,7 @@ class Choice:
     """The bins of the highest probability: is that class the true one?"""
     right = self.probabilities.argmax(axis=1) == self.classes
     highest = self.probabilities.max(axis=1)
-    return {'the most probable class': calibration.Bins.of(right, highest)}
+    return {MOST_PROBABLE: calibration.Bins.of(right, highest)}
 
 
 Answers = Questions | Choice
@@ -106,8 +107,9 @@ def from_table(table: Mapping[str, Sequence]) -> Answers | None:
   # A metric of the user may have such columns, too.
   known = (TWO_CLASSES, REFERABLE, *output_names.of_columns(table))
   asked = {
-    name: tuple(
-      np.asarray(table[f'{name}:{part}'], float) for part in ('label', 'score')
+    name: (
+      np.asarray(table[f'{name}:label'], float),
+      np.asarray(table[f'{name}:score'], float),
     )
     for name in scored
     if name in known

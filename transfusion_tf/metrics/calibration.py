@@ -93,6 +93,23 @@ class BrierSkill(base.Metric):
     return {}
 
 
+@dataclasses.dataclass(frozen=True)
+class Point:
+  """A bin of a calibration curve.
+
+  Attributes:
+    probability: The mean probability.
+    frequency: The fraction of ones.
+    interval: Its 95 % interval over patients; NaN of a single patient.
+    count: The number of examples.
+  """
+
+  probability: float
+  frequency: float
+  interval: tuple[float, float]
+  count: int
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Bins:
   """Probabilities in bins of as many examples each.
@@ -123,27 +140,26 @@ class Bins:
     ends = np.quantile(self.probabilities, np.linspace(0, 1, count + 1)[1:-1])
     return np.searchsorted(ends, self.probabilities)
 
-  def frequencies(
-    self, patient: np.ndarray
-  ) -> list[tuple[float, float, tuple[float, float], int]]:
-    """Return a calibration curve.
+  def curve(self, patient: np.ndarray) -> list[Point]:
+    """Return the calibration curve, a point for each bin.
 
     Args:
       patient: Number [N] of each example's patient.
-
-    Returns:
-      Of each bin the mean probability, the fraction of ones, its 95 % interval
-      over patients, and the number of examples.
     """
-    rows = []
+    points = []
     for number in np.unique(self.number):
       inside = self.number == number
-      rate = means.PartMean(self.labels[inside])
+      rate = means.Fraction(self.labels[inside])
       whose = base.patient_numbers(patient[self.examples[inside]])
-      probability = float(self.probabilities[inside].mean())
-      row = float(rate.value()), rate.interval(whose), int(inside.sum())
-      rows.append((probability, *row))
-    return rows
+      points.append(
+        Point(
+          float(self.probabilities[inside].mean()),
+          float(rate.value()),
+          rate.interval(whose),
+          int(inside.sum()),
+        )
+      )
+    return points
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -6,6 +6,7 @@ import functools
 import math
 
 import numpy as np
+from scipy import special
 
 from transfusion_tf.metrics import base
 
@@ -122,7 +123,9 @@ class PartMean(base.Metric):
   @property
   def undefined(self) -> str:
     """Empty if an example has a value."""
-    return '' if len(self._known) else f'none of {len(self.values)} examples counts'
+    return (
+      '' if len(self._known) else f'none of {len(self.values)} examples counts'
+    )
 
   @functools.cached_property
   def _known(self):
@@ -136,14 +139,44 @@ class PartMean(base.Metric):
       return drawn @ self.values[self._known] / drawn.sum(axis=-1)
 
   def effects(self, patient: np.ndarray) -> base.Effects:
-    return base.effects_on_mean(
-      self.values[self._known], patient, self._known
-    )
+    return base.effects_on_mean(self.values[self._known], patient, self._known)
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Return none: it is made from labels and scores."""
     del name
     return {}
+
+
+class Fraction(PartMean):
+  """The fraction of some examples of which something holds: 1, 0 or NaN.
+
+  Its interval is Clopper and Pearson's for as many independent examples as
+  would vary as much as these do, by their patients (Korn and Graubard, Survey
+  Methodology 24, 1998). It covers near 0 and 1, where the logit's is too wide.
+  """
+
+  def interval(
+    self, patient: np.ndarray, level: float = base.LEVEL
+  ) -> tuple[float, float]:
+    effects, value = self.effects(patient), float(self.value())
+    if effects.most < 1:
+      return math.nan, math.nan
+    tail, patients = (1 - level) / 2, effects.most + 1
+    variance = effects.stddev**2
+    count = float(patients)
+    if variance > 0:
+      count = min(value * (1 - value) / variance, len(self._known))
+    # The variance is an estimate of few patients.
+    t = special.stdtrit(effects.most, 1 - tail)
+    count *= (special.ndtri(1 - tail) / t) ** 2
+    hits = value * count
+    misses = count - hits
+    return (
+      float(special.betaincinv(hits, misses + 1, tail)) if value > 0 else 0.0,
+      float(special.betaincinv(hits + 1, misses, 1 - tail))
+      if value < 1
+      else 1.0,
+    )
 
 
 @base.register('class', 'answer')
@@ -171,12 +204,13 @@ class BalancedAccuracy(base.Metric):
     return 1 / len(self.recalls)
 
   @functools.cached_property
-  def recalls(self) -> tuple[PartMean, ...]:
+  def recalls(self) -> tuple[Fraction, ...]:
     """The recall of each class that has an example."""
     classes = np.asarray(self.classes)
     right = (classes == np.asarray(self.answers)).astype(float)
     return tuple(
-      PartMean(np.where(classes == k, right, np.nan)) for k in np.unique(classes)
+      Fraction(np.where(classes == k, right, np.nan))
+      for k in np.unique(classes)
     )
 
   @property

@@ -62,6 +62,12 @@ class Run:
     """The meaning of the network's outputs."""
     return self.source.task
 
+  @property
+  def primary_metric(self) -> str:
+    """The metric that selects the checkpoint and is compared."""
+    chosen = self.experiment.train.primary_metric
+    return chosen or self.task.primary_metric
+
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
     """Convert a training batch to the network's input."""
     return self.network.prepare_training(batch)
@@ -154,6 +160,13 @@ class Run:
 
     return strategy_lib.distribute(self.strategy, cut)
 
+  def followed(
+    self, split: str, probabilities: np.ndarray
+  ) -> dict[str, metrics.Metric]:
+    """Return the metrics that are of interest at every evaluation."""
+    names = self.task.followed(self.primary_metric)
+    return self.task.metrics(probabilities, self.labels(split), names)
+
   def metrics(
     self, split: str, probabilities: np.ndarray
   ) -> dict[str, metrics.Metric]:
@@ -197,6 +210,8 @@ def build(
   )
   if task is None:
     task = tasks.make(prepared.label_kind, prepared.label_names, data)
+  if experiment.train.primary_metric:
+    task.check_primary(experiment.train.primary_metric)
   network = shared.network(experiment, task, prepared.fingerprint)
   return Run(
     experiment=experiment,

@@ -80,7 +80,7 @@ class Trainer:
   def _validate(self):
     split = tfds_folder.VALIDATION
     self._probabilities = self.predict(split)
-    metrics = self._built.metrics(split, self._probabilities)
+    metrics = self._built.followed(split, self._probabilities)
     return {name: metric.value() for name, metric in metrics.items()}
 
   def _on_row(self, row, throughput):
@@ -94,7 +94,7 @@ class Trainer:
       self._checkpoints,
       history.History(
         os.path.join(run_dir, run_folder.METRICS),
-        built.task.primary_metric,
+        built.primary_metric,
         is_chief,
         self._check_held,
       ),
