@@ -20,6 +20,7 @@ from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
+from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
@@ -81,6 +82,7 @@ _MARGIN = flags.DEFINE_float(
   'margin', 0.01, 'The smallest difference in test score that matters.', 0, 1
 )
 flags.adopt_module_key_flags(table_flags)
+flags.adopt_module_key_flags(operating_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -98,6 +100,7 @@ _RUN_FLAGS = (
   'normalization',
   'shuffle_labels',
   'strategy',
+  'primary_metric',
 )
 run_flags.define(__name__, _RUN_FLAGS, config.IMAGE_TABLE)
 _NUM_PROCESSES = flags.DEFINE_integer(
@@ -105,11 +108,12 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _HEADINGS = {
   'Comparison': 'models inits seeds pretrained pretrained_input '
-  'pretrain_on pretrain_recipe margin',
+  'pretrain_on pretrain_recipe margin primary_metric specificity '
+  'sensitivity',
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
-  'split_column test_list test_csv fundus on_bad',
+  'split_column test_list test_csv subgroup_columns fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience batch_size '
   'learning_rate normalization shuffle_labels '
   'strategy num_processes',
@@ -129,8 +133,9 @@ def main(_) -> None:
   root = _OUTPUT_DIR.value
   print(f'Study: {root}')
   data_dir, dataset = _data(root)
-  _check_data(data_dir, dataset)
+  prepared = _check_data(data_dir, dataset)
   plan = _plan(data_dir, dataset)
+  _check_primary(prepared, plan.base)
   planned = {run.key: run.experiment for run in plan.runs(root)}
   print(f'{len(planned)} runs; if stopped, the same command continues')
   results = outcome.read(
@@ -151,6 +156,8 @@ def main(_) -> None:
     _MARGIN.value,
     similarity,
     not_compared,
+    prepared.subgroups,
+    operating_flags.targets(),
   )
   print(f'\n{table}\n\n{recommendation}\n')
   for failure in results.failures:
@@ -182,7 +189,11 @@ def _data(root):
 
 
 def _check_data(data_dir, dataset):
-  """Refuse what no run can learn from; say what cannot be scored."""
+  """Refuse what no run can learn from; say what cannot be scored.
+
+  Returns:
+    The data set.
+  """
   from transfusion_tf.input_pipeline import label_counts
   from transfusion_tf.input_pipeline import tfds_folder
 
@@ -190,6 +201,16 @@ def _check_data(data_dir, dataset):
   label_counts.check_trainable(prepared)
   for note in label_counts.notes(prepared):
     print(f'note: {note}')
+  return prepared
+
+
+def _check_primary(prepared, base):
+  """Refuse a primary metric that the labels do not have."""
+  from transfusion_tf import tasks
+
+  task = tasks.make(prepared.label_kind, prepared.label_names, base.data)
+  if base.train.primary_metric:
+    task.check_primary(base.train.primary_metric)
 
 
 def _plan(data_dir, dataset):
@@ -201,6 +222,8 @@ def _plan(data_dir, dataset):
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
     )
+    # Its labels may have other metrics.
+    pretraining = config.override(pretraining, {'train.primary_metric': ''})
   published = {m: 'imagenet' for m in ('resnet50', 'inception_v3')}
   return plan_lib.Plan(
     base=_experiment(data_dir, dataset, _RECIPE.value, _EPOCHS.value),

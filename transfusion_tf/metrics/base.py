@@ -52,6 +52,11 @@ class Metric(abc.ABC):
     return False
 
   @property
+  def has_own_interval(self) -> bool:
+    """Whether `interval` knows more than the `effects` of patients."""
+    return False
+
+  @property
   def lower_is_better(self) -> bool:
     """Whether it is an error, of which less is better."""
     return False

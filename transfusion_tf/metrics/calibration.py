@@ -179,6 +179,10 @@ class CalibrationError(base.Metric):
   bins: Sequence[Bins]
 
   @property
+  def has_own_interval(self) -> bool:
+    return True
+
+  @property
   def is_fraction(self) -> bool:
     return True
 

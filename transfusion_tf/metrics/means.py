@@ -95,6 +95,24 @@ class Average(base.Metric):
     )
 
   @property
+  def has_own_interval(self) -> bool:
+    return any(part.has_own_interval for part in self.parts)
+
+  def interval(
+    self, patient: np.ndarray, level: float = base.LEVEL
+  ) -> tuple[float, float]:
+    """Return the interval by the effects of patients on the mean.
+
+    Where a part has an interval of another kind, the means of the parts' ends
+    are taken: the mean never varies more than its parts do on average.
+    """
+    if not self.has_own_interval:
+      return super().interval(patient, level)
+    known = [part for part in self.parts if not part.undefined]
+    low, high = np.mean([p.interval(patient, level) for p in known], axis=0)
+    return float(low), float(high)
+
+  @property
   def undefined(self) -> str:
     """Why the first part has no value, if no part has one."""
     reasons = [part.undefined for part in self.parts]
@@ -155,6 +173,10 @@ class Fraction(PartMean):
   Methodology 24, 1998). It covers near 0 and 1, where the logit's is too wide.
   """
 
+  @property
+  def has_own_interval(self) -> bool:
+    return True
+
   def interval(
     self, patient: np.ndarray, level: float = base.LEVEL
   ) -> tuple[float, float]:
@@ -196,6 +218,10 @@ class BalancedAccuracy(base.Metric):
 
   @property
   def is_fraction(self) -> bool:
+    return True
+
+  @property
+  def has_own_interval(self) -> bool:
     return True
 
   @property

@@ -16,6 +16,7 @@ import pandas as pd
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import metrics
@@ -307,8 +308,8 @@ def evaluate(
     predict: The result of `run.predictor`, if there already is one.
 
   Returns:
-    One row per example (ids, K probabilities, the columns of each metric), and
-    metric -> `metrics.Summary`.
+    One row per example (ids, K probabilities, the columns of each metric, the
+    groups that it belongs to), and metric -> `metrics.Summary`.
   """
   with pipeline.convert_image_errors(run.source):
     probabilities = (predict or run.predictor())(split)
@@ -318,4 +319,7 @@ def evaluate(
   scored = run.metrics(split, probabilities)
   for name, metric in scored.items():
     scores |= metric.columns(name)
+  groups = run.source.prepared.subgroups.reindex(index.image_ids)
+  for column in groups:
+    scores[f'{column}:group'] = groups[column].fillna(datasets.NO_GROUP).array
   return pd.DataFrame(scores), metrics.summaries(scored, index.patient_ids)
