@@ -92,7 +92,9 @@ def _numbers(root, runs, targets):
   storage.write_text(path, clinical.flat(runs, targets).to_csv(index=False))
   rows = []
   for model, start, seeds in _starts(runs):
-    found = clinical.scores(seeds)
+    # What is compared above is not repeated.
+    names = [n for n in clinical.METRICS if n != seeds[0].primary_metric]
+    found = clinical.scores(seeds, names)
     texts = {display.metric(n): score.text() for n, score in found.items()}
     rows.append({**_names(model, start), **texts})
   first = next(seeds for _, _, seeds in _starts(runs))
