@@ -78,8 +78,8 @@ def main(_) -> None:
   if reliability.write(curve, scores):
     noise = reliability.noise(scores)
     print(
-      f'note: an ece of about {noise:.3f} is what a perfectly calibrated '
-      f'network shows on so many images; calibration curve: {curve}'
+      f'calibration curve: {curve} (a perfectly calibrated network would show '
+      f'an ece of about {noise:.3f} on so many images)'
     )
   print(f'{len(scores)} images; scores: {path}')
 

@@ -14,6 +14,7 @@ from transfusion_tf.metrics import means
 # Bins of a calibration curve hold as many images each: deciles, or fewer bins
 # where a bin would hold fewer images than this.
 MOST_BINS, LEAST_IN_BIN = 10, 20
+_TINY = 1e-12
 _DRAWS = 4_000  # Of the noise of a calibration error; the seed is fixed.
 
 
@@ -246,7 +247,8 @@ class CalibrationError(base.Metric):
 
   def noise(self, patient: np.ndarray) -> float:
     """Return what a perfectly calibrated network would show on average."""
-    return float(np.mean(_noise(self._covariance(patient))))
+    covariance, apart, promised = self._moments(patient)
+    return float(np.mean(_noise(_scaled(covariance, promised / apart))))
 
   def _covariance(self, patient):
     """Return the covariance [B, B] of the distances in all B bins.
@@ -254,21 +256,35 @@ class CalibrationError(base.Metric):
     Of a bin in which hardly anybody is positive, or negative, the variance
     that its probabilities promise is larger than what is seen: it counts.
     """
-    sums, promised = [], []
+    covariance, _, promised = self._moments(patient)
+    seen = np.diag(covariance)
+    return _scaled(covariance, np.maximum(promised / seen, 1))
+
+  def _moments(self, patient):
+    """Return the second moments of the distances in all B bins.
+
+    Returns:
+      Covariance [B, B] over patients, variance [B] if images were independent,
+      and the variance [B] that probabilities promise if they are true.
+    """
+    sums, apart, promised = [], [], []
     for bins in self._asked:
       inside = _in_bins(bins) / len(bins.labels) / len(self._asked)
       gaps = (bins.labels - bins.probabilities)[:, None] * inside
       variance = bins.probabilities * (1 - bins.probabilities)
       sums.append(_by_patient(gaps, patient, bins.examples))
+      apart.append(np.sum(gaps**2, axis=0))
       promised.append(variance @ inside**2)
     effects = np.concatenate(sums, axis=1)
-    seen = effects.T @ effects
     patients = np.unique(patient).size
-    seen *= patients / max(patients - 1, 1)
-    diagonal = np.diag(seen)
-    known = np.where(diagonal > 0, diagonal, 1)
-    factor = np.sqrt(np.maximum(np.concatenate(promised) / known, 1))
-    return seen * factor * factor[:, None]
+    covariance = effects.T @ effects * patients / max(patients - 1, 1)
+    # Where all probabilities of a bin are 0 or 1, and true.
+    covariance[np.diag_indices_from(covariance)] += _TINY
+    return (
+      covariance,
+      np.concatenate(apart) + _TINY,
+      np.concatenate(promised),
+    )
 
   def columns(self, name: str) -> dict[str, np.ndarray]:
     """Return none: it is made from labels and scores."""
@@ -286,6 +302,12 @@ def _by_patient(values, patient, examples):
   sums = np.zeros((patient.max() + 1, values.shape[1]))
   np.add.at(sums, patient[examples], values)
   return sums
+
+
+def _scaled(covariance, factors):
+  """Return a covariance whose variances are multiplied by `factors` [B]."""
+  roots = np.sqrt(factors)
+  return covariance * roots * roots[:, None]
 
 
 def _noise(covariance):

@@ -71,14 +71,14 @@ def validation(
     which: The checkpoint, as requested.
 
   Returns:
-    The table, or None and why there is none; there is no reason for labels that
-    have no operating points.
+    The table, or None and why there is none. The reason is empty for validation
+    itself, and for labels that have no operating points.
   """
   if isinstance(run.task, tasks.Classes) and len(run.task.names) > 2:
     return None, ''
   is_own = is_training_data(run, run_dir)
   if is_own and split == tfds_folder.VALIDATION:
-    return None, 'validation chooses their thresholds, and cannot judge them'
+    return None, ''  # It chooses the thresholds, and cannot judge them.
   path = os.path.join(run_dir, run_folder.VALIDATION_SCORES)
   finished = run_folder.result(run_dir) or {}
   step = run_folder.checkpoint_step(run_dir, which)

@@ -57,11 +57,11 @@ def caution(table: pd.DataFrame) -> str:
   compared = [d for d in table['difference'] if not np.isnan(d.low)]
   apart = sum(d.low > 0 or d.high < 0 for d in compared)
   return (
-    f'{len(compared)} groups are compared with all other images, and '
-    f'{apart} of the intervals exclude 0: where no group differs, about one '
-    'in twenty does so by chance, so that a single one is a reason to look at '
-    'that group in other data and no finding; and an interval that holds 0 '
-    'does not show that a group is served as well as the others.'
+    f'{len(compared)} groups are compared with all other images; intervals '
+    f'that exclude 0: {apart}. Where no group differs, about one in twenty '
+    'does so by chance: it is a reason to look at that group in other data, '
+    'and no finding. Nor does an interval that holds 0 show that a group is '
+    'served as well as the others.'
   )
 
 
