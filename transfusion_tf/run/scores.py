@@ -49,12 +49,26 @@ def operating_points(
     test: Scores of other images.
     targets: What is asked of validation.
   """
-  points = metrics.operating_points.judge(
-    metrics.answers.from_table(validation),
-    metrics.answers.from_table(test),
-    targets,
-  )
+  answers = [
+    metrics.answers.from_table(_as_written(table))
+    for table in (validation, test)
+  ]
+  points = metrics.operating_points.judge(*answers, targets)
   return [point.record(test['patient_id']) for point in points]
+
+
+def _as_written(table):
+  """Return a table with the scores that its file has.
+
+  There 0.1 in 32 bits is 0.1, and so must be a threshold that was such a score.
+  """
+  return table.assign(
+    **{
+      name: values.astype(str).astype(float)
+      for name, values in table.items()
+      if values.dtype == 'float32' and name.endswith(':score')
+    }
+  )
 
 
 def validation(
