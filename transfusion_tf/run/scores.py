@@ -49,11 +49,11 @@ def operating_points(
     test: Scores of other images.
     targets: What is asked of validation.
   """
-  answers = [
+  chosen_by, judged = (
     metrics.answers.from_table(_as_written(table))
     for table in (validation, test)
-  ]
-  points = metrics.operating_points.judge(*answers, targets)
+  )
+  points = metrics.operating_points.judge(chosen_by, judged, targets)
   return [point.record(test['patient_id']) for point in points]
 
 
