@@ -102,6 +102,15 @@ def test_several_classes():
   assert found.chance == 1 / 4
 
 
+def test_a_thousand_classes_have_no_means_over_classes():
+  task = tasks.Classes(tuple(f'class {k}' for k in range(101)))
+  probabilities = np.random.default_rng(0).dirichlet(np.ones(101), 202)
+  found = task.metrics(probabilities, {'label': np.arange(202) % 101})
+  assert list(found) == ['top1', 'top5', 'brier', 'ece']
+  with pytest.raises(errors.InputError, match='unknown primary_metric'):
+    task.check_primary('macro_auc')
+
+
 def test_classes_without_example_stay_out_of_balanced_accuracy():
   found = metrics.BalancedAccuracy(np.array([0, 0, 2]), np.array([0, 1, 2]))
   assert found.value() == (0.5 + 1) / 2

@@ -142,8 +142,10 @@ def brier(answers: Answers) -> base.Metric:
   return _average([calibration.Brier(e) for e, _ in answers.errors()])
 
 
-def brier_skill(answers: Answers) -> base.Metric:
+def brier_skill(answers: Answers) -> base.Metric | None:
   """Return the Brier skill, or its mean over questions."""
+  if isinstance(answers, Choice) and len(answers.names) > MOST_CLASSES:
+    return None
   return _average([calibration.BrierSkill(*pair) for pair in answers.errors()])
 
 

@@ -271,7 +271,8 @@ class CalibrationError(base.Metric):
     for bins in self._asked:
       inside = _in_bins(bins) / len(bins.labels) / len(self._asked)
       gaps = (bins.labels - bins.probabilities)[:, None] * inside
-      variance = bins.probabilities * (1 - bins.probabilities)
+      likely = np.clip(bins.probabilities, 0, 1)
+      variance = likely * (1 - likely)
       sums.append(_by_patient(gaps, patient, bins.examples))
       apart.append(np.sum(gaps**2, axis=0))
       promised.append(variance @ inside**2)
