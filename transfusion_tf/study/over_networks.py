@@ -128,12 +128,10 @@ def difference(a: Group, b: Group) -> Score:
   below = _distance(a.values.mean() - a_low, b_high - b.values.mean(), shared)
   above = _distance(a_high - a.values.mean(), b.values.mean() - b_low, shared)
   half = _half(values)
-  return Score(
-    value,
-    value - math.hypot(below, half),
-    value + math.hypot(above, half),
-    count,
-  )
+  low, high = value - math.hypot(below, half), value + math.hypot(above, half)
+  if all(part.is_fraction for part in (*a.parts, *b.parts)):
+    low, high = max(low, -1.0), min(high, 1.0)
+  return Score(value, low, high, count)
 
 
 def _distance(a, b, correlation):
