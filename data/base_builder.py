@@ -154,6 +154,8 @@ class Builder(
     if self.data_path.exists() and not overwrite:
       existing = self.info.metadata.get('records_sha256')
       if existing in (checked.summary['records_sha256'], self._before(checked)):
+        # They are no part of the records, and may be asked for later.
+        checked.write_subgroups(self.data_path)
         return False
       raise errors.InputError(
         f'{self.data_dir} was prepared from other raw data or another split; '

@@ -17,6 +17,7 @@ from data import preflight_html
 from data import raw_dataset
 from data import sizes
 from data import splits
+from transfusion_tf import datasets
 from transfusion_tf import errors
 
 _NAMED = 20  # Bad images that are named where there may be thousands.
@@ -145,7 +146,7 @@ class Report:
     return '\n'.join(lines)
 
   def write(self, folder: str | os.PathLike) -> None:
-    """Write preflight.json, preflight.html and splits.csv."""
+    """Write preflight.json, preflight.html, splits.csv and subgroups.csv."""
     problems = [
       {'kind': p.kind, 'where': p.location, 'what': p.detail}
       for p in self.dataset.problems
@@ -159,11 +160,23 @@ class Report:
       ('preflight.html', page),
       ('splits.csv', splits.to_csv(self.dataset.records)),
     ):
-      path = epath.Path(folder) / name
-      path.parent.mkdir(parents=True, exist_ok=True)
-      partial = path.with_name(name + '.partial')
-      partial.write_text(text)
-      partial.replace(path)
+      _write(epath.Path(folder) / name, text)
+    self.write_subgroups(folder)
+
+  def write_subgroups(self, folder: str | os.PathLike) -> None:
+    """Write subgroups.csv, if images have groups."""
+    groups = {r.image_id: r.groups for r in self.dataset.records if r.groups}
+    if groups:
+      table = pd.DataFrame.from_dict(groups, 'index', dtype=object)
+      text = table.to_csv(index_label='image_id')
+      _write(epath.Path(folder) / datasets.SUBGROUPS, text)
+
+
+def _write(path, text):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  partial = path.with_name(path.name + '.partial')
+  partial.write_text(text)
+  partial.replace(path)
 
 
 def _named(notes):

@@ -76,6 +76,8 @@ class Record:
   size: tuple[int, int] = (0, 0)  # (width, height), once it has been read.
   # Of `data.appearance`, once it has been read.
   appearance: Any = None
+  # Column -> the group that the image belongs to, e.g. sex or a band of age.
+  groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
   def classes(self) -> list[str]:
     """Return what the image shows: its class, or its positive findings."""

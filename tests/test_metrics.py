@@ -14,7 +14,7 @@ from transfusion_tf.study import results
 
 
 def _interval(metric, patients):
-  return metrics.interval(metric, metrics.patient_numbers(patients))
+  return metric.interval(metrics.patient_numbers(patients))
 
 
 def _scores(rng, count=200):
@@ -206,7 +206,8 @@ def test_columns_give_a_metric_again():
 
 
 def test_a_metric_of_ones_own_has_a_paired_interval(monkeypatch):
-  monkeypatch.setattr(metrics, '_KINDS', dict(metrics._KINDS))
+  kinds = dict(metrics.base.KINDS)
+  monkeypatch.setattr(metrics.base, 'KINDS', kinds)
 
   @metrics.register('label', 'guess')
   @dataclasses.dataclass

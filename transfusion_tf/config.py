@@ -222,6 +222,13 @@ class Train:
   # Checkpoint that is judged on the test set: `best` on validation or `final`.
   # The paper does not say which it took.
   select: str = 'best'
+  # The metric of validation that says which is best, and of the test set that
+  # tables compare; empty is the AUC, or the accuracy of several classes.
+  primary_metric: str = _flag(
+    'Which selects the checkpoint and is compared: average_precision, '
+    'brier_skill, balanced_accuracy, macro_auc, top1, ...; by default an AUC.',
+    '',
+  )
   # The same bits on every run: fixed threads and deterministic kernels.
   deterministic: bool = _flag('The same bits on every run.', False)
   # Or `mixed_bfloat16`, `mixed_float16`; `auto` is the former where the device

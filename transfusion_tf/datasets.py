@@ -32,6 +32,9 @@ DATASETS = {
   'imagenet2012': NamedDataset('data.imagenet2012'),
 }
 
+# Beside the records: the groups of each image, and that of a blank cell.
+SUBGROUPS, NO_GROUP = 'subgroups.csv', 'not given'
+
 
 def info_files(folder: str) -> list[str]:
   """Return each dataset_info.json in a folder, or at most two below it.

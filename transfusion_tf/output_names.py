@@ -4,7 +4,7 @@ A name is a line of a label file, a column of a table of scores and a key of
 results: not every text can be all of these.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import unicodedata
 
 from transfusion_tf import errors
@@ -13,12 +13,27 @@ FINDINGS = 'findings'
 # Columns that every table of scores has.
 _COLUMNS = ('image_id', 'patient_id')
 # Keys beside which the scores of findings are kept.
-_RESULTS = ('mean', 'step', 'loss')
+_RESULTS = (
+  *('mean', 'step', 'loss', 'average_precision'),
+  *('brier', 'brier_skill', 'ece'),
+)
 # Endings of the columns that belong to a metric.
-SUFFIXES = (':label', ':score', ':value', ':baseline')
+SUFFIXES = (
+  *(':label', ':score', ':value', ':baseline'),
+  *(':class', ':answer', ':group'),
+)
 # TFDS names a file after each finding.
 _MAX_BYTES = 200
 _BREAKS = ('Cc', 'Cs', 'Zl', 'Zp')  # Unicode categories.
+
+
+def of_columns(columns: Iterable[str]) -> tuple[str, ...]:
+  """Return the names of the outputs among the columns of a table of scores."""
+  return tuple(
+    name
+    for name in columns
+    if name not in _COLUMNS and not name.endswith(SUFFIXES)
+  )
 
 
 def fault(name: str, kind: str) -> str:

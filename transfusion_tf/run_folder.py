@@ -10,6 +10,8 @@ metrics.jsonl    one row per evaluation (`train.history`)
 tensorboard/     the same with plots, for TensorBoard (`run.tensorboard`)
 leases/          in a bucket, who writes to it (`lease`)
 test_scores.csv  the probabilities of every test image
+validation_scores.csv  those of the validation images, which choose thresholds;
+                 runs of earlier versions have none
 result.json      written last: a run with it is finished
 """
 
@@ -34,6 +36,7 @@ from transfusion_tf.train import history
 CONFIG, INIT, RESULT = 'config.json', 'init.json', 'result.json'
 OUTPUTS, NETWORK = 'outputs.json', 'network.json'
 METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
+VALIDATION_SCORES = 'validation_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
 _LOCK = '.lock'
 
@@ -160,8 +163,8 @@ def _outputs_of_scores(run_dir):
         'it again in another --run_dir'
       )
     return '', ()
-  columns = next(csv.reader(storage.read_text(path).splitlines()))[2:]
-  names = tuple(c for c in columns if not c.endswith(output_names.SUFFIXES))
+  columns = next(csv.reader(storage.read_text(path).splitlines()))
+  names = output_names.of_columns(columns)
   if 'referable:label' in columns:
     return tasks.Grades.kind, names
   if 'top1:value' in columns:
@@ -231,6 +234,11 @@ def checkpoint_step(run_dir: str, which: str = '') -> int:
 
 def _primary_metric(run_dir):
   """Return the metric that selects a run's best checkpoint."""
+  path = os.path.join(run_dir, CONFIG)
+  if storage.exists(path) and (
+    chosen := config.load(path).train.primary_metric
+  ):
+    return chosen
   if described := _described(run_dir):
     return described.primary_metric
   metrics = {name for row in _rows(run_dir) for name in row['validation']}

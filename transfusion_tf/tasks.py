@@ -14,7 +14,7 @@ with one line, `@register_metric(NAME, KIND, LABEL)`.
 """
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 import dataclasses
 from typing import Any, ClassVar
 
@@ -35,29 +35,40 @@ class NamedMetric:
   """One metric of a kind of task.
 
   Attributes:
-    kind: Kind of the labels.
+    kind: Kind of the labels; empty for all of them.
     label: Its name on axes and in tables.
     make: (task, probabilities [N, K], labels) -> metric, or None where the task
       has none; itself None where the task makes the metric.
+    is_followed: Whether validation shows it at every evaluation, and not only
+      if it is the primary metric.
   """
 
   kind: str
   label: str
   make: Callable[['Task', np.ndarray, Mapping], metrics.Metric | None] | None
+  is_followed: bool = True
 
 
 METRICS: dict[str, NamedMetric] = {}
+# Why no checkpoint is selected by a metric.
+_NOT_PRIMARY = {
+  'brier': 'less of it is better, and of a primary metric more; brier_skill '
+  'says the same the other way round',
+  'ece': 'who says the frequency of the classes of every image has none, and '
+  'has recognized nothing; brier_skill counts both',
+}
 
 
 def register_metric(
-  name: str, kind: str, label: str
+  name: str, kind: str, label: str, is_followed: bool = True
 ) -> Callable[[Callable], Callable]:
   """Return a decorator that adds a metric to all tasks of a kind.
 
   Args:
     name: Its name in results.
-    kind: `grade`, `findings` or `label`.
+    kind: `grade`, `findings` or `label`; empty for all of them.
     label: Its name on axes and in tables.
+    is_followed: Whether validation shows it at every evaluation.
 
   Raises:
     ValueError: The name is taken.
@@ -66,7 +77,7 @@ def register_metric(
     raise ValueError(f'there is a metric {name!r} already')
 
   def add(make):
-    METRICS[name] = NamedMetric(kind, label, make)
+    METRICS[name] = NamedMetric(kind, label, make, is_followed)
     return make
 
   return add
@@ -101,21 +112,66 @@ class Task(abc.ABC):
   def probabilities(self, logits: 'tf.Tensor') -> 'tf.Tensor':
     """Return the probabilities [B, K] of logits [B, K]."""
 
-  def metrics(
+  @abc.abstractmethod
+  def answers(
     self, probabilities: np.ndarray, labels: Mapping
+  ) -> metrics.answers.Answers:
+    """Return what the network answered to what the labels ask."""
+
+  def metrics(
+    self,
+    probabilities: np.ndarray,
+    labels: Mapping,
+    names: Collection[str] | None = None,
   ) -> dict[str, metrics.Metric]:
     """Return the metrics of N examples that are registered for the kind.
 
     Args:
       probabilities: Probabilities [N, K].
       labels: Feature key -> labels [N].
+      names: Those to make; all if None.
     """
     values = {
       name: metric.make(self, probabilities, labels)
       for name, metric in METRICS.items()
-      if metric.kind == self.kind and metric.make
+      if metric.kind in (self.kind, '')
+      and metric.make
+      and (names is None or name in names)
     }
     return {n: metric for n, metric in values.items() if metric is not None}
+
+  def followed(self, primary: str = '') -> set[str]:
+    """Return the metrics of an evaluation: `is_followed`, and the primary."""
+    names = {n for n, m in METRICS.items() if m.is_followed}
+    return {*names, primary or self.primary_metric}
+
+  def check_primary(self, name: str) -> None:
+    """Check that a metric can select a checkpoint.
+
+    Raises:
+      InputError: There is no such metric of these labels, or less is better.
+    """
+    # Two examples of each output show which metrics there are.
+    count = max(2 * len(self.names), 4)
+    probabilities = np.full((count, len(self.names)), 0.5)
+    known = self.metrics(probabilities, self._labels_like(count))
+    allowed = [n for n in known if n not in _NOT_PRIMARY]
+    if name in _NOT_PRIMARY:
+      raise errors.InputError(
+        f'--primary_metric={name}: {_NOT_PRIMARY[name]}; choose '
+        f'{" or ".join(allowed)}'
+      )
+    if name not in known:
+      raise errors.unknown('primary_metric', name, allowed)
+    if known[name].lower_is_better:
+      raise errors.InputError(
+        f'--primary_metric={name}: less of it is better, and of a primary '
+        'metric more'
+      )
+
+  @abc.abstractmethod
+  def _labels_like(self, count: int) -> Mapping:
+    """Return labels of so many examples, of all kinds."""
 
 
 class _Sigmoids(Task):
@@ -160,6 +216,14 @@ class Grades(_Sigmoids):
     columns = [probabilities[:, k] for k in range(len(self.names))]
     return sum(columns[self.referable_from :]) / (sum(columns) + 1e-12)
 
+  def answers(self, probabilities, labels):
+    referable = np.asarray(labels['grade'] >= self.referable_from, float)
+    pair = referable, np.asarray(self.scores(probabilities), float)
+    return metrics.answers.Questions({metrics.answers.REFERABLE: pair})
+
+  def _labels_like(self, count):
+    return {'grade': np.arange(count) % len(self.names)}
+
 
 @register_metric('referable', Grades.kind, 'AUC, referable DR')
 def _referable(task, probabilities, labels):
@@ -201,7 +265,17 @@ class Findings(_Sigmoids):
     known &= states != ABSENT
     return tf.cast(positive, tf.float32), tf.cast(known, tf.float32)
 
-  def metrics(self, probabilities, labels):
+  def answers(self, probabilities, labels):
+    targets, mask = (t.numpy() for t in self.targets(labels))
+    targets = np.where(mask, targets, np.nan)
+    return metrics.answers.Questions(
+      {
+        name: (targets[:, k], np.asarray(probabilities[:, k], float))
+        for k, name in enumerate(self.names)
+      }
+    )
+
+  def metrics(self, probabilities, labels, names=None):
     targets, mask = (t.numpy() for t in self.targets(labels))
     targets = np.where(mask, targets, np.nan)
     aucs = {
@@ -211,9 +285,13 @@ class Findings(_Sigmoids):
     mean = metrics.Average(tuple(aucs.values()))
     return {
       metrics.MEAN: mean,
-      **super().metrics(probabilities, labels),
+      **super().metrics(probabilities, labels, names),
       **aucs,
     }
+
+  def _labels_like(self, count):
+    states = tf.constant([NEGATIVE, POSITIVE] * (count // 2 + 1))[:count]
+    return {'findings': dict.fromkeys(self.names, states)}
 
   def _uncertain_positive(self):
     if self.uncertain == 'mix':
@@ -249,6 +327,17 @@ class Classes(Task):
   def probabilities(self, logits):
     return tf.nn.softmax(logits)
 
+  def answers(self, probabilities, labels):
+    classes = np.asarray(labels['label'])
+    probabilities = np.asarray(probabilities, float)
+    if len(self.names) != 2:
+      return metrics.answers.Choice(self.names, classes, probabilities)
+    pair = (classes == 1).astype(float), probabilities[:, 1]
+    return metrics.answers.Questions({metrics.answers.TWO_CLASSES: pair})
+
+  def _labels_like(self, count):
+    return {'label': np.arange(count) % len(self.names)}
+
 
 @register_metric('top1', Classes.kind, 'top-1 accuracy')
 def _top1(task, probabilities, labels):
@@ -268,6 +357,36 @@ def _auc(task, probabilities, labels):
   if len(task.names) != 2:
     return None
   return metrics.Auc(np.asarray(labels['label']) == 1, probabilities[:, 1])
+
+
+@register_metric(
+  metrics.answers.CHOICE, Classes.kind, 'balanced accuracy', is_followed=False
+)
+def _balanced_accuracy(task, probabilities, labels):
+  if len(task.names) > metrics.answers.MOST_CLASSES:
+    return None
+  classes = np.asarray(labels['label'])
+  return metrics.BalancedAccuracy(classes, probabilities.argmax(axis=1))
+
+
+def _register_answers():
+  """Register the metrics that labels and probabilities alone make."""
+  labels = {
+    'macro_auc': 'AUC, mean over classes',
+    'average_precision': 'average precision (PR-AUC)',
+    'brier': 'Brier score',
+    'brier_skill': 'Brier skill',
+    'ece': 'calibration error (ECE)',
+  }
+  for name, make in metrics.answers.METRICS.items():
+    register_metric(name, '', labels[name], is_followed=False)(
+      lambda task, probabilities, given, make=make: make(
+        task.answers(probabilities, given)
+      )
+    )
+
+
+_register_answers()
 
 
 def _accuracy(probabilities, labels, guesses):

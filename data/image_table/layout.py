@@ -17,6 +17,7 @@ from data.image_table import labels as labels_lib
 from data.image_table import paths
 from data.image_table import patients
 from data.image_table import readers
+from data.image_table import subgroups
 from transfusion_tf import errors
 from transfusion_tf import output_names
 
@@ -44,6 +45,8 @@ class Columns:
     test_list: A text file of the names of the test images, a line each; the
       others are trained and validated on.
     test_csv: A table of the test images; that of `find` has the others.
+    subgroups: Columns by which results are given apart, `NAME` or
+      `NAME=CUT/CUT` each.
   """
 
   path: str = 'path'
@@ -58,6 +61,7 @@ class Columns:
   majority: bool = False
   test_list: str = ''
   test_csv: str = ''
+  subgroups: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +96,9 @@ def find(
   """
   held_out.check(columns.split, columns.test_list, columns.test_csv)
   path_columns = _path_columns(columns.path)
+  grouping = [c.name for c in subgroups.parse(columns.subgroups)]
   given = [columns.patient, columns.split, *columns.labels, *columns.ignored]
+  given += grouping
   table, keys, problems = tables.read_joined(csv)
   name = pathlib.Path(csv).name
   table[_TABLE] = name
@@ -100,7 +106,8 @@ def find(
     table = held_out.append(table, columns.test_csv, _TABLE, columns.ignored)
   if columns.path in table:
     path_columns = [columns.path]
-  tables.check_columns(csv, list(table), filter(None, [*path_columns, *given]))
+  named = [c for c in table if c != _TABLE]
+  tables.check_columns(csv, named, filter(None, [*path_columns, *given]))
   nothing = {*path_columns, *given, *keys, _TABLE}
   labels = columns.labels or tuple(c for c in table if c not in nothing)
   columns = dataclasses.replace(columns, labels=labels)
@@ -126,6 +133,10 @@ def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
     InputError: There are no such folders, one cannot be read, or their names
       cannot be classes.
   """
+  if columns.subgroups:
+    raise errors.InputError(
+      '--subgroup_columns are columns of a table; folders of classes have none'
+    )
   root = paths.ImageRoot(image_root)
   table = paths.from_folders(root)
   table[_CELL] = table[paths.PATH]
@@ -153,7 +164,8 @@ def images_below(image_root: str | os.PathLike) -> list[str]:
   return paths.ImageRoot(image_root).paths
 
 
-_CELL, _TABLE = '\0path', '\0table'  # Columns that no table can have.
+# Columns that no table can have.
+_CELL, _TABLE, _GROUPS = '\0path', '\0table', '\0groups'
 
 
 def _path_columns(path):
@@ -186,6 +198,9 @@ def _list(table, where, root, columns):
       f'{where}: {error}; say which with --label_columns and --label_kind'
     ) from None
   _check_names(table, where, columns, kind, names)
+  grouping = subgroups.parse(columns.subgroups)
+  if grouping:
+    table[_GROUPS] = subgroups.of_rows(table, grouping, where)
   dataset = raw_dataset.RawDataset(
     [], names=() if kind == 'findings' else names, fills_splits=True
   )
@@ -257,7 +272,9 @@ def _record(row, root, columns, kind, names):
       f'{columns.separator} is {row[columns.separator]!r}, not even No Finding',
     )
   labels = {kind: labels_lib.label_of(row, columns.labels, kind, names)}
-  return raw_dataset.Record(image_id, patient, full, split, labels)
+  return raw_dataset.Record(
+    image_id, patient, full, split, labels, groups=row.get(_GROUPS, {})
+  )
 
 
 def _split(column, cell):

@@ -68,7 +68,7 @@ def test_an_auc_of_few_patients(count, auc, prevalence):
     if patients.labels.sum() < 2:
       continue
     metric = metrics.Auc(patients.labels, patients.scores(auc))
-    low, high = metrics.interval(metric, patients.patient)
+    low, high = metric.interval(patients.patient)
     held.append(low <= auc <= high)
   assert _report(f'AUC {auc}, {count} patients, {prevalence}', held) >= _LEAST
 

@@ -65,10 +65,10 @@ class Scorer:
     self._network.estimate_statistics()
     logits = self._network.logits(self._split, self._every)
     losses = task.loss(logits, *task.targets(self._labels))
-    scored = task.metrics(task.probabilities(logits).numpy(), self._labels)
-    return Scored(
-      float(np.mean(losses, dtype=float)), scored[task.primary_metric]
-    )
+    name = self.run.primary_metric
+    probabilities = task.probabilities(logits).numpy()
+    scored = task.metrics(probabilities, self._labels, {name})
+    return Scored(float(np.mean(losses, dtype=float)), scored[name])
 
   def read(self, run_dir: str, step: int) -> dict[str, np.ndarray]:
     """Return the weights of a checkpoint of the same network, by path."""

@@ -2,6 +2,10 @@ r"""Scores a split with a checkpoint: metrics with intervals, scores as CSV.
 
   python bin/evaluate.py --run_dir=RUN@best --split=test
 
+Sensitivity and specificity are given at two thresholds, which are chosen on the
+validation images of the run's own data: --specificity and --sensitivity say
+what these have to show. A calibration curve is drawn beside the scores.
+
 Another site's data set is scored by --data_dir and --dataset. Its classes or
 findings are matched with the outputs by name; where it has other names,
 --class_map says which is which:
@@ -15,6 +19,7 @@ from absl import flags
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import checkpoint_flags
+from transfusion_tf.cli import operating_flags
 
 checkpoint_flags.define(__name__, checkpoint='best')
 _SPLIT = flags.DEFINE_string('split', 'test', 'Split of the data set.')
@@ -24,6 +29,7 @@ _DATASET = flags.DEFINE_string(
 _CLASS_MAP = flags.DEFINE_list(
   'class_map', [], 'THEIRS=OURS: a name of the data set, that of an output.'
 )
+flags.adopt_module_key_flags(operating_flags)
 
 
 def main(_) -> None:
@@ -33,6 +39,7 @@ def main(_) -> None:
   from transfusion_tf.input_pipeline import label_counts
   from transfusion_tf.run import build as run_lib
   from transfusion_tf.run import scores as scores_lib
+  from transfusion_tf.study.plots import reliability
 
   run_dir, checkpoint = checkpoint_flags.named()
   split = _SPLIT.value
@@ -52,9 +59,28 @@ def main(_) -> None:
       f'{errors.listed(missing)}: what is missing cannot be scored'
     )
   scores, summaries = run_lib.evaluate(run, split)
-  path = scores_lib.write(run, run_dir, split, checkpoint, scores, summaries)
+  validation, lacking = scores_lib.validation(run, run_dir, split, checkpoint)
+  points = []
+  if validation is not None:
+    points = scores_lib.operating_points(
+      validation, scores, operating_flags.targets()
+    )
+  path = scores_lib.write(
+    run, run_dir, split, checkpoint, scores, summaries, points
+  )
   for name, metric in summaries.items():
     print(f'{split} {name} {metrics.text(metric)}')
+  for point in points:
+    print(f'{split} {metrics.operating_points.text(point)}')
+  if lacking:
+    print(f'note: no operating points: {lacking}')
+  curve = path.removesuffix('.csv') + '_reliability.png'
+  if reliability.write(curve, scores):
+    noise = reliability.noise(scores)
+    print(
+      f'calibration curve: {curve} (a perfectly calibrated network would show '
+      f'an ece of about {noise:.3f} on so many images)'
+    )
   print(f'{len(scores)} images; scores: {path}')
 
 

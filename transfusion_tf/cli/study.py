@@ -24,6 +24,7 @@ from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
+from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
@@ -103,6 +104,7 @@ _LOCATE_BENEFIT = flags.DEFINE_bool(
   'Afterwards, score networks with a stage put back, and between two seeds.',
 )
 flags.adopt_module_key_flags(table_flags)
+flags.adopt_module_key_flags(operating_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -125,6 +127,7 @@ _RUN_FLAGS = (
   'normalization',
   'shuffle_labels',
   'strategy',
+  'primary_metric',
 )
 run_flags.define(__name__, _RUN_FLAGS, config.IMAGE_TABLE)
 _NUM_PROCESSES = flags.DEFINE_integer(
@@ -133,12 +136,12 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
   'Comparison': 'models inits learning_rates seeds pretrained '
-  'pretrained_input list_sources pretrain_on pretrain_recipe margin probes '
-  'locate_benefit',
+  'pretrained_input list_sources pretrain_on pretrain_recipe margin '
+  'primary_metric specificity sensitivity probes locate_benefit',
   'Data': 'table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
-  'split_column test_list test_csv fundus on_bad',
+  'split_column test_list test_csv subgroup_columns fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
   'shuffle_labels strategy num_processes',
@@ -169,8 +172,10 @@ def main(_) -> None:
   print(f'Study: {root}')
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
-  _check_data(data_dir, dataset)
-  plan = checks.check(_plan(data_dir, dataset, settings), root)
+  prepared = _check_data(data_dir, dataset)
+  plan = _plan(data_dir, dataset, settings)
+  _check_primary(prepared, plan.base)
+  plan = checks.check(plan, root)
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )
@@ -206,6 +211,8 @@ def main(_) -> None:
     _MARGIN.value,
     similarity,
     not_compared,
+    prepared.subgroups,
+    operating_flags.targets(),
   )
   print(f'\n{table}\n\n{recommendation}\n')
   for failure in results.failures:
@@ -289,7 +296,11 @@ def _data(root):
 
 
 def _check_data(data_dir, dataset):
-  """Refuse what no run can learn from; say what cannot be scored."""
+  """Refuse what no run can learn from; say what cannot be scored.
+
+  Returns:
+    The data set.
+  """
   from transfusion_tf.input_pipeline import label_counts
   from transfusion_tf.input_pipeline import tfds_folder
 
@@ -297,6 +308,16 @@ def _check_data(data_dir, dataset):
   label_counts.check_trainable(prepared)
   for note in label_counts.notes(prepared):
     print(f'note: {note}')
+  return prepared
+
+
+def _check_primary(prepared, base):
+  """Refuse a primary metric that the labels do not have."""
+  from transfusion_tf import tasks
+
+  task = tasks.make(prepared.label_kind, prepared.label_names, base.data)
+  if base.train.primary_metric:
+    task.check_primary(base.train.primary_metric)
 
 
 def _plan(data_dir, dataset, settings):
@@ -308,6 +329,8 @@ def _plan(data_dir, dataset, settings):
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
     )
+    # Its labels may have other metrics.
+    pretraining = config.override(pretraining, {'train.primary_metric': ''})
   base = _experiment(data_dir, dataset, _RECIPE.value, _EPOCHS.value)
   if len(settings['rates']) == 1:
     base = config.override(

@@ -53,6 +53,12 @@ TEST_LIST = flags.DEFINE_string(
 TEST_CSV = flags.DEFINE_string(
   'test_csv', '', 'A second table, of the test images.'
 )
+SUBGROUP_COLUMNS = flags.DEFINE_list(
+  'subgroup_columns',
+  [],
+  'Columns by which results are given apart, such as sex,view,age=18/40/65; '
+  'numbers without beginnings of bands are cut at their quartiles.',
+)
 FUNDUS = flags.DEFINE_bool(
   'fundus',
   False,
@@ -72,6 +78,7 @@ ALL = (
   SPLIT_COLUMN,
   TEST_LIST,
   TEST_CSV,
+  SUBGROUP_COLUMNS,
   FUNDUS,
 )
 
@@ -100,4 +107,5 @@ def columns(folder=''):
     majority=MAJORITY.value,
     test_list=within(TEST_LIST.value),
     test_csv=within(TEST_CSV.value),
+    subgroups=tuple(SUBGROUP_COLUMNS.value),
   )

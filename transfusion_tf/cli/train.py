@@ -49,6 +49,8 @@ def main(_) -> None:
   result = train_and_evaluate.run(experiment, run_dir, flag_files)
   for name, summary in result['test'].items():
     print(f'test {name} {metrics.text(summary)}')
+  for point in result.get('operating_points', ()):
+    print(f'test {metrics.operating_points.text(point)}')
   print(f'{result["num_test"]} images, step {result["judged_step"]}')
 
 

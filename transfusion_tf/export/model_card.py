@@ -1,16 +1,21 @@
 """model_card.md: what an exported network is, and what it is not."""
 
 from collections.abc import Mapping, Sequence
+import os
 import pathlib
 
 from transfusion_tf import config
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
+from transfusion_tf import storage
 from transfusion_tf import templates
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.image_ops import validate
 from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import subgroups
+from transfusion_tf.study.plots import reliability
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'templates' / 'model_card.md'
 # Settings that are listed; those of `runtime` change no result.
@@ -47,6 +52,7 @@ def render(
     other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
   scored = result.get('test', {}) if result.get('judged_step') == step else {}
   settings = config.flatten(run.experiment)
+  table = _scores(run_dir) if scored else None
   return templates.render(
     _TEMPLATE,
     model=run.experiment.model.name,
@@ -57,7 +63,7 @@ def render(
     normalization=run.experiment.data.normalization,
     task=type(run.task).__name__,
     classes=run.task.names,
-    primary_metric=run.task.primary_metric,
+    primary_metric=run.primary_metric,
     data=other.get('dataset', dataset),
     prepared_like=dataset if other else '',
     splits={} if other else _splits(prepared),
@@ -66,6 +72,9 @@ def render(
     layers=layers,
     step=step,
     metrics={name: metrics.cells(score) for name, score in scored.items()},
+    noise=_noise(table),
+    points=_points(result) if scored else [],
+    **_subgroups(run, table if not other else None),
     num_test=result.get('num_test'),
     judged_split=result.get('judged_split'),
     judged_step=result.get('judged_step'),
@@ -77,6 +86,54 @@ def render(
     differences=differences,
     num_checked=num_checked,
   )
+
+
+def _scores(run_dir):
+  """Return RUN/test_scores.csv, or None."""
+  path = os.path.join(run_dir, run_folder.TEST_SCORES)
+  return scores_lib.read(path) if storage.exists(path) else None
+
+
+def _noise(table):
+  """Return the calibration error that noise alone makes, or None."""
+  if table is None or metrics.answers.from_table(table) is None:
+    return None
+  return reliability.noise(table)
+
+
+def _points(result):
+  """Return a row of texts for each operating point."""
+  return [
+    (
+      point['question'],
+      f'{point["point"]}, {point["at_least"]:g} or more',
+      'none' if point['threshold'] is None else f'{point["threshold"]:.4f}',
+      f'{point["chosen_on"]} images',
+      *(
+        metrics.text(point[side]).replace('95 % interval ', '')
+        for side in ('sensitivity', 'specificity')
+      ),
+    )
+    for point in result.get('operating_points', ())
+  ]
+
+
+def _subgroups(run, table):
+  """Return the rows of the table of subgroups, and what to make of it."""
+  groups = run.source.prepared.subgroups
+  if table is None or not len(groups.columns):
+    return {'subgroups': [], 'caution': ''}
+  rows = subgroups.rows([table], groups, run.primary_metric)
+  texts = [
+    (
+      *(row[name] for name in subgroups.COLUMNS[:-1]),
+      '–' if row['positive'] is None else row['positive'],
+      row['score'].text(),
+      row['difference'].text(sign='+'),
+    )
+    for row in rows.astype(object).to_dict('records')
+  ]
+  return {'subgroups': texts, 'caution': subgroups.caution(rows)}
 
 
 def _window(data):

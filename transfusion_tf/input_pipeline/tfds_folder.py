@@ -12,16 +12,19 @@ describes itself by the keys of its features:
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import os
 import re
 
 import numpy as np
+import pandas as pd
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from transfusion_tf import datasets
 from transfusion_tf import errors
+from transfusion_tf import storage
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
 _LABEL_KEYS = ('grade', 'findings', 'label')
@@ -119,6 +122,20 @@ class PreparedDataset:
       'directory': self.directory,
       'fingerprint': self.fingerprint,
     }
+
+  @functools.cached_property
+  def subgroups(self) -> pd.DataFrame:
+    """The group of each image by each column, with image ids as index.
+
+    Without columns if prepare_data.py was not asked for any.
+    """
+    path = os.path.join(self.directory, datasets.SUBGROUPS)
+    if not storage.exists(path):
+      return pd.DataFrame()
+    text = io.BytesIO(storage.read_bytes(path))
+    return pd.read_csv(text, dtype=str, keep_default_na=False).set_index(
+      'image_id'
+    )
 
   @functools.cached_property
   def fingerprint(self) -> str:

@@ -16,6 +16,7 @@ import pandas as pd
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import metrics
@@ -61,6 +62,12 @@ class Run:
   def task(self) -> tasks.Task:
     """The meaning of the network's outputs."""
     return self.source.task
+
+  @property
+  def primary_metric(self) -> str:
+    """The metric that selects the checkpoint and is compared."""
+    chosen = self.experiment.train.primary_metric
+    return chosen or self.task.primary_metric
 
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
     """Convert a training batch to the network's input."""
@@ -154,6 +161,13 @@ class Run:
 
     return strategy_lib.distribute(self.strategy, cut)
 
+  def followed(
+    self, split: str, probabilities: np.ndarray
+  ) -> dict[str, metrics.Metric]:
+    """Return the metrics that are of interest at every evaluation."""
+    names = self.task.followed(self.primary_metric)
+    return self.task.metrics(probabilities, self.labels(split), names)
+
   def metrics(
     self, split: str, probabilities: np.ndarray
   ) -> dict[str, metrics.Metric]:
@@ -197,6 +211,8 @@ def build(
   )
   if task is None:
     task = tasks.make(prepared.label_kind, prepared.label_names, data)
+  if experiment.train.primary_metric:
+    task.check_primary(experiment.train.primary_metric)
   network = shared.network(experiment, task, prepared.fingerprint)
   return Run(
     experiment=experiment,
@@ -292,8 +308,8 @@ def evaluate(
     predict: The result of `run.predictor`, if there already is one.
 
   Returns:
-    One row per example (ids, K probabilities, the columns of each metric), and
-    metric -> `metrics.Summary`.
+    One row per example (ids, K probabilities, the columns of each metric, the
+    groups that it belongs to), and metric -> `metrics.Summary`.
   """
   with pipeline.convert_image_errors(run.source):
     probabilities = (predict or run.predictor())(split)
@@ -303,4 +319,7 @@ def evaluate(
   scored = run.metrics(split, probabilities)
   for name, metric in scored.items():
     scores |= metric.columns(name)
+  groups = run.source.prepared.subgroups.reindex(index.image_ids)
+  for column in groups:
+    scores[f'{column}:group'] = groups[column].fillna(datasets.NO_GROUP).array
   return pd.DataFrame(scores), metrics.summaries(scored, index.patient_ids)

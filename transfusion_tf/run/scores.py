@@ -1,14 +1,18 @@
 """Scores of a split as a table, with a JSON file that says what they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import datetime
+import io
 import os
+from typing import Any
 
 import pandas as pd
 
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
 from transfusion_tf import storage
+from transfusion_tf import tasks
+from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
 
@@ -27,6 +31,81 @@ def is_training_data(run: run_lib.Run, run_dir: str) -> bool:
   return not result or result['data'] == source.prepared.directory
 
 
+def read(path: str) -> pd.DataFrame:
+  """Return a table of scores; ids are texts."""
+  ids = {'image_id': str, 'patient_id': str}
+  return pd.read_csv(io.BytesIO(storage.read_bytes(path)), dtype=ids)
+
+
+def operating_points(
+  validation: pd.DataFrame,
+  test: pd.DataFrame,
+  targets: Sequence[metrics.operating_points.Target] | None = None,
+) -> list[dict[str, Any]]:
+  """Return `OperatingPoint.record` of each point, on the test scores.
+
+  Args:
+    validation: Scores of the same checkpoint, which choose thresholds.
+    test: Scores of other images.
+    targets: What is asked of validation.
+  """
+  chosen_by, judged = (
+    metrics.answers.from_table(_as_written(table))
+    for table in (validation, test)
+  )
+  points = metrics.operating_points.judge(chosen_by, judged, targets)
+  return [point.record(test['patient_id']) for point in points]
+
+
+def _as_written(table):
+  """Return a table with the scores that its file has.
+
+  There 0.1 in 32 bits is 0.1, and so must be a threshold that was such a score.
+  """
+  return table.assign(
+    **{
+      name: values.astype(str).astype(float)
+      for name, values in table.items()
+      if values.dtype == 'float32' and name.endswith(':score')
+    }
+  )
+
+
+def validation(
+  run: run_lib.Run, run_dir: str, split: str, which: str
+) -> tuple[pd.DataFrame | None, str]:
+  """Return the scores that choose the thresholds of operating points.
+
+  They are of the run's own validation images, whatever data set is open.
+
+  Args:
+    run: The run, with the weights of the checkpoint.
+    run_dir: The folder of the run.
+    split: The split that the thresholds are for.
+    which: The checkpoint, as requested.
+
+  Returns:
+    The table, or None and why there is none. The reason is empty for validation
+    itself, and for labels that have no operating points.
+  """
+  if isinstance(run.task, tasks.Classes) and len(run.task.names) > 2:
+    return None, ''
+  is_own = is_training_data(run, run_dir)
+  if is_own and split == tfds_folder.VALIDATION:
+    return None, ''  # It chooses the thresholds, and cannot judge them.
+  path = os.path.join(run_dir, run_folder.VALIDATION_SCORES)
+  finished = run_folder.result(run_dir) or {}
+  step = run_folder.checkpoint_step(run_dir, which)
+  if finished.get('judged_step') == step and storage.exists(path):
+    return read(path), ''
+  if is_own:
+    return run_lib.evaluate(run, tfds_folder.VALIDATION)[0], ''
+  return None, (
+    'this run has no validation_scores.csv of this checkpoint, and its own '
+    'data set is not open'
+  )
+
+
 def write(
   run: run_lib.Run,
   run_dir: str,
@@ -34,6 +113,7 @@ def write(
   which: str,
   scores: pd.DataFrame,
   summaries: Mapping[str, metrics.Summary],
+  points: Sequence[Mapping[str, Any]] = (),
 ) -> str:
   """Write the results of `build.evaluate` to the run's folder.
 
@@ -48,6 +128,7 @@ def write(
     which: The checkpoint, as requested.
     scores: One row per example.
     summaries: The metrics.
+    points: The operating points.
 
   Returns:
     The path of the table.
@@ -69,6 +150,7 @@ def write(
     'names': dict(source.label_map.stored),
     'notes': source.label_map.notes(identity['dataset']),
     'metrics': dict(summaries),
+    'operating_points': list(points),
     'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
   }
   storage.write_text(path, scores.to_csv(index=False))

@@ -28,6 +28,7 @@ from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import network as network_lib
+from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
@@ -100,7 +101,7 @@ def _run_session(built, run_dir, workers, extra_files, check_held):
   trainer = trainer_lib.Trainer(built, run_dir, workers, check_held)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
-    scores, result = _score_test_split(built, run_dir, trainer.predict)
+    tables, result = _score_splits(built, run_dir, trainer.predict)
     result |= _frozen_weights(built, run_dir)
     network = run_folder.network(run_dir)
     if 'pretrained_difference' in network:
@@ -113,9 +114,9 @@ def _run_session(built, run_dir, workers, extra_files, check_held):
   }
   if workers.is_chief:
     check_held()
-    storage.write_text(
-      os.path.join(run_dir, run_folder.TEST_SCORES), scores.to_csv(index=False)
-    )
+    for name, scores in tables.items():
+      path = os.path.join(run_dir, name)
+      storage.write_text(path, scores.to_csv(index=False))
     storage.write_json(os.path.join(run_dir, run_folder.RESULT), result)
   workers.barrier()
   return result
@@ -237,10 +238,15 @@ def _frozen_statistics(built, report):
     )
 
 
-def _score_test_split(built, run_dir, predict):
+def _score_splits(built, run_dir, predict):
   """Score the selected checkpoint on the test split, once.
 
-  ImageNet's test labels are not public: its validation split is used.
+  Thresholds of operating points are chosen on validation. ImageNet's test
+  labels are not public: its validation split takes the place, and there are no
+  operating points.
+
+  Returns:
+    Name of a file -> its table, and what result.json holds of them.
   """
   splits = built.source.prepared.splits
   split = (
@@ -249,9 +255,19 @@ def _score_test_split(built, run_dir, predict):
   step = run_folder.checkpoint_step(run_dir, built.experiment.train.select)
   run_lib.load_weights(built, run_dir, step)
   scores, summaries = run_lib.evaluate(built, split, predict=predict)
+  tables = {run_folder.TEST_SCORES: scores}
+  points = {}
+  if split != tfds_folder.VALIDATION:
+    chosen_on, _ = run_lib.evaluate(
+      built, tfds_folder.VALIDATION, predict=predict
+    )
+    tables[run_folder.VALIDATION_SCORES] = chosen_on
+    points = {
+      'operating_points': scores_lib.operating_points(chosen_on, scores)
+    }
   rows = history.read(os.path.join(run_dir, run_folder.METRICS))
-  return scores, {
-    'headline': built.task.primary_metric,
+  return tables, {
+    'headline': built.primary_metric,
     'test': summaries,
     'judged_split': split,
     'num_test': len(scores),
@@ -264,6 +280,7 @@ def _score_test_split(built, run_dir, predict):
       sum(np.prod(v.shape) for v in built.model.trainable_variables)
     ),
     'data': built.source.prepared.directory,
+    **points,
   }
 
 

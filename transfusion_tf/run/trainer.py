@@ -82,11 +82,11 @@ class Trainer:
   def _validate(self):
     split = tfds_folder.VALIDATION
     self._probabilities = self.predict(split)
-    self._metrics = self._built.metrics(split, self._probabilities)
+    self._metrics = self._built.followed(split, self._probabilities)
     return {name: metric.value() for name, metric in self._metrics.items()}
 
   def _validation_stderr(self):
-    primary = self._metrics[self._built.task.primary_metric]
+    primary = self._metrics[self._built.primary_metric]
     if primary.undefined:
       return math.nan
     split = tfds_folder.VALIDATION
@@ -107,7 +107,7 @@ class Trainer:
       self._checkpoints,
       history.History(
         os.path.join(run_dir, run_folder.METRICS),
-        built.task.primary_metric,
+        built.primary_metric,
         is_chief,
         self._check_held,
       ),

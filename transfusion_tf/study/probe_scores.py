@@ -232,7 +232,7 @@ def _interval(group, probe, stage, values, effects):
   else:
     first = group[0]
     metric = _metric(first, probe, stage)
-    low, high = metrics.interval(metric, _patients(first))
+    low, high = metric.interval(_patients(first))
   return max(low, 0.0), min(high, 1.0)
 
 

@@ -119,7 +119,7 @@ def _probe(
       experiment.model.name,
       each,
       '',
-      metric=network.run.task.primary_metric,
+      metric=network.run.primary_metric,
       stages=network.stages,
     )
     try:
@@ -177,6 +177,7 @@ def _digest(built, weights) -> str:
     MOST_IMAGES,
     built.source.prepared.fingerprint,
     tasks.to_json(built.task),
+    built.primary_metric,
     data.shuffle_labels,
     [getattr(data, name) for name in _PREPARATION],
     fingerprint.describe(built.model),
@@ -261,7 +262,7 @@ def _targets(task, labels) -> np.ndarray:
 
 def _columns(task, probabilities, labels) -> Mapping[str, Any]:
   scored = task.metrics(probabilities, labels)
-  return {
+  return dict(zip(task.names, probabilities.T, strict=True)) | {
     column: np.asarray(values)
     for name, metric in scored.items()
     for column, values in metric.columns(name).items()

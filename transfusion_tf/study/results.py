@@ -7,7 +7,6 @@ reason; the others are used without it.
 from collections.abc import Callable, Hashable, Iterable
 import dataclasses
 import functools
-import io
 import math
 import os
 from typing import Any
@@ -22,6 +21,7 @@ from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
 from transfusion_tf import storage
+from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.study import first_layer
 from transfusion_tf.train import history
 
@@ -144,8 +144,13 @@ class Result:
   def scores(self) -> pd.DataFrame:
     """RUN/test_scores.csv."""
     path = os.path.join(self.run_dir, run_folder.TEST_SCORES)
-    ids = {'image_id': str, 'patient_id': str}
-    return pd.read_csv(io.BytesIO(storage.read_bytes(path)), dtype=ids)
+    return scores_lib.read(path)
+
+  @functools.cached_property
+  def validation_scores(self) -> pd.DataFrame | None:
+    """RUN/validation_scores.csv; None if an earlier version made the run."""
+    path = os.path.join(self.run_dir, run_folder.VALIDATION_SCORES)
+    return scores_lib.read(path) if storage.exists(path) else None
 
   def test_metric(self, metric: str | None = None) -> metrics.Metric:
     """Return a test metric, rebuilt from `scores`; the primary by default."""

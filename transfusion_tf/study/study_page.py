@@ -1,6 +1,6 @@
 """Writes a study of one data set as a table, a report and a recommendation."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import functools
 import os
 
@@ -11,8 +11,10 @@ import pandas as pd
 from transfusion_tf import metrics
 from transfusion_tf import startup
 from transfusion_tf import storage
+from transfusion_tf.metrics import operating_points
 from transfusion_tf.models import registry
 from transfusion_tf.study import benefit_page
+from transfusion_tf.study import clinical_sections
 from transfusion_tf.study import decision
 from transfusion_tf.study import depth_page
 from transfusion_tf.study import display
@@ -41,6 +43,8 @@ def write(
   margin: float,
   similarity: pd.DataFrame,
   not_compared: Mapping[str, str],
+  groups: pd.DataFrame | None = None,
+  targets: Sequence[operating_points.Target] | None = None,
 ) -> tuple[str, str]:
   """Write study.csv, similarity.csv, study.json and report.html below `root`.
 
@@ -52,6 +56,8 @@ def write(
     margin: The smallest difference in the test score that matters.
     similarity: A row for each model, start and stage.
     not_compared: Model, or model and start -> why it has no such row.
+    groups: `PreparedDataset.subgroups`; None for none.
+    targets: Operating points; `operating_points.targets()` if None.
 
   Returns:
     The table as text, and the recommendation.
@@ -86,6 +92,9 @@ def write(
     *endings.section(outcome),
     *rate_page.section(outcome.choices, outcome.results),
     *probe_page.sections(root),
+    *clinical_sections.write(
+      root, runs, decided, pd.DataFrame() if groups is None else groups, targets
+    ),
     *_convergence(finished, threshold),
     *_filters(finished),
     _similarities(similarity, not_compared),
@@ -170,8 +179,11 @@ def _score(run, scored, comparer):
     known = len(scored) == 1 and low is not None
     interval = f'{low:.3f} to {high:.3f}, patients only' if known else '–'
     return f'{score.value:.3f}', interval
-  # A t interval near a perfect score reaches beyond it.
-  interval = f'{max(score.low, 0):.3f} to {min(score.high, 1):.3f}'
+  low, high = score.low, score.high
+  if scored[0].test_metric().is_fraction:
+    # A t interval near a perfect score reaches beyond it.
+    low, high = max(low, 0), min(high, 1)
+  interval = f'{low:.3f} to {high:.3f}'
   return f'{score.value:.3f}', interval
 
 

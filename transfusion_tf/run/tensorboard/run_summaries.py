@@ -59,7 +59,7 @@ class RunSummaries:
     self._steps = picture_steps(total_steps, built.experiment.train.eval_every)
     self._summaries = event_files.Summaries(
       os.path.join(run_dir, run_folder.TENSORBOARD),
-      built.task.primary_metric,
+      built.primary_metric,
       is_chief,
     )
 
