@@ -103,6 +103,24 @@ def test_a_damaged_checkpoint_leaves_the_other_pairs(
   assert set(made) >= {'conv1', 'conv2'}
 
 
+def test_a_pilot_keeps_what_its_study_will_compare(carried_out, tmp_path):
+  root, plans, _ = carried_out
+  shutil.copytree(root, tmp_path / 'study')
+  pilot = run_study.Runner(
+    scales.with_seeds(SCALE, 1),
+    str(tmp_path / 'study'),
+    '',
+    prune=True,
+    pilot_of=SCALE,
+  )
+  for comparison in cca_pairs.required(figure_specs.targets(), pilot.scale):
+    run_study.write_similarity(pilot.root, comparison, {'refused': 'made'})
+  pilot.keep(plans[0].key)
+  assert pilot.has_weights(plans[0].key)
+  dataclasses.replace(pilot, pilot_of=None).keep(plans[0].key)
+  assert not pilot.has_weights(plans[0].key)
+
+
 def test_first_layer_outlives_its_checkpoints(carried_out, data_dir):
   root, plans, _ = carried_out
   before = results.read(root, plans[0].key).conv1

@@ -85,6 +85,7 @@ def main(_) -> None:
     scale = scales.control(scale)
   if _DETERMINISTIC.value:
     scale = scales.deterministic(scale)
+  whole = scale
   if _SEEDS.value:
     scale = scales.with_seeds(scale, _SEEDS.value)
   plans = runs.plans(_TARGET.value, scale)
@@ -113,7 +114,7 @@ def main(_) -> None:
   if _POWER.value:
     _print_power(study.Study(root, scale))
     return
-  failures = {} if _DRAW_ONLY.value else _run_missing(scale, root)
+  failures = {} if _DRAW_ONLY.value else _run_missing(scale, whole, root)
   texts = write_study.write(study.Study(root, scale), _TARGET.value)
   print(f'\n{texts}\n')
   print(f'Report: {os.path.join(root, "report.html")}')
@@ -199,7 +200,7 @@ def _flagfile(plan, root):
   return path
 
 
-def _run_missing(scale, root):
+def _run_missing(scale, whole, root):
   from transfusion_tf.paper import run_study
 
   small = _SCALE.value != 'paper'  # The paper's runs are dear.
@@ -211,6 +212,7 @@ def _run_missing(scale, root):
     prune=small if _PRUNE.value is None else _PRUNE.value,
     num_processes=_NUM_PROCESSES.value or num_processes,
     until=time_limit.until(),
+    pilot_of=whole,
   )
   return runner.run(_TARGET.value)
 

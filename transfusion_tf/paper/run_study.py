@@ -36,6 +36,8 @@ class Runner:
     prune: Whether to delete checkpoints that nothing needs any more.
     num_processes: Runs or comparisons at a time.
     until: When to stop training, as `runner.train`.
+    pilot_of: The study of more seeds that this one begins, whose comparisons
+      need its checkpoints as well; None if this is the whole.
   """
 
   scale: scales.Scale
@@ -44,6 +46,7 @@ class Runner:
   prune: bool
   num_processes: int = 1
   until: float = math.inf
+  pilot_of: scales.Scale | None = None
 
   def run(self, targets: Sequence[str]) -> dict[str, str]:
     """Make what targets need and is missing; return what failed, and why."""
@@ -138,9 +141,10 @@ class Runner:
     pretraining = self.scale.datasets[self.scale.pretraining].name
     if not self.prune or key.startswith(f'{pretraining}/'):
       return
+    whole = self.pilot_of or self.scale
     unmade = (
       comparison
-      for comparison in cca_pairs.required(figure_specs.targets(), self.scale)
+      for comparison in cca_pairs.required(figure_specs.targets(), whole)
       if not self._is_made(comparison)
     )
     if not any(key in self._keys(comparison) for comparison in unmade):

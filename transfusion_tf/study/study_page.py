@@ -13,6 +13,7 @@ from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.metrics import operating_points
 from transfusion_tf.models import registry
+from transfusion_tf.study import answer_page
 from transfusion_tf.study import benefit_page
 from transfusion_tf.study import clinical_sections
 from transfusion_tf.study import decision
@@ -68,7 +69,7 @@ def write(
   decided = decision.decide(runs, margin, parameters, comparer)
   # NaN if the validation score is not defined.
   threshold = results.common_threshold(outcome.results)
-  made = _table(outcome, footprints, threshold, comparer, decided)
+  made = _table(outcome, footprints, comparer, decided)
   table = failures_lib.add_to(made, failures)
   for name, frame in ((TABLE, table), (SIMILARITY, similarity)):
     storage.write_text(os.path.join(root, name), frame.to_csv(index=False))
@@ -84,8 +85,8 @@ def write(
   # Reasons have a section of their own.
   shown = table.drop(columns='Failed', errors='ignore')
   sections = [
-    report.Section('What to do', sentences),
-    report.Section('What came out', _notes(outcome, threshold), shown),
+    *answer_page.sections(outcome, decided, sentences, margin, comparer),
+    report.Section('What came out', _notes(outcome), shown),
     *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),
     *depth_page.sections(outcome, comparer),
@@ -145,7 +146,7 @@ def _decisions(decided, footprints, margin):
     )
 
 
-def _table(outcome, footprints, threshold, comparer, decided):
+def _table(outcome, footprints, comparer, decided):
   rows = []
   for model, starts in outcome.finished.items():
     cost = footprints[model]
@@ -159,11 +160,11 @@ def _table(outcome, footprints, threshold, comparer, decided):
           f'Test {display.metric(seeds[0].primary_metric)}': score,
           '95 % interval': interval,
           'Better than chance': _better(decided.chance_test(model, start)),
+          'Best validation': _validation(seeds),
           'Seeds': len(seeds),
           'Parameters': f'{cost.parameters:,}',
           'GFLOPs': _number(cost.flops / 1e9),
           'CPU ms': _number(cost.milliseconds),
-          **_speed(seeds, threshold),
         }
       )
   return pd.DataFrame(rows)
@@ -197,18 +198,9 @@ def _better(test):
   return 'yes' if test.better else 'not shown'
 
 
-def _speed(seeds, threshold):
-  minutes = np.mean([run.result['seconds'] for run in seeds]) / 60
-  spent = {'Minutes': f'{minutes:.1f}'}
-  if np.isnan(threshold):
-    return spent
+def _validation(seeds):
   best = np.mean([run.best() for run in seeds])
-  steps = np.mean([run.steps_to(threshold) for run in seeds])
-  return {
-    'Best validation': f'{best:.3f}',
-    f'Steps to {threshold:.2f}': f'{steps:.0f}',
-    **spent,
-  }
+  return '–' if np.isnan(best) else f'{best:.3f}'
 
 
 def _effects(decided):
@@ -329,23 +321,19 @@ def _provenance(runs) -> Iterator[report.Section]:
     yield report.Section('How it was run', [paragraph])
 
 
-def _notes(outcome, threshold):
+def _notes(outcome):
   if not outcome.results:
     return ['No run is finished.']
   run = outcome.results[0]
   failed = {failure.key for failure in outcome.failures}
   missing = {k: why for k, why in outcome.missing.items() if k not in failed}
-  speed = (
-    'The validation score is not defined: no curve, and no steps to a score.'
-    if np.isnan(threshold)
-    else f'Steps to {threshold:.2f} are training steps until validation first '
-    'shows that score, which every run reaches.'
-  )
+  validated = all(not np.isnan(run.best()) for run in outcome.results)
+  undefined = '' if validated else ' The validation score is not defined.'
   notes = [
     f'{run.result["num_train"]} images to train on, {run.result["num_test"]} '
     f'to test on, {run.experiment.data.image_size} px. Parameters are the '
     'trainable ones; GFLOPs and the median time on this machine’s CPU are of '
-    f'one image. {speed}'
+    f'one image.{undefined}'
   ]
   if missing:
     notes.append(

@@ -1,4 +1,4 @@
-"""The numbers that the project keeps of the demo study, carried out."""
+"""The numbers that the project keeps of studies that were carried out."""
 
 import pathlib
 import re
@@ -17,7 +17,7 @@ from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
 from transfusion_tf.paper.claims import verdicts
 
-FOLDER = pathlib.Path(paper.__file__).parent / 'demo_study'
+FOLDERS = pathlib.Path(paper.__file__).parent
 SETTINGS = (
   'model',
   'bn_momentum',
@@ -30,19 +30,27 @@ SETTINGS = (
   'learning_rate',
   'seed',
 )
+# Of the set in the place of RETINA.
+METRICS = {'demo': 'referable', 'real': 'auc'}
 
 
-def _read(name):
-  return pd.read_csv(FOLDER / f'{name}.csv', keep_default_na=False)
+@pytest.fixture(scope='module', params=['demo', 'real'])
+def scale(request):
+  return scales.named(request.param)
 
 
 @pytest.fixture(scope='module')
-def made():
-  return _read('runs').set_index('run')
+def made(scale):
+  return _read(scale, 'runs').set_index('run')
 
 
-def test_all_runs_are_there_with_the_settings_of_this_code(made):
-  plans = {plan.key: plan for plan in runs.plans(['all'], scales.DEMO)}
+def _read(scale, name):
+  path = FOLDERS / f'{scale.name}_study' / f'{name}.csv'
+  return pd.read_csv(path, keep_default_na=False)
+
+
+def test_all_runs_are_there_with_the_settings_of_this_code(scale, made):
+  plans = {plan.key: plan for plan in runs.plans(['all'], scale)}
   assert set(made.index) == set(plans)
   assert not made['missing'].any()
   for key, plan in plans.items():
@@ -51,39 +59,41 @@ def test_all_runs_are_there_with_the_settings_of_this_code(made):
       assert made.loc[key, flag] == settings[config.FLAGS[flag]], (key, flag)
 
 
-def test_one_commit_made_them(made):
-  (commit,) = made['commit'].unique()
-  assert re.fullmatch('[0-9a-f]{7,}', commit)
+def test_commits_made_them(made):
+  assert made['commit'].map(re.compile('[0-9a-f]{7,}').fullmatch).all()
 
 
-def test_each_run_has_its_curve(made):
-  curves = _read('curves').groupby('run')
+def test_each_run_has_its_curve(scale, made):
+  curves = _read(scale, 'curves').groupby('run')
   assert set(curves.groups) == set(made.index)
   for key, curve in curves:
     assert curve['step'].iloc[-1] == made.loc[key, 'train_steps']
 
 
-def test_all_networks_are_compared():
-  wanted = cca_pairs.required(figure_specs.targets(), scales.DEMO)
-  found = _read('similarities')
+def test_all_networks_are_compared(scale):
+  wanted = cca_pairs.required(figure_specs.targets(), scale)
+  found = _read(scale, 'similarities')
   assert set(found['similarity']) == {c.key for c in wanted}
   assert found['mean'].between(0, 1).all()
 
 
-def test_table_1_follows_from_the_runs(made):
-  table = _read('table1').set_index(['Model', 'column'])
+def test_table_1_follows_from_the_runs(scale, made):
+  table = _read(scale, 'table1').set_index(['Model', 'column'])
+  repeats = figure_specs.repeats(scale)
   for model in figure_specs.ALL_MODELS:
     for start in figure_specs.BOTH:
-      keys = [f'retina/{model}/{start.name}/seed{n}' for n in range(3)]
-      aucs = 100 * made.loc[keys, 'test_referable'].astype(float)
+      group = figure_specs.Group(figure_specs.RETINA, model, start)
+      seeds = range(repeats[group])
+      keys = [runs.key(scale, group, seed) for seed in seeds]
+      aucs = 100 * made.loc[keys, f'test_{METRICS[scale.name]}'].astype(float)
       cell = table.loc[(registry.label(model), start.label)]
       assert float(cell['mean']) == pytest.approx(aucs.mean(), abs=1e-3)
       assert float(cell['sd']) == pytest.approx(np.std(aucs, ddof=1), abs=1e-3)
-      assert int(float(cell['seeds'])) == 3
+      assert int(float(cell['seeds'])) == len(seeds)
 
 
-def test_the_claims_are_the_papers():
-  found = _read('claims')
+def test_the_claims_are_the_papers(scale):
+  found = _read(scale, 'claims')
   assert found['The paper says'].tolist() == [c.text for c in claims.CLAIMS]
   known = {verdicts.HOLDS, verdicts.FAILS, verdicts.INCONCLUSIVE}
   assert set(found['Verdict']) <= known
