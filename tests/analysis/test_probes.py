@@ -44,7 +44,7 @@ def test_shuffled_labels_are_at_chance(probe):
   train, validation, test, labels = _splits(40, 2, shuffle=True)
   found = probe(train, validation, test, exclusive=False)
   metric = metrics.Auc(labels, found.probabilities[:, 0])
-  low, high = metrics.interval(metric, np.arange(len(labels)))
+  low, high = metric.interval(np.arange(len(labels)))
   assert low < 0.5 < high
 
 
