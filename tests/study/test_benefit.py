@@ -17,6 +17,8 @@ from transfusion_tf.study import transfer_scores
 
 _MODEL, _FOLDER = 'tiny_nets:staged_net', 'tiny_nets-staged_net'
 _POSITIONS = (0.0, 0.5, 1.0)
+# `test_study` measures it once, end to end.
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope='module')
