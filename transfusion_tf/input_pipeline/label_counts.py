@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 
 import numpy as np
-
 import tensorflow as tf
 
 from transfusion_tf import errors

@@ -48,6 +48,7 @@ def make_points(
   seeds: Sequence[statistics.Variance],
   patients: np.ndarray,
   patient_freedom: float,
+  shared: statistics.Variance | None = None,
 ) -> power_law.Points:
   """Return measured values.
 
@@ -57,12 +58,14 @@ def make_points(
     seeds: Their variances over seeds [k].
     patients: Their covariance over the choice of test patients [k, k].
     patient_freedom: Degrees of freedom of `patients`.
+    shared: A variance over seeds that all values have in common.
   """
   over_seeds = [each.value * _widening(each.freedom) for each in seeds]
+  covariance = np.diag(over_seeds) + patients * _widening(patient_freedom)
+  if shared:
+    covariance += shared.value * _widening(shared.freedom)
   return power_law.Points(
-    np.array(sizes, float),
-    np.array(values, float),
-    np.diag(over_seeds) + patients * _widening(patient_freedom),
+    np.array(sizes, float), np.array(values, float), covariance
   )
 
 

@@ -34,6 +34,8 @@ _TOO_FEW = re.compile(
 # Of result.json, which a table and a report show.
 _FIELDS = ('seconds', 'num_train', 'num_test', 'versions', 'judged_step')
 
+_Results = list[results.Result]
+
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
@@ -62,9 +64,7 @@ class Outcome:
   changed: dict[str, list[str]] = dataclasses.field(default_factory=dict)
   stages: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
   subsets: subsets_lib.Subsets = subsets_lib.NONE
-  of_subsets: dict[int, list[results.Result]] = dataclasses.field(
-    default_factory=dict
-  )
+  of_subsets: dict[int, _Results] = dataclasses.field(default_factory=dict)
 
   @property
   def finished(self) -> decision.Runs:

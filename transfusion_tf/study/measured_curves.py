@@ -1,0 +1,235 @@
+"""Learning curves of a study's runs: what was measured, and the law of it."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import math
+
+import numpy as np
+
+from transfusion_tf.study import decision
+from transfusion_tf.study import learning_curve
+from transfusion_tf.study import paired
+from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import power_law
+from transfusion_tf.study import results
+from transfusion_tf.study import statistics
+
+# Number of training patients -> groups of runs that differ in their seed.
+Groups = Mapping[int, Sequence[Sequence[results.Result]]]
+_FEW = f'a law takes {learning_curve.FEWEST} sizes or more'
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+  """Scores of a start, or their differences, by size.
+
+  Attributes:
+    model: Model.
+    start: Start.
+    is_difference: Whether random weights are subtracted.
+    scores: Number of training patients -> the score, ascending.
+    runs: Number of training patients -> the runs of the start.
+    at_chance: The sizes at which it, or random weights, are not shown to be
+      better than chance; no law is of them.
+    points: What the law is of; errors, unless these are differences.
+    law: The law; None if there is none.
+    reason: Why there is none.
+  """
+
+  model: str
+  start: str
+  is_difference: bool
+  scores: dict[int, statistics.Estimate]
+  runs: dict[int, Sequence[results.Result]]
+  at_chance: tuple[int, ...]
+  points: power_law.Points | None = None
+  law: power_law.Law | None = None
+  reason: str = ''
+
+  def at(self, size: float) -> power_law.Interval:
+    """Return the score, or the difference, that the law has at a size."""
+    assert self.law is not None
+    return self._shown(self.law.at(size))
+
+  def doubled(self) -> power_law.Interval:
+    """Return what twice the largest size would add."""
+    assert self.law is not None
+    size = max(self.scores)
+    change = self.law.change(size, 2 * size)
+    return change if self.is_difference else _times(change, -1)
+
+  def held_out(self) -> tuple[float, power_law.Interval] | None:
+    """Return the largest size's score, and its forecast from the others.
+
+    None if these are too few for a law.
+    """
+    points = self.points
+    if points is None or len(points.sizes) <= learning_curve.FEWEST:
+      return None
+    law = power_law.Law(points.first(-1), not self.is_difference)
+    forecast = law.predicted(
+      points.sizes[-1], points.covariance[-1, -1], points.covariance[-1, :-1]
+    )
+    return self._shown_value(points.values[-1]), self._shown(forecast)
+
+  def crossing(self, level: float) -> learning_curve.Crossing:
+    """Return where a difference may be a level."""
+    assert self.law is not None
+    assert self.points is not None
+    return learning_curve.crossing(self.law, self.points.sizes, level)
+
+  def _shown(self, interval):
+    if self.is_difference:
+      return interval
+    score = _times(interval, -1)
+    return power_law.Interval(1 + score.value, 1 + score.low, 1 + score.high)
+
+  def _shown_value(self, value):
+    return float(value if self.is_difference else 1 - value)
+
+
+def score(
+  by_size: Mapping[int, decision.Runs],
+  model: str,
+  start: str,
+  comparer: paired.Comparer,
+) -> Curve:
+  """Return the curve of a start's scores."""
+  groups = {
+    size: [runs[model][start]]
+    for size, runs in by_size.items()
+    if start in runs.get(model, {})
+  }
+  return _curve(model, start, groups, comparer)
+
+
+def difference(
+  by_size: Mapping[int, decision.Runs],
+  model: str,
+  start: str,
+  comparer: paired.Comparer,
+) -> Curve:
+  """Return the curve of a start less random weights, paired."""
+  groups = {
+    size: [runs[model][start], runs[model][plan_lib.RANDOM]]
+    for size, runs in by_size.items()
+    if {start, plan_lib.RANDOM} <= set(runs.get(model, {}))
+  }
+  return _curve(model, start, groups, comparer)
+
+
+def equivalent(
+  scores: Curve, random: Curve, size: int, comparer: paired.Comparer
+) -> learning_curve.Crossing | None:
+  """Return the patients from which random weights score as a start of `size`.
+
+  None if the law of that is not known.
+
+  Args:
+    scores: Curve of the start.
+    random: Curve of random weights.
+    size: Number of training patients of the start.
+    comparer: Has read the scores of the runs.
+  """
+  known = [n for n in random.scores if n not in random.at_chance]
+  if len(known) < learning_curve.FEWEST or size in scores.at_chance:
+    return None
+  start = scores.runs[size]
+  groups = {n: [start, random.runs[n]] for n in known}
+  # All of these differences share the runs of the start.
+  shared = learning_curve.seed_variances(_samples(scores.runs.values()))[
+    list(scores.runs).index(size)
+  ]
+  points = _points(groups, comparer, shared)
+  if points is None:
+    return None
+  law = power_law.Law(points, is_error=False)
+  return learning_curve.crossing(law, points.sizes, 0.0)
+
+
+def _curve(model, start, groups: Groups, comparer) -> Curve:
+  coefficients = _coefficients(groups)
+  scores = {
+    size: comparer.difference(coefficients, each)
+    for size, each in groups.items()
+  }
+  at_chance = tuple(
+    size
+    for size, each in groups.items()
+    if any(_is_at_chance(group, comparer) for group in each)
+  )
+  curve = Curve(
+    model,
+    start,
+    len(coefficients) > 1,
+    scores,
+    {size: each[0] for size, each in groups.items()},
+    at_chance,
+  )
+  learned = {n: each for n, each in groups.items() if n not in at_chance}
+  points, reason = None, _FEW
+  if len(learned) >= learning_curve.FEWEST:
+    points = _points(learned, comparer)
+    reason = '' if points else 'a law takes two seeds or more, which differ'
+  if points and not curve.is_difference and (points.values < 0).any():
+    points, reason = None, 'a law takes scores of at most 1'
+  if not points:
+    if at_chance and len(groups) >= learning_curve.FEWEST:
+      reason += ' at which networks are better than chance'
+    return dataclasses.replace(curve, reason=reason)
+  law = power_law.Law(points, not curve.is_difference)
+  return dataclasses.replace(curve, points=points, law=law)
+
+
+def _points(groups, comparer, shared=None) -> power_law.Points | None:
+  """Return the points of a law; None without a variance over seeds.
+
+  Args:
+    groups: Number of patients -> one group, or two of which the second is
+      subtracted from the first.
+    comparer: Has read the scores of the runs.
+    shared: Variance of the first group, if it is the same at all sizes.
+  """
+  coefficients = _coefficients(groups)
+  columns = [
+    _samples(group[column] for group in groups.values())
+    for column in range(len(coefficients))
+  ]
+  seeds = learning_curve.seed_variances(columns[-1])
+  if len(columns) > 1 and shared is None:
+    first = learning_curve.seed_variances(columns[0])
+    seeds = list(map(learning_curve.add, first, seeds))
+  effects = [comparer.effects(coefficients, each) for each in groups.values()]
+  values = np.array([each.values for each in effects])
+  means = [[np.mean(sample) for sample in column] for column in columns]
+  sign = 1 if len(columns) > 1 else -1
+  found = np.dot(coefficients, means)
+  if not all(0 < each.value < math.inf for each in seeds):
+    return None
+  return learning_curve.make_points(
+    list(groups),
+    found if sign > 0 else 1 - found,
+    seeds,
+    values @ values.T,
+    min(each.freedom for each in effects),
+    shared,
+  )
+
+
+def _coefficients(groups):
+  return [1, -1][: len(next(iter(groups.values()), ()))]
+
+
+def _samples(groups):
+  return [paired.tested(group) for group in groups]
+
+
+def _is_at_chance(group, comparer):
+  chance = group[0].test_metric().chance
+  found = comparer.difference([1], [group])
+  return bool(chance is not None and found.known and found.low <= chance)
+
+
+def _times(interval, sign):
+  low, high = sorted((sign * interval.low, sign * interval.high))
+  return power_law.Interval(sign * interval.value, low, high)
