@@ -75,10 +75,10 @@ def equivalents(
   Only where both ends of that number are known, and of the smallest such size.
   """
   random = next((c for c in scores if c.start == plan_lib.RANDOM), None)
-  for curve in scores if random else ():
-    if curve.start == plan_lib.RANDOM:
-      continue
-    for size in curve.scores:
+  if random is None:
+    return
+  for curve in scores:
+    for size in curve.scores if curve is not random else ():
       found = measured_curves.equivalent(curve, random, size, comparer)
       if found and found.closed:
         yield (

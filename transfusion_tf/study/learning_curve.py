@@ -1,31 +1,25 @@
-"""Measured points of learning curves, and where a curve crosses a level."""
+"""Where a learning curve crosses a level, as far as that is known."""
 
-from collections.abc import Sequence
 import dataclasses
 import math
 
 import numpy as np
-from scipy import stats
 
-from transfusion_tf import metrics
 from transfusion_tf.study import power_law
-from transfusion_tf.study import statistics
 
 FEWEST = 3  # Sizes of a law.
 FARTHEST = 4  # Times the largest size: no forecast goes beyond.
 _STEPS = 120  # Of the search for a crossing.
-# Weight of the variance that all sizes share, in degrees of freedom.
-_POOLED = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Crossing:
-  """The sizes at which a curve may cross a level, between two limits.
+  """The sizes at which a falling curve may cross a level, between two limits.
 
   Attributes:
-    low: The smallest of them; NaN if there is none.
-    high: The largest; NaN likewise.
-    value: Where the curve itself does; NaN if it does not.
+    low: Smaller sizes are above the level.
+    high: Larger sizes are below it.
+    value: Where the curve itself crosses it; NaN if it does not.
     open_low: Whether it may cross below the lower limit too.
     open_high: Whether it may cross beyond the upper limit too.
   """
@@ -40,67 +34,6 @@ class Crossing:
   def closed(self) -> bool:
     """Whether the interval has both ends, with the crossing between them."""
     return not (self.open_low or self.open_high or math.isnan(self.value))
-
-
-def make_points(
-  sizes: Sequence[int],
-  values: Sequence[float],
-  seeds: Sequence[statistics.Variance],
-  patients: np.ndarray,
-  patient_freedom: float,
-  shared: statistics.Variance | None = None,
-) -> power_law.Points:
-  """Return measured values.
-
-  Args:
-    sizes: Numbers of training patients [k], ascending.
-    values: Means over seeds [k].
-    seeds: Their variances over seeds [k].
-    patients: Their covariance over the choice of test patients [k, k].
-    patient_freedom: Degrees of freedom of `patients`.
-    shared: A variance over seeds that all values have in common.
-  """
-  over_seeds = [each.value * _widening(each.freedom) for each in seeds]
-  covariance = np.diag(over_seeds) + patients * _widening(patient_freedom)
-  if shared:
-    covariance += shared.value * _widening(shared.freedom)
-  return power_law.Points(
-    np.array(sizes, float), np.array(values, float), covariance
-  )
-
-
-def seed_variances(
-  samples: Sequence[Sequence[float]],
-) -> list[statistics.Variance]:
-  """Return the variance of the mean of each sample, of scores at most 1.
-
-  Two values a size tell little alone, and sizes differ: the more is learned,
-  the less seeds vary. Each has its own variance and that of all, taken to be
-  as the error and its mean are, as `_POOLED` more degrees of freedom.
-
-  Args:
-    samples: Scores over seeds, a sample for each size.
-  """
-  errors = np.array([1 - np.mean(sample) for sample in samples])
-  scales = errors + errors.mean()
-  squares = np.array([np.sum((np.array(s) - np.mean(s)) ** 2) for s in samples])
-  freedoms = np.array([len(sample) - 1 for sample in samples])
-  if not freedoms.sum() or not scales.all():
-    return [statistics.Variance(math.nan, math.nan)] * len(samples)
-  shared = np.sum(squares / scales) / freedoms.sum()
-  own = (_POOLED * shared * scales + squares) / (_POOLED + freedoms)
-  freedom = float(freedoms.sum())
-  return [
-    statistics.Variance(float(variance / len(sample)), freedom)
-    for variance, sample in zip(own, samples, strict=True)
-  ]
-
-
-def add(a: statistics.Variance, b: statistics.Variance) -> statistics.Variance:
-  """Return the sum of independent variances (Satterthwaite)."""
-  total = a.value + b.value
-  terms = a.value**2 / a.freedom + b.value**2 / b.freedom
-  return statistics.Variance(total, total**2 / terms if terms else math.inf)
 
 
 def crossing(law: power_law.Law, sizes: np.ndarray, level: float) -> Crossing:
@@ -131,9 +64,3 @@ def crossing(law: power_law.Law, sizes: np.ndarray, level: float) -> Crossing:
     open_low=first == 0,
     open_high=last == _STEPS - 1,
   )
-
-
-def _widening(freedom):
-  """Return how much a variance grows for the interval of Student's t."""
-  level = (1 + metrics.LEVEL) / 2
-  return float((stats.t.ppf(level, freedom) / stats.norm.ppf(level)) ** 2)

@@ -2,10 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 import dataclasses
-import math
 
-import numpy as np
-
+from transfusion_tf.study import curve_points
 from transfusion_tf.study import decision
 from transfusion_tf.study import learning_curve
 from transfusion_tf.study import paired
@@ -14,8 +12,6 @@ from transfusion_tf.study import power_law
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
-# Number of training patients -> groups of runs that differ in their seed.
-Groups = Mapping[int, Sequence[Sequence[results.Result]]]
 _FEW = f'a law takes {learning_curve.FEWEST} sizes or more'
 
 
@@ -42,7 +38,7 @@ class Curve:
   scores: dict[int, statistics.Estimate]
   runs: dict[int, Sequence[results.Result]]
   at_chance: tuple[int, ...]
-  points: power_law.Points | None = None
+  points: curve_points.Points | None = None
   law: power_law.Law | None = None
   reason: str = ''
 
@@ -137,18 +133,18 @@ def equivalent(
   start = scores.runs[size]
   groups = {n: [start, random.runs[n]] for n in known}
   # All of these differences share the runs of the start.
-  shared = learning_curve.seed_variances(_samples(scores.runs.values()))[
-    list(scores.runs).index(size)
-  ]
-  points = _points(groups, comparer, shared)
+  shared = curve_points.seed_variances(
+    curve_points.samples(scores.runs.values())
+  )[list(scores.runs).index(size)]
+  points = curve_points.of_groups(groups, comparer, shared)
   if points is None:
     return None
   law = power_law.Law(points, is_error=False)
   return learning_curve.crossing(law, points.sizes, 0.0)
 
 
-def _curve(model, start, groups: Groups, comparer) -> Curve:
-  coefficients = _coefficients(groups)
+def _curve(model, start, groups: curve_points.Groups, comparer) -> Curve:
+  coefficients = curve_points.coefficients_of(groups)
   scores = {
     size: comparer.difference(coefficients, each)
     for size, each in groups.items()
@@ -169,7 +165,7 @@ def _curve(model, start, groups: Groups, comparer) -> Curve:
   learned = {n: each for n, each in groups.items() if n not in at_chance}
   points, reason = None, _FEW
   if len(learned) >= learning_curve.FEWEST:
-    points = _points(learned, comparer)
+    points = curve_points.of_groups(learned, comparer)
     reason = '' if points else 'a law takes two seeds or more, which differ'
   if points and not curve.is_difference and (points.values < 0).any():
     points, reason = None, 'a law takes scores of at most 1'
@@ -179,49 +175,6 @@ def _curve(model, start, groups: Groups, comparer) -> Curve:
     return dataclasses.replace(curve, reason=reason)
   law = power_law.Law(points, not curve.is_difference)
   return dataclasses.replace(curve, points=points, law=law)
-
-
-def _points(groups, comparer, shared=None) -> power_law.Points | None:
-  """Return the points of a law; None without a variance over seeds.
-
-  Args:
-    groups: Number of patients -> one group, or two of which the second is
-      subtracted from the first.
-    comparer: Has read the scores of the runs.
-    shared: Variance of the first group, if it is the same at all sizes.
-  """
-  coefficients = _coefficients(groups)
-  columns = [
-    _samples(group[column] for group in groups.values())
-    for column in range(len(coefficients))
-  ]
-  seeds = learning_curve.seed_variances(columns[-1])
-  if len(columns) > 1 and shared is None:
-    first = learning_curve.seed_variances(columns[0])
-    seeds = list(map(learning_curve.add, first, seeds))
-  effects = [comparer.effects(coefficients, each) for each in groups.values()]
-  values = np.array([each.values for each in effects])
-  means = [[np.mean(sample) for sample in column] for column in columns]
-  sign = 1 if len(columns) > 1 else -1
-  found = np.dot(coefficients, means)
-  if not all(0 < each.value < math.inf for each in seeds):
-    return None
-  return learning_curve.make_points(
-    list(groups),
-    found if sign > 0 else 1 - found,
-    seeds,
-    values @ values.T,
-    min(each.freedom for each in effects),
-    shared,
-  )
-
-
-def _coefficients(groups):
-  return [1, -1][: len(next(iter(groups.values()), ()))]
-
-
-def _samples(groups):
-  return [paired.tested(group) for group in groups]
 
 
 def _is_at_chance(group, comparer):

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import stats
 
 from transfusion_tf import metrics
+from transfusion_tf.study import curve_points
 
 # Networks on images were measured at 0.07 to 0.35, theory has 0.5 and 1, and a
 # curve is steeper where learning begins.
@@ -44,34 +45,10 @@ class Interval:
     return self.low <= value <= self.high
 
 
-@dataclasses.dataclass(frozen=True)
-class Points:
-  """Measured values by size.
-
-  Attributes:
-    sizes: Numbers of training patients [k], ascending.
-    values: Errors, or differences of scores [k].
-    covariance: Of the values [k, k], such that 1.96 of its standard errors are
-      half of a 95 % interval, however few degrees of freedom it has.
-  """
-
-  sizes: np.ndarray
-  values: np.ndarray
-  covariance: np.ndarray
-
-  def first(self, count: int) -> 'Points':
-    """Return the smallest sizes alone."""
-    return Points(
-      self.sizes[:count],
-      self.values[:count],
-      self.covariance[:count, :count],
-    )
-
-
 class Law:
   """All laws that points allow."""
 
-  def __init__(self, points: Points, is_error: bool):
+  def __init__(self, points: curve_points.Points, is_error: bool):
     """Fit the laws.
 
     Args:

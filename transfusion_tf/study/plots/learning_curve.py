@@ -59,10 +59,11 @@ def _draw(axes, curve, look, shift):
   """Draw points with intervals, and the law: dashed where it is a forecast."""
   sizes = list(curve.scores)
   found = list(curve.scores.values())
+  ends = _ends(curve)
   axes.errorbar(
     [size * shift for size in sizes],
     [each.value for each in found],
-    yerr=np.array([_half(each) for each in found]).T,
+    yerr=np.array([_halves(each, *ends) for each in found]).T,
     color=look.color,
     marker=look.marker,
     markersize=5,
@@ -82,18 +83,28 @@ def _draw(axes, curve, look, shift):
     axes.plot(places, [each.value for each in law], line, color=look.color)
     axes.fill_between(
       places,
-      [each.low for each in law],
-      [each.high for each in law],
+      np.clip([each.low for each in law], *ends),
+      np.clip([each.high for each in law], *ends),
       color=look.color,
       alpha=0.12 if line == '-' else 0.06,
       linewidth=0,
     )
 
 
-def _half(score):
+def _ends(curve):
+  """Return the least and the greatest value that there can be."""
+  first = next(iter(curve.runs.values()))[0]
+  if not first.test_metric().is_fraction:
+    return -np.inf, np.inf
+  return (-1 if curve.is_difference else 0), 1
+
+
+def _halves(score, least, greatest):
+  """Return what the interval has below, and above, the value."""
   if not score.known:
     return 0, 0
-  return score.value - score.low, score.high - score.value
+  low, high = max(score.low, least), min(score.high, greatest)
+  return score.value - low, high - score.value
 
 
 def _label_sizes(axes, curves, unit):
