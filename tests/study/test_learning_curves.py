@@ -193,10 +193,17 @@ def test_what_other_laws_do_to_a_forecast(name):
 
 @pytest.mark.slow
 def test_what_the_draw_of_the_subset_does():
-  """Subsets that are as lucky as a seed is, the same for all seeds."""
+  """Subsets that are as lucky as a seed is, the same for all seeds.
+
+  The page and the docs say that this is not in the intervals.
+  """
+  least = 1.0
   for name in ('with an end', 'without an end'):
-    held = _coverage(_LAWS[name], _SEEDS['0.01'], 400, drawn=1.0)
-    print(f'{name}, a draw of the subset: {held}')
+    for test in (300, 3_000):
+      held = _coverage(_LAWS[name], _SEEDS['0.01'], 400, drawn=1.0, test=test)
+      print(f'{name}, {test} to test on, a draw of the subset: {held}')
+      least = min(least, held.min())
+  assert least < _LEAST  # Or the page may claim more.
 
 
 def _exact(values, sizes=_SIZES, stddev=1e-5):

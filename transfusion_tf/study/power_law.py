@@ -26,7 +26,7 @@ from transfusion_tf.study import curve_points
 
 # Networks on images were measured at 0.07 to 0.35, theory has 0.5 and 1, and a
 # curve is steeper where learning begins.
-_EXPONENTS = np.geomspace(0.1, 2, 25)
+_EXPONENTS = np.geomspace(0.1, 2, 49)
 _QUANTILE = float(stats.norm.ppf((1 + metrics.LEVEL) / 2))
 _SPLITS = 13  # Of the distance, between a law and the noise of a measurement.
 # Which of c and a are fitted.
