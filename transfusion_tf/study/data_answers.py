@@ -39,7 +39,7 @@ def pays(
       f'{name} pays at all sizes measured, {between}: it is better than random '
       f'weights by more than {margin:g} at each.'
     )
-    where = f'Where it stops beyond {sizes[-1]:,}'
+    where = f'Where it stops, beyond {sizes[-1]:,},'
   elif len(known) == len(found) and all(s.high < margin for s in known):
     yield (
       f'{name} pays at none of the sizes measured, {between}: it is better '
@@ -111,20 +111,21 @@ def _stops(curve, margin, unit, name, where):
       f'{_rounded(found.high)}).'
     )
     return
-  texts = []
-  if not found.open_low and found.low > curve.points.sizes[0]:
-    texts.append(f'it still pays with {_rounded(found.low)}')
-  if not found.open_high:
-    texts.append(f'it pays no more with {_rounded(found.high)}')
-  shown = f': {" and ".join(texts)}' if texts else ''
-  beyond = (
-    f' The forecast ends at {farthest:,}.'
-    if found.open_high and not found.open_low
-    else ''
-  )
-  yield (
-    f'{where} cannot be told{shown}.{beyond} {_remedy(curve)} would narrow it.'
-  )
+  if found.open_low and found.open_high:
+    known = ''
+  elif found.open_low:
+    known = f', only that with {_rounded(found.high)} {unit} it pays no more'
+  elif found.open_high:
+    known = (
+      f', only that with {_rounded(found.low)} {unit} it still does; with '
+      f'{farthest:,}, where the forecast ends, it may or may not'
+    )
+  else:
+    known = (
+      f', only that it is between {_rounded(found.low)} and '
+      f'{_rounded(found.high)} {unit}'
+    )
+  yield f'{where} cannot be told{known}. {_remedy(curve)} would narrow it.'
 
 
 def _remedy(curve) -> str:
