@@ -1,6 +1,7 @@
 """How much data is enough: what the report says of made-up studies."""
 
 import html
+import itertools
 import json
 
 import made_up_sizes
@@ -158,6 +159,22 @@ def test_a_crossing_with_both_ends_is_said():
   assert text.endswith('what Transfer reaches with 50.')
   found = measured_curves.equivalent(scores[1], scores[0], 50, comparer)
   assert found.low < 300 < found.high
+
+
+def test_what_no_law_fits_has_none(tmp_path):
+  """A perfect network of every seed and size leaves no variance."""
+  laws = {'random': made_up_sizes.LAWS['random'], 'transfer': lambda n: 0 * n}
+  outcome = made_up_sizes.study(laws=laws, stddev=0.02)
+  for run in itertools.chain(outcome.results, *outcome.of_subsets.values()):
+    if run.experiment.init.scheme == 'transfer':
+      scores = run.scores.assign(**{'auc:score': run.scores['auc:label']})
+      run.__dict__['scores'] = scores
+      run.result['test']['auc']['value'] = 1.0
+  found = _section(tmp_path, outcome)
+  text = ' '.join(found.paragraphs)
+  assert 'Transfer: no forecast, for a law takes two seeds' in text
+  assert 'Random: 400 more patients' in text
+  found.figure.draw_without_rendering()
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ import pandas as pd
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
+from transfusion_tf.study import curve_table
 from transfusion_tf.study import data_answers
 from transfusion_tf.study import display
 from transfusion_tf.study import learning_curve
@@ -29,14 +30,22 @@ _CAPTION = (
 )
 _RULE = (
   'Each start was trained on nested subsets of the training {0}, at the '
-  'learning rate of the whole set, for as many passes and at least 500 steps. '
-  'All runs of a size share one subset: that another choice of {0} would give '
-  'another curve is not in the intervals.'
+  'learning rate of the whole set, for as many passes, and at least 500 steps '
+  'or as many as on the whole set. All runs of a size share one subset: that '
+  'another choice of {0} would give another curve is not in the intervals.'
 )
 _LAW = (
   'The law is 1 - score = c + a n^-b with c and a not negative. Intervals hold '
   'what any law says that the points allow, for every b from 0.1 to 2; they '
   'say nothing of curves of another shape.'
+)
+_TEST = (
+  'How far to trust a forecast: below, the largest number of {0} is left out, '
+  'forecast from the smaller ones, and compared with what was measured.'
+)
+_NO_TEST = (
+  f'The forecast is not tested: that takes {learning_curve.FEWEST + 1} sizes, '
+  'of which the largest is left out. Add one to --subsets.'
 )
 
 
@@ -76,7 +85,7 @@ def _section(title, model, outcome, comparer, margin, rows):
     return
   differences = _curves(measured_curves.difference, by_size, model, comparer)
   for curve in (*scores, *differences):
-    rows += _rows(curve)
+    rows += curve_table.rows(curve)
   runs = next(iter(scores[0].runs.values()))
   metric = display.metric(runs[0].primary_metric)
   yield report.Section(
@@ -88,7 +97,7 @@ def _section(title, model, outcome, comparer, margin, rows):
       *_without_law(scores),
       *_unsettled(scores, outcome.subsets.total),
       _RULE.format(unit),
-      *([_LAW, _check_text(scores, unit)] if _any_law(scores) else []),
+      *_about_law(scores, unit),
     ],
     _tests(scores),
     plots.plot(
@@ -109,10 +118,6 @@ def _curves(make, by_size, model, comparer):
     if start not in needed
     and sum({start, *needed} <= set(r.get(model, {})) for r in whole) >= _FEWEST
   ]
-
-
-def _any_law(scores):
-  return any(curve.law for curve in scores)
 
 
 def _without_law(scores):
@@ -139,18 +144,14 @@ def _unsettled(scores: Sequence[measured_curves.Curve], total: int):
     )
 
 
-def _check_text(scores, unit):
-  """Return what the table of held-out forecasts is, or why there is none."""
+def _about_law(scores, unit) -> list[str]:
+  """Return what the laws are, and what tests their forecasts."""
+  if not any(curve.law for curve in scores):
+    return []
+  test = _NO_TEST
   if any(curve.held_out() for curve in scores):
-    return (
-      f'How far to trust a forecast: below, the largest number of {unit} is '
-      'left out, forecast from the smaller ones, and compared with what was '
-      'measured.'
-    )
-  return (
-    f'The forecast is not tested: that takes {learning_curve.FEWEST + 1} '
-    'sizes, of which the largest is left out. Add one to --subsets.'
-  )
+    test = _TEST.format(unit)
+  return [_LAW, test]
 
 
 def _tests(scores) -> pd.DataFrame | None:
@@ -168,38 +169,3 @@ def _tests(scores) -> pd.DataFrame | None:
         }
       )
   return pd.DataFrame(rows) if rows else None
-
-
-def _rows(curve: measured_curves.Curve) -> Iterator[dict]:
-  """Yield the rows of learning_curve.csv: measured, forecast and held out."""
-  names = {
-    'model': curve.model,
-    'start': curve.start,
-    'minus': plan_lib.RANDOM if curve.is_difference else '',
-  }
-
-  def row(size, kind, value, low, high):
-    runs = curve.runs.get(size, ())
-    return names | {
-      'patients': size,
-      'images': runs[0].result['num_train'] if runs else '',
-      'seeds': len(runs) or '',
-      'kind': kind,
-      'value': value,
-      'low': low,
-      'high': high,
-    }
-
-  for size, each in curve.scores.items():
-    kind = 'at chance' if size in curve.at_chance else 'measured'
-    yield row(size, kind, each.value, each.low, each.high)
-  if not curve.law:
-    return
-  largest = max(curve.scores)
-  for factor in (1, 2, learning_curve.FARTHEST):
-    law = curve.at(factor * largest)
-    kind = 'law' if factor == 1 else 'forecast'
-    yield row(factor * largest, kind, law.value, law.low, law.high)
-  if found := curve.held_out():
-    _, held = found
-    yield row(largest, 'held out', held.value, held.low, held.high)

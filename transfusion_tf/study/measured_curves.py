@@ -62,7 +62,9 @@ class Curve:
     points = self.points
     if points is None or len(points.sizes) <= learning_curve.FEWEST:
       return None
-    law = power_law.Law(points.first(-1), not self.is_difference)
+    law = _fit(points.first(-1), not self.is_difference)
+    if law is None:
+      return None
     forecast = law.predicted(
       points.sizes[-1], points.covariance[-1, -1], points.covariance[-1, :-1]
     )
@@ -139,7 +141,9 @@ def equivalent(
   points = curve_points.of_groups(groups, comparer, shared)
   if points is None:
     return None
-  law = power_law.Law(points, is_error=False)
+  law = _fit(points, is_error=False)
+  if law is None:
+    return None
   return learning_curve.crossing(law, points.sizes, 0.0)
 
 
@@ -173,8 +177,16 @@ def _curve(model, start, groups: curve_points.Groups, comparer) -> Curve:
     if at_chance and len(groups) >= learning_curve.FEWEST:
       reason += ' at which networks are better than chance'
     return dataclasses.replace(curve, reason=reason)
-  law = power_law.Law(points, not curve.is_difference)
-  return dataclasses.replace(curve, points=points, law=law)
+  law = _fit(points, not curve.is_difference)
+  reason = '' if law else 'no law fits the points'
+  return dataclasses.replace(curve, points=points, law=law, reason=reason)
+
+
+def _fit(points, is_error) -> power_law.Law | None:
+  try:
+    return power_law.Law(points, is_error)
+  except ValueError:
+    return None
 
 
 def _is_at_chance(group, comparer):

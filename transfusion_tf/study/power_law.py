@@ -54,6 +54,9 @@ class Law:
     Args:
       points: Of at least two sizes.
       is_error: Whether values are errors: c and a are not negative then.
+
+    Raises:
+      ValueError: No law fits, or the covariance is singular.
     """
     self._points, self._is_error = points, is_error
     self._unit = points.sizes[-1]
@@ -77,6 +80,8 @@ class Law:
     ]
     best = np.argmin(feasible, axis=0)
     distance = np.min(feasible, axis=0)
+    if not np.isfinite(distance).any():
+      raise ValueError('no law fits')
     spare = len(points.sizes) - 3
     nearest = float(distance.min())
     birge = max(1.0, nearest / spare) if spare > 0 else 1.0
@@ -129,7 +134,7 @@ class Law:
       self._weights @ np.einsum('bi,bi->b', terms, self._values) + offset
     )
     low = high = value
-    for noise in np.linspace(0, 1, 13 if variance else 1):
+    for noise in np.linspace(0, 1, _SPLITS if variance else 1):
       for fit in self._fits:
         slack = self._limit - fit.distance
         shift = np.sqrt(noise * np.maximum(slack, 0) * variance)
