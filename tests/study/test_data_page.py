@@ -210,3 +210,16 @@ def test_curves_of_aucs_of_patients():
 def _is_within(curve):
   measured, forecast = curve.held_out()
   return measured in forecast
+
+
+def test_a_start_that_still_improves_is_named(tmp_path):
+  outcome = made_up_sizes.study()
+  for run in outcome.of_subsets[50]:
+    if run.experiment.init.scheme == 'random':
+      rising = pd.DataFrame({'step': [0, 1, 2], 'auc': [0.5, 0.6, 0.7]})
+      object.__setattr__(run, 'curve', rising)
+  text = ' '.join(_section(tmp_path, outcome).paragraphs)
+  assert (
+    'Random with 50 patients: more than half of the runs were still' in text
+  )
+  assert 'Transfer with' not in text

@@ -32,7 +32,7 @@ def rows(curve: measured_curves.Curve) -> Iterator[dict]:
     yield row(size, kind, each.value, each.low, each.high)
   if not curve.law:
     return
-  largest = max(curve.scores)
+  largest = curve.largest
   for factor in (1, 2, learning_curve.FARTHEST):
     law = curve.at(factor * largest)
     kind = 'law' if factor == 1 else 'forecast'

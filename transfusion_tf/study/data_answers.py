@@ -1,6 +1,7 @@
 """What learning curves say about the amount of data, in plain sentences."""
 
 from collections.abc import Iterator, Sequence
+import math
 
 from transfusion_tf.study import display
 from transfusion_tf.study import learning_curve
@@ -55,7 +56,7 @@ def doubling(curve: measured_curves.Curve, metric: str, unit: str) -> str:
   """Return what twice the patients would be worth; '' without a law."""
   if not curve.law:
     return ''
-  size = max(curve.scores)
+  size = curve.largest
   gain = curve.doubled()
   return (
     f'{display.start(curve.start).label}: {size:,} more {unit}, {2 * size:,} '
@@ -82,8 +83,7 @@ def equivalents(
       found = measured_curves.equivalent(curve, random, size, comparer)
       if found and found.closed:
         yield (
-          f'Random weights reach with {_rounded(found.value)} {unit} (95 % '
-          f'interval {_rounded(found.low)} to {_rounded(found.high)}) what '
+          f'Random weights reach with {_with_ends(found, unit)} what '
           f'{display.start(curve.start).label} reaches with {size:,}.'
         )
         break
@@ -103,34 +103,36 @@ def _stops(curve, margin, unit, name, where):
     yield f'{where} cannot be told: {curve.reason}.'
     return
   found = curve.crossing(margin)
-  farthest = learning_curve.FARTHEST * max(curve.scores)
+  farthest = learning_curve.FARTHEST * curve.largest
   if found.closed:
     yield (
       f'{name} stops paying, by less than {margin:g}, at about '
-      f'{_rounded(found.value)} {unit} (95 % interval {_rounded(found.low)} to '
-      f'{_rounded(found.high)}).'
+      f'{_with_ends(found, unit)}.'
     )
+    return
+  if found.low > 0.999 * farthest:
+    yield f'{name} still pays with {farthest:,}, where the forecast ends.'
     return
   if found.open_low and found.open_high:
     known = ''
   elif found.open_low:
-    known = f', only that with {_rounded(found.high)} {unit} it pays no more'
+    known = f', only that with {_rounded(found.high, 1)} {unit} it pays no more'
   elif found.open_high:
     known = (
-      f', only that with {_rounded(found.low)} {unit} it still does; with '
+      f', only that with {_rounded(found.low, -1)} {unit} it still pays; with '
       f'{farthest:,}, where the forecast ends, it may or may not'
     )
   else:
     known = (
-      f', only that it is between {_rounded(found.low)} and '
-      f'{_rounded(found.high)} {unit}'
+      f', only that it is between {_rounded(found.low, -1)} and '
+      f'{_rounded(found.high, 1)} {unit}'
     )
   yield f'{where} cannot be told{known}. {_remedy(curve)} would narrow it.'
 
 
 def _remedy(curve) -> str:
   """Return what the interval of the last difference mostly comes from."""
-  last = curve.scores[max(curve.scores)]
+  last = curve.scores[curve.largest]
   p = 0.05
   seeds = statistics.Variance(last.variance, last.freedom).squared_half(p)
   if seeds > last.patients.squared_half(p):
@@ -142,6 +144,20 @@ def _numbers(sizes):
   return ' and '.join(f'{size:,}' for size in sizes)
 
 
-def _rounded(size: float) -> str:
-  """Return a number of patients with two digits that count."""
-  return f'{int(float(f"{size:.2g}")):,}'
+def _with_ends(crossing, unit):
+  low, high = _rounded(crossing.low, -1), _rounded(crossing.high, 1)
+  return f'{_rounded(crossing.value)} {unit} (95 % interval {low} to {high})'
+
+
+def _rounded(size: float, direction: int = 0) -> str:
+  """Return a number of patients with two digits that count.
+
+  Args:
+    size: The number.
+    direction: -1 rounds down and 1 up, as the ends of an interval are.
+  """
+  unit = max(10.0 ** (math.floor(math.log10(size)) - 1), 1.0)
+  units = size / unit
+  if direction:
+    units = math.ceil(units) if direction > 0 else math.floor(units)
+  return f'{round(round(units) * unit):,}'

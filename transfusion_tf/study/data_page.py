@@ -5,11 +5,13 @@ import os
 
 import pandas as pd
 
+from transfusion_tf import errors
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
 from transfusion_tf.study import curve_table
 from transfusion_tf.study import data_answers
+from transfusion_tf.study import decision
 from transfusion_tf.study import display
 from transfusion_tf.study import learning_curve
 from transfusion_tf.study import measured_curves
@@ -95,7 +97,7 @@ def _section(title, model, outcome, comparer, margin, rows):
       *data_answers.equivalents(scores, comparer, unit),
       *filter(None, (data_answers.doubling(c, metric, unit) for c in scores)),
       *_without_law(scores),
-      *_unsettled(scores, outcome.subsets.total),
+      *_unsettled(scores, unit),
       _RULE.format(unit),
       *_about_law(scores, unit),
     ],
@@ -128,20 +130,17 @@ def _without_law(scores):
       )
 
 
-def _unsettled(scores: Sequence[measured_curves.Curve], total: int):
-  """Yield how many of the runs on subsets were cut off while they improved."""
-  runs = [
-    run
-    for curve in scores
-    for size, seeds in curve.runs.items()
-    if size != total
-    for run in seeds
-  ]
-  if improving := sum(run.is_improving for run in runs):
-    yield (
-      f'{improving} of the {len(runs)} runs on subsets were still improving '
-      'when they ended: with longer runs, small sets may do better.'
-    )
+def _unsettled(scores: Sequence[measured_curves.Curve], unit: str):
+  """Yield the sizes at which longer runs may do better."""
+  for curve in scores:
+    sizes = [n for n, r in curve.runs.items() if not decision.is_settled(r)]
+    if sizes:
+      numbers = errors.listed([f'{size:,}' for size in sizes])
+      yield (
+        f'{display.start(curve.start).label} with {numbers} {unit}: more than '
+        'half of the runs were still improving when they ended. Longer ones '
+        'may do better, and change where transfer pays.'
+      )
 
 
 def _about_law(scores, unit) -> list[str]:
@@ -164,7 +163,7 @@ def _tests(scores) -> pd.DataFrame | None:
       rows.append(
         {
           'Start': display.start(curve.start).label,
-          'Size': f'{max(curve.scores):,}',
+          'Size': f'{curve.largest:,}',
           **dict(zip(names, texts, strict=True)),
         }
       )

@@ -42,6 +42,13 @@ class Curve:
   law: power_law.Law | None = None
   reason: str = ''
 
+  @property
+  def largest(self) -> int:
+    """The largest size that the law is of; without one, that was measured."""
+    return max(
+      n for n in self.scores if not self.law or n not in self.at_chance
+    )
+
   def at(self, size: float) -> power_law.Interval:
     """Return the score, or the difference, that the law has at a size."""
     assert self.law is not None
@@ -50,8 +57,7 @@ class Curve:
   def doubled(self) -> power_law.Interval:
     """Return what twice the largest size would add."""
     assert self.law is not None
-    size = max(self.scores)
-    change = self.law.change(size, 2 * size)
+    change = self.law.change(self.largest, 2 * self.largest)
     return change if self.is_difference else _times(change, -1)
 
   def held_out(self) -> tuple[float, power_law.Interval] | None:
@@ -68,7 +74,9 @@ class Curve:
     forecast = law.predicted(
       points.sizes[-1], points.covariance[-1, -1], points.covariance[-1, :-1]
     )
-    return self._shown_value(points.values[-1]), self._shown(forecast)
+    value = float(points.values[-1])
+    measured = value if self.is_difference else 1 - value
+    return measured, self._shown(forecast)
 
   def crossing(self, level: float) -> learning_curve.Crossing:
     """Return where a difference may be a level."""
@@ -81,9 +89,6 @@ class Curve:
       return interval
     score = _times(interval, -1)
     return power_law.Interval(1 + score.value, 1 + score.low, 1 + score.high)
-
-  def _shown_value(self, value):
-    return float(value if self.is_difference else 1 - value)
 
 
 def score(
