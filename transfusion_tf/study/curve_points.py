@@ -151,6 +151,15 @@ def samples(groups: Iterable[Sequence[results.Result]]) -> list[list[float]]:
   return [paired.tested(group) for group in groups]
 
 
+def is_at_chance(
+  group: Sequence[results.Result], comparer: paired.Comparer
+) -> bool:
+  """Return whether runs of several seeds are not shown to beat chance."""
+  chance = group[0].test_metric().chance
+  found = comparer.difference([1], [group])
+  return bool(chance is not None and found.known and found.low <= chance)
+
+
 def _widening(freedom):
   """Return how much a variance grows for the interval of Student's t."""
   level = (1 + metrics.LEVEL) / 2

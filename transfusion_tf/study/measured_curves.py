@@ -161,7 +161,7 @@ def _curve(model, start, groups: curve_points.Groups, comparer) -> Curve:
   at_chance = tuple(
     size
     for size, each in groups.items()
-    if any(_is_at_chance(group, comparer) for group in each)
+    if any(curve_points.is_at_chance(group, comparer) for group in each)
   )
   curve = Curve(
     model,
@@ -192,12 +192,6 @@ def _fit(points, is_error) -> power_law.Law | None:
     return power_law.Law(points, is_error)
   except ValueError:
     return None
-
-
-def _is_at_chance(group, comparer):
-  chance = group[0].test_metric().chance
-  found = comparer.difference([1], [group])
-  return bool(chance is not None and found.known and found.low <= chance)
 
 
 def _times(interval, sign):
