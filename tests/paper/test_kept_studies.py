@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pandas as pd
+import paths
 import pytest
 
 from transfusion_tf import config
@@ -97,3 +98,31 @@ def test_the_claims_are_the_papers(scale):
   assert found['The paper says'].tolist() == [c.text for c in claims.CLAIMS]
   known = {verdicts.HOLDS, verdicts.FAILS, verdicts.INCONCLUSIVE}
   assert set(found['Verdict']) <= known
+
+
+@pytest.mark.parametrize('page', ['README.md', 'docs/studies.md'])
+def test_the_documents_show_the_kept_table(page):
+  text = (paths.ROOT / page).read_text('utf-8').replace('−', '-')
+  table = _read(scales.named('real'), 'table1').set_index(['Model', 'column'])
+  differences = _differences()
+  for model in dict.fromkeys(table.index.get_level_values('Model')):
+    scores = [
+      '{:.1f} ± {:.1f}'.format(
+        *map(float, table.loc[(model, s), ['mean', 'sd']])
+      )
+      for s in ('Random', 'Transfer')
+    ]
+    row = ' | '.join([f'| {model}', *scores, differences[model]])
+    assert row in text, row
+
+
+def _differences():
+  """Return network -> transfer minus random in points, of claim 1."""
+  judged = _read(scales.named('real'), 'claims').set_index('Claim')
+  found = re.findall(
+    r'random, (\S+), test AUC: (\S+) \[(\S+), (\S+)\]', judged.loc[1, 'Ours']
+  )
+  return {
+    model: '{:+.1f} [{:+.1f}, {:+.1f}]'.format(*(100 * float(n) for n in ends))
+    for model, *ends in found
+  }

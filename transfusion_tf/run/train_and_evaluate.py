@@ -101,7 +101,7 @@ def _run_session(built, run_dir, workers, extra_files, check_held):
   trainer = trainer_lib.Trainer(built, run_dir, workers, check_held)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
-    tables, result = _score_splits(built, run_dir, trainer.predict)
+    tables, result = _score_splits(built, run_dir, trainer)
     result |= _frozen_weights(built, run_dir)
     network = run_folder.network(run_dir)
     if 'pretrained_difference' in network:
@@ -238,11 +238,12 @@ def _frozen_statistics(built, report):
     )
 
 
-def _score_splits(built, run_dir, predict):
+def _score_splits(built, run_dir, trainer):
   """Score the selected checkpoint on the test split, once.
 
-  Thresholds of operating points are chosen on validation. ImageNet's test
-  labels are not public: its validation split takes the place, and there are no
+  Thresholds of operating points are chosen on validation, whose probabilities
+  are those of the training where this session had them. ImageNet's test labels
+  are not public: its validation split takes the place, and there are no
   operating points.
 
   Returns:
@@ -254,13 +255,17 @@ def _score_splits(built, run_dir, predict):
   )
   step = run_folder.checkpoint_step(run_dir, built.experiment.train.select)
   run_lib.load_weights(built, run_dir, step)
-  scores, summaries = run_lib.evaluate(built, split, predict=predict)
+  validation = trainer.validated.get(step)
+  if validation is None:
+    validation = trainer.predict(tfds_folder.VALIDATION)
+  judged = (
+    validation if split == tfds_folder.VALIDATION else trainer.predict(split)
+  )
+  scores, summaries = run_lib.evaluate(built, split, judged)
   tables = {run_folder.TEST_SCORES: scores}
   points = {}
   if split != tfds_folder.VALIDATION:
-    chosen_on, _ = run_lib.evaluate(
-      built, tfds_folder.VALIDATION, predict=predict
-    )
+    chosen_on = run_lib.score_table(built, tfds_folder.VALIDATION, validation)
     tables[run_folder.VALIDATION_SCORES] = chosen_on
     points = {
       'operating_points': scores_lib.operating_points(chosen_on, scores)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 import math
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -29,6 +30,8 @@ class Trainer:
   Attributes:
     preemption: A context in which SIGTERM saves and exits.
     predict: A function: split -> probabilities of the current model.
+    validated: Step -> probabilities of the validation split, of the best and
+      the last evaluation of this session.
     summaries: The TensorBoard summaries of the run.
     loop: The training loop.
   """
@@ -41,7 +44,6 @@ class Trainer:
     check_held: Callable[[], None] = lambda: None,
   ):
     """Initialize; `check_held` is as for `checkpoint.Checkpoints`."""
-    self._check_held = check_held
     self._built = built
     self._run_dir = run_dir
     self._workers = workers
@@ -66,9 +68,16 @@ class Trainer:
     )
     self.preemption = preemption.PreemptionHandler(built.strategy, self._save)
     self.predict = built.predictor(self.preemption.check)
+    self.validated: dict[int, np.ndarray] = {}
     self._schedule = _schedule(built.experiment, self._num_examples)
     self.summaries = run_summaries.RunSummaries(
       built, run_dir, self._schedule.total, workers.is_chief
+    )
+    self._history = history.History(
+      os.path.join(run_dir, run_folder.METRICS),
+      built.primary_metric,
+      workers.is_chief,
+      check_held,
     )
     self.loop = self._make_loop()
 
@@ -97,6 +106,10 @@ class Trainer:
     return effects.stddev if known else math.nan
 
   def _on_row(self, row, throughput):
+    self.validated[row['step']] = self._probabilities
+    best = self._history.best or row
+    kept = {row['step'], best['step']} & set(self.validated)
+    self.validated = {step: self.validated[step] for step in kept}
     self.summaries.row(row, throughput, self._probabilities)
 
   def _make_loop(self):
@@ -105,12 +118,7 @@ class Trainer:
     return loop.Loop(
       self._train_step,
       self._checkpoints,
-      history.History(
-        os.path.join(run_dir, run_folder.METRICS),
-        built.primary_metric,
-        is_chief,
-        self._check_held,
-      ),
+      self._history,
       self._schedule,
       loop.Hooks(
         self._batches,

@@ -52,7 +52,9 @@ def sections(
   if not outcome.results:
     yield report.Section(TITLES[0], sentences)
     return
-  yield report.Section(TITLES[0], table=table(outcome, decided, comparer))
+  yield report.Section(
+    TITLES[0], table=table(outcome, decided, comparer), cards=True
+  )
   figure, caption = None, ''
   if decided.effects:
     metric = display.metric(outcome.results[0].primary_metric)

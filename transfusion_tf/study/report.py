@@ -29,6 +29,7 @@ class Section:
     figure: A figure.
     caption: Caption of the figure.
     part: A heading above this section and those after it; empty for none.
+    cards: Whether a narrow screen shows each row of the table as a card.
   """
 
   title: str
@@ -37,6 +38,7 @@ class Section:
   figure: figure_lib.Figure | None = None
   caption: str = ''
   part: str = ''
+  cards: bool = False
 
 
 def write(path: str, title: str, sections: Sequence[Section]) -> None:
@@ -45,7 +47,7 @@ def write(path: str, title: str, sections: Sequence[Section]) -> None:
     _TEMPLATE,
     filters={
       'anchor': lambda title: '-'.join(title.lower().split()),
-      'html': lambda table: table.to_html(index=False, border=0, na_rep='–'),
+      'rows': lambda table: table.fillna('–').to_dict('records'),
       'has_texts': _has_texts,
       'png': _png,
     },
