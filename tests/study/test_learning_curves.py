@@ -252,6 +252,19 @@ def test_errors_never_fall_below_zero_nor_rise():
     assert law.change(400, 800).high <= 1e-12
 
 
+def test_a_curve_stays_among_points_that_share_their_error():
+  """Least squares alone would draw it below all of them."""
+  values = np.array([0.0078, 0.0089, 0.0081, 0.0097])
+  stddevs = np.array([0.0085, 0.0093, 0.0089, 0.0099])
+  shared = 0.97 + 0.03 * np.eye(4)
+  covariance = shared * np.outer(stddevs, stddevs)
+  points = curve_points.Points(np.array(_SIZES, float), values, covariance)
+  law = power_law.Law(points, is_error=True)
+  for size in _SIZES:
+    assert values.min() < law.at(size).value < values.max()
+    assert law.at(size).value in law.at(size)
+
+
 def test_misfit_widens_a_forecast():
   smooth = _LAWS['with an end'](np.array([25.0, *_SIZES]))
   rough = smooth + 0.01 * np.array([1, -1, 1, -1, 1])

@@ -20,6 +20,18 @@ Groups = Mapping[int, Sequence[Sequence[results.Result]]]
 
 
 @dataclasses.dataclass(frozen=True)
+class Interval:
+  """A value and its 95 % interval."""
+
+  value: float
+  low: float
+  high: float
+
+  def __contains__(self, value: float) -> bool:
+    return self.low <= value <= self.high
+
+
+@dataclasses.dataclass(frozen=True)
 class Points:
   """Measured values by size.
 

@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 import math
 
+from transfusion_tf.study import curve_points
 from transfusion_tf.study import display
 from transfusion_tf.study import learning_curve
 from transfusion_tf.study import measured_curves
 from transfusion_tf.study import paired
 from transfusion_tf.study import plan as plan_lib
-from transfusion_tf.study import power_law
 from transfusion_tf.study import statistics
 
 
@@ -60,9 +60,9 @@ def doubling(curve: measured_curves.Curve, metric: str, unit: str) -> str:
   gain = curve.doubled()
   return (
     f'{display.start(curve.start).label}: {size:,} more {unit}, {2 * size:,} '
-    f'in all, would be worth {gain.value:+.3f} test {metric} (95 % interval '
-    f'{gain.low:+.3f} to {gain.high:+.3f}), if the curve goes on as a power '
-    'law.'
+    f'in all, would be worth {_signed(gain.value)} test {metric} (95 % '
+    f'interval {_signed(gain.low)} to {_signed(gain.high)}), if the curve goes '
+    'on as a power law.'
   )
 
 
@@ -90,7 +90,7 @@ def equivalents(
 
 
 def held_out(
-  forecast: power_law.Interval, measured: float
+  forecast: curve_points.Interval, measured: float
 ) -> tuple[str, str, str]:
   """Return a forecast, what was measured, and whether it is within."""
   text = f'{forecast.value:.3f} ({forecast.low:.3f} to {forecast.high:.3f})'
@@ -142,6 +142,10 @@ def _remedy(curve) -> str:
 
 def _numbers(sizes):
   return ' and '.join(f'{size:,}' for size in sizes)
+
+
+def _signed(value: float) -> str:
+  return f'{round(value, 3) + 0.0:+.3f}'  # No -0.000.
 
 
 def _with_ends(crossing, unit):

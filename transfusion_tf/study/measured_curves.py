@@ -49,18 +49,18 @@ class Curve:
       n for n in self.scores if not self.law or n not in self.at_chance
     )
 
-  def at(self, size: float) -> power_law.Interval:
+  def at(self, size: float) -> curve_points.Interval:
     """Return the score, or the difference, that the law has at a size."""
     assert self.law is not None
     return self._shown(self.law.at(size))
 
-  def doubled(self) -> power_law.Interval:
+  def doubled(self) -> curve_points.Interval:
     """Return what twice the largest size would add."""
     assert self.law is not None
     change = self.law.change(self.largest, 2 * self.largest)
     return change if self.is_difference else _times(change, -1)
 
-  def held_out(self) -> tuple[float, power_law.Interval] | None:
+  def held_out(self) -> tuple[float, curve_points.Interval] | None:
     """Return the largest size's score, and its forecast from the others.
 
     None if these are too few for a law.
@@ -88,7 +88,7 @@ class Curve:
     if self.is_difference:
       return interval
     score = _times(interval, -1)
-    return power_law.Interval(1 + score.value, 1 + score.low, 1 + score.high)
+    return curve_points.Interval(1 + score.value, 1 + score.low, 1 + score.high)
 
 
 def score(
@@ -196,4 +196,4 @@ def _fit(points, is_error) -> power_law.Law | None:
 
 def _times(interval, sign):
   low, high = sorted((sign * interval.low, sign * interval.high))
-  return power_law.Interval(sign * interval.value, low, high)
+  return curve_points.Interval(sign * interval.value, low, high)

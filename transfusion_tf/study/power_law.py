@@ -7,7 +7,8 @@ seeds do not tell all three numbers, and a law without c is too hopeful where
 there is one. So no single law is chosen: for every b of a range, c and a are
 fitted by least squares, and an interval holds what any law says that is not
 much farther from the points than the best one (profile likelihood). The curve
-is the mean of these laws by their likelihood.
+is the mean of these laws by the likelihood that points without a common error
+would have.
 
 The sizes share test patients, whose part of the error is therefore correlated.
 Where more points than numbers of the law are farther from the best law than
@@ -29,20 +30,9 @@ from transfusion_tf.study import curve_points
 _EXPONENTS = np.geomspace(0.1, 2, 49)
 _QUANTILE = float(stats.norm.ppf((1 + metrics.LEVEL) / 2))
 _SPLITS = 13  # Of the distance, between a law and the noise of a measurement.
+_MOST_SHARED = 0.98  # Of the variances of points.
 # Which of c and a are fitted.
 _FREE = ((0, 1), (1,), (0,))
-
-
-@dataclasses.dataclass(frozen=True)
-class Interval:
-  """A value and its 95 % interval."""
-
-  value: float
-  low: float
-  high: float
-
-  def __contains__(self, value: float) -> bool:
-    return self.low <= value <= self.high
 
 
 class Law:
@@ -61,47 +51,61 @@ class Law:
     self._points, self._is_error = points, is_error
     self._unit = points.sizes[-1]
     self._precision = np.linalg.inv(points.covariance)
-    design = self._terms(points.sizes)  # [b, k, 2]
-    normal = np.einsum('bki,kl,blj->bij', design, self._precision, design)
-    projected = np.einsum(
-      'bki,kl,l->bi', design, self._precision, points.values
-    )
-    total = points.values @ self._precision @ points.values
-    # Fits with both numbers, with c = 0 and with a = 0. Of the last two, one
-    # variance is 0, so that that number stays where it is.
-    self._fits = [_Fit.of(normal, projected, total, free) for free in _FREE]
-    if not is_error:
-      self._fits = self._fits[:1]
-    feasible = [
-      np.where((fit.values >= 0).all(axis=-1), fit.distance, np.inf)
-      if is_error
-      else fit.distance
-      for fit in self._fits
-    ]
-    best = np.argmin(feasible, axis=0)
-    distance = np.min(feasible, axis=0)
+    self._fits = self._all_fits(self._precision)
+    distance, _ = self._nearest(self._fits)
     if not np.isfinite(distance).any():
       raise ValueError('no law fits')
     spare = len(points.sizes) - 3
     nearest = float(distance.min())
     birge = max(1.0, nearest / spare) if spare > 0 else 1.0
     self._limit = nearest + _QUANTILE**2 * birge
-    weights = np.exp(-(distance - nearest) / (2 * birge))
-    self._weights = np.where(distance <= self._limit, weights, 0)
-    self._weights /= self._weights.sum()
-    chosen = np.array([fit.values for fit in self._fits])
-    self._values = chosen[best, np.arange(len(_EXPONENTS))]
+    # What all points have in common would draw the curve past all of them.
+    distance, self._values = self._nearest(self._all_fits(self._apart()))
+    weights = np.exp(-(distance - distance.min()) / (2 * birge))
+    self._weights = weights / weights.sum()
 
-  def at(self, size: float) -> Interval:
+  def _apart(self):
+    """Return the precision of the points as if they shared no error."""
+    scale = np.sqrt(np.diag(self._points.covariance))
+    correlation = self._points.covariance / np.outer(scale, scale)
+    count = len(scale)
+    shared = (correlation.sum() - count) / (count * (count - 1))
+    return np.diag(scale**-2) / (1 - np.clip(shared, 0, _MOST_SHARED))
+
+  def _all_fits(self, precision):
+    """Return fits with both numbers, with c = 0 and with a = 0."""
+    values = self._points.values
+    design = self._terms(self._points.sizes)  # [b, k, 2]
+    normal = np.einsum('bki,kl,blj->bij', design, precision, design)
+    projected = np.einsum('bki,kl,l->bi', design, precision, values)
+    total = values @ precision @ values
+    free = _FREE if self._is_error else _FREE[:1]
+    return [_Fit.of(normal, projected, total, each) for each in free]
+
+  def _nearest(self, fits):
+    """Return the distance [b] and the numbers [b, 2] of the best allowed."""
+    distances = [
+      np.where((fit.values >= 0).all(axis=-1), fit.distance, np.inf)
+      if self._is_error
+      else fit.distance
+      for fit in fits
+    ]
+    best = np.argmin(distances, axis=0)
+    values = np.array([fit.values for fit in fits])
+    return np.min(distances, axis=0), values[best, np.arange(len(best))]
+
+  def at(self, size: float) -> curve_points.Interval:
     """Return the value at a size."""
     return self._interval(self._terms(np.array([size]))[:, 0])
 
-  def change(self, size: float, larger: float) -> Interval:
+  def change(self, size: float, larger: float) -> curve_points.Interval:
     """Return the value at a larger size less that at a size."""
     first, second = np.moveaxis(self._terms(np.array([size, larger])), 1, 0)
     return self._interval(second - first)
 
-  def predicted(self, size: float, own: float, shared: np.ndarray) -> Interval:
+  def predicted(
+    self, size: float, own: float, shared: np.ndarray
+  ) -> curve_points.Interval:
     """Return what is to be measured at another size.
 
     Args:
@@ -144,7 +148,7 @@ class Law:
           if ok.any():
             low = min(low, float((found + offset)[ok].min()))
             high = max(high, float((found + offset)[ok].max()))
-    return Interval(value, low, high)
+    return curve_points.Interval(value, low, high)
 
 
 @dataclasses.dataclass(frozen=True)
