@@ -10,10 +10,12 @@ recommendation that follows from the intervals by the rule it states. The same
 command continues a study that was stopped. A model without pretrained weights
 is only trained from random ones. A start may name a stage: transfer@block2,
 transfer@all, frozen@block2; lp_ft trains the head first. --learning_rates
-chooses the rate of each start on validation. --list_sources says which weights
+chooses the rate of each start on validation. --subsets tells how much data is
+enough. --list_sources says which weights
 and runs this machine has.
 """
 
+import dataclasses
 import functools
 import os
 
@@ -69,6 +71,12 @@ _LEARNING_RATES = flags.DEFINE_list(
   'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_SUBSETS = flags.DEFINE_list(
+  'subsets',
+  [],
+  'How much data is enough: numbers of training patients (images, where none '
+  'are known) to train on as well as on all, e.g. 50,100,200.',
+)
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
   [],
@@ -135,7 +143,7 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
-  'Comparison': 'models inits learning_rates seeds pretrained '
+  'Comparison': 'models inits learning_rates seeds subsets pretrained '
   'pretrained_input list_sources pretrain_on pretrain_recipe margin '
   'primary_metric specificity sensitivity probes locate_benefit',
   'Data': 'table images name dataset data_dir',
@@ -175,6 +183,9 @@ def main(_) -> None:
   prepared = _check_data(data_dir, dataset)
   plan = _plan(data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
+  plan = dataclasses.replace(
+    plan, subsets=_subsets(prepared, plan.base, dataset)
+  )
   plan = checks.check(plan, root)
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
@@ -191,7 +202,7 @@ def main(_) -> None:
     train(trials)
   choices = rates.choose(plan, root)
   plan = rates.applied(plan, choices)
-  planned = _by_key(plan.runs(root))
+  planned = _by_key([*plan.runs(root), *plan.subset_runs(root)])
   print(f'{len(planned)} runs; if stopped, the same command continues')
   results = outcome.read(plan, root, train(planned), choices)
   failed: dict[str, str] = {}
@@ -233,7 +244,9 @@ def _check_flags(root):
   from transfusion_tf.study import checks
   from transfusion_tf.study import plan as plan_lib
   from transfusion_tf.study import sources as sources_lib
+  from transfusion_tf.study import subsets
 
+  subsets.parse(_SUBSETS.value)
   base = run_flags.recipe(_RECIPE.value, _DATASET.value, 'image_table')
   checks.check_names(_MODELS.value)
   sources = sources_lib.parse(_PRETRAINED.value, _MODELS.value)
@@ -337,6 +350,14 @@ def _plan(data_dir, dataset, settings):
       base, {'optimizer.learning_rate': settings['rates'][0]}
     )
   return plan_lib.Plan(base=base, pretraining=pretraining, **settings)
+
+
+def _subsets(prepared, base, dataset):
+  """Return the subsets that the study trains on as well."""
+  from transfusion_tf.study import subsets
+
+  recipe = run_flags.recipe_name(_RECIPE.value, dataset, 'image_table')
+  return subsets.make(prepared, subsets.parse(_SUBSETS.value), base, recipe)
 
 
 def _inputs(sources):

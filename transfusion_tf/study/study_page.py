@@ -16,6 +16,7 @@ from transfusion_tf.models import registry
 from transfusion_tf.study import answer_page
 from transfusion_tf.study import benefit_page
 from transfusion_tf.study import clinical_sections
+from transfusion_tf.study import data_page
 from transfusion_tf.study import decision
 from transfusion_tf.study import depth_page
 from transfusion_tf.study import display
@@ -89,6 +90,7 @@ def write(
     report.Section('What came out', _notes(outcome), shown),
     *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),
+    *data_page.sections(root, outcome, comparer, margin),
     *depth_page.sections(outcome, comparer),
     *endings.section(outcome),
     *rate_page.section(outcome.choices, outcome.results),
