@@ -64,12 +64,29 @@ def test_one_seed_tells_nothing():
   assert math.isnan(power.chance(estimate, 2, above=0).decided)
 
 
-def test_seeds_needed():
+def test_the_fewest_seeds():
   estimate = statistics.contrast((1,), [[-0.5, 0.0, 0.9, 0.4]])
-  count = power.seeds_needed(estimate, 4, above=0)
-  assert power.chance(estimate, count / 4, above=0).decided >= 0.8
-  assert power.chance(estimate, count / 4 * 0.7, above=0).decided < 0.8
+  pilot = power.Pilot(estimate, 4)
+
+  def decided(seeds):
+    return pilot.chance(seeds, above=0).decided
+
+  numbers = list(power.more_seeds(4))
+  count = power.fewest(decided, numbers)
+  before = numbers[numbers.index(count) - 1]
+  assert decided(count) >= power.WANTED > decided(before)
   # The patients alone leave it open.
   patients = statistics.Variance(1.0, 30)
   open_ = statistics.contrast((1,), [[-0.5, 0.0, 0.9, 0.4]], patients)
-  assert power.seeds_needed(open_, 4, above=0) is None
+  pilot = power.Pilot(open_, 4)
+  assert power.fewest(decided, power.more_seeds(4)) is None
+  # Seeds and patients, each of which alone would not.
+  both = power.fewest(
+    lambda factor: pilot.chance(50, factor, above=0).decided,
+    power.more_patients(),
+  )
+  alone = power.fewest(
+    lambda factor: pilot.chance(4, factor, above=0).decided,
+    power.more_patients(),
+  )
+  assert both is not None and (alone is None or both < alone)
