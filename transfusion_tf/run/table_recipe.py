@@ -3,7 +3,7 @@
 The published recipes are for tens of thousands of images. From fewer, as many
 passes are too few steps, and moving averages lag behind:
 
-- Length: `train_epochs`, and at least `_LEAST_STEPS`. Adam moves a weight by
+- Length: `train_epochs`, and at least `LEAST_STEPS`. Adam moves a weight by
   about the learning rate a step, so that random weights need hundreds of steps
   however few the images are.
 - Evaluations: once an epoch, and at most `train_epochs` times in all.
@@ -18,7 +18,7 @@ from typing import Any
 
 from transfusion_tf import config
 
-_LEAST_STEPS = 500
+LEAST_STEPS = 500
 # The average over about 10 batches; and over 100, enough for any set.
 _MOMENTA = 0.9, 0.99
 # Fraction of a run whose evaluations patience does not count.
@@ -43,7 +43,7 @@ def fit(
   num_examples = min(data.subset or num_examples, num_examples)
   epoch = max(1, num_examples // train.batch_size)
   steps = train.train_steps or max(
-    round(train.train_epochs * epoch), _LEAST_STEPS
+    round(train.train_epochs * epoch), LEAST_STEPS
   )
   low, high = _MOMENTA
   values = {

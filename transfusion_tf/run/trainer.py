@@ -22,6 +22,8 @@ from transfusion_tf.train import progress
 from transfusion_tf.train import strategy as strategy_lib
 from transfusion_tf.train import workers as workers_lib
 
+OnRow = Callable[[history.Row, progress.Throughput | None], None]
+
 
 class Trainer:
   """Trains a run in its folder.
@@ -39,9 +41,19 @@ class Trainer:
     run_dir: str,
     workers: workers_lib.Workers,
     check_held: Callable[[], None] = lambda: None,
+    on_row: OnRow = lambda *_: None,
   ):
-    """Initialize; `check_held` is as for `checkpoint.Checkpoints`."""
+    """Initialize.
+
+    Args:
+      built: The parts of the run.
+      run_dir: The folder of the run.
+      workers: The workers of the run.
+      check_held: As for `checkpoint.Checkpoints`.
+      on_row: Called after each evaluation, as `loop.Hooks.on_row`.
+    """
     self._check_held = check_held
+    self._observe = on_row
     self._built = built
     self._run_dir = run_dir
     self._workers = workers
@@ -98,6 +110,7 @@ class Trainer:
 
   def _on_row(self, row, throughput):
     self.summaries.row(row, throughput, self._probabilities)
+    self._observe(row, throughput)
 
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir

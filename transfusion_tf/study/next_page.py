@@ -14,11 +14,10 @@ from transfusion_tf.study import report
 
 TITLE = 'What is known, and what next'
 _NOTE = (
-  'How many seeds or test patients would settle a comparison is a forecast from '
-  'the spreads observed here, and “settle” is any verdict: helps, hurts, or no '
-  'difference that matters; of a smaller network, that it is good enough or '
-  'worse. Test patients are more of the same kind, with the images that each '
-  'has here.'
+  'How many seeds or test patients would settle a comparison is a forecast '
+  'from the spreads observed here. It is settled by any verdict: helps, hurts '
+  'or no difference that matters; for a smaller network, that it is good '
+  'enough or worse. More test patients means patients of the same kind.'
 )
 
 

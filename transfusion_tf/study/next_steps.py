@@ -8,6 +8,7 @@ seeds do not help, and what may is said instead.
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -177,8 +178,8 @@ def _open(step, groups, comparer, margin, chance_of: _ChanceOf):
   else:
     advice = (
       f'Neither {power.MOST_SEEDS} seeds nor '
-      f'{int(power.MOST_PATIENTS * count):,} test patients would settle it with '
-      f'a chance of 80 %.{_likely_small(pilot.estimate, margin)}'
+      f'{int(power.MOST_PATIENTS * count):,} test patients would settle it '
+      f'with a chance of 80 %.{_likely_small(pilot.estimate, margin)}'
     )
   return dataclasses.replace(step, advice=advice, more_seeds=more)
 
@@ -192,8 +193,9 @@ def _pilot(groups, comparer) -> power.Pilot | None:
   # A mean over n seeds has the variance A + B / n over patients; a seed, A + B.
   one = np.mean(
     [
-      comparer.difference([1, -1], [[group[n]] for group in groups])
-      .patients.value
+      comparer.difference(
+        [1, -1], [[group[n]] for group in groups]
+      ).patients.value
       for n in range(seeds)
     ]
   )
@@ -206,7 +208,7 @@ def _patients(pilot, chance_of) -> tuple[float, int]:
   """Return the factor of patients that decides, 0 if none, and the seeds."""
   for seeds in (pilot.seeds, *(n for n in _TOGETHER if n > pilot.seeds)):
     factor = power.fewest(
-      lambda factor, seeds=seeds: chance_of(pilot, seeds, factor),
+      functools.partial(chance_of, pilot, seeds),
       power.more_patients(),
     )
     if factor:
@@ -223,9 +225,7 @@ def _likely_small(estimate, margin):
     [-margin, margin], loc=estimate.value, scale=stddev
   )
   likely = high - low > 0.5
-  return (
-    f' The difference is likely smaller than {margin:g}.' if likely else ''
-  )
+  return f' The difference is likely smaller than {margin:g}.' if likely else ''
 
 
 def _num_patients(groups: Sequence[Sequence[results.Result]]) -> int:

@@ -15,7 +15,7 @@ import dataclasses
 import math
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from transfusion_tf import metrics
 from transfusion_tf.study import statistics
@@ -24,7 +24,7 @@ WANTED = 0.8
 MOST_SEEDS = 50
 # Test patients, as a multiple of those that there are.
 MOST_PATIENTS = 20.0
-_NODES = (np.arange(24) + 0.5) / 24
+_NODES = (np.arange(16) + 0.5) / 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Pilot:
   """
 
   estimate: statistics.Estimate
-  seeds: float
+  seeds: int
   shared: float | None = None
 
   def chance(
@@ -120,14 +120,14 @@ class _Grown:
     true = variance * np.ones([1, 1])
     added = np.zeros([1, 1])
     if variance and math.isfinite(freedom):
-      true = (variance * freedom / stats.chi2.ppf(_NODES, freedom))[:, None]
+      true = (variance * freedom / _chi2(freedom))[:, None]
       if more > freedom:
-        added = stats.chi2.ppf(_NODES, more - freedom)[None]
+        added = _chi2(more - freedom)[None]
       later = (freedom * variance + true * added) / more / growth
     else:
       later = true / growth
     new = _patients(pilot, seeds, patients)
-    t = stats.t.ppf((1 + metrics.LEVEL) / 2, more)
+    t = special.stdtrit(more, (1 + metrics.LEVEL) / 2)
     self.half = np.sqrt(t**2 * later + new.squared_half(1 - metrics.LEVEL))
     moved = true * (1 - 1 / growth)
     moved = moved + estimate.patients.value * (1 - 1 / patients)
@@ -142,7 +142,7 @@ class _Grown:
       far = np.where(
         self._moves > 0, distance / self._moves, np.sign(distance) * math.inf
       )
-    return stats.norm.cdf(np.nan_to_num(far, nan=-math.inf))
+    return special.ndtr(np.nan_to_num(far, nan=-math.inf))
 
 
 def _patients(pilot, seeds, growth):
@@ -152,6 +152,11 @@ def _patients(pilot, seeds, growth):
   shared = min(max(shared, 0.0), now.value)
   value = shared + (now.value - shared) * pilot.seeds / seeds
   return statistics.Variance(value / growth, now.freedom * growth)
+
+
+def _chi2(freedom):
+  """Return the quantiles `_NODES` of chi-square."""
+  return 2 * special.gammaincinv(freedom / 2, _NODES)
 
 
 def _mean(chances):

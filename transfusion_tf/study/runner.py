@@ -1,6 +1,6 @@
 """Trains the missing runs of a study, several at a time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import math
 import os
@@ -56,7 +56,7 @@ def train(
     print(f'== {key}: {error}', flush=True)
   missing = [key for key in missing if key not in failures]
   num_finished = len(planned) - len(missing) - len(failures)
-  for keys in _in_order(missing, planned, root, until < math.inf):
+  for keys in in_order(missing, planned, root, until < math.inf):
     lost = _without_source(keys, planned, root, failures)
     for key, error in lost.items():
       print(f'== {key}: {error}', flush=True)
@@ -96,8 +96,20 @@ def _without_source(keys, planned, root, failures):
   }
 
 
-def _in_order(keys, planned, root, by_seed):
-  """Return the runs that others take weights from, then the others."""
+def in_order(
+  keys: Sequence[str],
+  planned: Mapping[str, config.Experiment],
+  root: str,
+  by_seed: bool,
+) -> list[list[str]]:
+  """Return the runs that others take weights from, then the others.
+
+  Args:
+    keys: The missing runs.
+    planned: Key -> run.
+    root: Folder of the study.
+    by_seed: Whether the first seeds of all come first.
+  """
   sources = {planned[key].init.pretrained for key in keys}
   first = [key for key in keys if os.path.join(root, key) in sources]
   rounds: dict[int, list[str]] = {}
