@@ -1,17 +1,10 @@
 """What would settle a study, against studies that had it."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from transfusion_tf import config
-from transfusion_tf import metrics
 from transfusion_tf.study import decision
-from transfusion_tf.study import next_page
-from transfusion_tf.study import next_steps
-from transfusion_tf.study import paired
 from transfusion_tf.study import power
-from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
 MARGIN, PATIENTS = 1.0, 60

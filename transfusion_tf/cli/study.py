@@ -11,7 +11,9 @@ command continues a study that was stopped. A model without pretrained weights
 is only trained from random ones. A start may name a stage: transfer@block2,
 transfer@all, frozen@block2; lp_ft trains the head first. --learning_rates
 chooses the rate of each start on validation. --list_sources says which weights
-and runs this machine has.
+and runs this machine has. --time_limit plans what fits into a time.
+`study.py --output_dir=STUDY` continues the study of that folder, and with
+--more_seeds=3 adds three seeds to it.
 """
 
 import functools
@@ -26,8 +28,10 @@ from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
+from transfusion_tf.cli import recorded_flags
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
+from transfusion_tf.cli import time_limit
 from transfusion_tf.init import schemes
 
 _TABLE = flags.DEFINE_string(
@@ -69,6 +73,12 @@ _LEARNING_RATES = flags.DEFINE_list(
   'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_MORE_SEEDS = flags.DEFINE_integer(
+  'more_seeds',
+  None,
+  'Add so many to the study in --output_dir, which has its other flags.',
+  lower_bound=1,
+)
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
   [],
@@ -105,6 +115,7 @@ _LOCATE_BENEFIT = flags.DEFINE_bool(
 )
 flags.adopt_module_key_flags(table_flags)
 flags.adopt_module_key_flags(operating_flags)
+flags.adopt_module_key_flags(time_limit)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -135,7 +146,7 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
-  'Comparison': 'models inits learning_rates seeds pretrained '
+  'Comparison': 'models inits learning_rates seeds more_seeds pretrained '
   'pretrained_input list_sources pretrain_on pretrain_recipe margin '
   'primary_metric specificity sensitivity probes locate_benefit',
   'Data': 'table images name dataset data_dir',
@@ -144,7 +155,7 @@ _HEADINGS = {
   'split_column test_list test_csv subgroup_columns fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
-  'shuffle_labels strategy num_processes',
+  'shuffle_labels strategy num_processes time_limit',
 }
 _GROUPS = {
   flag: heading for heading, row in _HEADINGS.items() for flag in row.split()
@@ -161,14 +172,18 @@ def main(_) -> None:
     return
   from transfusion_tf.study import benefit_page
   from transfusion_tf.study import checks
+  from transfusion_tf.study import files
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
   from transfusion_tf.study import process_pool
   from transfusion_tf.study import rates
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
+  from transfusion_tf.study import time_limits
 
-  root = _OUTPUT_DIR.value or ''
+  limit = time_limits.Limit(time_limit.seconds())
+  command = recorded_flags.Command(_OUTPUT_DIR.value or '', __name__)
+  root = command.root
   print(f'Study: {root}')
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
@@ -176,15 +191,23 @@ def main(_) -> None:
   plan = _plan(data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
   plan = checks.check(plan, root)
+  command.begin()
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )
   waiting = _PROBES.value and probe(study_page.partial_report(root))
+  machine = time_limits.Machine(
+    root, _NUM_PROCESSES.value, _LOCATE_BENEFIT.value
+  )
+  plan, until = time_limits.fit(
+    plan, machine, limit, adds_seeds=bool(_MORE_SEEDS.value)
+  )
   train = functools.partial(
     runner.train,
     root=root,
     num_processes=_NUM_PROCESSES.value,
     refused=plan.refused,
+    until=until,
   )
   if trials := _by_key(plan.trials(root)):
     print(f'{len(trials)} runs to choose learning rates')
@@ -193,7 +216,9 @@ def main(_) -> None:
   plan = rates.applied(plan, choices)
   planned = _by_key(plan.runs(root))
   print(f'{len(planned)} runs; if stopped, the same command continues')
-  results = outcome.read(plan, root, train(planned), choices)
+  failures = train(planned)
+  left_out = files.unfinished(root, planned, failures) if limit.is_set else ()
+  results = outcome.read(plan, root, failures, choices, left_out)
   failed: dict[str, str] = {}
   if waiting:
     probe()  # Of the weights that the study itself has trained.
@@ -218,6 +243,7 @@ def main(_) -> None:
   for failure in results.failures:
     print(f'Failed: {failure.key}: {failure.reason}')
   print(f'Report: {os.path.join(root, study_page.REPORT)}')
+  command.end(plan.num_seeds)
   failures = {failure.key: failure.reason for failure in results.failures}
   process_pool.check_complete(failures, f'{len(planned)} runs')
   process_pool.check_complete(failed, 'the comparisons')
@@ -289,10 +315,7 @@ def _data(root):
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
     )
-  raise errors.InputError(
-    'give --table and --images, --images alone for a folder of classes, or '
-    '--dataset and --data_dir of a prepared set'
-  )
+  raise errors.InputError(f'give {recorded_flags.DATA}')
 
 
 def _check_data(data_dir, dataset):

@@ -80,13 +80,15 @@ class Pilot:
 
     def passes(start, end):
       """Return the chance that what is at `start` moves down past `end`."""
-      return 0.0 if math.isinf(end) else _mean(grown.cdf(end - start))
+      return 0.0 if math.isinf(end) else grown.cdf(end - start)
 
     # The interval is inside unless its lower end falls below `above`, or its
     # upper end rises above `below`.
     inside = 1 - passes(low, above) - passes(-high, -below)
     outside = passes(high, above) + passes(-low, -below)
-    return Chance(max(inside, 0.0), min(outside, 1.0))
+    return Chance(
+      _mean(np.maximum(inside, 0.0)), _mean(np.minimum(outside, 1.0))
+    )
 
   def verdict_chance(
     self, margin: float, seeds: float, patients: float = 1.0

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import functools
 import math
 import os
+import sys
 
 from transfusion_tf import config
 from transfusion_tf import flagfile
@@ -13,6 +14,7 @@ from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import files
 from transfusion_tf.study import process_pool
+from transfusion_tf.study import remaining
 
 
 def train(
@@ -44,8 +46,10 @@ def train(
     # Refuses at once, not run by run.
     label_counts.check_trainable(tfds_folder.open_dataset(data_dir, dataset))
   missing = [key for key in planned if not files.is_finished(root, key)]
+  left = remaining.Remaining(planned, root, num_processes)
   for key in planned:
     if key not in missing:
+      left.ended(key)
       keep(key)
   failures = {
     key: reason
@@ -53,12 +57,14 @@ def train(
     if (reason := (refused or {}).get(planned[key].model.name))
   }
   for key, error in failures.items():
+    left.ended(key, is_finished=False)
     print(f'== {key}: {error}', flush=True)
   missing = [key for key in missing if key not in failures]
   num_finished = len(planned) - len(missing) - len(failures)
   for keys in in_order(missing, planned, root, until < math.inf):
     lost = _without_source(keys, planned, root, failures)
     for key, error in lost.items():
+      left.ended(key, is_finished=False)
       print(f'== {key}: {error}', flush=True)
     failures |= lost
     jobs = {
@@ -73,8 +79,10 @@ def train(
       if error:
         failures[key] = error
       num_finished += not error
+      left.ended(key, not error)
       state = error or f'finished, {num_finished} of {len(planned)}'
-      print(f'== {key}: {state}', flush=True)
+      print(f'== {key}: {"; ".join(filter(None, [state, left.text()]))}')
+      sys.stdout.flush()
       keep(key)
   return failures
 

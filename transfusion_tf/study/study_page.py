@@ -31,6 +31,7 @@ from transfusion_tf.study import rate_page
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
+from transfusion_tf.study import time_limits
 from transfusion_tf.study.plots import convergence
 from transfusion_tf.study.plots import filters
 
@@ -91,6 +92,7 @@ def write(
   sections = [
     *answer_page.sections(outcome, decided, sentences, margin, comparer),
     *next_page.section(steps, runs, root),
+    *time_limits.section(root),
     report.Section('What came out', _notes(outcome), shown),
     *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),

@@ -30,7 +30,7 @@ _FOLDER, _RECORD = 'time_costs', 'cost.json'
 # Steps of the first run, and between its evaluations; a second one has as many
 # as take a few seconds.
 _STEPS, _EVERY = 12, 4
-_LONG_SECONDS, _LAST_START = 3.0, 10.0
+_LONG_SECONDS, _LAST_START = 3.0, 14.0
 
 # Model and data set.
 Key = tuple[str, str]
@@ -46,6 +46,7 @@ class Cost:
     weights: Of a run from pretrained weights, beside the others.
     step: Of a training step.
     evaluation: Of an evaluation on validation, with its checkpoint.
+    image: Of a forward pass, for an image.
   """
 
   compiling: float
@@ -53,6 +54,7 @@ class Cost:
   weights: float
   step: float
   evaluation: float
+  image: float = 0.0
 
   def seconds(self, experiment: config.Experiment) -> float:
     """Return the seconds of a run after the first of its process."""
@@ -150,7 +152,7 @@ def _with_weights(experiments, root):
 def _measure(experiment, with_weights, folder, shared):
   """Write the cost of a network to a file in `folder`."""
   began = time.monotonic()
-  compiling = _compile(experiment, shared)
+  compiling, image = _compile(experiment, shared)
   first = _run(experiment, folder, _STEPS, _EVERY, shared)
   # Later runs have compiled what the first steps had to.
   extra = max(first.parts[0] - _EVERY * first.step, 0.0)
@@ -168,12 +170,12 @@ def _measure(experiment, with_weights, folder, shared):
     known = cost.run + started.parts[0] + 2 * cost.evaluation
     weights = max(started.seconds - known, 0.0)
     cost = dataclasses.replace(cost, weights=weights)
-  record = vars(cost) | {'measured': time.monotonic() - began}
+  record = vars(cost) | {'image': image, 'measured': time.monotonic() - began}
   storage.write_json(os.path.join(folder, _RECORD), record)
 
 
 def _compile(experiment, shared):
-  """Build and compile a network; return how long that takes."""
+  """Build and compile a network; return how long that and an image take."""
   began = time.monotonic()
   built = run_lib.build(experiment, shared=shared)
   predict = built.predictor()
@@ -181,7 +183,8 @@ def _compile(experiment, shared):
   compiled = time.monotonic()
   predict(tfds_folder.VALIDATION)
   again = time.monotonic() - compiled
-  return max(compiled - began - again, 0.0)
+  count = built.source.prepared.num_examples(tfds_folder.VALIDATION)
+  return max(compiled - began - again, 0.0), again / count
 
 
 @dataclasses.dataclass(frozen=True)

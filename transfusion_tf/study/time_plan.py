@@ -6,10 +6,8 @@ its plan (STUDY/time_plan.json) when it is continued, so that a run has the same
 config in every session.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
-import heapq
-import itertools
 import os
 from typing import Any
 
@@ -18,20 +16,13 @@ from transfusion_tf import errors
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.models import registry
-from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import table_recipe
 from transfusion_tf.study import durations
-from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
-from transfusion_tf.study import process_pool
-from transfusion_tf.study import runner
-from transfusion_tf.study import time_costs
 
 RECORD = 'time_plan.json'
 _FEWEST_SEEDS, _ENOUGH_SEEDS = 2, 3
 _BISECTIONS = 6
-
-Costs = Mapping[time_costs.Key, time_costs.Cost]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,78 +146,6 @@ def _longest(part, fits):
     else:
       high = middle
   return dataclasses.replace(part, length=low)
-
-
-def seconds(
-  phases: Sequence[Iterable[plan_lib.PlannedRun]],
-  costs: Costs,
-  root: str,
-  num_processes: int = 1,
-) -> float:
-  """Return how long the missing runs of phases train, one after another.
-
-  Args:
-    phases: Runs that are trained by one call of `runner.train`.
-    costs: Of networks; the runs of others count nothing.
-    root: Folder of the study.
-    num_processes: Runs at a time.
-  """
-  total = 0.0
-  made: set[str] = set()
-  for phase in phases:
-    planned = {
-      run.key: run.experiment
-      for run in phase
-      if run.key not in made and not files.is_finished(root, run.key)
-    }
-    made |= planned.keys()
-    for keys in runner.in_order(list(planned), planned, root, by_seed=True):
-      total += _together([planned[key] for key in keys], costs, num_processes)
-  return total
-
-
-def _together(experiments, costs, num_processes) -> float:
-  """Return how long runs take that processes share as `process_pool` does."""
-  groups = {
-    str(n): network_lib.shared_by(each) for n, each in enumerate(experiments)
-  }
-  waiting = process_pool.Waiting(groups)
-  # When each is free, and the group that its process has compiled.
-  workers = [(0.0, n, '') for n in range(min(num_processes, len(experiments)))]
-  end = 0.0
-  while workers:
-    free, number, compiled = heapq.heappop(workers)
-    taken = waiting.take(compiled)
-    if taken is None:
-      continue
-    group, key = taken
-    experiment = experiments[int(key)]
-    if cost := costs.get(time_costs.key_of(experiment)):
-      free += cost.seconds(experiment) + cost.compiling * (group != compiled)
-    end = max(end, free)
-    heapq.heappush(workers, (free, number, group))
-  return end
-
-
-def table(
-  phases: Sequence[Iterable[plan_lib.PlannedRun]], costs: Costs, root: str
-) -> list[tuple[str, int, float]]:
-  """Return each network, its missing runs and the seconds of these alone."""
-  missing = {
-    run.key: run.experiment
-    for run in itertools.chain(*phases)
-    if not files.is_finished(root, run.key)
-  }
-  rows: dict[str, list[float]] = {}
-  for experiment in missing.values():
-    cost = costs.get(time_costs.key_of(experiment))
-    rows.setdefault(experiment.model.name, []).append(
-      cost.seconds(experiment) if cost else 0.0
-    )
-  return [
-    (registry.label(model), len(each), sum(each))
-    for model, each in rows.items()
-  ]
 
 
 def left_out(plan: plan_lib.Plan, part: Part) -> list[str]:
