@@ -1,10 +1,17 @@
 """What would settle a study, against studies that had it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from transfusion_tf import config
+from transfusion_tf import metrics
 from transfusion_tf.study import decision
+from transfusion_tf.study import next_page
+from transfusion_tf.study import next_steps
+from transfusion_tf.study import paired
 from transfusion_tf.study import power
+from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
 MARGIN, PATIENTS = 1.0, 60
@@ -128,3 +135,141 @@ def test_patients_are_calibrated(seeds, shared):
   told, happened = _patients_calibration(seeds, shared, 500, rng)
   print(f'{seeds} seeds, patients {shared}: {told:.3f} said, {happened:.3f}')
   assert -_LESS < happened - told < _MORE
+
+
+def _runs(separations, seeds, patients=200, stddev=0.02, curve=(0.5, 0.9)):
+  """Model -> start -> runs of an AUC that grows with the separation."""
+  labels = np.arange(patients) % 2
+  # What makes a patient hard is the same for all networks.
+  hard = np.random.default_rng(7).normal(size=patients)
+  runs = {}
+  for m, (model, starts) in enumerate(separations.items()):
+    for s, (start, separation) in enumerate(starts.items()):
+      for seed in range(seeds):
+        rng = np.random.default_rng([m, s, seed])
+        noise = 0.95 * hard + 0.3 * rng.normal(size=patients)
+        true = separation + stddev * rng.normal()
+        metric = metrics.Auc(labels, noise + true * labels)
+        run = results.Result(
+          f'{model}/{start}/seed{seed}',
+          'dir',
+          config.override(config.IMAGE_TABLE, {'train.train_steps': 100}),
+          {
+            'headline': 'auc',
+            'test': {'auc': {'value': metric.value()}},
+            'seconds': 60.0,
+            'num_train': 320,
+          },
+          pd.DataFrame({'step': range(len(curve)), 'auc': curve}),
+        )
+        run.__dict__['scores'] = pd.DataFrame(
+          {
+            'image_id': np.arange(patients).astype(str),
+            'patient_id': np.arange(patients).astype(str),
+          }
+          | metric.columns('auc')
+        )
+        runs.setdefault(model, {}).setdefault(start, []).append(run)
+  return runs
+
+
+def _steps(runs, margin=0.01):
+  comparer = paired.Comparer()
+  parameters = {model: n for n, model in enumerate(runs)}
+  decided = decision.decide(runs, margin, parameters, comparer)
+  return next_steps.steps(runs, decided, margin, comparer)
+
+
+_FLAT = (0.9, 0.9, 0.89, 0.9)
+
+
+def test_what_is_known_needs_nothing():
+  runs = _runs({'net': {'random': 1.0, 'transfer': 2.0}}, 5, curve=_FLAT)
+  (step,) = _steps(runs)
+  assert (step.known, step.advice) == (decision.HELPS, '')
+  assert next_page.lines([step], runs, 'study') == [
+    '1 of 1 comparisons are settled.'
+  ]
+
+
+def test_an_open_comparison_has_its_number_of_seeds_and_a_command():
+  separations = {'net': {'random': 1.4, 'transfer': 1.45}}
+  runs = _runs(separations, 3, stddev=0.3, curve=_FLAT)
+  (step,) = _steps(runs)
+  assert step.known == decision.OPEN
+  assert 0 < step.more_seeds < 10
+  assert f'{step.more_seeds} more seed' in step.advice
+  *_, command = next_page.lines([step], runs, 'study')
+  assert (
+    f'study.py --output_dir=study --more_seeds={step.more_seeds}' in command
+  )
+  assert f'{2 * step.more_seeds} minutes' in command
+  (section,) = next_page.section([step], runs, 'study')
+  assert command in section.paragraphs
+  assert step.advice in set(section.table['What would settle it'])
+
+
+@pytest.mark.parametrize(
+  ('patients', 'advice'),
+  [
+    (60, 'No number of seeds up to 50 would settle it; about'),
+    (16, 'Neither 50 seeds nor 320 test patients would settle it'),
+  ],
+)
+def test_what_the_patients_leave_open(patients, advice):
+  separations = {'net': {'random': 1.5, 'transfer': 1.7}}
+  runs = _runs(separations, 3, patients, 0.001, curve=_FLAT)
+  (step,) = _steps(runs)
+  assert step.advice.startswith(advice)
+  assert not step.more_seeds
+  said = next_page.lines([step], runs, 'study')
+  assert not any(line.startswith('Next') for line in said)
+
+
+def test_a_smaller_network_that_is_not_shown_to_be_as_good():
+  separations = {'small': {'random': 1.4}, 'large': {'random': 1.6}}
+  runs = _runs(separations, 3, stddev=0.2, curve=_FLAT)
+  for run in runs['large']['random']:
+    run.curve['auc'] += 0.01
+  (step,) = _steps(runs)
+  assert (step.model, step.known) == ('small', next_steps.NOT_SHOWN)
+  assert 'more seed' in step.advice
+
+
+def test_runs_that_still_improved_are_to_be_longer():
+  runs = _runs({'net': {'random': 1.4, 'transfer': 1.6}}, 3)
+  (step,) = _steps(runs)
+  # 100 steps of 32 of 320 images are ten epochs.
+  assert (step.known, step.epochs) == (decision.NONE, 20)
+  *_, command = next_page.lines([step], runs, 'study')
+  assert '--flagfile=study/flags.txt --epochs=20' in command
+
+
+def test_a_start_at_chance_needs_no_seeds():
+  separations = {'net': {'random': 0.0, 'transfer': 1.6}}
+  (step,) = _steps(_runs(separations, 3, curve=_FLAT))
+  assert step.advice.startswith('Random: not better than chance.')
+  assert not step.more_seeds
+
+
+def test_one_seed_asks_for_two_more():
+  separations = {'net': {'random': 1.4, 'transfer': 1.6}}
+  (step,) = _steps(_runs(separations, 1, curve=_FLAT))
+  assert (step.known, step.more_seeds) == (decision.OPEN, 2)
+
+
+def test_a_study_that_compares_nothing_says_nothing():
+  runs = _runs({'net': {'random': 1.4}}, 2, curve=_FLAT)
+  steps = _steps(runs)
+  assert not next_page.lines(steps, runs, 'study')
+  assert not list(next_page.section(steps, runs, 'study'))
+
+
+def test_the_command_settles_most_for_its_cost():
+  def step(more_seeds):
+    return next_steps.Step('net', 'transfer', 'open', 'x', more_seeds)
+
+  runs = _runs({'net': {'random': 1.4}}, 1)
+  for numbers, chosen in (((2, 3, 3), 3), ((1, 20), 1), ((4,), 4)):
+    *_, command = next_page.lines(list(map(step, numbers)), runs, 'study')
+    assert f'--more_seeds={chosen} ' in command

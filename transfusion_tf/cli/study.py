@@ -18,6 +18,7 @@ and runs this machine has. --time_limit plans what fits into a time.
 
 import functools
 import os
+import time
 
 from absl import flags
 
@@ -195,9 +196,14 @@ def main(_) -> None:
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )
+  began = time.monotonic()
   waiting = _PROBES.value and probe(study_page.partial_report(root))
   machine = time_limits.Machine(
-    root, _NUM_PROCESSES.value, _LOCATE_BENEFIT.value
+    root,
+    _NUM_PROCESSES.value,
+    _LOCATE_BENEFIT.value,
+    # Probing again takes as long.
+    time.monotonic() - began if waiting else 0.0,
   )
   plan, until = time_limits.fit(
     plan, machine, limit, adds_seeds=bool(_MORE_SEEDS.value)

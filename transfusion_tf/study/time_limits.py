@@ -52,11 +52,13 @@ class Machine:
     root: Its folder.
     num_processes: Runs at a time.
     locates_benefit: Whether that comes after the runs.
+    probes: Seconds of probes that come after the runs.
   """
 
   root: str
   num_processes: int = 1
   locates_benefit: bool = True
+  probes: float = 0.0
 
 
 def fit(
@@ -185,9 +187,10 @@ class _Forecast:
 
   def closing(self, plan: plan_lib.Plan) -> float:
     """Return the seconds of the comparisons and the report."""
-    return time_forecast.closing(
+    closing = time_forecast.closing(
       plan, self._costs, self._num_test, self._machine.locates_benefit
     )
+    return closing + self._machine.probes
 
   def lines(self, plan: plan_lib.Plan) -> Iterator[str]:
     """Yield the table of a plan."""
