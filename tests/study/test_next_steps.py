@@ -118,21 +118,21 @@ def test_so_many_patients_decide_as_often_as_said():
 
 @pytest.mark.slow
 @pytest.mark.parametrize('stddevs', [(0.6, 0.6), (0.2, 0.9)])
-@pytest.mark.parametrize('shared', [0.0, 2.0, 4.0])
-@pytest.mark.parametrize('seeds', [2, 3, 5, 10])
+@pytest.mark.parametrize('shared', [0.0, 3.0])
+@pytest.mark.parametrize('seeds', [2, 3, 5])
 def test_seeds_are_calibrated(seeds, shared, stddevs):
   rng = np.random.default_rng(1)
-  told, happened = _calibration(seeds, shared, 1000, rng, stddevs)
+  told, happened = _calibration(seeds, shared, 600, rng, stddevs)
   print(f'{seeds} {shared} {stddevs}: {told:.3f} said, {happened:.3f}')
   assert -_LESS < happened - told < _MORE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('shared', [2.0, 4.0])
-@pytest.mark.parametrize('seeds', [3, 5, 10])
+@pytest.mark.parametrize('shared', [3.0, 5.0])
+@pytest.mark.parametrize('seeds', [3, 5])
 def test_patients_are_calibrated(seeds, shared):
   rng = np.random.default_rng(1)
-  told, happened = _patients_calibration(seeds, shared, 500, rng)
+  told, happened = _patients_calibration(seeds, shared, 300, rng)
   print(f'{seeds} seeds, patients {shared}: {told:.3f} said, {happened:.3f}')
   assert -_LESS < happened - told < _MORE
 

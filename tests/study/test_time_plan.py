@@ -176,7 +176,7 @@ def _long(plan):
 
 def test_the_same_command_keeps_to_its_plan(spots, capsys):
   plan, root = _long(spots[0]), spots[1]
-  machine, limit = time_limits.Machine(root), time_limits.Limit(60.0)
+  machine, limit = time_forecast.Machine(root), time_limits.Limit(60.0)
   _record(root)
   _begin(plan, root)
   made, until = time_limits.fit(plan, machine, limit)
@@ -189,7 +189,7 @@ def test_the_same_command_keeps_to_its_plan(spots, capsys):
 
 def test_without_a_limit_runs_stay_as_long_as_the_first_ones(spots):
   plan, root = _long(spots[0]), spots[1]
-  machine, limit = time_limits.Machine(root), time_limits.Limit()
+  machine, limit = time_forecast.Machine(root), time_limits.Limit()
   _record(root, models=['elsewhere:net'])
   _begin(plan, root)
   made, until = time_limits.fit(plan, machine, limit)
@@ -204,14 +204,14 @@ def test_added_seeds_are_of_the_networks_that_there_are(spots):
   plan, root = spots
   _record(root, models=['cbr_tiny'])
   plan = dataclasses.replace(plan, models=('cbr_tiny', 'tiny_nets:net'))
-  machine, limit = time_limits.Machine(root), time_limits.Limit()
+  machine, limit = time_forecast.Machine(root), time_limits.Limit()
   made, _ = time_limits.fit(plan, machine, limit, adds_seeds=True)
   assert made.models == ('cbr_tiny',)
 
 
 def test_a_study_without_a_limit_has_no_plan(spots):
   plan, root = spots
-  machine, limit = time_limits.Machine(root), time_limits.Limit()
+  machine, limit = time_forecast.Machine(root), time_limits.Limit()
   assert time_limits.fit(plan, machine, limit) == (plan, float('inf'))
   assert not list(time_limits.section(root))
 
@@ -219,7 +219,7 @@ def test_a_study_without_a_limit_has_no_plan(spots):
 @pytest.mark.slow
 def test_a_study_is_measured(spots, capsys):
   plan, root = spots
-  machine = time_limits.Machine(root, locates_benefit=False)
+  machine = time_forecast.Machine(root, locates_benefit=False)
   limit = time_limits.Limit(3600)
   made, until = time_limits.fit(plan, machine, limit)
   assert made == plan

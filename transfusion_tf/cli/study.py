@@ -164,6 +164,7 @@ _GROUPS = {
 
 
 def main(_) -> None:
+  began = time.monotonic()
   startup.import_tensorflow()
   if _LIST_SOURCES.value:
     from transfusion_tf.cli import list_sources
@@ -171,8 +172,8 @@ def main(_) -> None:
     for line in list_sources.lines(_OUTPUT_DIR.value):
       print(line)
     return
-  from transfusion_tf.study import benefit_page
   from transfusion_tf.study import checks
+  from transfusion_tf.study import conclusion
   from transfusion_tf.study import files
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
@@ -180,10 +181,11 @@ def main(_) -> None:
   from transfusion_tf.study import rates
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
+  from transfusion_tf.study import time_forecast
   from transfusion_tf.study import time_limits
 
-  limit = time_limits.Limit(time_limit.seconds())
   command = recorded_flags.Command(_OUTPUT_DIR.value or '', __name__)
+  limit = time_limits.Limit(time_limit.seconds(), began)
   root = command.root
   print(f'Study: {root}')
   settings = _check_flags(root)
@@ -196,14 +198,14 @@ def main(_) -> None:
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )
-  began = time.monotonic()
+  probing = time.monotonic()
   waiting = _PROBES.value and probe(study_page.partial_report(root))
-  machine = time_limits.Machine(
+  machine = time_forecast.Machine(
     root,
     _NUM_PROCESSES.value,
     _LOCATE_BENEFIT.value,
     # Probing again takes as long.
-    time.monotonic() - began if waiting else 0.0,
+    time.monotonic() - probing if waiting else 0.0,
   )
   plan, until = time_limits.fit(
     plan, machine, limit, adds_seeds=bool(_MORE_SEEDS.value)
@@ -225,34 +227,21 @@ def main(_) -> None:
   failures = train(planned)
   left_out = files.unfinished(root, planned, failures) if limit.is_set else ()
   results = outcome.read(plan, root, failures, choices, left_out)
-  failed: dict[str, str] = {}
   if waiting:
     probe()  # Of the weights that the study itself has trained.
-  print('== Comparing the networks before and after training', flush=True)
-  similarity, not_compared = outcome.similarity(results.finished, failed)
-  for name, reason in not_compared.items():
-    print(f'{name}: not compared: {reason}')
-  if _LOCATE_BENEFIT.value:
-    benefit_page.run(results.finished, root)
-  table, recommendation = study_page.write(
-    root,
-    plan.base.data.dataset,
+  not_made = conclusion.write(
     results,
-    _footprints(results.finished, failed),
+    root,
+    dataset,
     _MARGIN.value,
-    similarity,
-    not_compared,
     prepared.subgroups,
     operating_flags.targets(),
+    _LOCATE_BENEFIT.value,
   )
-  print(f'\n{table}\n\n{recommendation}\n')
-  for failure in results.failures:
-    print(f'Failed: {failure.key}: {failure.reason}')
-  print(f'Report: {os.path.join(root, study_page.REPORT)}')
   command.end(plan.num_seeds)
   failures = {failure.key: failure.reason for failure in results.failures}
   process_pool.check_complete(failures, f'{len(planned)} runs')
-  process_pool.check_complete(failed, 'the comparisons')
+  process_pool.check_complete(not_made, 'the comparisons')
 
 
 def _by_key(runs):
@@ -411,22 +400,6 @@ def _experiment(data_dir, dataset, recipe, epochs):
     }
     experiment = table_recipe.fit(name, num_examples, changes)
   return config.override(experiment, table_recipe.fair(experiment, given))
-
-
-def _footprints(runs, failed):
-  """Return model -> its cost; where that fails, what its result tells."""
-  from transfusion_tf.study import model_cost
-
-  footprints = {}
-  for model, starts in runs.items():
-    first = next(iter(starts.values()))[0]
-    try:
-      cost = model_cost.measure(first.experiment, first.num_outputs)
-    except Exception as error:  # Whatever a user's network does.
-      failed[f'The cost of {model}'] = startup.report_error(error)
-      cost = model_cost.unmeasured(first.result.get('trainable_parameters', 0))
-    footprints[model] = cost
-  return footprints
 
 
 def run() -> None:

@@ -4,10 +4,13 @@ Runs are taken by processes as `process_pool` hands them out, with those that
 others start from first.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import dataclasses
 import heapq
 import itertools
+import time
 
+from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import registry
 from transfusion_tf.run import network as network_lib
 from transfusion_tf.study import benefit
@@ -22,6 +25,77 @@ Costs = Mapping[time_costs.Key, time_costs.Cost]
 # Seconds of the figures and pages; of a start's similarity at a stage.
 _REPORT, _SIMILARITY = 8.0, 1.0
 _STATISTICS_IMAGES = 256  # That batch norm has its statistics of.
+
+
+@dataclasses.dataclass(frozen=True)
+class Machine:
+  """How a study is made.
+
+  Attributes:
+    root: Its folder.
+    num_processes: Runs at a time.
+    locates_benefit: Whether that comes after the runs.
+    probes: Seconds of probes that come after the runs.
+  """
+
+  root: str
+  num_processes: int = 1
+  locates_benefit: bool = True
+  probes: float = 0.0
+
+
+def phases(plan: plan_lib.Plan, root: str) -> list[list[plan_lib.PlannedRun]]:
+  """Return the runs of a plan that are trained one after another."""
+  return [plan.trials(root), plan.runs(root)]
+
+
+class Forecast:
+  """How long plans take, by short runs of their networks."""
+
+  def __init__(self, plan: plan_lib.Plan, machine: Machine):
+    """Measure the networks of a plan."""
+    self._machine = machine
+    root = machine.root
+    data = plan.base.data.dataset
+    prepared = tfds_folder.open_dataset(plan.base.runtime.data_dir, data)
+    has_test = tfds_folder.TEST in prepared.splits
+    self._num_test = prepared.num_examples(
+      tfds_folder.TEST if has_test else tfds_folder.VALIDATION
+    )
+    print('== Measuring what runs cost', flush=True)
+    began = time.monotonic()
+    runs = itertools.chain(*phases(plan, root))
+    self._costs, failed = time_costs.measure(runs, root, machine.num_processes)
+    for (model, _), error in failed.items():
+      print(f'{registry.label(model)}: not measured, not planned: {error}')
+    print(f'{time.monotonic() - began:.0f} seconds of measuring', flush=True)
+
+  def seconds(self, plan: plan_lib.Plan) -> float:
+    """Return the seconds of all that is missing of a plan."""
+    training = seconds(
+      phases(plan, self._machine.root),
+      self._costs,
+      self._machine.root,
+      self._machine.num_processes,
+    )
+    return training + self.closing(plan)
+
+  def closing(self, plan: plan_lib.Plan) -> float:
+    """Return the seconds of the comparisons and the report."""
+    comparing = closing(
+      plan, self._costs, self._num_test, self._machine.locates_benefit
+    )
+    return comparing + self._machine.probes
+
+  def lines(self, plan: plan_lib.Plan) -> Iterator[str]:
+    """Yield the table of a plan."""
+    root = self._machine.root
+    rows = table(phases(plan, root), self._costs, root)
+    yield f'{"Network":24}{"Runs":>6}{"Minutes":>9}'
+    for name, count, total in rows:
+      minutes = total / 60 / self._machine.num_processes
+      yield f'{name:24}{count:6}{minutes:9.1f}'
+    yield f'{"Comparisons, report":30}{self.closing(plan) / 60:9.1f}'
 
 
 def seconds(

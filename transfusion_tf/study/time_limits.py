@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 import dataclasses
+import itertools
 import math
 import time
 from typing import Any
 
-from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.models import registry
 from transfusion_tf.study import durations
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import report
-from transfusion_tf.study import time_costs
 from transfusion_tf.study import time_forecast
 from transfusion_tf.study import time_plan
 
@@ -44,25 +42,11 @@ class Limit:
     return self.began + self.seconds - reserve
 
 
-@dataclasses.dataclass(frozen=True)
-class Machine:
-  """How a study is made.
-
-  Attributes:
-    root: Its folder.
-    num_processes: Runs at a time.
-    locates_benefit: Whether that comes after the runs.
-    probes: Seconds of probes that come after the runs.
-  """
-
-  root: str
-  num_processes: int = 1
-  locates_benefit: bool = True
-  probes: float = 0.0
-
-
 def fit(
-  plan: plan_lib.Plan, machine: Machine, limit: Limit, adds_seeds: bool = False
+  plan: plan_lib.Plan,
+  machine: time_forecast.Machine,
+  limit: Limit,
+  adds_seeds: bool = False,
 ) -> tuple[plan_lib.Plan, float]:
   """Return what of a plan is made, and until when it trains; say so.
 
@@ -78,7 +62,7 @@ def fit(
   """
   root = machine.root
   record = time_plan.read(root)
-  runs = [*plan.trials(root), *plan.runs(root)]
+  runs = itertools.chain(*time_forecast.phases(plan, root))
   begun = time_plan.has_begun(runs, root)
   length = record.get('length', 1.0) if begun else 1.0
   if not limit.is_set:
@@ -121,7 +105,7 @@ def _choose(plan, machine, limit, length):
     length: Of the runs that have begun, as `time_plan.Part` has it; None
       before.
   """
-  forecast = _Forecast(plan, machine)
+  forecast = time_forecast.Forecast(plan, machine)
   start = plan
   if length is not None:
     whole = dataclasses.replace(time_plan.whole(plan), length=length)
@@ -153,59 +137,6 @@ def _choose(plan, machine, limit, length):
     'closing': round(forecast.closing(made)),
   }
   return part, told
-
-
-class _Forecast:
-  """How long plans take, by short runs of their networks."""
-
-  def __init__(self, plan, machine):
-    self._machine = machine
-    root = machine.root
-    data = plan.base.data.dataset
-    prepared = tfds_folder.open_dataset(plan.base.runtime.data_dir, data)
-    has_test = tfds_folder.TEST in prepared.splits
-    self._num_test = prepared.num_examples(
-      tfds_folder.TEST if has_test else tfds_folder.VALIDATION
-    )
-    print('== Measuring what runs cost', flush=True)
-    began = time.monotonic()
-    runs = [*plan.trials(root), *plan.runs(root)]
-    self._costs, failed = time_costs.measure(runs, root, machine.num_processes)
-    for (model, _), error in failed.items():
-      print(f'{registry.label(model)}: not measured, not planned: {error}')
-    print(f'{time.monotonic() - began:.0f} seconds of measuring', flush=True)
-
-  def seconds(self, plan: plan_lib.Plan) -> float:
-    """Return the seconds of all that is missing of a plan."""
-    training = time_forecast.seconds(
-      self._phases(plan),
-      self._costs,
-      self._machine.root,
-      self._machine.num_processes,
-    )
-    return training + self.closing(plan)
-
-  def closing(self, plan: plan_lib.Plan) -> float:
-    """Return the seconds of the comparisons and the report."""
-    closing = time_forecast.closing(
-      plan, self._costs, self._num_test, self._machine.locates_benefit
-    )
-    return closing + self._machine.probes
-
-  def lines(self, plan: plan_lib.Plan) -> Iterator[str]:
-    """Yield the table of a plan."""
-    rows = time_forecast.table(
-      self._phases(plan), self._costs, self._machine.root
-    )
-    yield f'{"Network":24}{"Runs":>6}{"Minutes":>9}'
-    for name, count, seconds in rows:
-      minutes = seconds / 60 / self._machine.num_processes
-      yield f'{name:24}{count:6}{minutes:9.1f}'
-    yield f'{"Comparisons, report":30}{self.closing(plan) / 60:9.1f}'
-
-  def _phases(self, plan):
-    root = self._machine.root
-    return [plan.trials(root), plan.runs(root)]
 
 
 def section(root: str) -> Iterator[report.Section]:
