@@ -1,6 +1,7 @@
 """What of a study is made in a time, on given costs and on measured ones."""
 
 import dataclasses
+import json
 import pathlib
 
 import prepared_sets
@@ -8,7 +9,11 @@ import pytest
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf.study import durations
+from transfusion_tf.study import files
+from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import remaining
 from transfusion_tf.study import time_costs
 from transfusion_tf.study import time_forecast
 from transfusion_tf.study import time_limits
@@ -214,6 +219,62 @@ def test_a_study_without_a_limit_has_no_plan(spots):
   machine, limit = time_forecast.Machine(root), time_limits.Limit()
   assert time_limits.fit(plan, machine, limit) == (plan, float('inf'))
   assert not list(time_limits.section(root))
+
+
+def _finish(plan, root, number, seconds):
+  key = plan.runs(root)[number].key
+  folder = pathlib.Path(root, key)
+  folder.mkdir(parents=True)
+  (folder / 'result.json').write_text(json.dumps({'seconds': seconds}))
+  return key
+
+
+def test_finished_runs_tell_how_long_the_others_take(tmp_path):
+  plan, root = _plan(models=('cbr_tiny',), num_seeds=4), str(tmp_path)
+  planned = {run.key: run.experiment for run in plan.runs(root)}
+  left = remaining.Remaining(planned, root, num_processes=2)
+  assert left.text() == ''
+  left.ended(_finish(plan, root, 0, 600.0))
+  # Seven runs of ten minutes, two at a time.
+  assert left.text() == 'about 35 minutes left'
+  left.ended(plan.runs(root)[1].key, is_finished=False)
+  assert left.text() == 'about 30 minutes left'
+  for number in range(2, 8):
+    left.ended(_finish(plan, root, number, 600.0))
+  assert left.text() == ''
+
+
+def test_of_other_networks_it_is_only_known_to_be_longer(tmp_path):
+  plan, root = _plan(num_seeds=1), str(tmp_path)
+  planned = {run.key: run.experiment for run in plan.runs(root)}
+  left = remaining.Remaining(planned, root)
+  left.ended(_finish(plan, root, 0, 60.0))
+  assert left.text() == 'more than 60 seconds left'
+  (tmp_path / plan.runs(root)[1].key).mkdir(parents=True)
+  (tmp_path / plan.runs(root)[1].key / 'result.json').write_text('{')
+  left.ended(plan.runs(root)[1].key)  # A damaged result tells nothing.
+
+
+def test_a_run_for_which_there_was_no_time_is_no_failure(spots):
+  plan, root = spots
+  keys = [run.key for run in plan.runs(root)]
+  found = outcome.read(plan, root, {keys[0]: 'a bug'}, (), keys[1:])
+  assert [failure.key for failure in found.failures] == keys[:1]
+  assert set(found.missing) == set(keys)
+  assert files.unfinished(root, keys, {keys[0]: 'a bug'}) == keys[1:]
+
+
+@pytest.mark.parametrize(
+  ('seconds', 'text'),
+  [
+    (0.2, '1 second'),
+    (89, '89 seconds'),
+    (90, '2 minutes'),
+    (6000, '1.7 hours'),
+  ],
+)
+def test_lengths_of_time(seconds, text):
+  assert durations.text(seconds) == text
 
 
 @pytest.mark.slow

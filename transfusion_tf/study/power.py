@@ -13,6 +13,7 @@ may be: over the posterior of a variance with the estimate's degrees of freedom.
 from collections.abc import Callable, Iterable, Iterator
 import dataclasses
 import math
+from typing import TypeVar
 
 import numpy as np
 from scipy import special
@@ -25,6 +26,8 @@ MOST_SEEDS = 50
 # Test patients, as a multiple of those that there are.
 MOST_PATIENTS = 20.0
 _NODES = (np.arange(16) + 0.5) / 16
+
+_T = TypeVar('_T')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -183,8 +186,8 @@ def chance(
 
 
 def fewest(
-  chance_of: Callable[[float], float], numbers: Iterable[float]
-) -> float | None:
+  chance_of: Callable[[_T], float], numbers: Iterable[_T]
+) -> _T | None:
   """Return the first of `numbers` whose chance is `WANTED`, or None."""
   return next((n for n in numbers if chance_of(n) >= WANTED), None)
 
