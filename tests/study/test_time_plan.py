@@ -269,7 +269,9 @@ def test_a_run_for_which_there_was_no_time_is_no_failure(spots):
   [
     (0.2, '1 second'),
     (89, '89 seconds'),
-    (90, '2 minutes'),
+    (90, '1.5 minutes'),
+    (120, '2 minutes'),
+    (700, '12 minutes'),
     (6000, '1.7 hours'),
   ],
 )

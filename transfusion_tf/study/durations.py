@@ -2,13 +2,11 @@
 
 
 def text(seconds: float) -> str:
-  """Return `40 seconds`, `12 minutes` or `3.5 hours`."""
+  """Return `40 seconds`, `4.5 minutes`, `12 minutes` or `3.5 hours`."""
   if seconds < 90:
-    return _counted(max(round(seconds), 1), 'second')
+    count = max(round(seconds), 1)
+    return f'{count} second{"" if count == 1 else "s"}'
   if seconds < 90 * 60:
-    return _counted(round(seconds / 60), 'minute')
+    minutes = seconds / 60
+    return f'{round(minutes, 1 if minutes < 10 else None):g} minutes'
   return f'{seconds / 3600:.1f} hours'
-
-
-def _counted(number, unit):
-  return f'{number} {unit}{"" if number == 1 else "s"}'

@@ -92,31 +92,45 @@ def measure(
     if not files.is_finished(root, run.key):
       groups.setdefault(key_of(run.experiment), []).append(run.experiment)
   costs, failed = {}, {}
-  folder = os.path.join(root, _FOLDER)
+  # Importing TensorFlow is no cost of the first network.
+  dict(process_pool.each({'nothing': _nothing}, num_processes))
   for key, experiments in groups.items():
-    copies = min(num_processes, len(experiments))
-    jobs = {
-      str(n): functools.partial(
-        _measure,
-        _without_weights(experiments[0]),
-        _with_weights(experiments, root),
-        os.path.join(folder, str(n)),
-      )
-      for n in range(copies)
-    }
-    began = time.monotonic()
-    errors = dict(
-      process_pool.each(jobs, num_processes, None, network_lib.Shared)
-    )
-    if error := next(filter(None, errors.values()), ''):
-      failed[key] = error
+    measured = _measure_network(experiments, root, num_processes)
+    if isinstance(measured, Cost):
+      costs[key] = measured
     else:
-      records = [
-        storage.read_json(os.path.join(folder, n, _RECORD)) for n in jobs
-      ]
-      costs[key] = _mean(records, time.monotonic() - began)
-    storage.remove_folder(folder)
+      failed[key] = measured
   return costs, failed
+
+
+def _nothing():
+  """Do nothing, in a process."""
+
+
+def _measure_network(experiments, root, num_processes) -> Cost | str:
+  """Return the cost of a network, or why it cannot be measured."""
+  folder = os.path.join(root, _FOLDER)
+  storage.remove_folder(folder)  # Of a session that was stopped.
+  jobs = {
+    str(n): functools.partial(
+      _measure,
+      _without_weights(experiments[0]),
+      _with_weights(experiments, root),
+      os.path.join(folder, str(n)),
+    )
+    for n in range(min(num_processes, len(experiments)))
+  }
+  began = time.monotonic()
+  try:
+    ended = process_pool.each(jobs, num_processes, None, network_lib.Shared)
+    if error := next((error for _, error in ended if error), ''):
+      return error
+    return _mean(
+      [storage.read_json(os.path.join(folder, n, _RECORD)) for n in jobs],
+      time.monotonic() - began,
+    )
+  finally:
+    storage.remove_folder(folder)
 
 
 def _mean(records, wall) -> Cost:
@@ -141,7 +155,12 @@ def _with_weights(experiments, root):
 
   None if no run has any.
   """
-  using = [each for each in experiments if each.init.pretrained]
+  # Frozen stages would be another network, to be compiled.
+  using = [
+    each
+    for each in experiments
+    if each.init.pretrained and not each.init.freeze_upto
+  ]
   inside = os.path.join(os.path.normpath(root), '')
   for each in using:
     if not os.path.normpath(each.init.pretrained).startswith(inside):
