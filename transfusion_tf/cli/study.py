@@ -11,13 +11,16 @@ command continues a study that was stopped. A model without pretrained weights
 is only trained from random ones. A start may name a stage: transfer@block2,
 transfer@all, frozen@block2; lp_ft trains the head first. --learning_rates
 chooses the rate of each start on validation. --subsets tells how much data is
-enough. --list_sources says which weights
-and runs this machine has.
+enough. --list_sources says which weights and runs this machine has.
+--time_limit plans what fits into a time.
+`study.py --output_dir=STUDY` continues the study of that folder, and with
+--more_seeds=3 adds three seeds to it.
 """
 
 import dataclasses
 import functools
 import os
+import time
 
 from absl import flags
 
@@ -28,8 +31,10 @@ from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
+from transfusion_tf.cli import recorded_flags
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
+from transfusion_tf.cli import time_limit
 from transfusion_tf.init import schemes
 
 _TABLE = flags.DEFINE_string(
@@ -77,6 +82,12 @@ _SUBSETS = flags.DEFINE_list(
   'How much data is enough: numbers of training patients (images, where none '
   'are known) to train on as well as on all, e.g. 50,100,200.',
 )
+_MORE_SEEDS = flags.DEFINE_integer(
+  'more_seeds',
+  None,
+  'Add so many to the study in --output_dir, which has its other flags.',
+  lower_bound=1,
+)
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
   [],
@@ -113,6 +124,7 @@ _LOCATE_BENEFIT = flags.DEFINE_bool(
 )
 flags.adopt_module_key_flags(table_flags)
 flags.adopt_module_key_flags(operating_flags)
+flags.adopt_module_key_flags(time_limit)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -143,7 +155,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
-  'Comparison': 'models inits learning_rates seeds subsets pretrained '
+  'Comparison': 'models inits learning_rates seeds more_seeds subsets '
+  'pretrained '
   'pretrained_input list_sources pretrain_on pretrain_recipe margin '
   'primary_metric specificity sensitivity probes locate_benefit',
   'Data': 'table images name dataset data_dir',
@@ -152,7 +165,7 @@ _HEADINGS = {
   'split_column test_list test_csv subgroup_columns fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
-  'shuffle_labels strategy num_processes',
+  'shuffle_labels strategy num_processes time_limit',
 }
 _GROUPS = {
   flag: heading for heading, row in _HEADINGS.items() for flag in row.split()
@@ -160,6 +173,7 @@ _GROUPS = {
 
 
 def main(_) -> None:
+  began = time.monotonic()
   startup.import_tensorflow()
   if _LIST_SOURCES.value:
     from transfusion_tf.cli import list_sources
@@ -167,16 +181,21 @@ def main(_) -> None:
     for line in list_sources.lines(_OUTPUT_DIR.value):
       print(line)
     return
-  from transfusion_tf.study import benefit_page
   from transfusion_tf.study import checks
+  from transfusion_tf.study import conclusion
+  from transfusion_tf.study import files
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
   from transfusion_tf.study import process_pool
   from transfusion_tf.study import rates
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
+  from transfusion_tf.study import time_forecast
+  from transfusion_tf.study import time_limits
 
-  root = _OUTPUT_DIR.value or ''
+  command = recorded_flags.Command(_OUTPUT_DIR.value or '', __name__)
+  limit = time_limits.Limit(time_limit.seconds(), began)
+  root = command.root
   print(f'Study: {root}')
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
@@ -187,51 +206,54 @@ def main(_) -> None:
     plan, subsets=_subsets(prepared, plan.base, dataset)
   )
   plan = checks.check(plan, root)
+  command.begin()
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )
+  probing = time.monotonic()
   waiting = _PROBES.value and probe(study_page.partial_report(root))
+  machine = time_forecast.Machine(
+    root,
+    _NUM_PROCESSES.value,
+    _LOCATE_BENEFIT.value,
+    # Probing again takes as long.
+    time.monotonic() - probing if waiting else 0.0,
+  )
+  plan, until = time_limits.fit(
+    plan, machine, limit, adds_seeds=bool(_MORE_SEEDS.value)
+  )
   train = functools.partial(
     runner.train,
     root=root,
     num_processes=_NUM_PROCESSES.value,
     refused=plan.refused,
+    until=until,
   )
   if trials := _by_key(plan.trials(root)):
     print(f'{len(trials)} runs to choose learning rates')
     train(trials)
   choices = rates.choose(plan, root)
   plan = rates.applied(plan, choices)
-  planned = _by_key([*plan.runs(root), *plan.subset_runs(root)])
+  planned = _by_key(plan.all_runs(root))
   print(f'{len(planned)} runs; if stopped, the same command continues')
-  results = outcome.read(plan, root, train(planned), choices)
-  failed: dict[str, str] = {}
+  failures = train(planned)
+  left_out = files.unfinished(root, planned, failures) if limit.is_set else ()
+  results = outcome.read(plan, root, failures, choices, left_out)
   if waiting:
     probe()  # Of the weights that the study itself has trained.
-  print('== Comparing the networks before and after training', flush=True)
-  similarity, not_compared = outcome.similarity(results.finished, failed)
-  for name, reason in not_compared.items():
-    print(f'{name}: not compared: {reason}')
-  if _LOCATE_BENEFIT.value:
-    benefit_page.run(results.finished, root)
-  table, recommendation = study_page.write(
-    root,
-    plan.base.data.dataset,
+  not_made = conclusion.write(
     results,
-    _footprints(results.finished, failed),
+    root,
+    dataset,
     _MARGIN.value,
-    similarity,
-    not_compared,
     prepared.subgroups,
     operating_flags.targets(),
+    _LOCATE_BENEFIT.value,
   )
-  print(f'\n{table}\n\n{recommendation}\n')
-  for failure in results.failures:
-    print(f'Failed: {failure.key}: {failure.reason}')
-  print(f'Report: {os.path.join(root, study_page.REPORT)}')
+  command.end(plan.num_seeds)
   failures = {failure.key: failure.reason for failure in results.failures}
   process_pool.check_complete(failures, f'{len(planned)} runs')
-  process_pool.check_complete(failed, 'the comparisons')
+  process_pool.check_complete(not_made, 'the comparisons')
 
 
 def _by_key(runs):
@@ -302,10 +324,7 @@ def _data(root):
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
     )
-  raise errors.InputError(
-    'give --table and --images, --images alone for a folder of classes, or '
-    '--dataset and --data_dir of a prepared set'
-  )
+  raise errors.InputError(f'give {recorded_flags.DATA}')
 
 
 def _check_data(data_dir, dataset):
@@ -403,22 +422,6 @@ def _experiment(data_dir, dataset, recipe, epochs):
     }
     experiment = table_recipe.fit(name, num_examples, changes)
   return config.override(experiment, table_recipe.fair(experiment, given))
-
-
-def _footprints(runs, failed):
-  """Return model -> its cost; where that fails, what its result tells."""
-  from transfusion_tf.study import model_cost
-
-  footprints = {}
-  for model, starts in runs.items():
-    first = next(iter(starts.values()))[0]
-    try:
-      cost = model_cost.measure(first.experiment, first.num_outputs)
-    except Exception as error:  # Whatever a user's network does.
-      failed[f'The cost of {model}'] = startup.report_error(error)
-      cost = model_cost.unmeasured(first.result.get('trainable_parameters', 0))
-    footprints[model] = cost
-  return footprints
 
 
 def run() -> None:

@@ -3,7 +3,7 @@
 The published recipes are for tens of thousands of images. From fewer, as many
 passes are too few steps, and moving averages lag behind:
 
-- Length: `train_epochs`, and at least `_LEAST_STEPS`. Adam moves a weight by
+- Length: `train_epochs`, and at least `LEAST_STEPS`. Adam moves a weight by
   about the learning rate a step, so that random weights need hundreds of steps
   however few the images are.
 - Evaluations: once an epoch, and at most `train_epochs` times in all.
@@ -18,7 +18,7 @@ from typing import Any
 
 from transfusion_tf import config
 
-_LEAST_STEPS = 500
+LEAST_STEPS = 500
 # The average over about 10 batches; and over 100, enough for any set.
 _MOMENTA = 0.9, 0.99
 _MOMENTUM = 'model.bn_momentum'
@@ -44,7 +44,7 @@ def fit(
   num_examples = min(data.subset or num_examples, num_examples)
   epoch = max(1, num_examples // train.batch_size)
   steps = train.train_steps or max(
-    round(train.train_epochs * epoch), _LEAST_STEPS
+    round(train.train_epochs * epoch), LEAST_STEPS
   )
   values = {
     _MOMENTUM: _momentum(epoch),
@@ -66,7 +66,7 @@ def on_subset(
 ) -> config.Experiment:
   """Return an experiment on some of its training images.
 
-  It makes as many passes over them, but trains at least `_LEAST_STEPS`, or as
+  It makes as many passes over them, but trains at least `LEAST_STEPS`, or as
   long as on all images, and is evaluated about as often.
 
   Args:
@@ -81,7 +81,7 @@ def on_subset(
   )
   steps = max(
     round(train.train_steps * epoch / whole),
-    min(_LEAST_STEPS, train.train_steps),
+    min(LEAST_STEPS, train.train_steps),
   )
   part = steps / train.train_steps
   changes: dict[str, Any] = {

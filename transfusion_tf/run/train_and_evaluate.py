@@ -44,6 +44,7 @@ def run(
   run_dir: str,
   extra_files: Mapping[str, str] | None = None,
   shared: network_lib.Shared | None = None,
+  on_row: trainer_lib.OnRow = lambda *_: None,
 ) -> dict:
   """Train, or continue, or do nothing if `run_dir` is finished.
 
@@ -52,6 +53,7 @@ def run(
     run_dir: The folder of the run.
     extra_files: Name -> text of additional files in the folder.
     shared: The compiled network of earlier runs, and afterwards of this one.
+    on_row: Called after each evaluation, with its row of metrics.jsonl.
 
   Returns:
     The contents of RUN/result.json.
@@ -83,10 +85,12 @@ def run(
     ) as check_held,
     shared.cleared_on_error(),
   ):
-    return _run_session(built, run_dir, workers, extra_files or {}, check_held)
+    return _run_session(
+      built, run_dir, workers, extra_files or {}, check_held, on_row
+    )
 
 
-def _run_session(built, run_dir, workers, extra_files, check_held):
+def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
   start_time = time.monotonic()
   comparable = dataclasses.replace(built.experiment, runtime=None)
   workers.assert_equal_across_workers('the settings', repr(comparable))
@@ -98,7 +102,7 @@ def _run_session(built, run_dir, workers, extra_files, check_held):
   built.check_batch_size(built.experiment.train.lanes)
   built.network.check_gradients()
   _initialize(built, run_dir, workers.is_chief, extra_files)
-  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held)
+  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held, on_row)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
     tables, result = _score_splits(built, run_dir, trainer)

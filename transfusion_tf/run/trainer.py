@@ -23,6 +23,8 @@ from transfusion_tf.train import progress
 from transfusion_tf.train import strategy as strategy_lib
 from transfusion_tf.train import workers as workers_lib
 
+OnRow = Callable[[history.Row, progress.Throughput | None], None]
+
 
 class Trainer:
   """Trains a run in its folder.
@@ -42,8 +44,18 @@ class Trainer:
     run_dir: str,
     workers: workers_lib.Workers,
     check_held: Callable[[], None] = lambda: None,
+    on_row: OnRow = lambda *_: None,
   ):
-    """Initialize; `check_held` is as for `checkpoint.Checkpoints`."""
+    """Initialize.
+
+    Args:
+      built: The parts of the run.
+      run_dir: The folder of the run.
+      workers: The workers of the run.
+      check_held: As for `checkpoint.Checkpoints`.
+      on_row: Called after each evaluation, as `loop.Hooks.on_row`.
+    """
+    self._observe = on_row
     self._built = built
     self._run_dir = run_dir
     self._workers = workers
@@ -111,6 +123,7 @@ class Trainer:
     kept = {row['step'], best['step']} & set(self.validated)
     self.validated = {step: self.validated[step] for step in kept}
     self.summaries.row(row, throughput, self._probabilities)
+    self._observe(row, throughput)
 
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir

@@ -1,7 +1,7 @@
 """The results of a study's runs, and how far training moved their networks."""
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import dataclasses
 import math
 import re
@@ -102,6 +102,7 @@ def read(
   root: str,
   failed: Mapping[str, str] | None = None,
   choices: Sequence[rates.Choice] = (),
+  left_out: Collection[str] = (),
 ) -> Outcome:
   """Return the results of the runs of a plan below the folder `root`.
 
@@ -110,17 +111,20 @@ def read(
     root: Folder of the study.
     failed: Key of each run that failed just now -> why.
     choices: The learning rates that were chosen.
+    left_out: Keys of the runs for which there was no time.
   """
   failed = failed or {}
   outcome = Outcome(
     [], {}, choices=choices, stages=plan.stages, subsets=plan.subsets
   )
   done = []
-  for planned in [*plan.runs(root), *plan.subset_runs(root)]:
+  for planned in plan.all_runs(root):
     run = results.read(root, planned.key)
     outcome.starts[run.key] = plan_lib.start_of(planned)
     if isinstance(run, results.MissingRun):
-      if run.unscored is None:
+      if run.key in left_out:
+        outcome.missing[run.key] = 'there was no time for it'
+      elif run.unscored is None:
         _add_failure(outcome, planned, failed.get(run.key, run.reason))
       elif plan_lib.is_compared(planned):
         outcome.missing[run.key] = run.reason

@@ -158,6 +158,10 @@ class Plan:
         runs += self.seeds(root, model, start)
     return runs
 
+  def all_runs(self, root: str) -> list[PlannedRun]:
+    """Return `runs` and `subset_runs`."""
+    return [*self.runs(root), *self.subset_runs(root)]
+
   def subset_runs(self, root: str) -> list[PlannedRun]:
     """Return the runs on subsets, of the starts that name no stage."""
     return [
