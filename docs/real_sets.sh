@@ -23,11 +23,11 @@ $python bin/study.py --output_dir="$out/nih" \
   --models=cbr_tiny,my_nets:efficientnet_lite0 --inits=random,transfer \
   --pretrained=my_nets:efficientnet_lite0=$PYTHONPATH/efficientnet_lite0.weights.h5 \
   --normalization=inception --pretrain_on="$out/data/cifar10" \
-  --pretrain_recipe=real_cifar10 --num_processes=2 --time_limit=40m
+  --pretrain_recipe=real_cifar10 --num_processes=2 --time_limit=30m
 
 # X-rays of children: how many of them make pretraining superfluous?
 $python bin/study.py --output_dir="$out/pneumoniamnist" \
   --dataset=pneumoniamnist --data_dir="$out/data" --recipe=image_table \
-  --image_size=32 --models=cbr_tiny --inits=random,transfer \
+  --image_size=32 --epochs=10 --models=cbr_tiny --inits=random,transfer \
   --pretrain_on="$out/data/cifar10" --pretrain_recipe=real_cifar10 \
   --subsets=75,150,300,600,1200 --seeds=4 --num_processes=2
