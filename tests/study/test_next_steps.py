@@ -14,7 +14,7 @@ from transfusion_tf.study import power
 from transfusion_tf.study import results
 from transfusion_tf.study import statistics
 
-MARGIN, PATIENTS = 1.0, 60
+MARGIN, PATIENTS = 1.0, 40
 
 
 class _World:
@@ -73,7 +73,17 @@ class _World:
 
 
 def _is_decided(pilot):
-  return decision.judge(pilot.estimate, MARGIN) != decision.OPEN
+  """What `decision.judge` says, without the time that its p values take."""
+  low, high = pilot.estimate.interval()
+  return low > 0 or high < 0 or (low > -MARGIN and high < MARGIN)
+
+
+def test_it_is_decided_what_the_rule_decides():
+  pilots = [_World([n], 2.0).pilot(3) for n in range(60)]
+  for pilot in pilots:
+    judged = decision.judge(pilot.estimate, MARGIN)
+    assert _is_decided(pilot) == (judged != decision.OPEN)
+  assert 10 < sum(map(_is_decided, pilots)) < 50
 
 
 def _calibration(kind, seeds, shared, count, stddevs=(0.6, 0.6)):
@@ -121,13 +131,15 @@ def test_as_much_is_decided_as_is_said(kind, shared, count):
 @pytest.mark.slow
 @pytest.mark.parametrize('stddevs', [(0.6, 0.6), (0.2, 0.9)])
 @pytest.mark.parametrize(
-  ('kind', 'shared'), [('seeds', 0.0), ('seeds', 3.0), ('patients', 5.0)]
+  ('kind', 'shared', 'count'),
+  [('seeds', 0.0, 400), ('seeds', 3.0, 400), ('patients', 5.0, 200)],
 )
 @pytest.mark.parametrize('seeds', [2, 3, 5])
-def test_forecasts_are_calibrated(kind, seeds, shared, stddevs):
-  told, happened = _calibration(kind, seeds, shared, 500, stddevs)
+def test_forecasts_are_calibrated(kind, seeds, shared, count, stddevs):
+  told, happened = _calibration(kind, seeds, shared, count, stddevs)
   print(f'{kind} {seeds} {shared} {stddevs}: {told:.3f} said, {happened:.3f}')
-  assert -_LESS < happened - told < _MORE
+  error = 2 * (0.2 * 0.8 / count) ** 0.5
+  assert -_LESS - error < happened - told < _MORE + error
 
 
 def _runs(separations, seeds, patients=200, stddev=0.02, curve=(0.5, 0.9)):

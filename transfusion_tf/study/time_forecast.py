@@ -87,6 +87,13 @@ class Forecast:
     )
     return comparing + self._machine.probes
 
+  def record(self) -> dict[str, dict[str, float]]:
+    """Return the costs as JSON can hold them."""
+    return {
+      f'{model}, {dataset}': {k: round(v, 5) for k, v in vars(cost).items()}
+      for (model, dataset), cost in self._costs.items()
+    }
+
   def lines(self, plan: plan_lib.Plan) -> Iterator[str]:
     """Yield the table of a plan."""
     root = self._machine.root

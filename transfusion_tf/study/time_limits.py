@@ -135,6 +135,7 @@ def _choose(plan, machine, limit, length):
     'seconds': round(seconds),
     'full_seconds': round(full),
     'closing': round(forecast.closing(made)),
+    'costs': forecast.record(),
   }
   return part, told
 
