@@ -9,7 +9,7 @@ set -euo pipefail
 raw=$(realpath "$1") out=$(realpath -m "$2")
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=.venv/bin/python
-export PYTHONPATH=$raw/efficientnet_lite0
+export PYTHONPATH=$raw/efficientnet_lite0${PYTHONPATH:+:$PYTHONPATH}
 
 # CIFAR-10, from which CBR-Tiny starts, and the x-rays of children.
 $python -c "
@@ -21,7 +21,7 @@ $python bin/study.py --output_dir="$out/nih" \
   --table="$raw/nih_pneumonia/labels.csv" --images="$raw/nih_pneumonia/images" \
   --label_columns=finding --patient_column=patient --image_size=64 \
   --models=cbr_tiny,my_nets:efficientnet_lite0 --inits=random,transfer \
-  --pretrained=my_nets:efficientnet_lite0=$PYTHONPATH/efficientnet_lite0.weights.h5 \
+  --pretrained=my_nets:efficientnet_lite0=$raw/efficientnet_lite0/efficientnet_lite0.weights.h5 \
   --normalization=inception --pretrain_on="$out/data/cifar10" \
   --pretrain_recipe=real_cifar10 --num_processes=2 --time_limit=30m
 
