@@ -22,7 +22,8 @@ $python bin/study.py --output_dir="$out/nih" \
   --label_columns=finding --patient_column=patient --image_size=64 \
   --models=cbr_tiny,my_nets:efficientnet_lite0 --inits=random,transfer \
   --pretrained=my_nets:efficientnet_lite0=$raw/efficientnet_lite0/efficientnet_lite0.weights.h5 \
-  --normalization=inception --pretrain_on="$out/data/cifar10" \
+  --pretrained_input=inception --normalization=inception \
+  --pretrain_on="$out/data/cifar10" \
   --pretrain_recipe=real_cifar10 --num_processes=2 --time_limit=30m
 
 # X-rays of children: how many of them make pretraining superfluous?
