@@ -74,7 +74,7 @@ _LEARNING_RATES = flags.DEFINE_list(
   'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
-_MORE_SEEDS = flags.DEFINE_integer(
+flags.DEFINE_integer(
   'more_seeds',
   None,
   'Add so many to the study in --output_dir, which has its other flags.',
@@ -207,9 +207,7 @@ def main(_) -> None:
     # Probing again takes as long.
     time.monotonic() - probing if waiting else 0.0,
   )
-  plan, until = time_limits.fit(
-    plan, machine, limit, adds_seeds=bool(_MORE_SEEDS.value)
-  )
+  plan, until = time_limits.fit(plan, machine, limit, command.continues)
   train = functools.partial(
     runner.train,
     root=root,
