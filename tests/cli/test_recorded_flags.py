@@ -46,6 +46,7 @@ def _num_seeds(command):
 
 def test_the_folder_alone_brings_the_flags(root):
   command = _command(root)
+  assert command.continues
   assert flags.FLAGS.models == ['cbr_tiny']
   assert not flags.FLAGS.probes
   assert (flags.FLAGS.seeds, flags.FLAGS.num_processes) == (3, 2)
@@ -91,7 +92,9 @@ def test_more_seeds_are_added_once(root):
 
 def test_the_first_command_takes_what_was_added(root):
   _num_seeds(_command(root, '--more_seeds=2'))
-  assert _num_seeds(_command(root, *_STUDY, '--seeds=3')) == 5
+  command = _command(root, *_STUDY, '--seeds=3')
+  assert not command.continues
+  assert _num_seeds(command) == 5
 
 
 def test_other_flags_make_another_study(root, capsys):

@@ -210,7 +210,7 @@ def test_added_seeds_are_of_the_networks_that_there_are(spots):
   _record(root, models=['cbr_tiny'])
   plan = dataclasses.replace(plan, models=('cbr_tiny', 'tiny_nets:net'))
   machine, limit = time_forecast.Machine(root), time_limits.Limit()
-  made, _ = time_limits.fit(plan, machine, limit, adds_seeds=True)
+  made, _ = time_limits.fit(plan, machine, limit, continues=True)
   assert made.models == ('cbr_tiny',)
 
 

@@ -29,6 +29,7 @@ class Command:
 
   Attributes:
     root: Folder of the study.
+    continues: Whether they are those recorded.
   """
 
   def __init__(self, root: str, module: str):
@@ -55,7 +56,8 @@ class Command:
       raise errors.InputError(
         f'{root}: no study to continue; to begin one, give {DATA}'
       )
-    if not own:
+    self.continues = not own
+    if self.continues:
       self._continue(recorded)
     self._lines = _lines(_given(module))
     self._seeds = self._seeds_so_far(recorded)

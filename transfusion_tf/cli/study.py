@@ -82,7 +82,7 @@ _SUBSETS = flags.DEFINE_list(
   'How much data is enough: numbers of training patients (images, where none '
   'are known) to train on as well as on all, e.g. 50,100,200.',
 )
-_MORE_SEEDS = flags.DEFINE_integer(
+flags.DEFINE_integer(
   'more_seeds',
   None,
   'Add so many to the study in --output_dir, which has its other flags.',
@@ -219,9 +219,7 @@ def main(_) -> None:
     # Probing again takes as long.
     time.monotonic() - probing if waiting else 0.0,
   )
-  plan, until = time_limits.fit(
-    plan, machine, limit, adds_seeds=bool(_MORE_SEEDS.value)
-  )
+  plan, until = time_limits.fit(plan, machine, limit, command.continues)
   train = functools.partial(
     runner.train,
     root=root,

@@ -80,8 +80,8 @@ def _command(steps, runs, root):
   if numbers:
     number = max(sorted(numbers), key=lambda n: settled(n) / n)
     yield (
-      f'Next: study.py --output_dir={root} --more_seeds={number} (for '
-      f'{settled(number)} of the {len(open_)} that are open; about '
+      f'Next: study.py --output_dir={root} --more_seeds={number} (enough for '
+      f'{settled(number)} of {len(open_)} open comparisons; about '
       f'{durations.text(number * _seconds_of_a_seed(runs))} of training, one '
       'run at a time).'
     )

@@ -26,6 +26,7 @@ MOST_SEEDS = 50
 # Test patients, as a multiple of those that there are.
 MOST_PATIENTS = 20.0
 _NODES = (np.arange(16) + 0.5) / 16
+_ORDER = np.arange(16) * 7 % 16  # Of another variable than the first.
 
 _T = TypeVar('_T')
 
@@ -133,6 +134,13 @@ class _Grown:
       later = (freedom * variance + true * added) / more / growth
     else:
       later = true / growth
+    if patients > 1 and variance and math.isfinite(freedom):
+      # What a patient is worth to one network is drawn anew for new patients:
+      # networks that agree by chance will do so less.
+      own = np.minimum(estimate.patients.value - _shared(pilot), true)
+      stays = 1 - own / true * (1 - 1 / patients)
+      redrawn = true * (_chi2(more)[_ORDER][None] / more) / growth
+      later = stays**2 * later + stays * (1 - stays) * redrawn
     new = _patients(pilot, seeds, patients)
     t = special.stdtrit(more, (1 + level) / 2)
     self.half = np.sqrt(t**2 * later + new.squared_half(1 - level))
@@ -154,11 +162,15 @@ class _Grown:
 
 def _patients(pilot, seeds, growth):
   """Return the variance over patients once seeds and patients have grown."""
-  now = pilot.estimate.patients
-  shared = now.value if pilot.shared is None else pilot.shared
-  shared = min(max(shared, 0.0), now.value)
+  now, shared = pilot.estimate.patients, _shared(pilot)
   value = shared + (now.value - shared) * pilot.seeds / seeds
   return statistics.Variance(value / growth, now.freedom * growth)
+
+
+def _shared(pilot):
+  """Return the variance over patients that no seeds reduce."""
+  value = pilot.estimate.patients.value
+  return value if pilot.shared is None else min(max(pilot.shared, 0.0), value)
 
 
 def _chi2(freedom):

@@ -46,7 +46,7 @@ def fit(
   plan: plan_lib.Plan,
   machine: time_forecast.Machine,
   limit: Limit,
-  adds_seeds: bool = False,
+  continues: bool = False,
 ) -> tuple[plan_lib.Plan, float]:
   """Return what of a plan is made, and until when it trains; say so.
 
@@ -55,7 +55,8 @@ def fit(
     machine: How it is made.
     limit: Its time. Without a limit all is made, with runs as long as those
       that have begun.
-    adds_seeds: Whether seeds are added to the networks of an earlier plan.
+    continues: Whether no study was asked for but the one that is there: it
+      keeps to its networks.
 
   Raises:
     InputError: Not even the smallest part fits.
@@ -66,7 +67,7 @@ def fit(
   begun = time_plan.has_begun(runs, root)
   length = record.get('length', 1.0) if begun else 1.0
   if not limit.is_set:
-    models = tuple(record.get('models', ())) if adds_seeds else ()
+    models = tuple(record.get('models', ())) if continues else ()
     part = time_plan.Part(models or plan.models, plan.num_seeds, length)
     if record:
       lost = time_plan.left_out(plan, part)
