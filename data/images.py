@@ -187,13 +187,13 @@ check_size = containers.check_size
 
 def check_stored_size(width: int, height: int) -> None:
   """Raise InvalidRecordError if a picture is too large to be stored."""
-  check_size(width, height)
   if max(width, height) > rules.MAX_STORED_SIDE:
     raise raw_dataset.InvalidRecordError(
       'image too large',
       f'{width} x {height} pixels to store; a side of a JPEG ends at '
       f'{rules.MAX_STORED_SIDE:,}',
     )
+  check_size(width, height)
 
 
 def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
