@@ -28,6 +28,7 @@ NOTES = (
   'no fundus disc',
   'two eyes in a photograph',
   'metadata dropped',
+  'link to another folder',
   'color of more than 8 bits',
   'not the published number',
   'empty split',

@@ -7,6 +7,7 @@ import pathlib
 
 import pandas as pd
 
+from data import archives
 from data import cells
 from data import images
 from data import raw_dataset
@@ -42,6 +43,10 @@ class ImageRoot:
     if not cell or not self._inside(full):
       raise raw_dataset.InvalidRecordError(
         'outside the image root', cell or 'a blank path'
+      )
+    if archives.is_inside(full) and not os.path.lexists(full):
+      raise raw_dataset.InvalidRecordError(
+        'no such image', f'{cell}: a table names files, not parts of archives'
       )
     if os.path.dirname(cell) or os.path.exists(full):
       return full

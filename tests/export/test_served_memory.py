@@ -84,8 +84,8 @@ _LARGE = {
     3 * 13_300**2,
   ),
   'ink in passes': lambda: (
-    _jpeg((9_400, 9_400), 'CMYK', progressive=True, subsampling=0),
-    3 * 9_400**2,
+    _jpeg((6_600, 6_600), 'CMYK', progressive=True, subsampling=0),
+    3 * 6_600**2,
   ),
   'more in passes': lambda: (
     _jpeg((13_300, 13_300), progressive=True, subsampling=0),

@@ -15,7 +15,7 @@ from typing import Any
 MAX_PIXELS = 2**29 // 3
 # Of a JPEG that comes in several passes: decoders hold the coefficients of the
 # whole picture, up to 8 bytes a pixel, beside the picture itself.
-MAX_PIXELS_IN_PASSES = MAX_PIXELS // 2
+MAX_PIXELS_IN_PASSES = MAX_PIXELS // 4
 MAX_SIDE = 65_535  # Pixels; that of the JPEG standard.
 MAX_BYTES = 2**28  # Of a JPEG or PNG file.
 MAX_STORED_SIDE = 65_500  # Of a JPEG that libjpeg writes.
