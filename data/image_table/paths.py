@@ -12,6 +12,7 @@ from data import cells
 from data import images
 from data import raw_dataset
 from transfusion_tf import errors
+from transfusion_tf import shown_text
 
 PATH, LABEL, SPLIT = 'path', 'label', 'split'  # Columns of `from_folders`.
 
@@ -64,7 +65,7 @@ class ImageRoot:
     if not path.startswith(start + os.sep):
       path, start = os.path.realpath(path), self.folder
     relative = os.path.relpath(path, start)
-    return raw_dataset.printable(pathlib.PurePath(relative).as_posix())
+    return shown_text.printable(pathlib.PurePath(relative).as_posix())
 
   def _inside(self, path):
     if path.startswith(self.shown + os.sep):

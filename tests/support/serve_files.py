@@ -2,7 +2,7 @@
 
 The arguments are a preparation's name, then files. Each line that is printed is
 a status and, in bytes, the peak of the process's memory over that before the
-first of them.
+file, and over that before the first of them.
 """
 
 import functools
@@ -69,9 +69,11 @@ def main(name, paths):
     file = tf.constant(pathlib.Path(path).read_bytes())
     length = tf.strings.length(file).numpy()
     pathlib.Path('/proc/self/clear_refs').write_text('5')  # Its peak is now.
+    held = memory('VmRSS')
     _, status = classify(file)
-    more = memory('VmHWM') - before - length  # The request is its sender's.
-    print(status.numpy().decode(), more, flush=True)
+    peak = memory('VmHWM')
+    # The request is its sender's.
+    print(status.numpy().decode(), peak - held, peak - before - length)
 
 
 if __name__ == '__main__':
