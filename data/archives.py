@@ -16,12 +16,14 @@ import tarfile
 import zipfile
 import zlib
 
+from data import regular_files
 from transfusion_tf import errors
 
+# Of one image; a slide of 200 million pixels has less.
+MAX_BYTES = 2**31
 _INSIDE = '::'
 _SUFFIXES = ('.zip', '.zip.001', '.tar')
 _ENCRYPTED = 1  # Bit of a member's flags.
-_MAX_BYTES = 2**31  # Of one image; a slide of 200 million pixels has less.
 
 
 def is_inside(path: str) -> bool:
@@ -53,6 +55,7 @@ def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
   """Yield (name, path) of the files in a tar, or in a tar inside a tar."""
   archive, _, place = str(path).partition(_INSIDE)
   try:
+    regular_files.check(archive)
     with open(archive, 'rb') as file:
       file.seek(int(place.split('+')[0]) if place else 0)
       with tarfile.open(fileobj=file, mode='r:') as tar:
@@ -77,14 +80,13 @@ def read(path: str) -> bytes:
     OSError: The file does not exist, or the archive is damaged there.
   """
   archive, member = path.split(_INSIDE, 1)
-  if archive.endswith('.tar'):
-    offset, size = map(int, member.split('+'))
-    with open(archive, 'rb') as file:
-      file.seek(offset)
-      return file.read(size)
+  if archive.lower().endswith('.tar'):
+    return _read_from_tar(archive, member)
   try:
-    with _open_zip(archive).open(member) as file:
-      data = file.read(_MAX_BYTES + 1)
+    opened = _open_zip(archive)
+    _check_length(member, archive, opened.getinfo(member).file_size)
+    with opened.open(member) as file:
+      return file.read(MAX_BYTES)
   except KeyError:
     raise FileNotFoundError(f'{member} is not in {archive}') from None
   except (
@@ -95,16 +97,32 @@ def read(path: str) -> bytes:
     raise OSError(
       f'{member} in {archive} cannot be unpacked: {error}'
     ) from None
-  if len(data) > _MAX_BYTES:
-    raise OSError(f'{member} in {archive} unpacks to over {_MAX_BYTES:,} bytes')
-  return data
+
+
+def _read_from_tar(archive, member):
+  place = re.fullmatch(r'([0-9]{1,18})[+]([0-9]{1,18})', member, re.ASCII)
+  if not place:
+    raise FileNotFoundError(f'{member} is no place in {archive}')
+  offset, size = map(int, place.groups())
+  _check_length(member, archive, size)
+  regular_files.check(archive)
+  with open(archive, 'rb') as file:
+    file.seek(offset)
+    return file.read(size)
+
+
+def _check_length(member, archive, length):
+  if length > MAX_BYTES:
+    raise OSError(f'{member} in {archive} unpacks to over {MAX_BYTES:,} bytes')
 
 
 def _open_zip(archive):
   try:
-    status = os.stat(archive)
+    status = regular_files.check(archive)
   except OSError as error:
-    raise errors.InputError(f'{archive} cannot be read: {error}') from None
+    raise errors.InputError(
+      f'{archive} cannot be read: {error.strerror or error}'
+    ) from None
   return _open_version(archive, status.st_mtime_ns, status.st_size)
 
 

@@ -55,6 +55,15 @@ def check_size(width: int, height: int) -> None:
     )
 
 
+def check_length(data: bytes) -> None:
+  """Raise InvalidRecordError if a file is longer than any picture needs."""
+  if len(data) > rules.MAX_BYTES:
+    raise raw_dataset.InvalidRecordError(
+      'image too large',
+      f'{len(data):,} bytes; the limit is {rules.MAX_BYTES:,}',
+    )
+
+
 def names(metadata: Iterable[str]) -> tuple[str, ...]:
   """Return names of metadata in order, once each."""
   return tuple(sorted({*metadata} - {''}))

@@ -9,7 +9,6 @@ import logging
 import os
 import warnings
 
-from etils import epath
 import numpy as np
 from PIL import Image
 
@@ -19,6 +18,7 @@ from data import jpeg_segments
 from data import pixels
 from data import png_chunks
 from data import raw_dataset
+from data import regular_files
 from transfusion_tf import errors
 from transfusion_tf.image_ops import rules
 
@@ -48,10 +48,12 @@ class Decoded:
 def read(path: str) -> bytes:
   """Return the bytes of an image, from a file or from inside a zip archive."""
   try:
-    if archives.is_inside(path):
+    if archives.is_inside(path) and not os.path.lexists(path):
       return archives.read(path)
-    return epath.Path(path).read_bytes()
-  except OSError as error:
+    return regular_files.read(path, archives.MAX_BYTES)
+  except (ValueError, OSError) as error:  # The former, of a path with a NUL.
+    if not isinstance(error, OSError):
+      error = FileNotFoundError(str(error))
     is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     is_name = error.errno == errno.ENAMETOOLONG
     raise raw_dataset.InvalidRecordError(
@@ -187,13 +189,13 @@ check_size = containers.check_size
 
 def check_stored_size(width: int, height: int) -> None:
   """Raise InvalidRecordError if a picture is too large to be stored."""
-  check_size(width, height)
   if max(width, height) > rules.MAX_STORED_SIDE:
     raise raw_dataset.InvalidRecordError(
       'image too large',
       f'{width} x {height} pixels to store; a side of a JPEG ends at '
       f'{rules.MAX_STORED_SIDE:,}',
     )
+  check_size(width, height)
 
 
 def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:

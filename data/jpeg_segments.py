@@ -20,6 +20,7 @@ _END = b'\xff\xd9'
 # What ends the coded pixels: in them 0 follows 0xFF, or a number at restarts.
 _MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')
 _PROGRESSIVE = b'\xc2'
+_PROGRESSIVES = (_PROGRESSIVE, b'\xca')
 _FRAME_LENGTH = 21  # Bytes, from the marker on, of four components.
 _NOTHING: frozenset[tuple[int, int]] = frozenset()
 _EXIF, _XMP = b'Exif\0\0', b'http://ns.adobe.com/xap/1.0/\0'
@@ -41,9 +42,10 @@ def strip(data: bytes) -> containers.Container:
   Raises:
     InvalidRecordError: Its segments do not lead to its end, or it lacks scans.
   """
+  containers.check_length(data)
   kept, metadata = [memoryview(data)[:2]], set()
   oriented: dict[bytes, bytes] = {}  # What may hold the orientation.
-  frame, complete, last = b'', _NOTHING, 0
+  frame, complete, last, in_passes = b'', _NOTHING, 0, False
   for marker, start, end in _segments(data):
     content = data[start + 4 : end]
     if marker == _IMAGE_END:
@@ -51,6 +53,7 @@ def strip(data: bytes) -> containers.Container:
     elif marker in _FRAMES and not frame:
       frame = data[start + 1 : end].ljust(_FRAME_LENGTH, b'\0')
     elif marker == _SCAN:
+      in_passes |= not complete and _is_part(frame, content)
       complete = complete | _completed(frame, content)
     if _is_kept(marker, content):
       kept.append(memoryview(data)[start:end])
@@ -66,6 +69,8 @@ def strip(data: bytes) -> containers.Container:
       'the JPEG is damaged, or ends before its pixels do',
     )
   containers.check_size(width, height)
+  if in_passes:
+    _check_size_in_passes(width, height)
   if data[last:].strip(b'\0'):
     metadata.add('bytes after the end')
   return containers.Container(
@@ -80,6 +85,20 @@ def strip(data: bytes) -> containers.Container:
 
 def _shape(frame):
   return struct.unpack_from('>HHB', frame, 4) if frame else (0, 0, 0)
+
+
+def _check_size_in_passes(width, height):
+  if rules.is_too_large_in_passes(height, width):
+    raise raw_dataset.InvalidRecordError(
+      'image too large',
+      f'{width} x {height} pixels; the limit of a progressive JPEG is '
+      f'{rules.MAX_PIXELS_IN_PASSES:,} pixels',
+    )
+
+
+def _is_part(frame, scan):
+  """Return whether the first scan leaves pixels to others."""
+  return frame[:1] in _PROGRESSIVES or scan[:1] < frame[8:9]
 
 
 def _completed(frame, scan):

@@ -57,6 +57,7 @@ def strip(data: bytes) -> containers.Container:
   Raises:
     InvalidRecordError: A chunk that decides pixels is damaged or missing.
   """
+  containers.check_length(data)
   chunks = list(_chunks(memoryview(data)))
   if not chunks or chunks[0].kind != b'IHDR':
     raise _damaged('no header', 'not an image')

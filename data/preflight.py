@@ -132,7 +132,8 @@ def _decodable(
   records, look, describe, num_processes
 ) -> tuple[Records, Problems]:
   kept, problems = [], []
-  inspect = functools.partial(_inspect, look=look, describe=describe)
+  root = _root(records)
+  inspect = functools.partial(_inspect, look=look, describe=describe, root=root)
   results = parallel.ordered_map(inspect, records, num_processes, 'checking')
   for record, (facts, found) in zip(records, results, strict=True):
     problems += [
@@ -144,7 +145,18 @@ def _decodable(
   return kept, problems
 
 
-def _inspect(record, look, describe):
+def _root(records):
+  """Return the real path of the folder that all images are below of."""
+  folders = {os.path.dirname(os.path.abspath(r.path)) for r in records}
+  return os.path.realpath(os.path.commonpath(folders)) if folders else ''
+
+
+def _leads_out(path, root):
+  """Return whether an image is a link, or below one, to another folder."""
+  return not os.path.realpath(path).startswith(os.path.join(root, ''))
+
+
+def _inspect(record, look, describe, root):
   """Return what is added to the record, and (kind of problem, detail) each."""
   try:
     data = images.read(record.path)
@@ -157,7 +169,10 @@ def _inspect(record, look, describe):
     'size': _size(data, decoded.picture),
     'appearance': describe(decoded.picture) if describe else None,
   }
-  return facts, [*decoded.notes, *([(note, '')] if note else [])]
+  notes = [*decoded.notes, *([(note, '')] if note else [])]
+  if _leads_out(record.path, root):
+    notes.append(('link to another folder', ''))
+  return facts, notes
 
 
 def _size(data, image):

@@ -9,7 +9,6 @@ import json
 import os
 from typing import Any
 
-from etils import epath
 import pandas as pd
 
 from data import findings
@@ -19,7 +18,10 @@ from data import sizes
 from data import splits
 from transfusion_tf import datasets
 from transfusion_tf import errors
+from transfusion_tf import shown_text
+from transfusion_tf import storage
 
+_PAGE = 'preflight.html'
 _NAMED = 20  # Bad images that are named where there may be thousands.
 _NOTED = 5  # Notes of a kind that are named.
 _MAX_CLASSES = 40  # Classes that are counted one by one.
@@ -143,7 +145,8 @@ class Report:
     for kind, count in _count(p.kind for p in self.notes).items():
       lines.append(f'note: {kind}: {count:,}')
       lines += _named([p for p in self.notes if p.kind == kind])
-    return '\n'.join(lines)
+    # Names of classes and files may hold what a terminal takes for orders.
+    return '\n'.join(map(shown_text.printable, '\n'.join(lines).split('\n')))
 
   def write(self, folder: str | os.PathLike) -> None:
     """Write preflight.json, preflight.html, splits.csv and subgroups.csv."""
@@ -157,10 +160,10 @@ class Report:
     )
     for name, text in (
       ('preflight.json', json.dumps(everything, indent=1) + '\n'),
-      ('preflight.html', page),
+      (_PAGE, page),
       ('splits.csv', splits.to_csv(self.dataset.records)),
     ):
-      _write(epath.Path(folder) / name, text)
+      _write(folder, name, text)
     self.write_subgroups(folder)
 
   def write_subgroups(self, folder: str | os.PathLike) -> None:
@@ -169,14 +172,14 @@ class Report:
     if groups:
       table = pd.DataFrame.from_dict(groups, 'index', dtype=object)
       text = table.to_csv(index_label='image_id')
-      _write(epath.Path(folder) / datasets.SUBGROUPS, text)
+      _write(folder, datasets.SUBGROUPS, text)
 
 
-def _write(path, text):
-  path.parent.mkdir(parents=True, exist_ok=True)
-  partial = path.with_name(path.name + '.partial')
-  partial.write_text(text)
-  partial.replace(path)
+def _write(folder, name, text):
+  with storage.atomic_write(os.path.join(folder, name)) as file:
+    if name == _PAGE:  # It shows pictures of patients.
+      os.fchmod(file.fileno(), storage.PRIVATE)
+    file.write(text)
 
 
 def _named(notes):

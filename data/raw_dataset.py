@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Mapping
 import dataclasses
 from typing import Any
 
+from transfusion_tf import shown_text
+
 # Kinds of problems. A bad image is left out, and a build refuses to start
 # unless it is told to skip; a note is informational.
 BAD = (
@@ -28,6 +30,7 @@ NOTES = (
   'no fundus disc',
   'two eyes in a photograph',
   'metadata dropped',
+  'link to another folder',
   'color of more than 8 bits',
   'not the published number',
   'empty split',
@@ -50,17 +53,6 @@ NOTES = (
   'image of another shape',
   'image of far fewer pixels',
 )
-
-
-def printable(text: str) -> str:
-  """Return a text that any terminal and file can take.
-
-  A file's name may hold bytes that are no text, or control characters.
-  """
-  if text.isprintable():
-    return text
-  text = text.encode('utf-8', 'backslashreplace').decode()
-  return ''.join(x if x.isprintable() else repr(x)[1:-1] for x in text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +108,8 @@ class Problem:
     if self.kind not in BAD + NOTES:
       raise ValueError(f'unknown kind of problem {self.kind!r}')
     for field in ('location', 'detail'):
-      object.__setattr__(self, field, printable(getattr(self, field)))
+      text = shown_text.printable(getattr(self, field))
+      object.__setattr__(self, field, text)
 
   @property
   def bad(self) -> bool:

@@ -24,6 +24,7 @@ from transfusion_tf import errors
 with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
+PRIVATE = 0o600  # Mode of what shows pictures of patients: its owner's alone.
 # What is read at a time. One request reads an object of up to this size (see
 # `startup.ENVIRONMENT`), so that a text is of one version of it, whoever writes
 # the next one meanwhile.

@@ -1,10 +1,13 @@
 """Pages and cards: Jinja templates, filled in."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 import pathlib
 from typing import Any
 
 import jinja2
+import markupsafe
+
+from transfusion_tf import shown_text
 
 
 def render(
@@ -14,7 +17,8 @@ def render(
 ) -> str:
   """Return a template with the values of `context`.
 
-  Inserted text is escaped if the template's name ends in .html.
+  Inserted text is escaped for HTML or Markdown, as the template's name ends; a
+  template in Markdown has the filter `cells`, the cells of a row of a table.
 
   Args:
     path: The template.
@@ -32,5 +36,18 @@ def render(
     lstrip_blocks=True,
     keep_trailing_newline=True,
   )
+  if path.suffix == '.md':
+    environment.finalize = _markdown
+    environment.filters['cells'] = _cells
   environment.filters |= filters or {}
   return environment.get_template(path.name).render(context)
+
+
+def _markdown(value):
+  if isinstance(value, str) and not isinstance(value, markupsafe.Markup):
+    return shown_text.markdown(value)
+  return value
+
+
+def _cells(row: Iterable[Any]) -> markupsafe.Markup:
+  return markupsafe.Markup(' | '.join(str(_markdown(cell)) for cell in row))

@@ -7,10 +7,12 @@ import pathlib
 
 import pandas as pd
 
+from data import archives
 from data import cells
 from data import images
 from data import raw_dataset
 from transfusion_tf import errors
+from transfusion_tf import shown_text
 
 PATH, LABEL, SPLIT = 'path', 'label', 'split'  # Columns of `from_folders`.
 
@@ -43,6 +45,10 @@ class ImageRoot:
       raise raw_dataset.InvalidRecordError(
         'outside the image root', cell or 'a blank path'
       )
+    if archives.is_inside(full) and not os.path.lexists(full):
+      raise raw_dataset.InvalidRecordError(
+        'no such image', f'{cell}: a table names files, not parts of archives'
+      )
     if os.path.dirname(cell) or os.path.exists(full):
       return full
     among = self._by_name.get(cell, [])
@@ -59,7 +65,7 @@ class ImageRoot:
     if not path.startswith(start + os.sep):
       path, start = os.path.realpath(path), self.folder
     relative = os.path.relpath(path, start)
-    return raw_dataset.printable(pathlib.PurePath(relative).as_posix())
+    return shown_text.printable(pathlib.PurePath(relative).as_posix())
 
   def _inside(self, path):
     if path.startswith(self.shown + os.sep):

@@ -88,6 +88,11 @@ _MODULE = """
   def gap(num_classes, input_shape):
     return plain(num_classes, input_shape), {'conv1': 'first', 'head': 'logits'}
 
+  def odd_layer(num_classes, input_shape):
+    model = _trunk(input_shape, 'odd')
+    model.add(layers.Dense(num_classes, name='logits<$'))
+    return model
+
   def taken(num_classes, input_shape):
     model = _trunk(input_shape, 'resnet50')
     model.add(layers.Dense(num_classes))
@@ -297,6 +302,7 @@ def test_weights_come_from_a_function():
     ('own_nets:no_pooling', r'must be \(None, 5\)'),
     ('own_nets:headless', "its last stage is 'all'"),
     ('own_nets:gap', 'second/kernel belongs to no stage'),
+    ('own_nets:odd_layer', r"a layer called 'logits<\$', which TensorFlow"),
     ('own_nets:taken', "'resnet50', like one of ours"),
     ('own_nets:subclassed', "all weights in sub: which are its head's"),
     ('own_nets:broken', 'does not go through: RuntimeError: .*not ready'),

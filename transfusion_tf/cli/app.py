@@ -12,6 +12,7 @@ from absl import flags
 from absl import logging
 
 from transfusion_tf import errors
+from transfusion_tf import shown_text
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import help_text
@@ -100,7 +101,8 @@ def _exit_on_input_error(main, argv):
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
   name = os.path.basename(program)
-  print(f'{name}: {" ".join(message.split())}', file=sys.stderr)
+  line = shown_text.printable(' '.join(message.split()))
+  print(f'{name}: {line}', file=sys.stderr)
   sys.exit(code)
 
 

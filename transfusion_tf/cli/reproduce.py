@@ -13,6 +13,7 @@ either, and draws the finished runs.
 
 import functools
 import os
+import shlex
 
 from absl import flags
 
@@ -144,13 +145,14 @@ def _list(plans, scale, root):
     print(
       f'# First: python bin/import_slim.py --model=inception_v3 '
       f'--normalization=imagenet --checkpoint=inception_v3.ckpt '
-      f'--output={os.path.join(root, name)}'
+      f'--output={shlex.quote(os.path.join(root, name))}'
     )
   for stage, group in runs.stages(missing).items():
     print(f'# {stage}')
     for plan in group:
       cost = costs.duration(seconds(plan))
-      print(f'python bin/train.py --flagfile={_flagfile(plan, root)}  # {cost}')
+      path = shlex.quote(_flagfile(plan, root))
+      print(f'python bin/train.py --flagfile={path}  # {cost}')
   if impossible:
     print(f'# {len(impossible)} runs cannot be made')
   for plan, reason in impossible.items():

@@ -14,6 +14,8 @@ from transfusion_tf.image_ops import rules
 _SCAN, _START, _END = 0xDA, 0xD8, 0xD9  # Markers of a JPEG.
 _FRAMES = tuple({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 _PROGRESSIVE = 0xC2
+_PROGRESSIVES = (_PROGRESSIVE, 0xCA)  # By Huffman's or by arithmetic coding.
+_FIRST_BLOCK, _LAST_BLOCK = 1 << 12, 1 << 20  # Bytes searched for a marker.
 _HEAD = 24  # Bytes of a segment that are looked at: four components and more.
 _ALONE = (0x01, *range(0xD0, 0xD8))  # Those without a length.
 _METADATA, _ADOBE = 0xE1, 0xEE
@@ -32,6 +34,7 @@ class Container(NamedTuple):
     xmp: Of the packet.
     xmp_end: Of its end.
     adobe: Of the segment by which Adobe says what the colors are.
+    passes: Of the first scan of a JPEG, if that does not hold all of it.
   """
 
   end: 'tf.Tensor'
@@ -40,6 +43,7 @@ class Container(NamedTuple):
   xmp: 'tf.Tensor'
   xmp_end: 'tf.Tensor'
   adobe: 'tf.Tensor'
+  passes: 'tf.Tensor'
 
 
 def is_png(encoded: 'tf.Tensor') -> 'tf.Tensor':
@@ -71,7 +75,7 @@ def numbers(piece: 'tf.Tensor', length: int) -> 'tf.Tensor':
 
 
 def _scan_jpeg(encoded):
-  total, markers = _length(encoded), _markers(encoded)
+  total = _length(encoded)
 
   def step(state):
     at, place, frame, complete, _, count = state
@@ -97,28 +101,46 @@ def _scan_jpeg(encoded):
       is_frame & (frame[0] == 0), _segment(head, end - at), frame
     )
     is_scan = is_segment & (marker == _SCAN)
+    is_first = is_scan & ~tf.reduce_any(complete)
+    is_part = tf.reduce_any(frame[0] == _PROGRESSIVES) | (head[4] < frame[8])
+    place = place._replace(passes=_once(place.passes, is_first & is_part, at))
     complete |= is_scan & _completed(frame, _segment(head, end - at))
     is_whole = is_end & tf.reduce_all(complete | ~_needed(frame))
     place = place._replace(end=tf.where(is_whole, at, 0))
     at = tf.where(is_fill, at + 1, tf.where(is_alone, at + 2, end))
     # Coded pixels follow the header of a scan.
-    following = tf.searchsorted(markers, [tf.minimum(at, total)])[0]
-    at = tf.where(is_scan, markers[following], at)
+    at = tf.cond(is_scan, lambda: _next_marker(encoded, end), lambda: at)
     goes_on = is_segment | ((is_fill | is_alone) & (at + 2 <= total))
     return at, tuple(place), frame, complete, goes_on, count + 1
 
   return _walk(step, 2)
 
 
-def _markers(encoded):
-  """Return the places of what can end coded pixels, and of the file's end."""
-  content = tf.io.decode_raw(encoded, tf.uint8)
-  content = tf.concat([content, [0, 0]], axis=0)  # Of no bytes, too.
-  first, second = content[:-1], content[1:]
-  is_restart = (second >= _ALONE[1]) & (second <= _ALONE[-1])
-  is_marker = (first == 0xFF) & (second != 0) & (second != 0xFF) & ~is_restart
-  places = tf.where(is_marker)[:, 0]
-  return tf.concat([places, [_length(encoded)]], axis=0)
+def _next_marker(encoded, start):
+  """Return the place of what ends coded pixels, or of the file's end.
+
+  It is sought in blocks, so that its memory is not that of the file, each twice
+  as long as the one before, so that many short scans take no time either.
+  """
+  total = _length(encoded)
+
+  def step(at, size, _):
+    # One byte more: a marker is two.
+    block = tf.io.decode_raw(piece(encoded, at, size + 1), tf.uint8)
+    first, second = block[:-1], block[1:]
+    is_restart = (second >= _ALONE[1]) & (second <= _ALONE[-1])
+    is_marker = (first == 0xFF) & (second != 0) & (second != 0xFF)
+    places = tf.where(is_marker & ~is_restart)[:, 0]
+    place = tf.concat([at + places, [total]], axis=0)[0]
+    return at + size, tf.minimum(2 * size, _LAST_BLOCK), place
+
+  *_, place = tf.while_loop(
+    lambda at, _, place: (at + 1 < total) & (place == total),
+    step,
+    (start, tf.constant(_FIRST_BLOCK, tf.int64), total),
+    parallel_iterations=1,
+  )
+  return place
 
 
 def _segment(head, length):
@@ -162,6 +184,7 @@ def _scan_png(encoded):
     length = tf.reduce_sum(head * [1 << 24, 1 << 16, 1 << 8, 1])
     kind, end = piece(encoded, at + 4, 4), at + 8 + length
     is_chunk = (at + 12 <= total) & (end + 4 <= total)
+    is_chunk &= tf.strings.regex_full_match(kind, '[A-Za-z]{4}')
     is_end = is_chunk & (kind == b'IEND')
     place = place._replace(end=tf.where(is_end, at, 0))
     text = piece(encoded, at + 8, tf.minimum(length, len(_XMP_CHUNK)))

@@ -13,9 +13,14 @@ from typing import Any
 # broken or hostile: decoding it would fill the memory. TensorFlow decodes no
 # JPEG of more bytes than this makes.
 MAX_PIXELS = 2**29 // 3
-MAX_SIDE = 1_000_000  # Pixels; that of libpng.
+# Of a JPEG that comes in several passes: decoders hold the coefficients of the
+# whole picture, up to 8 bytes a pixel, beside the picture itself.
+MAX_PIXELS_IN_PASSES = MAX_PIXELS // 4
+MAX_SIDE = 65_535  # Pixels; that of the JPEG standard.
+MAX_BYTES = 2**28  # Of a JPEG or PNG file.
 MAX_STORED_SIDE = 65_500  # Of a JPEG that libjpeg writes.
-MAX_SEGMENTS = 100_000  # Of a file that are walked through to its pixels.
+# Of a file that are walked through to its pixels; those of libpng have 8 KiB.
+MAX_SEGMENTS = 40_000
 MAX_METADATA = 1 << 16  # Bytes; a segment of a JPEG has no more.
 # In XMP, as Pillow finds it; the digit is the group.
 ORIENTATION_IN_XMP = r'tiff:Orientation(?:="|>)([0-9])'
@@ -44,6 +49,11 @@ def is_too_large(height: Any, width: Any) -> Any:
   return (
     (height * width > MAX_PIXELS) | (height > MAX_SIDE) | (width > MAX_SIDE)
   )
+
+
+def is_too_large_in_passes(height: Any, width: Any) -> Any:
+  """Return whether a JPEG in several passes is not decoded."""
+  return height * width > MAX_PIXELS_IN_PASSES
 
 
 def min_decoded_side(side: int) -> int:

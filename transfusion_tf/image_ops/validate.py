@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from transfusion_tf.image_ops import containers
 from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import rules
 
@@ -18,7 +19,9 @@ STATUSES = {
   EMPTY: 'No bytes.',
   NOT_JPEG_OR_PNG: 'Bytes of another format (GIF, TIFF, DICOM, HTML, ...).',
   TOO_LARGE: (
-    f'The header claims over {rules.MAX_PIXELS:,} pixels, or so narrow a '
+    f'Over {rules.MAX_BYTES:,} bytes; or the header claims over '
+    f'{rules.MAX_PIXELS:,} pixels, {rules.MAX_PIXELS_IN_PASSES:,} of a '
+    f'progressive JPEG, or a side over {rules.MAX_SIDE:,}, or so narrow a '
     f'picture that scaling makes it longer than {rules.MAX_STORED_SIDE:,}.'
   ),
   DAMAGED: 'Truncated, or it does not decode.',
@@ -64,6 +67,11 @@ def _status(encoded, stored_size):
   def by_size():
     size = tf.cast(decode.shape(encoded), tf.int64)
     too_large = rules.is_too_large(size[0], size[1])
+    too_large |= tf.cond(
+      rules.is_too_large_in_passes(size[0], size[1]) & ~too_large,
+      lambda: containers.scan(encoded).passes > 0,
+      lambda: tf.constant(False),
+    )
     if stored_size:
       longer = tf.reduce_max(stored_size(size))
       too_large |= longer > rules.MAX_STORED_SIDE
@@ -73,5 +81,9 @@ def _status(encoded, stored_size):
     readable = decode.is_readable(encoded)
     return tf.cond(readable, by_size, lambda: tf.constant(NOT_JPEG_OR_PNG))
 
+  def by_length():
+    too_long = tf.strings.length(encoded) > rules.MAX_BYTES
+    return tf.cond(too_long, lambda: tf.constant(TOO_LARGE), by_format)
+
   is_empty = tf.strings.length(encoded) == 0
-  return tf.cond(is_empty, lambda: tf.constant(EMPTY), by_format)
+  return tf.cond(is_empty, lambda: tf.constant(EMPTY), by_length)

@@ -27,6 +27,10 @@ from transfusion_tf import errors
 from transfusion_tf import storage
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
+_FEATURES = 'features.json'
+# What its features' classes are called; TFDS imports their modules.
+_CLASS_KEYS = ('pythonClassName', 'python_class_name', 'type')
+_OF_TFDS = 'tensorflow_datasets.'
 _LABEL_KEYS = ('grade', 'findings', 'label')
 
 
@@ -54,6 +58,7 @@ class PreparedDataset:
   def __init__(self, directory: str | os.PathLike):
     """Open the TFDS folder that contains `dataset_info.json`."""
     self.directory = os.fspath(directory)
+    _check_classes(self.directory)
     self._builder = tfds.builder_from_directory(directory)
     self.features = self._builder.info.features
     # Reads a split once, without the images.
@@ -242,6 +247,37 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
       f'{root}: several configs; name one: --dataset={" or ".join(names)}'
     )
   return PreparedDataset(max(directories, key=_version))
+
+
+def _check_classes(directory):
+  """Refuse features of classes that TFDS would import from anywhere."""
+  path = os.path.join(directory, _FEATURES)
+  if not storage.exists(path):
+    return
+  try:
+    names = list(_class_names(storage.read_json(path)))
+  except (OSError, ValueError, RecursionError) as error:
+    raise errors.InputError(
+      f'{path}: damaged: {error}; prepare the data set again'
+    ) from None
+  for name in names:
+    if not name.startswith(_OF_TFDS):
+      raise errors.InputError(
+        f'{path} names the class {name!r}, whose module would be imported; '
+        'only those of TensorFlow Datasets are'
+      )
+
+
+def _class_names(value):
+  if isinstance(value, dict):
+    for key, part in value.items():
+      if key in _CLASS_KEYS and isinstance(part, str) and '.' in part:
+        yield part
+      else:
+        yield from _class_names(part)
+  elif isinstance(value, list):
+    for part in value:
+      yield from _class_names(part)
 
 
 def _version(path):

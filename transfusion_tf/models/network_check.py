@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+import re
 
 from etils import epy
 
@@ -14,6 +15,7 @@ with epy.lazy_imports():  # Listing runs does without.
   import numpy as np
   import tensorflow as tf
 
+_SCOPE = re.compile(r'[A-Za-z0-9_.\\/>-]*')  # Of tf.Graph.name_scope.
 _FACTOR = 1e6  # Of the head's kernels: logits leave [0, 1].
 _SHAPES_ONLY = ('Reshape', 'Flatten', 'Squeeze', 'Dropout', 'Identity', 'Cast')
 
@@ -59,6 +61,11 @@ def check(
     )
   elif model.name in taken:
     wrong = f'is called {model.name!r}, like one of ours; give it another name='
+  elif odd := _odd_names(model):
+    wrong = (
+      f'has a layer called {odd[0]!r}, which TensorFlow cannot name operations '
+      'after; use letters, digits and . _ -'
+    )
   elif half := _layers_in_half(model):
     wrong = (
       f'computes {half[0]} in float16 without scaling the loss; leave the '
@@ -69,6 +76,11 @@ def check(
   else:
     return
   raise errors.InputError(f'{name} {wrong}')
+
+
+def _odd_names(model):
+  layers = [*model.layers, *graph_lib.layers(model)]
+  return [x.name for x in layers if not _SCOPE.fullmatch(x.name)]
 
 
 def _takes(shape, input_shape):

@@ -8,6 +8,7 @@ import matplotlib as mpl
 from matplotlib import figure
 import pandas as pd
 
+from transfusion_tf import shown_text
 from transfusion_tf import storage
 from transfusion_tf.paper import claims
 from transfusion_tf.paper import csv_export
@@ -62,7 +63,8 @@ def write(study: study_lib.Study, targets: Sequence[str]) -> str:
   sections += provenance.paper_sections()
   sections += provenance.missing_runs(study, names)
   path = os.path.join(study.root, 'report.html')
-  report.write(path, f'Transfusion, scale {study.scale.name}', sections)
+  title = f'Transfusion, scale {study.scale.name}'
+  report.write(path, title, sections, private=True)  # Figure 1 shows images.
   return '\n\n'.join(texts)
 
 
@@ -70,7 +72,8 @@ def draw(study: study_lib.Study, name: str) -> figure.Figure:
   """Return a figure; where nothing can be drawn, one that says why."""
   try:
     drawn = figures.FIGURES[name](study)
-    drawn.draw_without_rendering()
+    with shown_text.without_formulas(drawn):
+      drawn.draw_without_rendering()
     drawn.set_layout_engine('none')  # Once is enough for all formats.
     return drawn
   except results.UNAVAILABLE as error:
@@ -131,7 +134,8 @@ def _write_table(study, table: table_format.Table) -> str:
 
 def _write_figure(study, name, drawn):
   # Ids that are the same each time, no date: the same study, the same file.
-  with mpl.rc_context({'svg.hashsalt': name}):
+  salt = mpl.rc_context({'svg.hashsalt': name})
+  with salt, shown_text.without_formulas(drawn):
     for kind, metadata in (('png', {}), ('svg', {'Date': None})):
       buffer = io.BytesIO()
       drawn.savefig(buffer, format=kind, dpi=144, metadata=metadata)

@@ -4,11 +4,13 @@ import base64
 from collections.abc import Sequence
 import dataclasses
 import io
+import os
 import pathlib
 
 from matplotlib import figure as figure_lib
 import pandas as pd
 
+from transfusion_tf import shown_text
 from transfusion_tf import storage
 from transfusion_tf import templates
 
@@ -41,8 +43,10 @@ class Section:
   cards: bool = False
 
 
-def write(path: str, title: str, sections: Sequence[Section]) -> None:
-  """Write the page."""
+def write(
+  path: str, title: str, sections: Sequence[Section], private: bool = False
+) -> None:
+  """Write the page, for its owner alone if it shows pictures of patients."""
   page = templates.render(
     _TEMPLATE,
     filters={
@@ -55,6 +59,8 @@ def write(path: str, title: str, sections: Sequence[Section]) -> None:
     sections=sections,
   )
   with storage.atomic_write(path) as file:
+    if private:
+      os.fchmod(file.fileno(), storage.PRIVATE)
     file.write(page)
 
 
@@ -66,5 +72,6 @@ def _has_texts(table):
 def _png(fig):
   """Return a figure as PNG in base64."""
   buffer = io.BytesIO()
-  fig.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
+  with shown_text.without_formulas(fig):
+    fig.savefig(buffer, format='png', dpi=_DOTS_PER_INCH)
   return base64.b64encode(buffer.getvalue()).decode()

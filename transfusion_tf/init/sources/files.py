@@ -17,6 +17,7 @@ from transfusion_tf.init import types
 from transfusion_tf.init.sources import foreign_files
 from transfusion_tf.init.sources import hdf5
 from transfusion_tf.init.sources import keras_applications
+from transfusion_tf.init.sources import self_contained
 from transfusion_tf.init.sources import tf_slim
 from transfusion_tf.models import custom
 from transfusion_tf.models import graph as graph_lib
@@ -33,6 +34,7 @@ _UNREADABLE = (
   OSError,
   EOFError,
   LookupError,
+  MemoryError,
   TypeError,
   ValueError,
   zipfile.BadZipFile,
@@ -178,7 +180,7 @@ def _load_model(name, like):
 
 
 def _read_keras(name, like):
-  with _readable(name):
+  with _readable(name, like):
     model = _load_model(name, like)
     with zipfile.ZipFile(storage.local_copy(name)) as file:
       known = _INPUT_ENTRY in file.namelist()
@@ -197,7 +199,7 @@ def _read_keras(name, like):
 
 def _read_h5(name, like):
   """Read a whole model, or weights alone, in the formats of Keras."""
-  with _readable(name):
+  with _readable(name, like):
     model = _load_h5_model(name, like) if hdf5.holds_model(name) else None
   if model is not None:
     return from_model(model, like, name)
@@ -206,7 +208,7 @@ def _read_h5(name, like):
       f'{name}: which weights these are depends on the model; give it too, or '
       'use a .keras file'
     )
-  with _readable(name):
+  with _readable(name, like):
     network = keras_applications.architecture_of(hdf5.layer_names(name), like)
     if network:
       return types.WeightSource(_renamed_h5(name, network, like), name)
@@ -254,7 +256,7 @@ def _renamed_h5(name, network, like):
 
 
 def _read_npz(name, like):
-  with _readable(name), np.load(storage.local_copy(name)) as file:
+  with _readable(name, like), np.load(storage.local_copy(name)) as file:
     arrays = dict(file)
   origin = arrays.pop(_ORIGIN, None)
   trained_on = str(arrays.pop(_INPUT, ''))
@@ -283,11 +285,12 @@ def _read_saver(name, like):
 
 
 @contextlib.contextmanager
-def _readable(name):
+def _readable(name, like=None):
   if not storage.exists(name) and not storage.exists(f'{name}.index'):
     raise errors.InputError(f'{name}: no such file')
   foreign_files.check_content(name)
   try:
+    self_contained.check(name, like)
     yield
   except errors.InputError:
     raise

@@ -13,6 +13,7 @@ import numpy as np
 from sklearn import metrics as sklearn_metrics
 
 from transfusion_tf import errors
+from transfusion_tf import shown_text
 from transfusion_tf import tasks
 from transfusion_tf.models import filters as filters_lib
 
@@ -167,5 +168,6 @@ def _figure(count, columns, inches):
 def _pixels(fig):
   fig.set_dpi(_DOTS_PER_INCH)
   canvas = backend_agg.FigureCanvasAgg(fig)
-  canvas.draw()
+  with shown_text.without_formulas(fig):
+    canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()

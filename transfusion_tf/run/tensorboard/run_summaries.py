@@ -1,5 +1,6 @@
 """The TensorBoard summaries of a run while it trains."""
 
+import hashlib
 import math
 import os
 
@@ -67,7 +68,8 @@ class RunSummaries:
     """Begin a session at `step`; the run is new if None."""
     self._summaries.begin(step)
     if step is None:
-      self._summaries.hparams(self._run_dir, hparams(self._built.experiment))
+      name = _trial(self._run_dir)
+      self._summaries.hparams(name, hparams(self._built.experiment))
       if self._plots_enabled:
         self._summaries.images(0, {'train/first_batch': self._first_batch()})
 
@@ -129,6 +131,13 @@ class RunSummaries:
     names = np.array(built.task.names)
     captions = [', '.join(names[row]) or 'none' for row in is_positive]
     return plots.sheet(images.numpy(), captions)
+
+
+def _trial(run_dir):
+  """Return a name of the run that does not tell where on a disk it is."""
+  path = os.path.abspath(run_dir)
+  digest = hashlib.sha256(path.encode()).hexdigest()
+  return f'{os.path.basename(path)}-{digest[:8]}'
 
 
 def hparams(experiment: config.Experiment) -> dict[str, str | float]:

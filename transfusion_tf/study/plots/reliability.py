@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from transfusion_tf import metrics
+from transfusion_tf import shown_text
 from transfusion_tf import storage
 from transfusion_tf.study import display
 from transfusion_tf.study.plots import layout
@@ -26,8 +27,10 @@ def write(path: str, scores: pd.DataFrame) -> bool:
   """
   if metrics.answers.from_table(scores) is None:
     return False
+  fig = plot({_ALONE: [scores]})
   with storage.atomic_write(path, 'wb') as file:
-    plot({_ALONE: [scores]}).savefig(file, format='png', dpi=_DOTS_PER_INCH)
+    with shown_text.without_formulas(fig):
+      fig.savefig(file, format='png', dpi=_DOTS_PER_INCH)
   return True
 
 
