@@ -19,7 +19,6 @@ _PLATFORM = os.environ.get('TRANSFUSION_TF_PLATFORM', '')
 
 _REQUIRED = [
   'absl-py>=2.1',  # The flags and the logging of every binary.
-  'dacite>=1.9',  # Strict JSON -> nested dataclasses, for saved configs.
   'etils>=1.10',  # Lazy imports, so that --help answers at once.
   'filelock>=3.16',  # One process a run folder; survives crashes.
   'h5py>=3.10',  # Reads Keras' .weights.h5 by name.

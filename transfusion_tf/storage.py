@@ -175,17 +175,6 @@ def read_text(path: str) -> str:
   return read_bytes(path).decode('utf-8').replace('\r\n', '\n')
 
 
-def read_json(path: str) -> Any:
-  """Return the value in a file.
-
-  Raises:
-    FileNotFoundError: There is none.
-    InputError: The bucket cannot be read.
-    ValueError: It is damaged.
-  """
-  return json.loads(read_text(path))
-
-
 def write_bytes(path: str, content: bytes) -> None:
   """Write a whole file, or leave the existing one unchanged.
 

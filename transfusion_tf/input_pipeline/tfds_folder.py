@@ -25,6 +25,7 @@ import tensorflow_datasets as tfds
 from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import storage
+from transfusion_tf.input_pipeline import tfds_files
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
 _LABEL_KEYS = ('grade', 'findings', 'label')
@@ -54,7 +55,7 @@ class PreparedDataset:
   def __init__(self, directory: str | os.PathLike):
     """Open the TFDS folder that contains `dataset_info.json`."""
     self.directory = os.fspath(directory)
-    self._builder = tfds.builder_from_directory(directory)
+    self._builder = tfds_files.open_folder(self.directory)
     self.features = self._builder.info.features
     # Reads a split once, without the images.
     self.index = functools.cache(self._read_index)
@@ -132,10 +133,14 @@ class PreparedDataset:
     path = os.path.join(self.directory, datasets.SUBGROUPS)
     if not storage.exists(path):
       return pd.DataFrame()
-    text = io.BytesIO(storage.read_bytes(path))
-    return pd.read_csv(text, dtype=str, keep_default_na=False).set_index(
-      'image_id'
-    )
+    try:
+      text = io.BytesIO(storage.read_bytes(path))
+      table = pd.read_csv(text, dtype=str, keep_default_na=False)
+      return table.set_index('image_id')
+    except (OSError, ValueError, KeyError) as error:
+      raise errors.DamagedFileError(
+        path, storage.reason(error), datasets.REMEDY
+      ) from None
 
   @functools.cached_property
   def fingerprint(self) -> str:

@@ -16,15 +16,33 @@ import dataclasses
 import functools
 import io
 import os
+from typing import NotRequired, TypedDict
 import zipfile
 
 import numpy as np
 
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 FOLDER = 'probes'
 # What reading a damaged file raises.
 UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile)
+
+
+class _Weights(TypedDict):
+  pretrained: NotRequired[str]
+  pretrained_input: NotRequired[str]
+  name: NotRequired[str]
+  seed: NotRequired[int]
+
+
+class _Record(TypedDict):
+  model: str
+  weights: _Weights
+  path: str
+  reason: NotRequired[str]
+  metric: NotRequired[str]
+  stages: NotRequired[list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,10 +109,10 @@ def read(root: str) -> list[Probed]:
   probed = []
   for path in storage.glob(os.path.join(root, FOLDER, '*.json')):
     try:
-      records = storage.read_json(path)
+      records = json_file.read(path, list[_Record], 'it is left out')
       probed += [_read_record(record, root) for record in records]
-    except (*UNREADABLE, TypeError) as error:
-      print(f'{path} is damaged ({storage.reason(error)}): left out')
+    except (OSError, ValueError, TypeError) as error:
+      print(storage.reason(error))
   return probed
 
 
