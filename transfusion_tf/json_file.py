@@ -21,7 +21,6 @@ import json
 import math
 import os
 import re
-import stat
 import types
 import typing
 from typing import Any
@@ -55,7 +54,7 @@ def read(path: str | os.PathLike, schema: Any, remedy: str) -> Any:
   """
   path = os.fspath(path)
   with _as_damaged(path, remedy):
-    return _parse(_content(path), schema)
+    return _parse(storage.read_bytes(path), schema)
 
 
 def read_rows(path: str | os.PathLike, schema: Any, remedy: str) -> list[Any]:
@@ -65,7 +64,7 @@ def read_rows(path: str | os.PathLike, schema: Any, remedy: str) -> list[Any]:
   """
   path = os.fspath(path)
   with _as_damaged(path, remedy):
-    lines = _content(path).splitlines()
+    lines = storage.read_bytes(path).splitlines()
     rows = []
     for number, line in enumerate(lines, start=1):
       try:
@@ -95,15 +94,6 @@ def _reason(error):
   if isinstance(error, UnicodeDecodeError):
     return f'byte {error.start} is no UTF-8'
   return storage.reason(error)
-
-
-def _content(path) -> bytes:
-  # A pipe would be waited for, and a device has no end.
-  if not storage.is_remote(path):
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode):
-      raise ValueError(f'a {"folder" if stat.S_ISDIR(mode) else "device"}')
-  return storage.read_bytes(path)
 
 
 def _parse(content: bytes, schema):

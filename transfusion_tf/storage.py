@@ -9,11 +9,13 @@ consists of several objects is valid through one that is written last.
 import atexit
 from collections.abc import Iterator
 import contextlib
+import errno
 import glob as glob_lib
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from typing import IO, Any
 
@@ -156,9 +158,14 @@ def read_bytes(path: str) -> bytes:
 
   Raises:
     FileNotFoundError: There is none.
+    OSError: It is a folder, a pipe or a device, or cannot be read.
     InputError: The bucket cannot be read.
   """
   if not is_remote(path):
+    mode = os.stat(path).st_mode
+    # A pipe would be waited for, and a device has no end.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+      raise OSError(errno.EINVAL, 'a pipe or a device', path)
     with open(path, 'rb') as file:
       return file.read()
   # GFile.read() without a size asks for the size first, by a request of its
