@@ -14,12 +14,14 @@ from absl import logging
 from transfusion_tf import errors
 from transfusion_tf import startup
 from transfusion_tf import storage
+from transfusion_tf.cli import flag_values
 from transfusion_tf.cli import help_text
 
 USAGE_EXIT_CODE = 2
 # 128 + the signal's number, as shells have it.
 _INTERRUPT_EXIT_CODE = 130
 _PIPE_EXIT_CODE = 141
+_LONG = 300  # A word of a message: longer ones say nothing.
 
 
 def run(
@@ -54,9 +56,13 @@ def _parse(argv, module, groups):
   if '--verbosity=1' in argv:
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'
   try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
+    rest = flags.FLAGS(argv)
+    flag_values.check(module)
+  except (flags.Error, errors.InputError) as error:
     _exit(argv[0], str(error))
+  except (OSError, UnicodeDecodeError) as error:
+    _exit(argv[0], f'--flagfile cannot be read: {error}')
+  return rest
 
 
 def _with_local_flagfiles(argv):
@@ -100,7 +106,11 @@ def _exit_on_input_error(main, argv):
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
   name = os.path.basename(program)
-  print(f'{name}: {" ".join(message.split())}', file=sys.stderr)
+  words = (
+    word if len(word) <= _LONG else f'{word[:_LONG]}…'
+    for word in message.split()
+  )
+  print(f'{name}: {" ".join(words)}', file=sys.stderr)
   sys.exit(code)
 
 

@@ -62,7 +62,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
   0,
   'Runs or comparisons at a time; 0: one a core where networks are small, 1 at '
   'scale=paper.',
-  lower_bound=0,
+  0,
+  256,
 )
 _PRUNE = flags.DEFINE_bool(
   'prune',

@@ -68,7 +68,7 @@ _LEARNING_RATES = flags.DEFINE_list(
   [],
   'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
-_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', 1, 1000)
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
   [],
@@ -113,9 +113,10 @@ _EPOCHS = flags.DEFINE_integer(
   None,
   "At most, each evaluated (default: the recipe's, 30, in 500 steps or more).",
   1,
+  100_000,
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
-  'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1
+  'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1, 100_000
 )
 _RUN_FLAGS = (
   'image_size',
@@ -131,7 +132,7 @@ _RUN_FLAGS = (
 )
 run_flags.define(__name__, _RUN_FLAGS, config.IMAGE_TABLE)
 _NUM_PROCESSES = flags.DEFINE_integer(
-  'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
+  'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1, 256
 )
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {

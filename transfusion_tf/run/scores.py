@@ -71,6 +71,10 @@ def _problem(table):
       return f'{name} has what is no number'
     if np.isinf(table[name].to_numpy(float)).any():
       return f'{name} has a number that is not finite'
+  try:
+    metrics.answers.from_table(table)
+  except (LookupError, ValueError) as error:
+    return str(error)
   return ''
 
 
