@@ -106,10 +106,10 @@ def _exit_on_input_error(main, argv):
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
   name = os.path.basename(program)
-  words = (
+  words = [
     word if len(word) <= _LONG else f'{word[:_LONG]}…'
     for word in message.split()
-  )
+  ]
   print(f'{name}: {" ".join(words)}', file=sys.stderr)
   sys.exit(code)
 
