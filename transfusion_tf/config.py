@@ -479,13 +479,12 @@ def load(path: str | os.PathLike) -> Experiment:
   remedy = 'restore the file, or train again in another folder'
   try:
     experiment = json_file.read(path, Experiment, remedy)
-    check(experiment)
   except FileNotFoundError:
     raise errors.InputError(
       f'{path}: no such file; is this a run folder made by train.py?'
     ) from None
-  except errors.DamagedFileError:
-    raise
+  try:
+    check(experiment)
   except errors.InputError as error:
     raise errors.DamagedFileError(os.fspath(path), str(error), remedy) from None
   return experiment

@@ -14,6 +14,8 @@ import pathlib
 
 from absl import flags
 
+from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 
 _ALL_SETS = ('retina', 'chexpert', 'natural')
@@ -55,6 +57,10 @@ def main(_) -> None:
   from data.demo import natural
   from data.demo import retina
 
+  if not _RAW_DIR.value or storage.is_remote(_RAW_DIR.value):
+    raise errors.InputError(
+      f'--raw_dir={_RAW_DIR.value}: give a folder of this machine'
+    )
   raw_dir = pathlib.Path(_RAW_DIR.value)
   size, seed = _IMAGE_SIZE.value, _SEED.value
   patients: dict[str, float] = {'num_patients': _NUM_PATIENTS.value}
