@@ -56,6 +56,7 @@ def info_files(folder: str) -> list[str]:
 
   TFDS's own reader needs TensorFlow, whose import outlasts a listing.
   """
+  folder = storage.escape(folder)
   return [
     path
     for depth in ('', '*/', '*/*/')

@@ -128,6 +128,11 @@ def glob(pattern: str) -> list[str]:
   return []
 
 
+def escape(path: str) -> str:
+  """Return a pattern of `glob` that matches a path, whatever is in it."""
+  return re.sub(r'([*?[])', r'[\1]', path)
+
+
 def makedirs(path: str) -> None:
   """Make a folder where folders exist."""
   if not is_remote(path):

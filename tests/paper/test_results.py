@@ -417,6 +417,28 @@ def test_verdict_of_an_interval(low, high, verdict):
   assert verdicts_lib.Test('', estimate, -0.01, 0.01).verdict == verdict
 
 
+def _judge(*values):
+  """Return the verdict on parts that are claimed below 0, of deviation 1."""
+  tests = [
+    verdicts_lib.Test('', verdicts_lib.statistics.Estimate(value, 1.0), below=0)
+    for value in values
+  ]
+  claim = verdicts_lib.Claim(1, '', '', '', lambda _: tests, lambda _: ())
+  return verdicts_lib.judge(claim, None)
+
+
+def test_a_claim_fails_by_one_part_of_as_many_as_there_are():
+  assert _judge(2.2).verdict == verdicts_lib.FAILS
+  assert _judge(2.2).p_value == pytest.approx(0.0278, abs=1e-4)
+  alone = _judge(2.2, -3, -3)
+  assert alone.verdict == verdicts_lib.INCONCLUSIVE and alone.p_value == 1
+  assert alone.reason == '1 of 3 parts alone would fail'
+  clear = _judge(2.6, -3, -3)
+  assert clear.verdict == verdicts_lib.FAILS
+  assert clear.p_value == pytest.approx(3 * 0.00932, abs=1e-4)
+  assert _judge(-3, -3).p_value == pytest.approx(0.0027, abs=1e-4)
+
+
 def test_plain_tables_hold_each_number_once(copy):
   shutil.rmtree(copy / KEY)
   gone = copy / 'similarity/retina/cbr_small/layers'

@@ -46,6 +46,25 @@ def test_a_subset_counts():
   assert few.train == table_recipe.fit('image_table', 1_000, {}).train
 
 
+@pytest.mark.parametrize('num_images', [20, 100, 1_000, 5_000])
+def test_a_run_on_a_subset_is_as_one_of_so_few_images(num_images):
+  whole = table_recipe.fit('image_table', 10_000, {})
+  found = table_recipe.on_subset(whole, num_images, 10_000, 'image_table')
+  few = table_recipe.fit('image_table', num_images, {})
+  assert found.data.subset == num_images
+  assert found.model == few.model
+  assert found.train.train_steps == few.train.train_steps
+  assert abs(found.train.eval_every - few.train.eval_every) <= 1
+  assert abs(found.train.min_steps - few.train.min_steps) <= 1
+
+
+def test_a_short_study_has_short_runs_on_subsets():
+  given = {'train.train_steps': 60, 'train.eval_every': 30}
+  whole = table_recipe.fit('image_table', 640, given)
+  found = table_recipe.on_subset(whole, 64, 640, 'image_table')
+  assert (found.train.train_steps, found.train.eval_every) == (60, 30)
+
+
 @pytest.mark.parametrize('recipe', ['retina', 'chexpert', 'demo_retina'])
 def test_published_recipes_stay(recipe):
   assert table_recipe.fit(recipe, 50, {}) == config.RECIPES[recipe]

@@ -56,7 +56,9 @@ def test_no_more_seeds_change_nothing():
 def test_a_censored_side_is_decided_by_no_seeds():
   estimate = statistics.Estimate(0.5, 0.01, 9, at_least=True)
   assert power.chance(estimate, 100, below=1).inside == 0
-  assert power.chance(estimate, 100, above=0).inside == pytest.approx(1)
+  assert power.chance(estimate, 100, above=0).inside == pytest.approx(
+    1, abs=1e-3
+  )
 
 
 def test_one_seed_tells_nothing():
@@ -64,12 +66,63 @@ def test_one_seed_tells_nothing():
   assert math.isnan(power.chance(estimate, 2, above=0).decided)
 
 
-def test_seeds_needed():
-  estimate = statistics.contrast((1,), [[-0.5, 0.0, 0.9, 0.4]])
-  count = power.seeds_needed(estimate, 4, above=0)
-  assert power.chance(estimate, count / 4, above=0).decided >= 0.8
-  assert power.chance(estimate, count / 4 * 0.7, above=0).decided < 0.8
-  # The patients alone leave it open.
-  patients = statistics.Variance(1.0, 30)
-  open_ = statistics.contrast((1,), [[-0.5, 0.0, 0.9, 0.4]], patients)
-  assert power.seeds_needed(open_, 4, above=0) is None
+def test_the_fewest_seeds():
+  estimate = statistics.contrast((1,), [[-0.1, 0.2, 0.9, 0.5]])
+  pilot = power.Pilot(estimate, 4)
+
+  def decided(seeds):
+    return pilot.chance(seeds, above=0).decided
+
+  numbers = list(power.more_seeds(4))
+  count = power.fewest(decided, numbers)
+  before = numbers[numbers.index(count) - 1]
+  assert decided(count) >= power.WANTED > decided(before)
+
+
+def test_what_the_patients_leave_open_takes_more_of_them():
+  patients = statistics.Variance(0.1, 30)
+  estimate = statistics.contrast((1,), [[0.5, 0.6, 0.9, 0.7]], patients)
+  pilot = power.Pilot(estimate, 4)
+
+  def with_seeds(seeds):
+    return pilot.chance(seeds, above=0).decided
+
+  def with_patients(factor):
+    return pilot.chance(4, factor, above=0.0).decided
+
+  assert power.fewest(with_seeds, power.more_seeds(4)) is None
+  factor = power.fewest(with_patients, power.more_patients())
+  assert with_patients(factor) >= power.WANTED > with_patients(factor / 1.2)
+
+
+def test_patients_who_differ_by_network_are_made_up_for_by_seeds():
+  patients = statistics.Variance(0.1, 30)
+  estimate = statistics.contrast((1,), [[0.5, 0.6, 0.9, 0.7]], patients)
+  same, other = (power.Pilot(estimate, 4, shared) for shared in (None, 0.0))
+  assert same.chance(40, above=0).decided < other.chance(40, above=0).decided
+  assert other.chance(4, above=0) == same.chance(4, above=0)
+
+
+@pytest.mark.parametrize('margin', [0.2, 0.6, 3.0])
+def test_a_verdict_is_one_of_the_three(margin):
+  """Both ways to the chance agree; a wide margin is always decided."""
+  estimate = statistics.contrast((1,), [[0.1, 0.2, 0.6, 0.5]])
+  pilot = power.Pilot(estimate, 4)
+  told = pilot.verdict_chance(margin, 8)
+  same = pilot.chance(8, above=-margin, below=margin).inside
+  helps_or_hurts = pilot.chance(8, above=0)
+  # Those on one side of 0: an interval above 0, or below it.
+  sides = helps_or_hurts.inside + pilot.chance(8, below=0).inside
+  assert max(same, sides) - 1e-9 <= told <= same + sides + 1e-9
+  assert told > 0.99 or margin < 3
+
+
+def test_a_verdict_by_drawing_from_the_forecast():
+  estimate = statistics.Estimate(0.4, 0.09, 1e9)
+  rng = np.random.default_rng(0)
+  margin, growth = 0.9, 3
+  half = 1.96 * math.sqrt(0.09 / growth)
+  values = rng.normal(0.4, math.sqrt(0.09 * (1 - 1 / growth)), 200_000)
+  drawn = np.mean((abs(values) > half) | (abs(values) + half < margin))
+  told = power.Pilot(estimate, 2).verdict_chance(margin, 2 * growth)
+  assert told == pytest.approx(drawn, abs=0.01)

@@ -44,6 +44,13 @@ def test_the_p_value_is_the_level_at_which_the_interval_just_fits():
     assert min(touched) == pytest.approx(0, abs=1e-8)
 
 
+def test_a_value_on_the_very_end_has_no_p_value():
+  for distance in (-1e-9, 0.0, 1e-17, 1e-14):
+    estimate = statistics.Estimate(0.02 + distance, 1e-4, 4)
+    assert estimate.p_value(above=0.02) == pytest.approx(1, abs=1e-6)
+    assert estimate.p_value(below=0.02) == pytest.approx(1, abs=1e-6)
+
+
 def test_bounds_are_not_crossed():
   """What is known to be at least so large is not shown to be smaller."""
   found = statistics.contrast([1, -1], [[1.0, 1.1], [2.0, 2.1]])

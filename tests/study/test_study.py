@@ -214,6 +214,7 @@ def test_a_study_of_nothing_but_failures_has_its_report(own, call):
     ('--recipe=retna', "did you mean 'retina'"),
     ('--learning_rates=fast', "could not convert string to float: 'fast'"),
     ('--learning_rates=0.1,0.1', '0.1 is not positive, or stands twice'),
+    ('--subsets=50,50', '50 is not positive, or stands twice'),
     ('--models=resnet5', "did you mean 'resnet50'"),
     ('--models=nets:gone', "unknown function of nets 'gone'"),
     ('--pretrained=cbr_tiny=none.h5', 'none.h5: no such file'),

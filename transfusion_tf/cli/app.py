@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import os
 import pathlib
+import stat
 import sys
 import traceback
 
@@ -73,6 +74,12 @@ def _with_local_flagfiles(argv):
     if name not in ('--flagfile', '-flagfile'):
       continue
     path = value if equals else ''.join(argv[n + 1 : n + 2])
+    if (
+      path.startswith('/dev/')
+      and os.path.exists(path)
+      and (stat.S_ISCHR(os.stat(path).st_mode))
+    ):
+      raise errors.InputError(f'{path} is a device')  # It may have no end.
     if storage.is_remote(path):
       startup.import_tensorflow()
       copy = storage.local_copy(path)

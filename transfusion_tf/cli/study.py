@@ -10,12 +10,17 @@ recommendation that follows from the intervals by the rule it states. The same
 command continues a study that was stopped. A model without pretrained weights
 is only trained from random ones. A start may name a stage: transfer@block2,
 transfer@all, frozen@block2; lp_ft trains the head first. --learning_rates
-chooses the rate of each start on validation. --list_sources says which weights
-and runs this machine has.
+chooses the rate of each start on validation. --subsets tells how much data is
+enough. --list_sources says which weights and runs this machine has.
+--time_limit plans what fits into a time.
+`study.py --output_dir=STUDY` continues the study of that folder, and with
+--more_seeds=3 adds three seeds to it.
 """
 
+import dataclasses
 import functools
 import os
+import time
 
 from absl import flags
 
@@ -26,8 +31,10 @@ from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
+from transfusion_tf.cli import recorded_flags
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
+from transfusion_tf.cli import time_limit
 from transfusion_tf.init import schemes
 
 _TABLE = flags.DEFINE_string(
@@ -69,6 +76,19 @@ _LEARNING_RATES = flags.DEFINE_list(
   'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
 _SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', 1, 1000)
+_SUBSETS = flags.DEFINE_list(
+  'subsets',
+  [],
+  'How much data is enough: numbers of training patients (images, where none '
+  'are known) to train on as well as on all, e.g. 50,100,200.',
+)
+flags.DEFINE_integer(
+  'more_seeds',
+  None,
+  'Add so many to the study in --output_dir, which has its other flags.',
+  1,
+  1000,
+)
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
   [],
@@ -105,6 +125,7 @@ _LOCATE_BENEFIT = flags.DEFINE_bool(
 )
 flags.adopt_module_key_flags(table_flags)
 flags.adopt_module_key_flags(operating_flags)
+flags.adopt_module_key_flags(time_limit)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -136,7 +157,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
 )
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {
-  'Comparison': 'models inits learning_rates seeds pretrained '
+  'Comparison': 'models inits learning_rates seeds more_seeds subsets '
+  'pretrained '
   'pretrained_input list_sources pretrain_on pretrain_recipe margin '
   'primary_metric specificity sensitivity probes locate_benefit',
   'Data': 'table images name dataset data_dir',
@@ -145,7 +167,7 @@ _HEADINGS = {
   'split_column test_list test_csv subgroup_columns fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
-  'shuffle_labels strategy num_processes',
+  'shuffle_labels strategy num_processes time_limit',
 }
 _GROUPS = {
   flag: heading for heading, row in _HEADINGS.items() for flag in row.split()
@@ -153,6 +175,7 @@ _GROUPS = {
 
 
 def main(_) -> None:
+  began = time.monotonic()
   startup.import_tensorflow()
   if _LIST_SOURCES.value:
     from transfusion_tf.cli import list_sources
@@ -160,68 +183,77 @@ def main(_) -> None:
     for line in list_sources.lines(_OUTPUT_DIR.value):
       print(line)
     return
-  from transfusion_tf.study import benefit_page
   from transfusion_tf.study import checks
+  from transfusion_tf.study import conclusion
+  from transfusion_tf.study import files
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
   from transfusion_tf.study import process_pool
   from transfusion_tf.study import rates
   from transfusion_tf.study import runner
   from transfusion_tf.study import study_page
+  from transfusion_tf.study import time_forecast
+  from transfusion_tf.study import time_limits
 
-  root = _OUTPUT_DIR.value or ''
+  command = recorded_flags.Command(_OUTPUT_DIR.value or '', __name__)
+  limit = time_limits.Limit(time_limit.seconds(), began)
+  root = command.root
   print(f'Study: {root}')
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
   prepared = _check_data(data_dir, dataset)
   plan = _plan(data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
+  plan = dataclasses.replace(
+    plan, subsets=_subsets(prepared, plan.base, dataset)
+  )
   plan = checks.check(plan, root)
+  command.begin()
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )
+  probing = time.monotonic()
   waiting = _PROBES.value and probe(study_page.partial_report(root))
+  machine = time_forecast.Machine(
+    root,
+    _NUM_PROCESSES.value,
+    _LOCATE_BENEFIT.value,
+    # Probing again takes as long.
+    time.monotonic() - probing if waiting else 0.0,
+  )
+  plan, until = time_limits.fit(plan, machine, limit, command.continues)
   train = functools.partial(
     runner.train,
     root=root,
     num_processes=_NUM_PROCESSES.value,
     refused=plan.refused,
+    until=until,
   )
   if trials := _by_key(plan.trials(root)):
     print(f'{len(trials)} runs to choose learning rates')
     train(trials)
   choices = rates.choose(plan, root)
   plan = rates.applied(plan, choices)
-  planned = _by_key(plan.runs(root))
+  planned = _by_key(plan.all_runs(root))
   print(f'{len(planned)} runs; if stopped, the same command continues')
-  results = outcome.read(plan, root, train(planned), choices)
-  failed: dict[str, str] = {}
+  failures = train(planned)
+  left_out = files.unfinished(root, planned, failures) if limit.is_set else ()
+  results = outcome.read(plan, root, failures, choices, left_out)
   if waiting:
     probe()  # Of the weights that the study itself has trained.
-  print('== Comparing the networks before and after training', flush=True)
-  similarity, not_compared = outcome.similarity(results.finished, failed)
-  for name, reason in not_compared.items():
-    print(f'{name}: not compared: {reason}')
-  if _LOCATE_BENEFIT.value:
-    benefit_page.run(results.finished, root)
-  table, recommendation = study_page.write(
-    root,
-    plan.base.data.dataset,
+  not_made = conclusion.write(
     results,
-    _footprints(results.finished, failed),
+    root,
+    dataset,
     _MARGIN.value,
-    similarity,
-    not_compared,
     prepared.subgroups,
     operating_flags.targets(),
+    _LOCATE_BENEFIT.value,
   )
-  print(f'\n{table}\n\n{recommendation}\n')
-  for failure in results.failures:
-    print(f'Failed: {failure.key}: {failure.reason}')
-  print(f'Report: {os.path.join(root, study_page.REPORT)}')
+  command.end(plan.num_seeds)
   failures = {failure.key: failure.reason for failure in results.failures}
   process_pool.check_complete(failures, f'{len(planned)} runs')
-  process_pool.check_complete(failed, 'the comparisons')
+  process_pool.check_complete(not_made, 'the comparisons')
 
 
 def _by_key(runs):
@@ -234,7 +266,9 @@ def _check_flags(root):
   from transfusion_tf.study import checks
   from transfusion_tf.study import plan as plan_lib
   from transfusion_tf.study import sources as sources_lib
+  from transfusion_tf.study import subsets
 
+  subsets.parse(_SUBSETS.value)
   base = run_flags.recipe(_RECIPE.value, _DATASET.value, 'image_table')
   checks.check_names(_MODELS.value)
   sources = sources_lib.parse(_PRETRAINED.value, _MODELS.value)
@@ -290,10 +324,7 @@ def _data(root):
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
     )
-  raise errors.InputError(
-    'give --table and --images, --images alone for a folder of classes, or '
-    '--dataset and --data_dir of a prepared set'
-  )
+  raise errors.InputError(f'give {recorded_flags.DATA}')
 
 
 def _check_data(data_dir, dataset):
@@ -340,6 +371,14 @@ def _plan(data_dir, dataset, settings):
   return plan_lib.Plan(base=base, pretraining=pretraining, **settings)
 
 
+def _subsets(prepared, base, dataset):
+  """Return the subsets that the study trains on as well."""
+  from transfusion_tf.study import subsets
+
+  recipe = run_flags.recipe_name(_RECIPE.value, dataset, 'image_table')
+  return subsets.make(prepared, subsets.parse(_SUBSETS.value), base, recipe)
+
+
 def _inputs(sources):
   """Return the input of each model's weights; one kind alone is of all."""
   from transfusion_tf import errors
@@ -383,22 +422,6 @@ def _experiment(data_dir, dataset, recipe, epochs):
     }
     experiment = table_recipe.fit(name, num_examples, changes)
   return config.override(experiment, table_recipe.fair(experiment, given))
-
-
-def _footprints(runs, failed):
-  """Return model -> its cost; where that fails, what its result tells."""
-  from transfusion_tf.study import model_cost
-
-  footprints = {}
-  for model, starts in runs.items():
-    first = next(iter(starts.values()))[0]
-    try:
-      cost = model_cost.measure(first.experiment, first.num_outputs)
-    except Exception as error:  # Whatever a user's network does.
-      failed[f'The cost of {model}'] = startup.report_error(error)
-      cost = model_cost.unmeasured(first.result.get('trainable_parameters', 0))
-    footprints[model] = cost
-  return footprints
 
 
 def run() -> None:

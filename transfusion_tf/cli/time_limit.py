@@ -17,8 +17,8 @@ _TIME_LIMIT = flags.DEFINE_string(
 _SECONDS = {'s': 1, 'm': 60, 'h': 3600}
 
 
-def until() -> float:
-  """Return when to stop, in seconds of `time.monotonic`; infinity if never.
+def seconds() -> float:
+  """Return the limit; infinity if there is none.
 
   Raises:
     InputError: Not a time.
@@ -31,4 +31,13 @@ def until() -> float:
     raise errors.InputError(
       f'--time_limit={text}: write a number and s, m or h, e.g. 90m'
     )
-  return time.monotonic() + float(parts[1]) * _SECONDS[parts[2]]
+  return float(parts[1]) * _SECONDS[parts[2]]
+
+
+def until() -> float:
+  """Return when to stop, in seconds of `time.monotonic`; infinity if never.
+
+  Raises:
+    InputError: Not a time.
+  """
+  return time.monotonic() + seconds()

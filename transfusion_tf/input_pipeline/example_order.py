@@ -170,6 +170,15 @@ def subset_rows(index: tfds_folder.Index, count: int, seed: int) -> np.ndarray:
   return chosen
 
 
+def subset_patients(index: tfds_folder.Index, seed: int) -> np.ndarray:
+  """Return the images of each patient [P], in the order of `subset_rows`.
+
+  The first n patients are the subset of as many images as they have.
+  """
+  _, counts = np.unique(_hashes(index.patient_ids, seed), return_counts=True)
+  return counts
+
+
 def shuffled_labels(index: tfds_folder.Index, seed: int) -> dict:
   """Return labels permuted over examples: a control with nothing to learn."""
   order = np.random.default_rng(seed).permutation(len(index))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import numpy as np
+import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import tasks
@@ -27,7 +28,27 @@ def lacking(prepared: tfds_folder.PreparedDataset, split: str) -> list[str]:
     prepared: A data set with labels.
     split: One of its splits.
   """
-  labels = _counts(prepared, split)
+  return _lacking(prepared, _counts(prepared, split))
+
+
+def lacking_in(
+  prepared: tfds_folder.PreparedDataset, rows: np.ndarray
+) -> list[str]:
+  """Return what a part of the training split lacks, as `lacking` does.
+
+  Args:
+    prepared: A data set.
+    rows: Mask of the examples [N].
+  """
+  kind = prepared.label_kind
+  if not kind:
+    return []
+  labels = prepared.index(tfds_folder.TRAIN).labels[kind]
+  part = tf.nest.map_structure(lambda values: values[rows], labels)
+  return _lacking(prepared, _count(prepared, part))
+
+
+def _lacking(prepared, labels):
   if prepared.label_kind == 'findings':
     return list(_one_sided(prepared.label_names, labels))
   kind = prepared.label_kind
@@ -95,8 +116,12 @@ def _counts(prepared, split):
   recorded = prepared.summary.get('splits', {}).get(split, {}).get('labels')
   if recorded:
     return recorded
+  return _count(prepared, prepared.index(split).labels[prepared.label_kind])
+
+
+def _count(prepared, labels):
+  """Return the counts of labels [N], or of a dict of those of findings."""
   kind = prepared.label_kind
-  labels = prepared.index(split).labels[kind]
   if kind == 'findings':
     return {
       name: {state: int(np.sum(row == n)) for state, n in _STATES.items()}

@@ -11,7 +11,7 @@ from transfusion_tf import json_file
 
 # TFDS imports the module of a feature's class, whichever the file names.
 _PACKAGE = 'tensorflow_datasets.'
-_CLASS_KEYS = ('pythonClassName', 'type')
+_CLASS_KEYS = ('pythonClassName', 'python_class_name', 'type')
 
 
 class _Counts(TypedDict):
@@ -75,8 +75,9 @@ def _check_classes(value, path):
   for key in _CLASS_KEYS:
     name = value.get(key)
     if isinstance(name, str) and not name.startswith(_PACKAGE):
-      raise errors.DamagedFileError(
-        path, f'{name!r} is no feature of TFDS', datasets.REMEDY
+      raise errors.InputError(
+        f'{path} names the class {name!r}, whose module would be imported; '
+        'only those of TensorFlow Datasets are'
       )
   for part in value.values():
     _check_classes(part, path)

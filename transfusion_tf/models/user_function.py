@@ -61,9 +61,10 @@ def _import(name, module_name):
   # A folder that is no package, e.g. of images, has no file of its own.
   if ours is not None and ours.origin is not None:
     _import_from_here(name, top, ours)
-  elif top in sys.stdlib_module_names:
-    # It makes no network, and os:abort would end the process.
-    raise errors.InputError(f'{name}: {top} is a module of Python; name yours')
+  if top in sys.stdlib_module_names:
+    raise errors.InputError(
+      f'{name}: {top} is a module of Python; name a function of your own'
+    )
   try:
     return importlib.import_module(module_name)
   except ModuleNotFoundError as error:

@@ -107,9 +107,11 @@ def _claims_section(frame):
     [
       'Each part of a claim is judged by a 95 % interval: inside the range '
       'that the claim names it holds, outside it does not, across the border '
-      'it is inconclusive. A claim holds if all its parts do, and does not if '
-      'one does not. Claims about learning are not judged by networks that '
-      'have not learned their task. p is adjusted for nineteen claims (Holm). '
+      'it is inconclusive. A claim holds if all its parts do. It does not if '
+      'one does not, with a p value that the number of parts multiplies: many '
+      'parts are many chances to fail by luck. Claims about learning are not '
+      'judged by networks that have not learned their task. p is that of the '
+      'verdict, adjusted for nineteen claims (Holm). '
       'Verdicts: '
       + '; '.join(f'{verdict}: {count}' for verdict, count in counts.items())
       + '.'

@@ -296,30 +296,46 @@ def check_network(run: Run, run_dir: str) -> None:
 
 
 def evaluate(
-  run: Run,
-  split: str,
-  predict: Callable[[str], np.ndarray] | None = None,
-) -> tuple[pd.DataFrame, dict]:
+  run: Run, split: str, probabilities: np.ndarray | None = None
+) -> tuple[pd.DataFrame, dict[str, metrics.Summary]]:
   """Score a split with the current weights.
 
   Args:
     run: The run.
     split: Name of the split.
-    predict: The result of `run.predictor`, if there already is one.
+    probabilities: [N, K], if they are already known.
 
   Returns:
-    One row per example (ids, K probabilities, the columns of each metric, the
-    groups that it belongs to), and metric -> `metrics.Summary`.
+    `score_table`, and metric -> its summary.
   """
-  with pipeline.convert_image_errors(run.source):
-    probabilities = (predict or run.predictor())(split)
+  if probabilities is None:
+    with pipeline.convert_image_errors(run.source):
+      probabilities = run.predictor()(split)
+  patients = run.source.prepared.index(split).patient_ids
+  scored = run.metrics(split, probabilities)
+  summaries = metrics.summaries(scored, patients)
+  return score_table(run, split, probabilities), summaries
+
+
+def score_table(
+  run: Run, split: str, probabilities: np.ndarray
+) -> pd.DataFrame:
+  """Return a row for each example of a split.
+
+  It has the ids, K probabilities, the columns of each metric, and the groups
+  that the example belongs to.
+
+  Args:
+    run: The run.
+    split: Name of the split.
+    probabilities: [N, K].
+  """
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
-  scored = run.metrics(split, probabilities)
-  for name, metric in scored.items():
+  for name, metric in run.metrics(split, probabilities).items():
     scores |= metric.columns(name)
   groups = run.source.prepared.subgroups.reindex(index.image_ids)
   for column in groups:
     scores[f'{column}:group'] = groups[column].fillna(datasets.NO_GROUP).array
-  return pd.DataFrame(scores), metrics.summaries(scored, index.patient_ids)
+  return pd.DataFrame(scores)

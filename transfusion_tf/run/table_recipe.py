@@ -3,7 +3,7 @@
 The published recipes are for tens of thousands of images. From fewer, as many
 passes are too few steps, and moving averages lag behind:
 
-- Length: `train_epochs`, and at least `_LEAST_STEPS`. Adam moves a weight by
+- Length: `train_epochs`, and at least `LEAST_STEPS`. Adam moves a weight by
   about the learning rate a step, so that random weights need hundreds of steps
   however few the images are.
 - Evaluations: once an epoch, and at most `train_epochs` times in all.
@@ -18,9 +18,10 @@ from typing import Any
 
 from transfusion_tf import config
 
-_LEAST_STEPS = 500
+LEAST_STEPS = 500
 # The average over about 10 batches; and over 100, enough for any set.
 _MOMENTA = 0.9, 0.99
+_MOMENTUM = 'model.bn_momentum'
 # Fraction of a run whose evaluations patience does not count.
 _FLOOR = 1 / 3
 
@@ -43,11 +44,10 @@ def fit(
   num_examples = min(data.subset or num_examples, num_examples)
   epoch = max(1, num_examples // train.batch_size)
   steps = train.train_steps or max(
-    round(train.train_epochs * epoch), _LEAST_STEPS
+    round(train.train_epochs * epoch), LEAST_STEPS
   )
-  low, high = _MOMENTA
   values = {
-    'model.bn_momentum': round(min(max(1 - 3 / epoch, low), high), 4),
+    _MOMENTUM: _momentum(epoch),
     'train.train_steps': steps,
     'train.eval_every': max(epoch, int(steps / max(train.train_epochs, 1))),
     'train.min_steps': _floor(steps),
@@ -56,6 +56,43 @@ def fit(
     experiment,
     {f: values[f] for f in fitted if f in values and f not in changes},
   )
+
+
+def on_subset(
+  experiment: config.Experiment,
+  num_images: int,
+  num_examples: int,
+  recipe: str,
+) -> config.Experiment:
+  """Return an experiment on some of its training images.
+
+  It makes as many passes over them, but trains at least `LEAST_STEPS`, or as
+  long as on all images, and is evaluated about as often.
+
+  Args:
+    experiment: The experiment on all images.
+    num_images: Images to train on.
+    num_examples: Number of all training images.
+    recipe: Name of its recipe.
+  """
+  train = experiment.train
+  epoch, whole = (
+    max(1, n // train.batch_size) for n in (num_images, num_examples)
+  )
+  steps = max(
+    round(train.train_steps * epoch / whole),
+    min(LEAST_STEPS, train.train_steps),
+  )
+  part = steps / train.train_steps
+  changes: dict[str, Any] = {
+    'data.subset': num_images,
+    'train.train_steps': steps,
+    'train.eval_every': max(1, round(train.eval_every * part)),
+    'train.min_steps': int(train.min_steps * part),
+  }
+  if _MOMENTUM in config.FITTED.get(recipe, ()):
+    changes[_MOMENTUM] = _momentum(epoch)
+  return config.override(experiment, changes)
 
 
 def fair(
@@ -72,6 +109,11 @@ def fair(
     'train.min_steps': _floor(experiment.train.train_steps),
   }
   return {f: value for f, value in changes.items() if f not in given}
+
+
+def _momentum(epoch):
+  low, high = _MOMENTA
+  return round(min(max(1 - 3 / epoch, low), high), 4)
 
 
 def _floor(total_steps):

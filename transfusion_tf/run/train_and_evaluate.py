@@ -44,6 +44,7 @@ def run(
   run_dir: str,
   extra_files: Mapping[str, str] | None = None,
   shared: network_lib.Shared | None = None,
+  on_row: trainer_lib.OnRow = lambda *_: None,
 ) -> dict:
   """Train, or continue, or do nothing if `run_dir` is finished.
 
@@ -52,6 +53,7 @@ def run(
     run_dir: The folder of the run.
     extra_files: Name -> text of additional files in the folder.
     shared: The compiled network of earlier runs, and afterwards of this one.
+    on_row: Called after each evaluation, with its row of metrics.jsonl.
 
   Returns:
     The contents of RUN/result.json.
@@ -84,10 +86,12 @@ def run(
     ) as check_held,
     shared.cleared_on_error(),
   ):
-    return _run_session(built, run_dir, workers, extra_files or {}, check_held)
+    return _run_session(
+      built, run_dir, workers, extra_files or {}, check_held, on_row
+    )
 
 
-def _run_session(built, run_dir, workers, extra_files, check_held):
+def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
   start_time = time.monotonic()
   comparable = dataclasses.replace(built.experiment, runtime=None)
   workers.assert_equal_across_workers('the settings', repr(comparable))
@@ -99,10 +103,10 @@ def _run_session(built, run_dir, workers, extra_files, check_held):
   built.check_batch_size(built.experiment.train.lanes)
   built.network.check_gradients()
   _initialize(built, run_dir, workers.is_chief, extra_files)
-  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held)
+  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held, on_row)
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
-    tables, result = _score_splits(built, run_dir, trainer.predict)
+    tables, result = _score_splits(built, run_dir, trainer)
     result |= _frozen_weights(built, run_dir)
     network = run_folder.network(run_dir)
     if 'pretrained_difference' in network:
@@ -239,11 +243,12 @@ def _frozen_statistics(built, report):
     )
 
 
-def _score_splits(built, run_dir, predict):
+def _score_splits(built, run_dir, trainer):
   """Score the selected checkpoint on the test split, once.
 
-  Thresholds of operating points are chosen on validation. ImageNet's test
-  labels are not public: its validation split takes the place, and there are no
+  Thresholds of operating points are chosen on validation, whose probabilities
+  are those of the training where this session had them. ImageNet's test labels
+  are not public: its validation split takes the place, and there are no
   operating points.
 
   Returns:
@@ -255,13 +260,17 @@ def _score_splits(built, run_dir, predict):
   )
   step = run_folder.checkpoint_step(run_dir, built.experiment.train.select)
   run_lib.load_weights(built, run_dir, step)
-  scores, summaries = run_lib.evaluate(built, split, predict=predict)
+  validation = trainer.validated.get(step)
+  if validation is None:
+    validation = trainer.predict(tfds_folder.VALIDATION)
+  judged = (
+    validation if split == tfds_folder.VALIDATION else trainer.predict(split)
+  )
+  scores, summaries = run_lib.evaluate(built, split, judged)
   tables = {run_folder.TEST_SCORES: scores}
   points = {}
   if split != tfds_folder.VALIDATION:
-    chosen_on, _ = run_lib.evaluate(
-      built, tfds_folder.VALIDATION, predict=predict
-    )
+    chosen_on = run_lib.score_table(built, tfds_folder.VALIDATION, validation)
     tables[run_folder.VALIDATION_SCORES] = chosen_on
     points = {
       'operating_points': scores_lib.operating_points(chosen_on, scores)

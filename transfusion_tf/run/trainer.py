@@ -4,6 +4,7 @@ from collections.abc import Callable
 import math
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -22,6 +23,8 @@ from transfusion_tf.train import progress
 from transfusion_tf.train import strategy as strategy_lib
 from transfusion_tf.train import workers as workers_lib
 
+OnRow = Callable[[history.Row, progress.Throughput | None], None]
+
 
 class Trainer:
   """Trains a run in its folder.
@@ -29,6 +32,8 @@ class Trainer:
   Attributes:
     preemption: A context in which SIGTERM saves and exits.
     predict: A function: split -> probabilities of the current model.
+    validated: Step -> probabilities of the validation split, of the best and
+      the last evaluation of this session.
     summaries: The TensorBoard summaries of the run.
     loop: The training loop.
   """
@@ -39,9 +44,18 @@ class Trainer:
     run_dir: str,
     workers: workers_lib.Workers,
     check_held: Callable[[], None] = lambda: None,
+    on_row: OnRow = lambda *_: None,
   ):
-    """Initialize; `check_held` is as for `checkpoint.Checkpoints`."""
-    self._check_held = check_held
+    """Initialize.
+
+    Args:
+      built: The parts of the run.
+      run_dir: The folder of the run.
+      workers: The workers of the run.
+      check_held: As for `checkpoint.Checkpoints`.
+      on_row: Called after each evaluation, as `loop.Hooks.on_row`.
+    """
+    self._observe = on_row
     self._built = built
     self._run_dir = run_dir
     self._workers = workers
@@ -66,9 +80,16 @@ class Trainer:
     )
     self.preemption = preemption.PreemptionHandler(built.strategy, self._save)
     self.predict = built.predictor(self.preemption.check)
+    self.validated: dict[int, np.ndarray] = {}
     self._schedule = _schedule(built.experiment, self._num_examples)
     self.summaries = run_summaries.RunSummaries(
       built, run_dir, self._schedule.total, workers.is_chief
+    )
+    self._history = history.History(
+      os.path.join(run_dir, run_folder.METRICS),
+      built.primary_metric,
+      workers.is_chief,
+      check_held,
     )
     self.loop = self._make_loop()
 
@@ -97,7 +118,12 @@ class Trainer:
     return effects.stddev if known else math.nan
 
   def _on_row(self, row, throughput):
+    self.validated[row['step']] = self._probabilities
+    best = self._history.best or row
+    kept = {row['step'], best['step']} & set(self.validated)
+    self.validated = {step: self.validated[step] for step in kept}
     self.summaries.row(row, throughput, self._probabilities)
+    self._observe(row, throughput)
 
   def _make_loop(self):
     built, run_dir = self._built, self._run_dir
@@ -105,12 +131,7 @@ class Trainer:
     return loop.Loop(
       self._train_step,
       self._checkpoints,
-      history.History(
-        os.path.join(run_dir, run_folder.METRICS),
-        built.primary_metric,
-        is_chief,
-        self._check_held,
-      ),
+      self._history,
       self._schedule,
       loop.Hooks(
         self._batches,

@@ -60,7 +60,7 @@ def measure(runs: decision.Runs, root: str) -> Measured:
         # Starts differ in weights alone: one compiled network does for all.
         scorer = scorer or _scorer(seeds[0])
         resets += [names | row for row in _resets(scorer, seeds[0])]
-        if len(seeds) > 1 and seeds[0].experiment.init.scheme in _PATHS_OF:
+        if len(seeds) > 1 and seeds[0].experiment.init.scheme in PATHS_OF:
           paths += [names | row for row in _path(scorer, *seeds[:2])]
       except Exception as error:  # E.g. the checkpoints are gone.
         reason = startup.report_error(error)
@@ -81,7 +81,7 @@ _RESET_COLUMNS = [
   'loss',
 ]
 # Schemes between whose seeds the line is drawn, as Neyshabur et al. do.
-_PATHS_OF = ('random', 'transfer')
+PATHS_OF = ('random', 'transfer')
 _PATH_COLUMNS = ['model', 'start', 'position', 'loss', 'score']
 
 

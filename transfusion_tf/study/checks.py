@@ -73,7 +73,7 @@ def check(plan: plan_lib.Plan, root: str) -> plan_lib.Plan:
       for model, network in networks.items()
     },
   )
-  planned = [*plan.trials(root), *plan.runs(root)]
+  planned = [*plan.trials(root), *plan.all_runs(root)]
   _check_same_weights(planned, root)
   missing = [run for run in planned if not files.is_finished(root, run.key)]
   for model, network in networks.items():

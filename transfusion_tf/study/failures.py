@@ -19,12 +19,14 @@ class Failure:
     model: Model.
     start: Scheme.
     reason: Why it failed, in one line.
+    patients: Number of training patients, if it was to train on a subset.
   """
 
   key: str
   model: str
   start: str
   reason: str
+  patients: int = 0
 
 
 def add_to(table: pd.DataFrame, failures: Sequence[Failure]) -> pd.DataFrame:
@@ -33,7 +35,9 @@ def add_to(table: pd.DataFrame, failures: Sequence[Failure]) -> pd.DataFrame:
   Args:
     table: A row for each model and start with a finished run.
     failures: The runs that failed; without any, the table stays as it is.
+      Those on subsets are in no row of it.
   """
+  failures = [failure for failure in failures if not failure.patients]
   if not failures:
     return table
   reasons: dict[tuple[str, str], list[str]] = {}

@@ -1,7 +1,7 @@
 """The results of a study's runs, and how far training moved their networks."""
 
 import collections
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 import dataclasses
 import math
 import re
@@ -18,6 +18,7 @@ from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import rates
 from transfusion_tf.study import results
+from transfusion_tf.study import subsets as subsets_lib
 
 _NO_ROWS = pd.DataFrame(
   columns=['layer', 'mean', 'noise_floor', 'model', 'start']
@@ -29,6 +30,8 @@ _TOO_FEW = re.compile(
   r'(?P<stage>.+): (?P<patches>\d+) patches of (?P<images>\d+) images for '
   r'(?P<channels>\d+) channels'
 )
+
+_Results = list[results.Result]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,6 +48,9 @@ class Outcome:
     changed: Key of each run that was made with other settings than the study
       now has -> the differences.
     stages: Model -> names of its stages, the head last, where they are known.
+    subsets: The subsets that the study trains on as well.
+    of_subsets: Number of patients -> finished runs on a subset of so many that
+      have a test score; they are not in `results`.
   """
 
   results: list[results.Result]
@@ -54,6 +60,8 @@ class Outcome:
   choices: Sequence[rates.Choice] = ()
   changed: dict[str, list[str]] = dataclasses.field(default_factory=dict)
   stages: Mapping[str, Sequence[str]] = dataclasses.field(default_factory=dict)
+  subsets: subsets_lib.Subsets = subsets_lib.NONE
+  of_subsets: dict[int, _Results] = dataclasses.field(default_factory=dict)
 
   @property
   def finished(self) -> decision.Runs:
@@ -65,6 +73,14 @@ class Outcome:
     """The finished runs with a test score."""
     scored = [r for r in self.results if r.test()['value'] is not None]
     return _by_start(scored, self.starts)
+
+  @property
+  def runs_by_size(self) -> dict[int, decision.Runs]:
+    """Number of training patients -> the runs with a test score, ascending."""
+    return {
+      patients: _by_start(self.of_subsets[patients], self.starts)
+      for patients in sorted(self.of_subsets)
+    } | {self.subsets.total: self.runs}
 
 
 def _by_start(
@@ -83,6 +99,7 @@ def read(
   root: str,
   failed: Mapping[str, str] | None = None,
   choices: Sequence[rates.Choice] = (),
+  left_out: Collection[str] = (),
 ) -> Outcome:
   """Return the results of the runs of a plan below the folder `root`.
 
@@ -91,28 +108,42 @@ def read(
     root: Folder of the study.
     failed: Key of each run that failed just now -> why.
     choices: The learning rates that were chosen.
+    left_out: Keys of the runs for which there was no time.
   """
   failed = failed or {}
-  outcome = Outcome([], {}, choices=choices, stages=plan.stages)
+  outcome = Outcome(
+    [], {}, choices=choices, stages=plan.stages, subsets=plan.subsets
+  )
   done = []
-  for planned in plan.runs(root):
+  for planned in plan.all_runs(root):
     run = results.read(root, planned.key)
     outcome.starts[run.key] = plan_lib.start_of(planned)
     if isinstance(run, results.MissingRun):
-      if run.unscored is None:
+      if run.key in left_out:
+        outcome.missing[run.key] = 'there was no time for it'
+      elif run.unscored is None:
         _add_failure(outcome, planned, failed.get(run.key, run.reason))
       elif plan_lib.is_compared(planned):
         outcome.missing[run.key] = run.reason
-        outcome.results.append(run.unscored)
+        if not planned.patients:
+          outcome.results.append(run.unscored)
     elif plan_lib.is_compared(planned):
-      outcome.results.append(run)
+      _of_size(outcome, planned).append(run)
       done.append((planned, run))
       if changes := _changes(run.experiment, planned.experiment):
         outcome.changed[run.key] = changes
   for planned, reason in _not_comparable(done):
-    outcome.results[:] = [r for r in outcome.results if r.key != planned.key]
+    runs = _of_size(outcome, planned)
+    runs[:] = [run for run in runs if run.key != planned.key]
     _add_failure(outcome, planned, reason)
   return outcome
+
+
+def _of_size(outcome, planned):
+  """Return the list that a finished run is in."""
+  if not planned.patients:
+    return outcome.results
+  return outcome.of_subsets.setdefault(planned.patients, [])
 
 
 def _changes(made, planned):
@@ -131,6 +162,7 @@ def _add_failure(outcome, planned, reason):
       planned.experiment.model.name,
       plan_lib.start_of(planned),
       reason,
+      planned.patients,
     )
   )
 

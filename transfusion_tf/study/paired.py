@@ -38,15 +38,24 @@ class Comparer:
     """
     values = [tested(group, metric) for group in groups]
     _check_paired([run for group in groups for run in group])
-    means = [self._mean_effects(group, metric) for group in groups]
-    patients = metrics.Effects(
-      np.dot(coefficients, [mean.values for mean in means]),
-      min(mean.most for mean in means),
-    )
+    patients = self.effects(coefficients, groups, metric)
     return statistics.contrast(
       coefficients,
       values,
       statistics.Variance(patients.stddev**2, patients.freedom),
+    )
+
+  def effects(
+    self,
+    coefficients: Sequence[float],
+    groups: Sequence[Sequence[results.Result]],
+    metric: str | None = None,
+  ) -> metrics.Effects:
+    """Return the effects of the test patients on a `difference`."""
+    means = [self._mean_effects(group, metric) for group in groups]
+    return metrics.Effects(
+      np.dot(coefficients, [mean.values for mean in means]),
+      min(mean.most for mean in means),
     )
 
   def _mean_effects(self, group, metric):

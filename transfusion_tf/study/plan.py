@@ -15,6 +15,7 @@ from transfusion_tf.init import schemes
 from transfusion_tf.models import resnet
 from transfusion_tf.study import sources as sources_lib
 from transfusion_tf.study import starts as starts_lib
+from transfusion_tf.study import subsets as subsets_lib
 
 RANDOM = schemes.RANDOM
 _PRETRAINED = 'pretrained'
@@ -28,14 +29,17 @@ class PlannedRun:
 
   Attributes:
     key: Its path below the study's folder: MODEL/START/seedN, or
-      MODEL/START/lrRATE/seedN of a rate that is not the recipe's.
+      MODEL/START/lrRATE/seedN of a rate that is not the recipe's; behind START
+      is /nPATIENTS if it trains on a subset.
     experiment: The config, with all its paths.
     start: Name of its start; `pretrained` if others start from it.
+    patients: Number of training patients, if it trains on a subset.
   """
 
   key: str
   experiment: config.Experiment
   start: str = _PRETRAINED
+  patients: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,6 +60,8 @@ class Plan:
       none is that of `base`.
     chosen: Model, name of a start -> the best of `rates`.
     stages: Model -> names of its stages, the head last, where they are known.
+    subsets: Smaller sets that the starts are trained on as well.
+    patients: Number of training patients of these runs; 0 for all.
   """
 
   base: config.Experiment
@@ -72,6 +78,8 @@ class Plan:
   stages: Mapping[str, tuple[str, ...]] = dataclasses.field(
     default_factory=dict
   )
+  subsets: subsets_lib.Subsets = subsets_lib.NONE
+  patients: int = 0
 
   def __post_init__(self):
     parsed = [starts_lib.parse(start) for start in self.starts]
@@ -150,6 +158,22 @@ class Plan:
         runs += self.seeds(root, model, start)
     return runs
 
+  def all_runs(self, root: str) -> list[PlannedRun]:
+    """Return `runs` and `subset_runs`."""
+    return [*self.runs(root), *self.subset_runs(root)]
+
+  def subset_runs(self, root: str) -> list[PlannedRun]:
+    """Return the runs on subsets, of the starts that name no stage."""
+    return [
+      run
+      for patients, base in self.subsets.bases.items()
+      for plan in [dataclasses.replace(self, base=base, patients=patients)]
+      for model in self.models
+      for start in self.starts_of(model)
+      if not start.stage
+      for run in plan.seeds(root, model, start)
+    ]
+
   def trials(self, root: str) -> list[PlannedRun]:
     """Return the first seeds at each of several rates; none if there is one.
 
@@ -198,10 +222,12 @@ class Plan:
         f'{model}:{start.source}', self.inputs.get(model, '')
       )
     at_rate = '' if rate == self._usual_rate else f'/lr{rate!r}'
+    of_size = f'/n{self.patients}' if self.patients else ''
     return PlannedRun(
-      f'{folder(model)}/{start.key}{at_rate}/seed{seed}',
+      f'{folder(model)}/{start.key}{of_size}{at_rate}/seed{seed}',
       config.override(experiment, changes),
       start.name,
+      self.patients,
     )
 
   def experiment(self, model: str) -> config.Experiment:

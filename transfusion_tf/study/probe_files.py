@@ -107,7 +107,9 @@ class Probed:
 def read(root: str) -> list[Probed]:
   """Return what was probed in a study; empty if nothing was."""
   probed = []
-  for path in storage.glob(os.path.join(root, FOLDER, '*.json')):
+  for path in storage.glob(
+    os.path.join(storage.escape(root), FOLDER, '*.json')
+  ):
     try:
       records = json_file.read(path, list[_Record], 'it is left out')
       probed += [_read_record(record, root) for record in records]

@@ -61,7 +61,7 @@ def each(
     As jobs end: the key, and why it failed, in one line, or ''. No exception
     ends the other jobs.
   """
-  waiting = _Waiting({key: (groups or {}).get(key, key) for key in jobs})
+  waiting = Waiting({key: (groups or {}).get(key, key) for key in jobs})
   if num_processes == 1:
     yield from _one_after_another(jobs, waiting, shared, until)
     return
@@ -107,7 +107,7 @@ def _stopping(workers, waiting, until):
     timer.cancel()
 
 
-class _Waiting:
+class Waiting:
   """The jobs that nobody has begun, by group."""
 
   def __init__(self, groups: Mapping[str, str]):

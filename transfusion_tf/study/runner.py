@@ -1,9 +1,10 @@
 """Trains the missing runs of a study, several at a time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import math
 import os
+import sys
 
 from transfusion_tf import config
 from transfusion_tf import flagfile
@@ -13,6 +14,7 @@ from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import files
 from transfusion_tf.study import process_pool
+from transfusion_tf.study import remaining
 
 
 def train(
@@ -44,8 +46,10 @@ def train(
     # Refuses at once, not run by run.
     label_counts.check_trainable(tfds_folder.open_dataset(data_dir, dataset))
   missing = [key for key in planned if not files.is_finished(root, key)]
+  left = remaining.Remaining(planned, root, num_processes)
   for key in planned:
     if key not in missing:
+      left.ended(key)
       keep(key)
   failures = {
     key: reason
@@ -53,12 +57,14 @@ def train(
     if (reason := (refused or {}).get(planned[key].model.name))
   }
   for key, error in failures.items():
+    left.ended(key, is_finished=False)
     print(f'== {key}: {error}', flush=True)
   missing = [key for key in missing if key not in failures]
   num_finished = len(planned) - len(missing) - len(failures)
-  for keys in _in_order(missing, planned, root, until < math.inf):
+  for keys in in_order(missing, planned, root, until < math.inf):
     lost = _without_source(keys, planned, root, failures)
     for key, error in lost.items():
+      left.ended(key, is_finished=False)
       print(f'== {key}: {error}', flush=True)
     failures |= lost
     jobs = {
@@ -73,8 +79,10 @@ def train(
       if error:
         failures[key] = error
       num_finished += not error
+      left.ended(key, not error)
       state = error or f'finished, {num_finished} of {len(planned)}'
-      print(f'== {key}: {state}', flush=True)
+      print(f'== {key}: {"; ".join(filter(None, [state, left.text()]))}')
+      sys.stdout.flush()
       keep(key)
   return failures
 
@@ -96,8 +104,20 @@ def _without_source(keys, planned, root, failures):
   }
 
 
-def _in_order(keys, planned, root, by_seed):
-  """Return the runs that others take weights from, then the others."""
+def in_order(
+  keys: Sequence[str],
+  planned: Mapping[str, config.Experiment],
+  root: str,
+  by_seed: bool,
+) -> list[list[str]]:
+  """Return the runs that others take weights from, then the others.
+
+  Args:
+    keys: The missing runs.
+    planned: Key -> run.
+    root: Folder of the study.
+    by_seed: Whether the first seeds of all come first.
+  """
   sources = {planned[key].init.pretrained for key in keys}
   first = [key for key in keys if os.path.join(root, key) in sources]
   rounds: dict[int, list[str]] = {}

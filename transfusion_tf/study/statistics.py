@@ -117,12 +117,12 @@ class Estimate:
     ):
       return 1.0
     room = min(self.value - above, below - self.value)
-    if room <= 0:
+    if room <= self._half(_MOST_P):
       return 1.0
     if room == math.inf or self._half(_LEAST_P) <= room:
       return 0.0
     return float(
-      optimize.brentq(lambda p: self._half(p) - room, _LEAST_P, 1 - 1e-12)
+      optimize.brentq(lambda p: self._half(p) - room, _LEAST_P, _MOST_P)
     )
 
   def scaled(self, factor: float) -> 'Estimate':
@@ -150,7 +150,7 @@ class Estimate:
     return math.sqrt(networks.squared_half(p) + self.patients.squared_half(p))
 
 
-_LEAST_P = 1e-9
+_LEAST_P, _MOST_P = 1e-9, 1 - 1e-12
 _NONE = Variance()
 
 Groups = Sequence[Sequence[Any]]

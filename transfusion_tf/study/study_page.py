@@ -16,12 +16,15 @@ from transfusion_tf.models import registry
 from transfusion_tf.study import answer_page
 from transfusion_tf.study import benefit_page
 from transfusion_tf.study import clinical_sections
+from transfusion_tf.study import data_page
 from transfusion_tf.study import decision
 from transfusion_tf.study import depth_page
 from transfusion_tf.study import display
 from transfusion_tf.study import endings
 from transfusion_tf.study import failures as failures_lib
 from transfusion_tf.study import model_cost
+from transfusion_tf.study import next_page
+from transfusion_tf.study import next_steps
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired
 from transfusion_tf.study import probe_page
@@ -29,6 +32,7 @@ from transfusion_tf.study import rate_page
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import report
 from transfusion_tf.study import results
+from transfusion_tf.study import time_limits
 from transfusion_tf.study.plots import convergence
 from transfusion_tf.study.plots import filters
 
@@ -61,7 +65,7 @@ def write(
     targets: Operating points; `operating_points.targets()` if None.
 
   Returns:
-    The table as text, and the recommendation.
+    The table as text, and the recommendation with what would settle the rest.
   """
   parameters = {m: f.parameters for m, f in footprints.items()}
   comparer = paired.Comparer()
@@ -78,17 +82,22 @@ def write(
     if outcome.results
     else ['No run is finished: there is nothing to recommend.']
   )
+  steps = next_steps.steps(runs, decided, margin, comparer)
   storage.write_json(
     os.path.join(root, RECORD),
-    _record(decided, margin, sentences, outcome, not_compared),
+    _record(decided, margin, sentences, outcome, not_compared)
+    | {'next_steps': [vars(step) for step in steps]},
   )
   # Reasons have a section of their own.
   shown = table.drop(columns='Failed', errors='ignore')
   sections = [
     *answer_page.sections(outcome, decided, sentences, margin, comparer),
+    *next_page.section(steps, runs, root),
+    *time_limits.section(root),
     report.Section('What came out', _notes(outcome), shown),
     *failures_lib.section(failures),
     *_decisions(decided, footprints, margin),
+    *data_page.sections(root, outcome, comparer, margin),
     *depth_page.sections(outcome, comparer),
     *endings.section(outcome),
     *rate_page.section(outcome.choices, outcome.results),
@@ -105,7 +114,8 @@ def write(
   report.write(
     os.path.join(root, REPORT), f'Does transfer pay on {dataset}?', sections
   )
-  return shown.to_string(index=False), ' '.join(sentences)
+  said = [' '.join(sentences), *next_page.lines(steps, runs, root)]
+  return shown.to_string(index=False), '\n'.join(said)
 
 
 def partial_report(root: str) -> str:

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from transfusion_tf import metrics
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper.claims import verdicts
 from transfusion_tf.study import power
@@ -16,8 +17,9 @@ def table(
 ) -> pd.DataFrame:
   """Return a row a claim: the chance of a verdict with more seeds.
 
-  A claim holds if all its tests do and fails if one does; the tests are taken
-  as independent. `nan` is a claim that lacks a run, or the second seed of one.
+  A claim holds if all its tests do, and fails if one does at a level that
+  allows for their number; the tests are taken as independent. `nan` is a claim
+  that lacks a run, or the second seed of one.
   """
   rows = []
   for claim in claims:
@@ -37,10 +39,15 @@ def _chance(judged, growth):
     return math.nan
   if not judged.learned:
     return 0.0
-  chances = [
-    power.chance(test.estimate, growth, test.above, test.below)
-    for test in judged.tests
-  ]
-  holds = math.prod(c.inside for c in chances)
-  fails = 1 - math.prod(1 - c.outside for c in chances)
-  return min(holds + fails, 1.0)
+  against = 1 - (1 - metrics.LEVEL) / len(judged.tests)
+  all_inside, none_outside = (
+    math.prod(
+      part(power.chance(test.estimate, growth, test.above, test.below, level))
+      for test in judged.tests
+    )
+    for level, part in (
+      (metrics.LEVEL, lambda chance: chance.inside),
+      (against, lambda chance: 1 - chance.outside),
+    )
+  )
+  return min(all_inside + 1 - none_outside, 1.0)

@@ -2,9 +2,11 @@
 
 A claim is one or more tests, each an estimate and the range that the claim
 puts it in. An interval inside the range speaks for the claim, one outside
-against it, one across its border for neither. Claims about learning are not
-judged by networks that have not learned their task: two that guess are also
-"alike".
+against it, one across its border for neither. A claim holds if all its tests
+do. One that fails is enough against it, and as many tests are as many chances
+to fail by luck: that test's p value is multiplied by their number (Bonferroni).
+Claims about learning are not judged by networks that have not learned their
+task: two that guess are also "alike".
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +24,7 @@ INCONCLUSIVE = 'inconclusive at this scale'
 POINT = 0.01  # Of AUC: the paper speaks of "fractions of a percent".
 EQUAL = {'above': -POINT, 'below': POINT}
 HALF = 0.5  # Of the variance: less predicts little.
+_LEVEL = 1 - metrics.LEVEL
 LEARNED = 0.6  # The least AUC of a network that claims are judged by.
 
 
@@ -49,13 +52,20 @@ class Test:
     return self.estimate.p_value(self.above, self.below)
 
   @property
+  def p_against(self) -> float:
+    """The level 1 - p at which the test still fails."""
+    outside = {'below': self.above, 'above': self.below}
+    return min(
+      self.estimate.p_value(**{side: end})
+      for side, end in outside.items()
+      if math.isfinite(end)
+    )
+
+  @property
   def verdict(self) -> str:
-    if self.p_value < 1 - metrics.LEVEL:
+    if self.p_value < _LEVEL:
       return HOLDS
-    low, high = self.estimate.interval()
-    if high <= self.above or low >= self.below:  # Not of an unknown one: NaN.
-      return FAILS
-    return INCONCLUSIVE
+    return FAILS if self.p_against <= _LEVEL else INCONCLUSIVE
 
   def text(self) -> str:
     """Return the estimate and the claim in one line."""
@@ -129,10 +139,10 @@ class Judgement:
 
   @property
   def p_value(self) -> float:
-    """The largest of the tests': a claim holds when all of them do."""
-    if self.reason or not self.tests:
-      return 1.0
-    return max(test.p_value for test in self.tests)
+    """The level 1 - p at which the verdict still follows; 1 for none."""
+    if self.verdict == HOLDS:
+      return max(test.p_value for test in self.tests)
+    return _p_against(self.tests) if self.verdict == FAILS else 1.0
 
   @property
   def finding(self) -> str:
@@ -142,7 +152,7 @@ class Judgement:
 
 
 def judge(claim: Claim, study: study_lib.Study) -> Judgement:
-  """Return the verdict: all tests must hold; one that fails is enough."""
+  """Return the verdict; see the module docstring."""
   try:
     tests = tuple(claim.tests(study))
     unlearned = [
@@ -161,17 +171,26 @@ def judge(claim: Claim, study: study_lib.Study) -> Judgement:
       f'not learned (test AUC below {LEARNED}): {unlearned[0]}{more}',
       learned=False,
     )
-  verdicts = [test.verdict for test in tests]
-  if FAILS in verdicts:
+  if _p_against(tests) <= _LEVEL:
     return Judgement(claim, FAILS, tests)
-  if INCONCLUSIVE in verdicts:
-    reason = (
-      ''
-      if all(test.estimate.known for test in tests)
-      else 'one seed: no spread is known'
-    )
-    return Judgement(claim, INCONCLUSIVE, tests, reason)
-  return Judgement(claim, HOLDS, tests)
+  if all(test.verdict == HOLDS for test in tests):
+    return Judgement(claim, HOLDS, tests)
+  return Judgement(claim, INCONCLUSIVE, tests, _open(tests))
+
+
+def _p_against(tests):
+  """Return the level 1 - p at which one of the tests still fails."""
+  return min(1.0, len(tests) * min(test.p_against for test in tests))
+
+
+def _open(tests):
+  """Return why tests decide nothing, if their intervals do not say it."""
+  if not all(test.estimate.known for test in tests):
+    return 'one seed: no spread is known'
+  failed = sum(test.verdict == FAILS for test in tests)
+  if failed:
+    return f'{failed} of {len(tests)} parts alone would fail'
+  return ''
 
 
 def has_learned(study: study_lib.Study, group: figure_specs.Group) -> bool:
