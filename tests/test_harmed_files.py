@@ -87,7 +87,7 @@ def _frames(targets, study):
 def test_a_sample_of_harmed_studies(tmp_path):
   _write(tmp_path, _FAST)
   frames = functools.partial(_frames, _FAST)
-  _check_study(tmp_path, _FAST, 40, 0, [frames])
+  _check_study(tmp_path, _FAST, 20, 0, [frames])
 
 
 @pytest.mark.fuzz
