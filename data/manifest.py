@@ -8,11 +8,18 @@ from collections.abc import Iterable, Mapping
 import hashlib
 import json
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 from data import raw_dataset
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
+
+
+class _Manifest(TypedDict):
+  settings: dict[str, object]
+  tables: list[tuple[int, int, str] | None]
+  images: dict[str, tuple[int, int, str] | None]
 
 
 def write(
@@ -69,10 +76,10 @@ def is_unchanged(
     InputError: The settings have changed.
   """
   try:
-    content = storage.read_json(os.fspath(path))
-    before, images = dict(content['settings']), dict(content['images'])
-    earlier = list(content['tables'])
-  except (OSError, ValueError, KeyError, TypeError):
+    content = json_file.read(path, _Manifest, 'it is made again')
+    before, images = content['settings'], content['images']
+    earlier = content['tables']
+  except (OSError, errors.InputError):
     return False
   for name, value in json.loads(json.dumps(settings)).items():
     if before.get(name, value) != value:

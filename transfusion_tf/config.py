@@ -7,13 +7,11 @@ paper is Raghu, Zhang, Kleinberg, Bengio: Transfusion, NeurIPS 2019.
 
 from collections.abc import Iterator, Mapping
 import dataclasses
-import json
 import os
 from typing import Any, cast
 
-import dacite
-
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 # Section 2: the five pathologies of CheXpert that the paper evaluates.
@@ -32,6 +30,10 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STDDEV = (0.229, 0.224, 0.225)
 
 
+# What TensorFlow counts and computes in.
+_LARGEST_INT, _LARGEST_FLOAT = 2**31 - 1, 3.4028234e38
+
+
 @dataclasses.dataclass(frozen=True)
 class Flag:
   """The flag of train.py that sets a field.
@@ -47,8 +49,8 @@ class Flag:
   name: str
   help: str
   kind: type
-  low: float | None
-  high: float | None
+  low: float
+  high: float
 
 
 def _flag(
@@ -56,7 +58,7 @@ def _flag(
   default: Any = dataclasses.MISSING,
   *,
   name: str = '',
-  low: float | None = 0,
+  low: float = 0,
   high: float | None = None,
 ) -> Any:
   """Return a field with a flag, which is called like it if there is no name."""
@@ -68,8 +70,15 @@ def flag_of(field: dataclasses.Field) -> Flag | None:
   """Return the flag that sets a field, or None."""
   if not field.metadata:
     return None
-  metadata = {**field.metadata, 'name': field.metadata['name'] or field.name}
-  return Flag(kind=cast(type, field.type), **metadata)
+  name, text = field.metadata['name'] or field.name, field.metadata['help']
+  return Flag(name, text, cast(type, field.type), *_range(field))
+
+
+def _range(field):
+  """Return the smallest and the largest number of a field."""
+  low, high = (field.metadata.get(name) for name in ('low', 'high'))
+  usual = _LARGEST_INT if field.type is int else _LARGEST_FLOAT
+  return low or 0, usual if high is None else high
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +118,7 @@ class Data:
   """The examples of a run, and how they become images and targets."""
 
   dataset: str = _flag('Prepared data set, e.g. retina.')  # Its folder.
-  image_size: int = _flag('Side in pixels.', low=8)
+  image_size: int = _flag('Side in pixels.', low=8, high=8192)
   augment: Augment = Augment()
   # The central part that is evaluated, as a share of each side. The paper does
   # not say; below 1, an image is as large as the crops that were trained on.
@@ -147,7 +156,9 @@ class Model:
   name: str = _flag('{models}, or package.module:function.', name='model')
   # Share of the old moving average kept at each step; 0 is the network's own
   # (Slim's 0.997 or 0.9997), which wants thousands of steps to settle.
-  bn_momentum: float = _flag("Batch norm; 0: the network's.", 0.0, high=1)
+  bn_momentum: float = _flag(
+    "Batch norm; 0: the network's.", 0.0, high=0.999999
+  )
   # ResNet: the unit of a block that strides. `last` gives the shapes that
   # Appendix C quotes; `first` fits weights of keras.applications.
   stride_in: str = _flag('ResNet: last (paper) or first.', 'last')
@@ -184,7 +195,7 @@ class Optimizer:
   """The update rule and its learning rate over time."""
 
   name: str = _flag('adam or sgd.', 'adam', name='optimizer')
-  learning_rate: float = _flag('Peak.', 0.001)
+  learning_rate: float = _flag('Peak.', 0.001, low=1e-12)
   momentum: float = 0.9  # Of sgd.
   nesterov: bool = False  # "vanilla SGD with momentum" (Appendix A).
   # Not on batch norm. The paper names none.
@@ -198,7 +209,7 @@ class Optimizer:
 class Train:
   """How long a run lasts and how often it looks at the validation set."""
 
-  batch_size: int = _flag('Over all devices.', low=1)
+  batch_size: int = _flag('Over all devices.', low=1, high=2**20)
   # 0 is as many as `train_epochs` make.
   train_steps: int = _flag('Length.', 0, low=1)
   train_epochs: float = 0.0
@@ -238,7 +249,7 @@ class Train:
   )
   # Parts of an epoch that are read apart (`input.order`); 0 is one a worker.
   # Fixed, the number of workers does not change which batches a run sees.
-  lanes: int = _flag('Parts of an epoch; 0: one a host.', 0)
+  lanes: int = _flag('Parts of an epoch; 0: one a host.', 0, high=2**20)
   # Batch norm over the global batch instead of each device's. Off, as in the
   # paper's batch of 8 on one device.
   sync_batch_norm: bool = _flag('Over the global batch.', False)
@@ -254,11 +265,11 @@ class Runtime:
   )
   tpu: str = _flag('Name of a TPU, or local.', '')
   # To try several devices on one.
-  num_virtual_cpus: int = _flag('Devices to make of one.', 0)
+  num_virtual_cpus: int = _flag('Devices to make of one.', 0, high=1024)
   # In one call of the compiled loop.
   steps_per_call: int = _flag('0: about a second of them.', 0)
   # Of each device, so that a score has the same bits on any number of them.
-  eval_batch_size: int = _flag('Of each device.', 32, low=1)
+  eval_batch_size: int = _flag('Of each device.', 32, low=1, high=2**16)
   checkpoint_every: int = _flag(
     'Steps; 0: eval_every. The best is written with the next.', 0
   )
@@ -426,6 +437,36 @@ def differences(old: Experiment, new: Experiment) -> list[str]:
   ]
 
 
+def check(experiment: Experiment) -> None:
+  """Check that numbers are in the ranges of their fields, and texts are texts.
+
+  Raises:
+    InputError: One is not.
+  """
+  values = flatten(experiment)
+  for name, field in fields():
+    low, high = _range(field)
+    for value in _leaves(values[name]):
+      # A default may stand for the absence of a number.
+      if isinstance(value, str):
+        errors.check_text(name, value)
+      elif value != field.default and not low <= value <= high:
+        raise errors.InputError(
+          f'{name}={value} is not from {low:,} to {high:,}'
+        )
+
+
+def _leaves(value):
+  """Yield the numbers and texts in the value of a field."""
+  if isinstance(value, dict):
+    value = tuple(value.values())
+  if isinstance(value, tuple):
+    for part in value:
+      yield from _leaves(part)
+  elif not isinstance(value, bool):
+    yield value
+
+
 def save(experiment: Experiment, path: str | os.PathLike) -> None:
   """Write `experiment` to `path` as JSON."""
   storage.write_json(os.fspath(path), dataclasses.asdict(experiment))
@@ -437,21 +478,18 @@ def load(path: str | os.PathLike) -> Experiment:
   Raises:
     InputError: No such file, no JSON, or not the fields of an `Experiment`.
   """
+  remedy = 'restore the file, or train again in another folder'
   try:
-    saved = storage.read_json(os.fspath(path))
-    if not isinstance(saved, dict):
-      raise TypeError(f'holds a {type(saved).__name__}')
-    return dacite.from_dict(
-      Experiment, saved, dacite.Config(cast=[tuple], strict=True)
-    )
+    experiment = json_file.read(path, Experiment, remedy)
   except FileNotFoundError:
     raise errors.InputError(
       f'{path}: no such file; is this a run folder made by train.py?'
     ) from None
-  except (json.JSONDecodeError, dacite.DaciteError, TypeError) as error:
-    raise errors.InputError(
-      f'{path}: not a saved experiment: {error}'
-    ) from None
+  try:
+    check(experiment)
+  except errors.InputError as error:
+    raise errors.DamagedFileError(os.fspath(path), str(error), remedy) from None
+  return experiment
 
 
 # Published weights scored as they are, without a step of training. The paper's

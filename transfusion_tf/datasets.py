@@ -5,7 +5,10 @@ builder. Any other data set is a table of images.
 """
 
 import dataclasses
+from typing import NotRequired, TypedDict
 
+from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 
@@ -34,6 +37,18 @@ DATASETS = {
 
 # Beside the records: the groups of each image, and that of a blank cell.
 SUBGROUPS, NO_GROUP = 'subgroups.csv', 'not given'
+REMEDY = 'prepare the data set again'
+
+
+class _Split(TypedDict):
+  name: str
+  shardLengths: NotRequired[list[str]]
+
+
+class Info(TypedDict):
+  """What is read of TFDS's dataset_info.json, which has numbers as texts."""
+
+  splits: list[_Split]
 
 
 def info_files(folder: str) -> list[str]:
@@ -41,8 +56,23 @@ def info_files(folder: str) -> list[str]:
 
   TFDS's own reader needs TensorFlow, whose import outlasts a listing.
   """
+  folder = storage.escape(folder)
   return [
     path
     for depth in ('', '*/', '*/*/')
     for path in storage.glob(f'{folder}/{depth}dataset_info.json')
   ]
+
+
+def num_examples(path: str) -> dict[str, int]:
+  """Return split -> number of examples, as a dataset_info.json has it.
+
+  Raises:
+    FileNotFoundError: There is none.
+    DamagedFileError: It is damaged.
+  """
+  splits = json_file.read(path, Info, REMEDY)['splits']
+  try:
+    return {s['name']: sum(map(int, s.get('shardLengths', ()))) for s in splits}
+  except ValueError as error:
+    raise errors.DamagedFileError(path, str(error), REMEDY) from None

@@ -27,6 +27,20 @@ class InputError(ValueError):
   """
 
 
+class DamagedFileError(InputError):
+  """Raised for a file that exists and cannot be used.
+
+  Attributes:
+    path: The file.
+    problem: What is wrong with it.
+  """
+
+  def __init__(self, path: str, problem: str, remedy: str):
+    super().__init__(f'{path}: damaged: {problem}; {remedy}')
+    self.path = path
+    self.problem = problem
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
   """Return the error for a name that is not among `known`.
 
@@ -41,6 +55,22 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> InputError:
   return InputError(
     f'unknown {kind} {name!r}{hint} (there are: {", ".join(known)})'
   )
+
+
+def check_text(name: str, text: str) -> None:
+  """Check that a text can be written to files and terminals.
+
+  Raises:
+    InputError: It has bytes that are no UTF-8, or characters that end it.
+  """
+  try:
+    text.encode('utf-8')
+  except UnicodeEncodeError:
+    raise InputError(
+      f'{name}={text!a} is not UTF-8; rename what it names'
+    ) from None
+  if '\0' in text or '\n' in text or '\r' in text:
+    raise InputError(f'{name}={text!r} has a line break or a null character')
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:

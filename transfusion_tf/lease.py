@@ -17,15 +17,25 @@ import secrets
 import socket
 import threading
 import time
-from typing import Any
+from typing import Any, TypedDict
 
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 FOLDER = 'leases'
 # The clocks of two machines may differ by less than the difference of these.
 _RENEWED_EVERY, _EXPIRES = 60.0, 180.0
 _POLL_SECONDS = 1.0
+
+
+class _Lease(TypedDict):
+  host: str
+  pid: int
+  machine: str
+  started: int
+  held: bool
+  time: float
 
 
 class Lease:
@@ -106,7 +116,7 @@ class Lease:
     for token in self._tokens() - {self._token}:
       path = os.path.join(self._leases, f'{token}.json')
       try:
-        lease = storage.read_json(path)
+        lease = json_file.read(path, _Lease, 'delete it')
       except FileNotFoundError:
         continue
       if _is_over(lease):

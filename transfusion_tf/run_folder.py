@@ -18,14 +18,14 @@ result.json      written last: a run with it is finished
 from collections.abc import Callable, Iterator, Mapping
 import contextlib
 import csv
-import json
 import os
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import filelock
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import lease
 from transfusion_tf import output_names
 from transfusion_tf import storage
@@ -39,6 +39,80 @@ METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
 VALIDATION_SCORES = 'validation_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
 _LOCK = '.lock'
+_REMEDY = 'restore the file, or train again in another --run_dir'
+
+
+class _Summary(TypedDict):
+  value: float | None
+  low: float | None
+  high: float | None
+  undefined: NotRequired[str]
+
+
+class _Point(TypedDict):
+  question: str
+  point: str
+  at_least: float
+  threshold: float | None
+  chosen_on: int
+  sensitivity: _Summary
+  specificity: _Summary
+
+
+class _Result(TypedDict):
+  headline: str
+  test: dict[str, _Summary]
+  judged_step: int
+  num_test: int
+  num_train: int
+  seconds: float
+  versions: dict[str, str]
+  last_step: NotRequired[int]
+  judged_split: NotRequired[str]
+  parameters: NotRequired[int]
+  trainable_parameters: NotRequired[int]
+  num_validation: NotRequired[int]
+  validation_patients: NotRequired[int]
+  stopped_early: NotRequired[bool]
+  data: NotRequired[str]
+  operating_points: NotRequired[list[_Point]]
+  pretrained_difference: NotRequired[float]
+
+
+class _Data(TypedDict):
+  dataset: str
+  directory: str
+  fingerprint: str
+
+
+class _Task(TypedDict):
+  kind: str
+  names: list[str]
+  referable_from: NotRequired[int]
+  cumulative: NotRequired[bool]
+  uncertain: NotRequired[str]
+
+
+class _Outputs(TypedDict):
+  outputs: _Task
+  data: NotRequired[_Data]
+
+
+_Layer = TypedDict(
+  '_Layer',
+  {
+    'layer': str,
+    'class': str,
+    'inputs': list[str],
+    'weights': dict[str, list[int]],
+    'config': dict[str, object],
+  },
+)
+
+
+class _Network(TypedDict):
+  layers: list[_Layer]
+  pretrained_difference: NotRequired[float]
 
 
 @contextlib.contextmanager
@@ -121,7 +195,7 @@ def begun_on(run_dir: str) -> dict[str, str]:
   Returns:
     `dataset`, `directory` and `fingerprint`.
   """
-  return (_read(run_dir, OUTPUTS) or {}).get('data', {})
+  return (_read(run_dir, OUTPUTS, _Outputs) or {}).get('data', {})
 
 
 def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
@@ -140,15 +214,14 @@ def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
 
 def _described(run_dir):
   """Return the outputs as described in RUN/outputs.json, or None."""
-  record = _read(run_dir, OUTPUTS)
+  record = _read(run_dir, OUTPUTS, _Outputs)
   if record is None:
     return None
   try:
     return tasks.from_json(record['outputs'])
-  except (errors.InputError, LookupError, TypeError) as error:
-    raise errors.InputError(
-      f'{os.path.join(run_dir, OUTPUTS)}: damaged: {error}; restore the file, '
-      'or train again in another --run_dir'
+  except (errors.InputError, LookupError, TypeError, AttributeError) as error:
+    raise errors.DamagedFileError(
+      os.path.join(run_dir, OUTPUTS), str(error), _REMEDY
     ) from None
 
 
@@ -163,13 +236,24 @@ def _outputs_of_scores(run_dir):
         'it again in another --run_dir'
       )
     return '', ()
-  columns = next(csv.reader(storage.read_text(path).splitlines()))
+  columns = _header(path)
   names = output_names.of_columns(columns)
   if 'referable:label' in columns:
     return tasks.Grades.kind, names
   if 'top1:value' in columns:
     return tasks.Classes.kind, names
   return output_names.FINDINGS, names
+
+
+def _header(path):
+  """Return the names of the columns of a table."""
+  try:
+    return next(csv.reader(storage.read_text(path).splitlines()))
+  except StopIteration:
+    problem = 'empty'
+  except (OSError, ValueError, csv.Error) as error:
+    problem = storage.reason(error)
+  raise errors.DamagedFileError(path, problem, _REMEDY)
 
 
 def _has_findings(run_dir):
@@ -248,7 +332,12 @@ def _primary_metric(run_dir):
     'auc',
     'top1',
   )
-  return next(name for name in kinds if name in metrics)
+  for name in kinds:
+    if name in metrics:
+      return name
+  raise errors.DamagedFileError(
+    os.path.join(run_dir, METRICS), 'no metric of its kind', _REMEDY
+  )
 
 
 def _rows(run_dir):
@@ -258,7 +347,7 @@ def _rows(run_dir):
 
 def result(run_dir: str) -> dict[str, Any] | None:
   """Return RUN/result.json, or None while the run is not finished."""
-  return _read(run_dir, RESULT)
+  return _read(run_dir, RESULT, _Result)
 
 
 def network(run_dir: str) -> dict[str, Any]:
@@ -268,18 +357,15 @@ def network(run_dir: str) -> dict[str, Any]:
     `layers` as `models.fingerprint` describes them; `pretrained_difference` of
     `init.agreement`, if weights were transferred.
   """
-  return _read(run_dir, NETWORK) or {}
+  return _read(run_dir, NETWORK, _Network) or {}
 
 
-def _read(run_dir, name):
+def _read(run_dir, name, schema):
   """Read a JSON file of the folder; None if it does not exist."""
-  path = os.path.join(run_dir, name)
   try:
-    return storage.read_json(path)
-  except (FileNotFoundError, NotADirectoryError):
+    return json_file.read(os.path.join(run_dir, name), schema, _REMEDY)
+  except FileNotFoundError:
     return None
-  except json.JSONDecodeError as error:
-    raise errors.InputError(f'{path}: damaged: {error}') from None
 
 
 def _is_begun(run_dir):

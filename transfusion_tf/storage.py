@@ -9,11 +9,13 @@ consists of several objects is valid through one that is written last.
 import atexit
 from collections.abc import Iterator
 import contextlib
+import errno
 import glob as glob_lib
 import json
 import os
 import re
 import shutil
+import stat
 import tempfile
 from typing import IO, Any
 
@@ -127,6 +129,11 @@ def glob(pattern: str) -> list[str]:
   return []
 
 
+def escape(path: str) -> str:
+  """Return a pattern of `glob` that matches a path, whatever is in it."""
+  return re.sub(r'([*?[])', r'[\1]', path)
+
+
 def makedirs(path: str) -> None:
   """Make a folder where folders exist."""
   if not is_remote(path):
@@ -157,9 +164,14 @@ def read_bytes(path: str) -> bytes:
 
   Raises:
     FileNotFoundError: There is none.
+    OSError: It is a folder, a pipe or a device, or cannot be read.
     InputError: The bucket cannot be read.
   """
   if not is_remote(path):
+    mode = os.stat(path).st_mode
+    # A pipe would be waited for, and a device has no end.
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+      raise OSError(errno.EINVAL, 'a pipe or a device', path)
     with open(path, 'rb') as file:
       return file.read()
   # GFile.read() without a size asks for the size first, by a request of its
@@ -174,17 +186,6 @@ def read_bytes(path: str) -> bytes:
 def read_text(path: str) -> str:
   """Return the content of a text file, as `read_bytes` does."""
   return read_bytes(path).decode('utf-8').replace('\r\n', '\n')
-
-
-def read_json(path: str) -> Any:
-  """Return the value in a file.
-
-  Raises:
-    FileNotFoundError: There is none.
-    InputError: The bucket cannot be read.
-    ValueError: It is damaged.
-  """
-  return json.loads(read_text(path))
 
 
 def write_bytes(path: str, content: bytes) -> None:

@@ -10,6 +10,7 @@ import pandas as pd
 from PIL import Image
 
 from transfusion_tf import errors
+from transfusion_tf import json_file
 
 _MARKER = 'demo.json'  # Says that a folder is ours and what it was made with.
 _JPEG_QUALITY = 92
@@ -29,7 +30,10 @@ def make(
     InputError: `folder` exists and holds something else.
   """
   marker = folder / _MARKER
-  if marker.exists() and json.loads(marker.read_text()) == parameters:
+  remedy = 'remove the folder or choose another --raw_dir'
+  if marker.exists() and parameters == json_file.read(
+    marker, dict[str, object], remedy
+  ):
     return False
   if folder.exists():
     raise errors.InputError(

@@ -359,7 +359,7 @@ def test_a_list_may_be_cut_short(tmp_path):
 @pytest.mark.parametrize('text', ['', '{"scale": ', '[]', '{}'])
 def test_a_folder_that_cannot_tell_its_scale_is_refused(tmp_path, text):
   (tmp_path / 'study.json').write_text(text)
-  with pytest.raises(errors.InputError, match=r'study\.json is damaged'):
+  with pytest.raises(errors.InputError, match=r'study\.json: damaged: '):
     runs.claim(str(tmp_path), 'demo')
 
 

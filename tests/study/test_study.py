@@ -351,9 +351,9 @@ def test_a_start_without_checkpoints_leaves_the_others(copied):
 @pytest.mark.parametrize(
   ('name', 'damage', 'reason'),
   [
-    ('result.json', lambda text: text[:-9], 'result.json: damaged'),
+    ('result.json', lambda text: text[:-9], 'damaged: result.json: '),
     ('result.json', lambda text: '{"headline": "referable"}', 'test'),
-    ('result.json', lambda text: text.replace('seconds', 's'), 'lacks seconds'),
+    ('result.json', lambda text: text.replace('seconds', 's'), 'no seconds'),
     ('test_scores.csv', lambda text: '', 'test_scores.csv: No columns'),
     (
       'test_scores.csv',

@@ -7,6 +7,7 @@ drawn. `PAPERLIKE` follows the paper, `NULL` learns nothing.
 from collections.abc import Callable
 import dataclasses
 import json
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -96,9 +97,7 @@ def write(root, scale=scales.DEMO, world=PAPERLIKE, seed=0):
     write_run(root / plan.key, plan, world, [seed, number])
   wanted = cca_pairs.required(figure_specs.targets(), scale)
   for number, comparison in enumerate(wanted):
-    rng = np.random.default_rng([seed, 10_000 + number])
-    path = results.similarity_path(str(root), comparison.key)
-    _write_similarity(path, comparison, world, rng)
+    write_similarity(root, comparison, [seed, 10_000 + number], world)
 
 
 def write_run(run_dir, plan, world, seed=0):
@@ -179,7 +178,8 @@ def _filters(plan, erases, rng):
   return {'before': noise[0], 'after': noise[1]}
 
 
-def _write_similarity(path, comparison, world, rng):
+def write_similarity(root, comparison, seed=0, world=PAPERLIKE):
+  rng = np.random.default_rng(seed)
   stages = registry.stages(comparison.model)
   if comparison.model == 'inception_v3':
     stages = ('Mixed_5d', 'Mixed_6e', 'Mixed_7c')
@@ -198,8 +198,6 @@ def _write_similarity(path, comparison, world, rng):
       'noise_floor': {'mean': 0.05},
       'repeats': [{'mean': value + x + rng.normal(0, 0.01)} for x in spread],
     }
-  import pathlib
-
-  path = pathlib.Path(path)
+  path = pathlib.Path(results.similarity_path(str(root), comparison.key))
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(json.dumps({'layers': layers}))

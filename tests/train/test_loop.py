@@ -65,8 +65,8 @@ def test_scores_within_the_noise_of_the_best_are_as_good(
 
 def test_rows_without_a_standard_error_have_no_band(tmp_path):
   (tmp_path / 'metrics.jsonl').write_text(
-    '{"step": 0, "validation": {"score": 0.5}}\n'
-    '{"step": 2, "validation": {"score": 0.5}}\n'
+    '{"step": 0, "loss": null, "validation": {"score": 0.5}}\n'
+    '{"step": 2, "loss": 0.7, "validation": {"score": 0.5}}\n'
   )
   old = history.History(str(tmp_path / 'metrics.jsonl'), 'score')
   assert old.evaluations_below_best(1.0) == 1
@@ -280,8 +280,10 @@ def test_the_best_is_the_earliest_of_equals():
 
 def test_a_line_cut_short_is_left_out_and_a_damaged_one_refused(tmp_path):
   path = tmp_path / 'metrics.jsonl'
-  path.write_text('{"step": 0}\n{"step": 1}\n{"st')
-  assert history.read(str(path)) == [{'step': 0}, {'step': 1}]
-  path.write_text('{"step": 0}\n{"st\n{"step": 2}\n')
-  with pytest.raises(errors.InputError, match='line 2 is damaged'):
+  rows = [{'step': n, 'loss': None, 'validation': {}} for n in range(2)]
+  first, second = map(json.dumps, rows)
+  path.write_text(f'{first}\n{second}\n{{"st')
+  assert history.read(str(path)) == rows
+  path.write_text(f'{first}\n{{"st\n{second}\n')
+  with pytest.raises(errors.InputError, match='damaged: line 2: '):
     history.read(str(path))

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 import dataclasses
 import os
 
-import dacite
-
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 NAME = 'manifest.json'
@@ -64,22 +63,18 @@ def read(folder: str) -> Manifest:
     InputError: There is none, or it is damaged.
   """
   path = os.path.join(folder, NAME)
+  remedy = 'delete the folder and extract again'
   try:
-    manifest = dacite.from_dict(
-      Manifest,
-      storage.read_json(path),
-      dacite.Config(cast=[tuple], strict=True),
-    )
-    for layer in manifest.layers.values():
-      if layer.shape[:1] != (len(manifest.example_ids),):
-        raise ValueError(f'{layer.name} has not a row for each example')
-    return manifest
-  except (FileNotFoundError, NotADirectoryError):
+    manifest = json_file.read(path, Manifest, remedy)
+  except FileNotFoundError:
     raise errors.InputError(
       f'{path}: no such file; bin/extract_activations.py makes such folders'
     ) from None
-  except (ValueError, TypeError, dacite.DaciteError) as error:
-    raise errors.InputError(f'{path} is damaged: {error}') from None
+  for layer in manifest.layers.values():
+    if layer.shape[:1] != (len(manifest.example_ids),):
+      problem = f'{layer.name} has not a row for each example'
+      raise errors.DamagedFileError(path, problem, remedy)
+  return manifest
 
 
 def check_same(folder: str, existing: Manifest, requested: Manifest) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import os
 import pathlib
+import stat
 import sys
 import traceback
 
@@ -15,12 +16,14 @@ from transfusion_tf import errors
 from transfusion_tf import shown_text
 from transfusion_tf import startup
 from transfusion_tf import storage
+from transfusion_tf.cli import flag_values
 from transfusion_tf.cli import help_text
 
 USAGE_EXIT_CODE = 2
 # 128 + the signal's number, as shells have it.
 _INTERRUPT_EXIT_CODE = 130
 _PIPE_EXIT_CODE = 141
+_LONG = 300  # A word of a message: longer ones say nothing.
 
 
 def run(
@@ -55,9 +58,13 @@ def _parse(argv, module, groups):
   if '--verbosity=1' in argv:
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '0'
   try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
+    rest = flags.FLAGS(argv)
+    flag_values.check(module)
+  except (flags.Error, errors.InputError) as error:
     _exit(argv[0], str(error))
+  except (OSError, UnicodeDecodeError) as error:
+    _exit(argv[0], f'--flagfile cannot be read: {error}')
+  return rest
 
 
 def _with_local_flagfiles(argv):
@@ -68,6 +75,12 @@ def _with_local_flagfiles(argv):
     if name not in ('--flagfile', '-flagfile'):
       continue
     path = value if equals else ''.join(argv[n + 1 : n + 2])
+    if (
+      path.startswith('/dev/')
+      and os.path.exists(path)
+      and (stat.S_ISCHR(os.stat(path).st_mode))
+    ):
+      raise errors.InputError(f'{path} is a device')  # It may have no end.
     if storage.is_remote(path):
       startup.import_tensorflow()
       copy = storage.local_copy(path)
@@ -101,7 +114,11 @@ def _exit_on_input_error(main, argv):
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
   name = os.path.basename(program)
-  line = shown_text.printable(' '.join(message.split()))
+  words = [
+    word if len(word) <= _LONG else f'{word[:_LONG]}…'
+    for word in message.split()
+  ]
+  line = shown_text.printable(' '.join(words))
   print(f'{name}: {line}', file=sys.stderr)
   sys.exit(code)
 

@@ -43,7 +43,7 @@ _TOPOLOGY = flags.DEFINE_list(
   'topology', ['v5e:2x2'], 'Generation and slice; the memory is of one chip.'
 )
 _NUM_CHIPS = flags.DEFINE_integer(
-  'num_chips', 1, 'Chips that share the batch.', lower_bound=1
+  'num_chips', 1, 'Chips that share the batch.', 1, 2**16
 )
 _STEP = flags.DEFINE_list('step', ['train'], 'train, evaluate.')
 _SYNC = flags.DEFINE_bool(

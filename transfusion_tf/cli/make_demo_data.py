@@ -14,6 +14,8 @@ import pathlib
 
 from absl import flags
 
+from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 
 _ALL_SETS = ('retina', 'chexpert', 'natural')
@@ -22,23 +24,25 @@ _RAW_DIR = flags.DEFINE_string(
   'raw_dir', None, 'Where to write.', required=True
 )
 _IMAGE_SIZE = flags.DEFINE_integer(
-  'image_size', 96, 'Height of the images in pixels.', lower_bound=16
+  'image_size', 96, 'Height of the images in pixels.', 16, 4096
 )
 _NUM_PATIENTS = flags.DEFINE_integer(
   'num_patients',
   450,
   'Patients in each of the medical sets; a third of them are for testing.',
-  lower_bound=3,
+  3,
+  10**6,
 )
 _NUM_NATURAL = flags.DEFINE_integer(
-  'num_natural', 1600, 'Images in the natural set.', lower_bound=16
+  'num_natural', 1600, 'Images in the natural set.', 16, 10**6
 )
 _LESION_SIZE = flags.DEFINE_float(
   'lesion_size',
   1.0,
   'Size of the lesions in fundus photographs, as a multiple: 3 shows them at '
   '32 pixels.',
-  lower_bound=0.1,
+  0.1,
+  100,
 )
 _SETS = flags.DEFINE_multi_enum(
   'set', list(_ALL_SETS), list(_ALL_SETS), 'Which sets; may be repeated.'
@@ -53,6 +57,10 @@ def main(_) -> None:
   from data.demo import natural
   from data.demo import retina
 
+  if not _RAW_DIR.value or storage.is_remote(_RAW_DIR.value):
+    raise errors.InputError(
+      f'--raw_dir={_RAW_DIR.value}: give a folder of this machine'
+    )
   raw_dir = pathlib.Path(_RAW_DIR.value)
   size, seed = _IMAGE_SIZE.value, _SEED.value
   patients: dict[str, float] = {'num_patients': _NUM_PATIENTS.value}

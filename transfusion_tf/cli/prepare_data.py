@@ -68,10 +68,11 @@ _IMAGE_SIZE = flags.DEFINE_integer(
   'Side of the stored images: a square of 587 (retina) or 256 (chexpert) if '
   'not given; for an image table the shorter side, which is left as it is if '
   'not given.',
-  lower_bound=8,
+  8,
+  8192,
 )
 _NUM_PROCESSES = flags.DEFINE_integer(
-  'num_processes', 0, '0 is one a core.', lower_bound=0
+  'num_processes', 0, '0 is one a core.', 0, 256
 )
 _BEAM_RUNNER = flags.DEFINE_string(
   'beam_runner',

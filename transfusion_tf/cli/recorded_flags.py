@@ -8,10 +8,12 @@ goes on, and adds no more.
 
 import os
 import sys
+from typing import TypedDict
 
 from absl import flags
 
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 FLAGS_FILE, SEEDS_FILE = 'flags.txt', 'seeds.json'
@@ -22,6 +24,11 @@ DATA = (
   'and --data_dir of a prepared set'
 )
 _BEGUN_IN = '# Begun in '
+
+
+class _Seeds(TypedDict):
+  reported: int
+  seeds: int
 
 
 class Command:
@@ -101,9 +108,12 @@ class Command:
     """Return how many seeds the study has, and its report."""
     asked = flags.FLAGS.seeds
     path = os.path.join(self.root, SEEDS_FILE)
-    if recorded is None or not storage.exists(path):
+    try:
+      known = json_file.read(path, _Seeds, 'delete it, and --seeds counts')
+    except FileNotFoundError:
+      known = None
+    if recorded is None or known is None:
       return {'reported': asked, 'seeds': asked}
-    known = storage.read_json(path)
     if _study(recorded[1]) == _study(self._lines):
       return known
     if known['seeds'] > asked:
@@ -133,7 +143,12 @@ def _read(root):
   path = os.path.join(root, FLAGS_FILE)
   if not storage.exists(path):
     return None
-  lines = storage.read_text(path).splitlines(keepends=True)
+  try:
+    lines = storage.read_text(path).splitlines(keepends=True)
+  except (OSError, UnicodeDecodeError) as error:
+    raise errors.DamagedFileError(
+      path, storage.reason(error), 'delete it and give the flags again'
+    ) from None
   folder = ''
   for line in lines:
     if line.startswith(_BEGUN_IN):

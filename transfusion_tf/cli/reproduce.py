@@ -63,7 +63,8 @@ _NUM_PROCESSES = flags.DEFINE_integer(
   0,
   'Runs or comparisons at a time; 0: one a core where networks are small, 1 at '
   'scale=paper.',
-  lower_bound=0,
+  0,
+  256,
 )
 _PRUNE = flags.DEFINE_bool(
   'prune',
@@ -181,15 +182,7 @@ def _num_train(dataset):
       f'{folder}: several configs, of which a study can read one: '
       f'{", ".join(sorted(configs))}; give each a --data_dir of its own'
     )
-  path = max(paths)
-  try:
-    splits = storage.read_json(path)['splits']
-    lengths = {s['name']: sum(map(int, s['shardLengths'])) for s in splits}
-  except (ValueError, KeyError, TypeError) as error:
-    raise errors.InputError(
-      f'{path}: damaged: {error!r}; prepare the data set again'
-    ) from None
-  return lengths.get('train')
+  return datasets.num_examples(max(paths)).get('train')
 
 
 def _flagfile(plan, root):

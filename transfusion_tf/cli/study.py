@@ -75,7 +75,7 @@ _LEARNING_RATES = flags.DEFINE_list(
   [],
   'Of each start the one that validates best, e.g. 1e-3,3e-4,1e-4.',
 )
-_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', lower_bound=1)
+_SEEDS = flags.DEFINE_integer('seeds', 3, 'Runs of each.', 1, 1000)
 _SUBSETS = flags.DEFINE_list(
   'subsets',
   [],
@@ -86,7 +86,8 @@ flags.DEFINE_integer(
   'more_seeds',
   None,
   'Add so many to the study in --output_dir, which has its other flags.',
-  lower_bound=1,
+  1,
+  1000,
 )
 _PRETRAINED = flags.DEFINE_list(
   'pretrained',
@@ -133,9 +134,10 @@ _EPOCHS = flags.DEFINE_integer(
   None,
   "At most, each evaluated (default: the recipe's, 30, in 500 steps or more).",
   1,
+  100_000,
 )
 _PRETRAIN_EPOCHS = flags.DEFINE_integer(
-  'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1
+  'pretrain_epochs', None, "At most (default: the recipe's, 30).", 1, 100_000
 )
 _RUN_FLAGS = (
   'image_size',
@@ -151,7 +153,7 @@ _RUN_FLAGS = (
 )
 run_flags.define(__name__, _RUN_FLAGS, config.IMAGE_TABLE)
 _NUM_PROCESSES = flags.DEFINE_integer(
-  'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1
+  'num_processes', 1, 'Runs at a time, for small networks on CPUs.', 1, 256
 )
 _PUBLISHED = ('resnet50', 'inception_v3')  # Models with weights of ImageNet.
 _HEADINGS = {

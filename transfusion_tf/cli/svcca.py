@@ -29,9 +29,9 @@ flags.DEFINE_string('b', None, 'What to compare it with.', required=True)
 flags.DEFINE_list(
   'layers', [], 'Stages or layers (default: all stages but the head).'
 )
-flags.DEFINE_integer('num_patches', 20_000, 'p, of each layer.')
-flags.DEFINE_integer('num_channels', 64, 'd, of each layer.')
-flags.DEFINE_integer('repeats', 5, 'Samples of channels and images.')
+flags.DEFINE_integer('num_patches', 20_000, 'p, of each layer.', 1, 10**8)
+flags.DEFINE_integer('num_channels', 64, 'd, of each layer.', 1, 2**16)
+flags.DEFINE_integer('repeats', 5, 'Samples of channels and images.', 1, 1000)
 flags.DEFINE_integer(
   'num_images', 0, 'n; 0: the fewest that hold p patches.', lower_bound=0
 )

@@ -25,12 +25,9 @@ import tensorflow_datasets as tfds
 from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import storage
+from transfusion_tf.input_pipeline import tfds_files
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
-_FEATURES = 'features.json'
-# What its features' classes are called; TFDS imports their modules.
-_CLASS_KEYS = ('pythonClassName', 'python_class_name', 'type')
-_OF_TFDS = 'tensorflow_datasets.'
 _LABEL_KEYS = ('grade', 'findings', 'label')
 
 
@@ -58,8 +55,7 @@ class PreparedDataset:
   def __init__(self, directory: str | os.PathLike):
     """Open the TFDS folder that contains `dataset_info.json`."""
     self.directory = os.fspath(directory)
-    _check_classes(self.directory)
-    self._builder = tfds.builder_from_directory(directory)
+    self._builder = tfds_files.open_folder(self.directory)
     self.features = self._builder.info.features
     # Reads a split once, without the images.
     self.index = functools.cache(self._read_index)
@@ -137,10 +133,14 @@ class PreparedDataset:
     path = os.path.join(self.directory, datasets.SUBGROUPS)
     if not storage.exists(path):
       return pd.DataFrame()
-    text = io.BytesIO(storage.read_bytes(path))
-    return pd.read_csv(text, dtype=str, keep_default_na=False).set_index(
-      'image_id'
-    )
+    try:
+      text = io.BytesIO(storage.read_bytes(path))
+      table = pd.read_csv(text, dtype=str, keep_default_na=False)
+      return table.set_index('image_id')
+    except (OSError, ValueError, KeyError) as error:
+      raise errors.DamagedFileError(
+        path, storage.reason(error), datasets.REMEDY
+      ) from None
 
   @functools.cached_property
   def fingerprint(self) -> str:
@@ -247,37 +247,6 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
       f'{root}: several configs; name one: --dataset={" or ".join(names)}'
     )
   return PreparedDataset(max(directories, key=_version))
-
-
-def _check_classes(directory):
-  """Refuse features of classes that TFDS would import from anywhere."""
-  path = os.path.join(directory, _FEATURES)
-  if not storage.exists(path):
-    return
-  try:
-    names = list(_class_names(storage.read_json(path)))
-  except (OSError, ValueError, RecursionError) as error:
-    raise errors.InputError(
-      f'{path}: damaged: {error}; prepare the data set again'
-    ) from None
-  for name in names:
-    if not name.startswith(_OF_TFDS):
-      raise errors.InputError(
-        f'{path} names the class {name!r}, whose module would be imported; '
-        'only those of TensorFlow Datasets are'
-      )
-
-
-def _class_names(value):
-  if isinstance(value, dict):
-    for key, part in value.items():
-      if key in _CLASS_KEYS and isinstance(part, str) and '.' in part:
-        yield part
-      else:
-        yield from _class_names(part)
-  elif isinstance(value, list):
-    for part in value:
-      yield from _class_names(part)
 
 
 def _version(path):

@@ -96,11 +96,17 @@ def from_table(table: Mapping[str, Sequence]) -> Answers | None:
 
   Args:
     table: Column -> [N], e.g. a data frame, as `run.build.evaluate` makes it.
+
+  Raises:
+    ValueError: A class has no column.
   """
   if TWO_CLASSES + ':score' not in table and CHOICE + ':class' in table:
     names = output_names.of_columns(table)
     columns = [np.asarray(table[name], float) for name in names]
-    classes = np.asarray(table[CHOICE + ':class'], int)
+    classes = np.asarray(table[CHOICE + ':class'], float)
+    if not np.isin(classes, np.arange(len(names))).all():
+      raise ValueError(f'{CHOICE}:class has what is no class')
+    classes = classes.astype(int)
     return Choice(names, classes, np.stack(columns, axis=1))
   ending = ':score'
   scored = [c.removesuffix(ending) for c in table if c.endswith(ending)]
@@ -112,7 +118,7 @@ def from_table(table: Mapping[str, Sequence]) -> Answers | None:
       np.asarray(table[f'{name}:score'], float),
     )
     for name in scored
-    if name in known
+    if name in known and f'{name}:label' in table
   }
   return Questions(asked) if asked else None
 

@@ -7,9 +7,11 @@ folder below the study's; targets share runs by sharing keys.
 from collections.abc import Iterable, Sequence
 import dataclasses
 import os
+from typing import TypedDict
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import initializations as init_lib
@@ -17,6 +19,10 @@ from transfusion_tf.paper import scales
 
 CLAIMS, ALL = 'claims', 'all'
 _STUDY = 'study.json'
+
+
+class _Study(TypedDict):
+  scale: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,17 +120,14 @@ def claim(root: str, scale: str) -> None:
       taken for ours, or its study.json is damaged.
   """
   path = os.path.join(root, _STUDY)
-  if not storage.exists(path):
-    storage.makedirs(root)
+  remedy = f'if this folder is of a study of scale {scale}, delete that file'
+  try:
+    existing = json_file.read(path, _Study, remedy)['scale']
+  except FileNotFoundError:
+    with storage.convert_write_errors(path):
+      storage.makedirs(root)
     storage.write_json(path, {'scale': scale})
     return
-  try:
-    existing = storage.read_json(path)['scale']
-  except (ValueError, LookupError, TypeError):
-    raise errors.InputError(
-      f'{path} is damaged; if this is the folder of a study of scale {scale}, '
-      'delete that file'
-    ) from None
   if existing != scale:
     raise errors.InputError(
       f'{root} holds a study of scale {existing}, not {scale}: choose another '

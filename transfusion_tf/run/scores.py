@@ -6,14 +6,19 @@ import io
 import os
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
+from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
+
+_IDS = ('image_id', 'patient_id')
+_REMEDY = 'restore the file, or delete the run folder and train again'
 
 
 def is_training_data(run: run_lib.Run, run_dir: str) -> bool:
@@ -32,9 +37,45 @@ def is_training_data(run: run_lib.Run, run_dir: str) -> bool:
 
 
 def read(path: str) -> pd.DataFrame:
-  """Return a table of scores; ids are texts."""
-  ids = {'image_id': str, 'patient_id': str}
-  return pd.read_csv(io.BytesIO(storage.read_bytes(path)), dtype=ids)
+  """Return a table of scores; ids are texts, and all else but groups numbers.
+
+  Raises:
+    InputError: There is none, or it is damaged.
+  """
+  # Not as types, by which the id `NA` would be none.
+  ids = dict.fromkeys(_IDS, str)
+  try:
+    table = pd.read_csv(io.BytesIO(storage.read_bytes(path)), converters=ids)
+  except FileNotFoundError:
+    raise errors.InputError(f'{path}: no such file; {_REMEDY}') from None
+  except (OSError, ValueError) as error:
+    raise errors.DamagedFileError(
+      path, storage.reason(error), _REMEDY
+    ) from None
+  if problem := _problem(table):
+    raise errors.DamagedFileError(path, problem, _REMEDY)
+  return table
+
+
+def _problem(table):
+  """Return what is wrong with a table of scores, or an empty text."""
+  for name in _IDS:
+    if name not in table:
+      return f'no {name}'
+    if not table[name].all():
+      return f'an empty {name}'
+  for name in table.columns.drop(list(_IDS)):
+    if name.endswith(':group'):
+      continue
+    if table[name].dtype.kind not in 'biuf':
+      return f'{name} has what is no number'
+    if np.isinf(table[name].to_numpy(float)).any():
+      return f'{name} has a number that is not finite'
+  try:
+    metrics.answers.from_table(table)
+  except (LookupError, ValueError) as error:
+    return str(error)
+  return ''
 
 
 def operating_points(

@@ -65,6 +65,7 @@ def run(
       worker has died.
     SystemExit: SIGTERM was received; the checkpoint is saved.
   """
+  config.check(experiment)
   run_folder.check(experiment, run_dir)
   finished = run_folder.result(run_dir)
   if finished:

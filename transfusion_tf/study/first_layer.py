@@ -4,7 +4,6 @@ Figures 5, 9, 10 and 14 need nothing else of the weights; with this file the
 checkpoints may be deleted.
 """
 
-import io
 import os
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from transfusion_tf import errors
 from transfusion_tf import run_folder
 from transfusion_tf import storage
+from transfusion_tf.study import npz_file
 from transfusion_tf.train import checkpoint
 
 _FILE = 'conv1.npz'
@@ -37,8 +37,14 @@ def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:
   path = os.path.join(run_dir, _FILE)
   if not storage.exists(path):
     return _read_checkpoints(run_dir, judged_step)
-  with np.load(io.BytesIO(storage.read_bytes(path))) as file:
-    return {name: file[name] for name in (BEFORE, AFTER)}
+  arrays = npz_file.read(path)
+  for name in (BEFORE, AFTER):
+    shape = arrays.get(name, np.zeros(0)).shape
+    if len(shape) != 4 or shape[2] != 3:
+      raise errors.DamagedFileError(
+        path, f'no kernel {name} training', 'delete it, and it is made again'
+      )
+  return {name: arrays[name] for name in (BEFORE, AFTER)}
 
 
 def _read_checkpoints(run_dir, judged_step):

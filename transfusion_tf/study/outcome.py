@@ -10,7 +10,6 @@ import pandas as pd
 
 from transfusion_tf import config
 from transfusion_tf import errors
-from transfusion_tf import run_folder
 from transfusion_tf import startup
 from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling
@@ -31,8 +30,6 @@ _TOO_FEW = re.compile(
   r'(?P<stage>.+): (?P<patches>\d+) patches of (?P<images>\d+) images for '
   r'(?P<channels>\d+) channels'
 )
-# Of result.json, which a table and a report show.
-_FIELDS = ('seconds', 'num_train', 'num_test', 'versions', 'judged_step')
 
 _Results = list[results.Result]
 
@@ -174,18 +171,11 @@ def _not_comparable(done):
   """Yield the runs without scores of the images that most runs have."""
   images: dict[str, tuple[str, ...]] = {}
   for planned, run in done:
-    lacking = [field for field in _FIELDS if field not in run.result]
-    if lacking:
-      yield (
-        planned,
-        f'{results.DAMAGED}: {run_folder.RESULT} lacks {lacking[0]}',
-      )
-      continue
     try:
       run.test_metric()
       images[planned.key] = tuple(run.scores['image_id'])
     except results.UNREADABLE as error:
-      yield planned, f'{results.DAMAGED}: {run_folder.TEST_SCORES}: {error}'
+      yield planned, results.damage(error)
   if not images:
     return
   ((usual, _),) = collections.Counter(images.values()).most_common(1)

@@ -64,7 +64,7 @@ class Comparer:
       effects = [self._effects(run, metric) for run in group]
     except results.UNREADABLE as error:
       raise results.MissingResultError(
-        f'{group[0].key}: test scores: {error}'
+        f'{group[0].key}: {results.damage(error)}'
       ) from None
     return metrics.mean_effects([each for each in effects if each])
 
@@ -97,7 +97,7 @@ def _ids(run):
     return run.scores['image_id']
   except results.UNREADABLE as error:
     raise results.MissingResultError(
-      f'{run.key}: test scores: {error}'
+      f'{run.key}: {results.damage(error)}'
     ) from None
 
 

@@ -14,17 +14,35 @@ network, weights.
 from collections.abc import Sequence
 import dataclasses
 import functools
-import io
 import os
-import zipfile
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
+from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
+from transfusion_tf.study import npz_file
 
 FOLDER = 'probes'
 # What reading a damaged file raises.
-UNREADABLE = (OSError, ValueError, LookupError, EOFError, zipfile.BadZipFile)
+UNREADABLE = (OSError, ValueError, LookupError)
+
+
+class _Weights(TypedDict):
+  pretrained: NotRequired[str]
+  pretrained_input: NotRequired[str]
+  name: NotRequired[str]
+  seed: NotRequired[int]
+
+
+class _Record(TypedDict):
+  model: str
+  weights: _Weights
+  path: str
+  reason: NotRequired[str]
+  metric: NotRequired[str]
+  stages: NotRequired[list[str]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,9 +85,9 @@ class Probed:
   @functools.cached_property
   def arrays(self) -> dict[str, np.ndarray]:
     """The scores, settings and ids in the file, without the features."""
-    with _open(self.path) as file:
-      names = [name for name in file.files if not name.startswith('features/')]
-      return {name: file[name] for name in names}
+    return npz_file.read(
+      self.path, lambda name: not name.startswith('features/')
+    )
 
   def scores(self, probe: str, stage: str) -> dict[str, np.ndarray]:
     """Return column -> [N], for `metrics.from_columns`."""
@@ -82,19 +100,21 @@ class Probed:
 
   def features(self, split: str, stage: str) -> np.ndarray:
     """Return features [N, D]."""
-    with _open(self.path) as file:
-      return file[f'features/{split}/{stage}']
+    wanted = f'features/{split}/{stage}'
+    return npz_file.read(self.path, lambda name: name == wanted)[wanted]
 
 
 def read(root: str) -> list[Probed]:
   """Return what was probed in a study; empty if nothing was."""
   probed = []
-  for path in storage.glob(os.path.join(root, FOLDER, '*.json')):
+  for path in storage.glob(
+    os.path.join(storage.escape(root), FOLDER, '*.json')
+  ):
     try:
-      records = storage.read_json(path)
+      records = json_file.read(path, list[_Record], 'it is left out')
       probed += [_read_record(record, root) for record in records]
-    except (*UNREADABLE, TypeError) as error:
-      print(f'{path} is damaged ({storage.reason(error)}): left out')
+    except (OSError, ValueError, TypeError) as error:
+      print(storage.reason(error))
   return probed
 
 
@@ -105,16 +125,9 @@ def _read_record(record, root) -> Probed:
   return Probed(**record | {'weights': weights, 'path': path})
 
 
-def _open(path):
-  return np.load(io.BytesIO(storage.read_bytes(path)))
-
-
 def is_readable(path: str) -> bool:
   """Return whether there is a file that is no damaged archive."""
-  if not storage.exists(path):
-    return False
   try:
-    with _open(path) as file:
-      return bool(file.files)
-  except Exception:  # A damaged archive raises almost anything.
+    return bool(npz_file.names(path))
+  except errors.InputError:
     return False

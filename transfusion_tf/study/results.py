@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 import os
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -18,6 +18,7 @@ import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
 from transfusion_tf import storage
@@ -48,6 +49,22 @@ UNREADABLE = (
   AttributeError,
 )
 UNAVAILABLE = (MissingResultError, *UNREADABLE)
+
+
+class _Mean(TypedDict):
+  mean: float
+
+
+class _Layer(TypedDict):
+  mean: float
+  mean_std: float
+  noise_floor: _Mean
+  repeats: list[_Mean]
+
+
+class _Similarity(TypedDict):
+  layers: NotRequired[dict[str, _Layer]]
+  refused: NotRequired[str]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -241,6 +258,8 @@ def read(root: str, key: str) -> Result | MissingRun:
       return MissingRun(key, 'not finished' if started else 'not run')
     experiment = config.load(config_path)
     rows = history.read(os.path.join(run_dir, run_folder.METRICS))
+    if not rows:
+      raise ValueError(f'{run_folder.METRICS}: empty')
     best = history.best(rows, result['headline']) or {}
     stderr = best.get('stderr')
     run = Result(
@@ -253,16 +272,18 @@ def read(root: str, key: str) -> Result | MissingRun:
     )
     undefined = _undefined(run)
   except UNREADABLE as error:
-    return MissingRun(key, f'{DAMAGED}: {error}')
+    return MissingRun(key, damage(error))
   return MissingRun(key, undefined, run) if undefined else run
 
 
+def damage(error: Exception) -> str:
+  """Return why a run is missing, for a row that says which run it is."""
+  if isinstance(error, errors.DamagedFileError):
+    return f'{DAMAGED}: {os.path.basename(error.path)}: {error.problem}'
+  return f'{DAMAGED}: {storage.reason(error)}'
+
+
 def _curve(rows):
-  for row in rows:
-    for name, value in row['validation'].items():
-      # An undefined metric is null, never NaN, though JSON's reader takes it.
-      if value is not None and not _finite(value):
-        raise ValueError(f'metrics.jsonl has no {name} at step {row["step"]}')
   return pd.DataFrame(
     [
       {'step': row['step'], 'loss': row['loss'], **row['validation']}
@@ -303,17 +324,16 @@ def common_threshold(runs: Iterable[Result]) -> float:
 def read_similarity(root: str, key: str) -> dict[str, dict] | MissingRun:
   """Return layer -> `Similarity.to_json` of OUTPUT_DIR/similarity/KEY.json."""
   path = similarity_path(root, key)
-  if not storage.exists(path):
-    return MissingRun(key, 'not compared')
   try:
-    record = storage.read_json(path)
-    if 'refused' in record:
-      return MissingRun(key, record['refused'])
-    for layer, similarity in record['layers'].items():
-      if not _finite(similarity['mean']):
-        raise ValueError(f'no similarity of {layer}')
+    record = json_file.read(path, _Similarity, 'delete it and compare again')
+  except FileNotFoundError:
+    return MissingRun(key, 'not compared')
   except UNREADABLE as error:
-    return MissingRun(key, f'damaged: {error}')
+    return MissingRun(key, damage(error))
+  if 'refused' in record:
+    return MissingRun(key, record['refused'])
+  if not record.get('layers'):
+    return MissingRun(key, f'{DAMAGED}: it has no layers')
   return record['layers']
 
 

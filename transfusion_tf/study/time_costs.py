@@ -17,6 +17,7 @@ import time
 import numpy as np
 
 from transfusion_tf import config
+from transfusion_tf import json_file
 from transfusion_tf import storage
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
@@ -126,7 +127,12 @@ def _measure_network(experiments, root, num_processes) -> Cost | str:
     if error := next((error for _, error in ended if error), ''):
       return error
     return _mean(
-      [storage.read_json(os.path.join(folder, n, _RECORD)) for n in jobs],
+      [
+        json_file.read(
+          os.path.join(folder, n, _RECORD), dict[str, float], 'start again'
+        )
+        for n in jobs
+      ],
       time.monotonic() - began,
     )
   finally:

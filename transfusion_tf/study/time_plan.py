@@ -9,10 +9,11 @@ config in every session.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 import dataclasses
 import os
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.models import registry
@@ -23,6 +24,21 @@ from transfusion_tf.study import plan as plan_lib
 RECORD = 'time_plan.json'
 _FEWEST_SEEDS, _ENOUGH_SEEDS = 2, 3
 _BISECTIONS = 6
+
+
+class _Asked(TypedDict):
+  limit: float
+  models: list[str]
+  seeds: int
+
+
+class _Record(TypedDict):
+  models: list[str]
+  seeds: int
+  length: float
+  left_out: list[str]
+  asked: NotRequired[_Asked]
+  closing: NotRequired[float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,9 +209,23 @@ def write(root: str, record: Mapping[str, Any]) -> None:
 
 
 def read(root: str) -> dict[str, Any]:
-  """Return STUDY/time_plan.json; empty if there is none."""
-  path = os.path.join(root, RECORD)
-  return storage.read_json(path) if storage.exists(path) else {}
+  """Return STUDY/time_plan.json; empty if there is none.
+
+  Raises:
+    DamagedFileError: It is damaged.
+  """
+  path, remedy = (
+    os.path.join(root, RECORD),
+    'delete it: the time is planned anew',
+  )
+  try:
+    record = json_file.read(path, _Record, remedy)
+  except FileNotFoundError:
+    return {}
+  is_plan = 0 <= record['length'] <= 1 <= record['seeds']
+  if not is_plan or ('asked' in record and 'closing' not in record):
+    raise errors.DamagedFileError(path, 'no plan of a time', remedy)
+  return record
 
 
 def has_begun(runs: Iterable[plan_lib.PlannedRun], root: str) -> bool:

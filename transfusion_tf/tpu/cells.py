@@ -4,6 +4,7 @@ from collections.abc import Iterator
 import dataclasses
 import os
 
+from transfusion_tf import json_file
 from transfusion_tf import storage
 from transfusion_tf.tpu import chips
 from transfusion_tf.tpu import memory_traffic
@@ -125,7 +126,8 @@ def load(directory: str) -> Iterator[Cell]:
   """Read the cells of a directory."""
   for name in sorted(os.listdir(directory)):
     if name.endswith('.json'):
-      yield Cell(**storage.read_json(os.path.join(directory, name)))
+      path = os.path.join(directory, name)
+      yield json_file.read(path, Cell, 'delete it and compile again')
 
 
 def exists(cell: Cell, directory: str) -> bool:

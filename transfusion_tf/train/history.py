@@ -8,14 +8,23 @@ the early-stopping state are functions of the rows: nothing else is stored.
 
 from collections.abc import Callable
 import json
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import tensorflow as tf
 
-from transfusion_tf import errors
+from transfusion_tf import json_file
 from transfusion_tf import storage
 
 Row = dict[str, Any]
+
+
+class _Row(TypedDict):
+  """What a row has to be; a value that is not defined is None."""
+
+  step: int
+  loss: float | None
+  validation: dict[str, float | None]
+  stderr: NotRequired[float | None]
 
 
 class History:
@@ -110,20 +119,11 @@ def read(path: str) -> list[Row]:
   """Read the rows of a metrics.jsonl; a truncated last line is left out.
 
   Raises:
-    InputError: A line that is not the last is damaged.
+    FileNotFoundError: There is none.
+    DamagedFileError: It is damaged.
   """
-  lines = storage.read_text(path).splitlines()
-  rows = []
-  for number, line in enumerate(lines, start=1):
-    try:
-      rows.append(json.loads(line))
-    except json.JSONDecodeError:
-      if number < len(lines):
-        raise errors.InputError(
-          f'{path}: line {number} is damaged; delete the run folder and train '
-          'again'
-        ) from None
-  return rows
+  remedy = 'delete the run folder and train again'
+  return json_file.read_rows(path, _Row, remedy)
 
 
 def _line(row):
