@@ -137,8 +137,9 @@ def test_two_processes_share_the_runs():
 def test_a_limit_without_reserve_is_one_line():
   error = time_plan.refusal(120, 300, 4000)
   assert str(error) == (
-    '--time_limit: 2 minutes are too few: the smallest part of this study '
-    'takes about 5 minutes, all of it 67 minutes'
+    '--time_limit: 2 minutes are too short: with what comes before the runs, '
+    'the smallest part of this study takes about 5 minutes, all of it 67 '
+    'minutes'
   )
 
 

@@ -117,7 +117,10 @@ def _choose(plan, machine, limit, length):
   full = forecast.seconds(plan)
   if part is None:
     least = time_plan.smallest(start, forecast.seconds, is_free)
-    raise time_plan.refusal(left, forecast.seconds(least.of(start)), full)
+    spent = limit.seconds - left
+    raise time_plan.refusal(
+      limit.seconds, spent + forecast.seconds(least.of(start)), spent + full
+    )
   if length is not None:
     part = dataclasses.replace(part, length=length)
   made = part.of(plan)

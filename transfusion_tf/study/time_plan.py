@@ -196,9 +196,9 @@ def left_out(plan: plan_lib.Plan, part: Part) -> list[str]:
 def refusal(limit: float, least: float, full: float) -> errors.InputError:
   """Return the error of a limit into which nothing fits."""
   return errors.InputError(
-    f'--time_limit: {durations.text(limit)} are too few: the smallest part of '
-    f'this study takes about {durations.text(least)}, all of it '
-    f'{durations.text(full)}'
+    f'--time_limit: {durations.text(limit)} are too short: with what comes '
+    'before the runs, the smallest part of this study takes about '
+    f'{durations.text(least)}, all of it {durations.text(full)}'
   )
 
 
