@@ -50,14 +50,13 @@ def _naming(folder, word):
 
 
 def test_what_is_shared_names_no_folder(tmp_path):
-  """Row P14. The folder is given as an absolute path."""
+  """The folder is given as an absolute path."""
   folder = _write(tmp_path / 'erika_mustermann')
   assert _naming(folder, 'erika_mustermann') <= _RECORDS
 
 
 @pytest.mark.slow
 def test_nothing_names_a_folder_that_was_not_given(tmp_path, monkeypatch):
-  """Row P14."""
   (tmp_path / 'erika_mustermann').mkdir()
   monkeypatch.chdir(tmp_path / 'erika_mustermann')
   folder = _write(pathlib.Path('.'))

@@ -37,7 +37,6 @@ def _rename(value):
 
 @pytest.mark.parametrize('legacy', [False, True])
 def test_features_import_no_module(legacy, evil, tmp_path):
-  """Row P11."""
   prepared_sets.write_spots(tmp_path / 'data')
   (path,) = (tmp_path / 'data').rglob('features.json')
   features = _rename(json.loads(path.read_text()))
@@ -60,7 +59,6 @@ def test_damaged_features_are_one_line(text, data_dir, tmp_path):
 
 @pytest.mark.parametrize('name', ['os:abort', 'os:getcwd', 'shutil:rmtree'])
 def test_functions_of_python_are_no_networks(name):
-  """Row P11."""
   with pytest.raises(errors.InputError, match='a module of Python'):
     models.build(name, 2, (32, 32, 3))
   with pytest.raises(errors.InputError, match='a module of Python'):

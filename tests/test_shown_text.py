@@ -34,7 +34,6 @@ _ORDERS = ('\x1b[31mred', '\x1b]0;title\x07', 'a\rb', '\u202egnp.exe', '\x9bm')
 
 
 def test_figures_show_formulas_as_they_are():
-  """Row P1."""
   names = list(_FORMULAS)
   images = np.zeros((len(names), 8, 8, 3))
   assert plots.sheet(images, names).std() > 0
@@ -44,7 +43,6 @@ def test_figures_show_formulas_as_they_are():
 
 @pytest.mark.parametrize('name', _FORMULAS)
 def test_the_figures_of_a_report_show_formulas_as_they_are(name, tmp_path):
-  """Rows P1 and P4."""
   fig, axes = layout.single((3, 3))
   layout.band(
     axes, display.Style(name, '#000000', '-', 'o'), [0, 1], [[0], [1]]
@@ -69,7 +67,6 @@ def test_a_formula_that_is_meant_is_drawn_elsewhere():
 
 @pytest.mark.parametrize('name', _MARKUP)
 def test_markdown_shows_markup(name, tmp_path):
-  """Row P2."""
   template = tmp_path / 'page.md'
   template.write_text('{{ name }}\n| {{ row | cells }} |\n')
   page = templates.render(template, name=name, row=[name, 3])
@@ -81,7 +78,6 @@ def test_markdown_shows_markup(name, tmp_path):
 
 @pytest.mark.parametrize('order', _ORDERS)
 def test_the_report_of_a_check_orders_no_terminal(order):
-  """Row P3."""
   records = [
     raw_dataset.Record(
       f'{n}', f'{n}', '', 'train', {'label': f'{order}{n % 2}'}
@@ -95,7 +91,6 @@ def test_the_report_of_a_check_orders_no_terminal(order):
 
 
 def test_a_message_of_a_command_orders_no_terminal():
-  """Row P3."""
   found = subprocess.run(
     [sys.executable, paths.BIN / 'train.py', '--run_dir=x', '--\x1b[31mred=1'],
     capture_output=True,
@@ -106,7 +101,7 @@ def test_a_message_of_a_command_orders_no_terminal():
 
 
 def test_commands_of_a_list_are_quoted(tmp_path):
-  """Row P12. The documents' recipe evaluates them."""
+  """The documents' recipe evaluates them."""
   root = tmp_path / "a study; touch 'owned' $(touch owned)"
   found = subprocess.run(
     [
@@ -141,7 +136,6 @@ def _pages(folder):
 
 
 def test_pages_load_nothing_and_run_nothing(tmp_path):
-  """Row P17."""
   for page in _pages(tmp_path):
     text = page.read_text()
     assert f'Content-Security-Policy" content="{_POLICY}"' in text
@@ -151,7 +145,6 @@ def test_pages_load_nothing_and_run_nothing(tmp_path):
 
 
 def test_every_page_of_the_tree_has_the_policy():
-  """Row P17."""
   found = [
     path
     for folder in ('transfusion_tf', 'data')
@@ -163,7 +156,6 @@ def test_every_page_of_the_tree_has_the_policy():
 
 
 def test_pages_with_pictures_are_for_their_owner(tmp_path):
-  """Row P15."""
   page, plain = _pages(tmp_path)
   assert stat.S_IMODE(page.stat().st_mode) == 0o600
   assert stat.S_IMODE(plain.stat().st_mode) & 0o400

@@ -43,7 +43,6 @@ def _bad(checked):
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize('kind', _NO_FILES)
 def test_an_image_that_is_no_file_is_named(kind, tmp_path):
-  """Row P6."""
   raw_sets.table(tmp_path)
   _NO_FILES[kind](tmp_path / 'images' / '003.png')
   assert _bad(_check(tmp_path)) == [('unreadable image', 'images/003.png')]
@@ -53,7 +52,6 @@ def test_an_image_that_is_no_file_is_named(kind, tmp_path):
 @pytest.mark.parametrize('kind', _NO_FILES)
 @pytest.mark.parametrize('name', ['labels.csv', 'labels.csv.gz'])
 def test_a_table_that_is_no_file_is_one_line(name, kind, tmp_path):
-  """Row P6."""
   _NO_FILES[kind](tmp_path / name)
   with pytest.raises(errors.InputError, match='a device or a pipe'):
     tables.read(tmp_path / name, ())
@@ -62,7 +60,6 @@ def test_a_table_that_is_no_file_is_one_line(name, kind, tmp_path):
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize('kind', _NO_FILES)
 def test_an_archive_that_is_no_file_is_one_line(kind, tmp_path):
-  """Row P6."""
   raw_sets.kaggle(tmp_path)
   shutil.rmtree(tmp_path / 'train')
   _NO_FILES[kind](tmp_path / 'train.zip')
@@ -73,7 +70,7 @@ def test_an_archive_that_is_no_file_is_one_line(kind, tmp_path):
 
 
 def test_a_file_of_terabytes_is_refused_before_it_is_read(tmp_path):
-  """Row P6. Most file systems hold such a file, as it has no content."""
+  """Most file systems hold such a file, as it has no content."""
   raw_sets.table(tmp_path)
   os.truncate(tmp_path / 'images' / '003.png', 2**42)
   assert _bad(_check(tmp_path)) == [('unreadable image', 'images/003.png')]
@@ -82,7 +79,6 @@ def test_a_file_of_terabytes_is_refused_before_it_is_read(tmp_path):
 def test_a_member_of_gigabytes_is_refused_before_it_is_unpacked(
   tmp_path, monkeypatch
 ):
-  """Row P6."""
   path = tmp_path / 'train.zip'
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as file:
     file.writestr('1_left.jpeg', bytes(2**20))
@@ -95,7 +91,6 @@ def test_a_member_of_gigabytes_is_refused_before_it_is_unpacked(
 
 @pytest.mark.parametrize('name', ['labels.csv', 'labels.csv.zip'])
 def test_a_table_has_a_bound(name, tmp_path, monkeypatch):
-  """Row P6."""
   monkeypatch.setattr(tables, '_MAX_BYTES', 1000)
   if name.endswith('.zip'):
     with zipfile.ZipFile(tmp_path / name, 'w', zipfile.ZIP_DEFLATED) as file:
@@ -114,7 +109,6 @@ _CELLS = (
 
 @pytest.mark.parametrize('cell', _CELLS)
 def test_a_cell_opens_no_archive(cell, tmp_path):
-  """Row P7."""
   raw_sets.table(tmp_path)
   (tmp_path / 't.tar').write_bytes(bytes(2000))
   (tmp_path / 't.zip').write_bytes(b'PK')
@@ -128,7 +122,6 @@ def test_a_cell_opens_no_archive(cell, tmp_path):
 
 @pytest.mark.parametrize('name', ['scan::1.png', 't.zip::a.png'])
 def test_a_real_file_with_two_colons_is_read(name, tmp_path):
-  """Row P7."""
   raw_sets.table(tmp_path)
   os.rename(tmp_path / 'images' / '003.png', tmp_path / 'images' / name)
   path = tmp_path / 'labels.csv'
@@ -139,14 +132,12 @@ def test_a_real_file_with_two_colons_is_read(name, tmp_path):
 
 
 def test_a_path_with_a_nul_is_no_image():
-  """Row P7."""
   for path in ('a\0b.png', 'a.zip::\0', 'a\0.tar::0+5'):
     with pytest.raises(raw_dataset.InvalidRecordError):
       images.read(path)
 
 
 def test_links_to_another_folder_are_followed_and_said(tmp_path):
-  """Row P8."""
   raw, elsewhere = tmp_path / 'raw', tmp_path / 'elsewhere'
   raw_sets.table(raw)
   shutil.move(raw / 'images' / '003.png', elsewhere)
@@ -160,7 +151,6 @@ def test_links_to_another_folder_are_followed_and_said(tmp_path):
 
 
 def test_a_root_that_is_a_link_is_no_link_to_another_folder(tmp_path):
-  """Row P8."""
   raw_sets.table(tmp_path / 'disk')
   link = pathlib.Path(tmp_path / 'raw')
   link.symlink_to(tmp_path / 'disk')
@@ -169,7 +159,6 @@ def test_a_root_that_is_a_link_is_no_link_to_another_folder(tmp_path):
 
 
 def test_a_linked_letter_is_not_quoted(tmp_path):
-  """Row P8."""
   raw_sets.table(tmp_path / 'raw')
   letter = tmp_path / 'letter'
   letter.write_text('Dear Erika Mustermann')

@@ -143,6 +143,7 @@ def test_small_files_take_little_memory(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
   'preparation', ['fundus', 'squeezed', 'identity', 'encoded']
 )

@@ -100,7 +100,6 @@ _LINKS = {
 
 @pytest.mark.parametrize('kind', _LINKS)
 def test_weights_of_other_files_are_refused(kind, saved, tmp_path):
-  """Row P10."""
   model, _ = init_cases.cached('cbr_tiny')
   weights.load(saved, model)
   _replaced(_LINKS[kind])(saved, tmp_path)
@@ -110,7 +109,6 @@ def test_weights_of_other_files_are_refused(kind, saved, tmp_path):
 
 @pytest.mark.parametrize('kind', _LINKS)
 def test_those_of_a_keras_file_are_refused(kind, tmp_path):
-  """Row P10."""
   model, _ = init_cases.cached('cbr_tiny')
   path = tmp_path / 'saved.keras'
   model.save(path)
@@ -121,7 +119,6 @@ def test_those_of_a_keras_file_are_refused(kind, tmp_path):
 
 
 def test_a_whole_model_of_old_keras_is_checked_too(tmp_path):
-  """Row P10."""
   model, _ = init_cases.cached('cbr_tiny')
   path = tmp_path / 'saved.h5'
   model.save(path)
@@ -133,7 +130,6 @@ def test_a_whole_model_of_old_keras_is_checked_too(tmp_path):
 
 @pytest.mark.parametrize('suffix', ['.weights.h5', '.h5', '.keras'])
 def test_huge_shapes_are_refused_before_they_are_read(suffix, tmp_path):
-  """Row P10."""
   model, _ = init_cases.cached('cbr_tiny')
   path = tmp_path / f'saved{suffix}'
   if suffix == '.weights.h5':
@@ -149,7 +145,6 @@ def test_huge_shapes_are_refused_before_they_are_read(suffix, tmp_path):
 
 
 def test_a_small_weight_in_a_huge_chunk_is_refused(saved, tmp_path):
-  """Row P10."""
   model, _ = init_cases.cached('cbr_tiny')
   _replaced(_huge_chunk)(saved, tmp_path)
   with pytest.raises(errors.InputError, match='claims to hold 2,'):
@@ -157,7 +152,6 @@ def test_a_small_weight_in_a_huge_chunk_is_refused(saved, tmp_path):
 
 
 def test_huge_arrays_of_a_npz_are_refused_before_they_are_read(tmp_path):
-  """Row P10."""
   path = tmp_path / 'saved.npz'
   with zipfile.ZipFile(path, 'w') as archive:
     with archive.open('kernel.npy', 'w') as file:
@@ -169,7 +163,6 @@ def test_huge_arrays_of_a_npz_are_refused_before_they_are_read(tmp_path):
 
 
 def test_a_zip_that_unpacks_to_much_is_refused(tmp_path):
-  """Row P10."""
   path = tmp_path / 'saved.keras'
   with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
     with archive.open('config.json', 'w') as file:
