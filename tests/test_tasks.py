@@ -110,6 +110,17 @@ def test_chance_of_classes_is_that_of_the_most_common():
   labels = np.array([6, 6, 6, 0, 1, 2, 3, 4, 5, 5])
   found = task.metrics(np.full((10, 7), 1 / 7), {'label': labels})
   assert (found['top1'].chance, found['top5'].chance) == (0.3, 0.8)
+
+
+def test_a_network_that_says_the_same_of_all_classes_is_right_by_chance():
+  task = tasks.Classes(tuple('abcdefgh'))
+  labels = {'label': np.arange(16) % 8}
+  found = task.metrics(np.full((16, 8), 0.125), labels)
+  assert found['top1'].value() == 1 / 8 and found['top5'].value() == 5 / 8
+  half = np.tile([0.5, 0.5, 0, 0, 0, 0, 0, 0], (16, 1))
+  found = task.metrics(half, labels)
+  assert found['top1'].value() == (2 / 8) / 2
+  assert found['top5'].value() == pytest.approx((2 + 6 * 3 / 6) / 8)
   two = tasks.Classes(('benign', 'malignant'))
   scored = two.metrics(np.full((2, 2), 0.5), {'label': np.array([0, 1])})
   assert scored['auc'].chance == 0.5

@@ -390,18 +390,19 @@ _register_answers()
 
 
 def _accuracy(probabilities, labels, guesses):
-  """Return how often the true class is among the most probable ones."""
-  right = _rank(probabilities, labels) < guesses
-  classes, counts = np.unique(labels['label'], return_counts=True)
-  common = classes[np.argsort(-counts, kind='stable')[:guesses]]
-  return metrics.Accuracy(right, np.isin(labels['label'], common))
+  """Return how often the true class is among the most probable ones.
 
-
-def _rank(probabilities, labels):
-  """Return [N], the number of classes more probable than the true one."""
+  Classes as probable as the true one share the places that are left: a network
+  that says the same of all is right as often as a guess.
+  """
   label = np.asarray(labels['label'])
   own = probabilities[np.arange(len(label)), label][:, None]
-  return (probabilities > own).sum(axis=1)
+  ahead = (probabilities > own).sum(axis=1)
+  equal = np.maximum((probabilities == own).sum(axis=1), 1)
+  right = np.clip((guesses - ahead) / equal, 0, 1)
+  classes, counts = np.unique(label, return_counts=True)
+  common = classes[np.argsort(-counts, kind='stable')[:guesses]]
+  return metrics.Accuracy(right, np.isin(label, common))
 
 
 _TASKS = {task.kind: task for task in (Grades, Findings, Classes)}
