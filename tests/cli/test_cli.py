@@ -202,3 +202,20 @@ def test_a_keras_json_that_keras_cannot_read_is_one_line(tmp_path, name, flags):
   (line,) = done.stderr.splitlines()
   assert str(tmp_path / 'keras.json') in line
   assert 'correct or delete' in line
+
+
+def test_a_path_that_cannot_be_is_one_line(call, tmp_path):
+  """Whatever it is found out by: here, by the folder of the report."""
+  file = tmp_path / 'file'
+  file.write_text('')
+  done = call('make_demo_data.py', f'--raw_dir={file}', '--num_natural=16')
+  assert done.returncode == 2
+  assert done.stderr.splitlines() == [
+    f'make_demo_data.py: {file}/retina.partial: Not a directory'
+  ]
+
+
+def test_devices_are_no_flagfiles(call):
+  done = call('train.py', '--flagfile=/dev/zero')
+  assert done.returncode == 2
+  assert done.stderr == 'train.py: --flagfile: /dev/zero is a device\n'

@@ -37,7 +37,21 @@ _NUMBERS = (
   *('9' * 5000, '1.5', 'None', 'True', ' 1', '3.4e38', '3.5e38'),
 )
 _TEXTS = (
-  *('', ' ', '.', '..', '/', '/dev/full', '/dev/null', '/etc/hostname', 'a,a'),
+  *(
+    'nan',
+    '1e400,1',
+    'inf',
+    '0.1,0.01',
+    '',
+    ' ',
+    '.',
+    '..',
+    '/',
+    '/dev/full',
+    '/dev/null',
+    '/etc/hostname',
+    'a,a',
+  ),
   *('os:abort', 'os:getcwd', 'os:_exit', ':', 'a:b', 'gs:', 'a/../..', '~'),
   *('imagenet', 'retina', 'demo_retina', 'image_table', 'table1', 'demo', ','),
   *('cbr_tiny=os:abort', 'cbr_tiny=x', '=', 'a=b=c', 'transfer@', '@', '1,1'),

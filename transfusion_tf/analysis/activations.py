@@ -52,6 +52,8 @@ def write(
   """
   if manifest_lib.exists(folder):
     return manifest_lib.check_same(folder, manifest_lib.read(folder), manifest)
+  if storage.exists(folder) and not storage.isdir(folder):
+    raise errors.InputError(f'{folder} is no folder; choose another')
   found = set(storage.listdir(folder))
   if storage.is_remote(folder):
     found -= {file.name for file in manifest.layers.values()}

@@ -53,6 +53,12 @@ class Sampling:
           f'{field} is {getattr(self, field)}; must be at least 1'
         )
 
+    if self.num_patches < self.repeats - 1:
+      raise errors.InputError(
+        f'{self.num_patches} patches are too few for {self.repeats} repeats; '
+        'give more num_patches, or fewer repeats'
+      )
+
   def channels(self, repeat: int, num_channels: int) -> np.ndarray:
     """Return the channels of a repeat, sorted, out of `num_channels`."""
     rng = np.random.default_rng((self.seed, repeat, num_channels))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
+import errno
 import os
 import pathlib
 import stat
@@ -23,6 +24,8 @@ USAGE_EXIT_CODE = 2
 # 128 + the signal's number, as shells have it.
 _INTERRUPT_EXIT_CODE = 130
 _PIPE_EXIT_CODE = 141
+# What is no fault of the path that a command was given.
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
 _LONG = 300  # A word of a message: longer ones say nothing.
 
 
@@ -102,10 +105,20 @@ def _exit_on_input_error(main, argv):
   except BrokenPipeError:  # The reader, e.g. `head`, closed the pipe.
     os._exit(_PIPE_EXIT_CODE)
   except Exception as error:
-    if not startup.is_verbose() and storage.is_lost_connection(error):
+    if startup.is_verbose():
+      raise
+    if storage.is_lost_connection(error):
       reason = storage.reason(error)
       _exit(
         argv[0], f'a bucket was lost ({reason}); the same command continues', 1
+      )
+    if isinstance(error, OSError) and error.filename and error.strerror:
+      is_full = error.errno in _FULL
+      _exit(
+        argv[0],
+        f'{os.fsdecode(error.filename)}: {error.strerror}'
+        + ('; make room, and the same command continues' if is_full else ''),
+        1 if is_full else USAGE_EXIT_CODE,
       )
     raise
   except KeyboardInterrupt:

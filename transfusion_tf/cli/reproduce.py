@@ -91,6 +91,8 @@ def main(_) -> None:
   if _SEEDS.value:
     scale = scales.with_seeds(scale, _SEEDS.value)
   plans = runs.plans(_TARGET.value, scale)
+  if not _TARGET.value:
+    raise errors.InputError('--target names no table or figure')
   root = _OUTPUT_DIR.value
   trains_nothing = _DRAW_ONLY.value or _POWER.value
   if not root or not (_DATA_DIR.value or trains_nothing):

@@ -303,6 +303,10 @@ def _rates():
     rates = tuple(map(float, _LEARNING_RATES.value))
   except ValueError as error:
     raise errors.InputError(f'--learning_rates: {error}') from None
+  for rate in rates:
+    config.check(
+      config.override(config.IMAGE_TABLE, {'optimizer.learning_rate': rate})
+    )
   if rates and flags.FLAGS.learning_rate and len(rates) == 1:
     raise errors.InputError(
       '--learning_rates and --learning_rate: give one of them'

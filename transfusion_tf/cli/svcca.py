@@ -36,7 +36,7 @@ flags.DEFINE_integer(
   'num_images', 0, 'n; 0: the fewest that hold p patches.', lower_bound=0
 )
 flags.DEFINE_float(
-  'svd_variance', None, "Fraction that SVCCA's SVD step keeps.", 0, 1
+  'svd_variance', None, "Fraction that SVCCA's SVD step keeps.", 0.01, 1
 )
 flags.DEFINE_bool(
   'unbiased_cka',
