@@ -19,17 +19,17 @@ _NOTE = (
   'or no difference that matters; for a smaller network, that it is good '
   'enough or worse. More test patients means patients of the same kind.'
 )
+_FOLDER = 'STUDY'  # A page is passed on, and names no folder of its maker.
 
 
 def section(
-  steps: Sequence[next_steps.Step], runs: decision.Runs, root: str
+  steps: Sequence[next_steps.Step], runs: decision.Runs
 ) -> Iterator[report.Section]:
   """Yield the section, if the study compares anything.
 
   Args:
     steps: The steps.
     runs: The scored runs.
-    root: Folder of the study.
   """
   if steps:
     table = pd.DataFrame(
@@ -43,14 +43,20 @@ def section(
         for step in steps
       ]
     )
-    paragraphs = [*_count(steps), *_command(steps, runs, root), _NOTE]
-    yield report.Section(TITLE, paragraphs, table)
+    paragraphs = [*_count(steps), *_command(steps, runs, _FOLDER), _NOTE]
+    yield report.Section(TITLE, paragraphs, table, cards=True)
 
 
 def lines(
   steps: Sequence[next_steps.Step], runs: decision.Runs, root: str
 ) -> list[str]:
-  """Return the same as lines to print; none without a comparison."""
+  """Return the same as lines to print; none without a comparison.
+
+  Args:
+    steps: The steps.
+    runs: The scored runs.
+    root: Folder of the study.
+  """
   return [
     *_count(steps),
     *(

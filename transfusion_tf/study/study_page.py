@@ -92,7 +92,7 @@ def write(
   shown = table.drop(columns='Failed', errors='ignore')
   sections = [
     *answer_page.sections(outcome, decided, sentences, margin, comparer),
-    *next_page.section(steps, runs, root),
+    *next_page.section(steps, runs),
     *time_limits.section(root),
     report.Section('What came out', _notes(outcome), shown),
     *failures_lib.section(failures),
