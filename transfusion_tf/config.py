@@ -156,9 +156,7 @@ class Model:
   name: str = _flag('{models}, or package.module:function.', name='model')
   # Share of the old moving average kept at each step; 0 is the network's own
   # (Slim's 0.997 or 0.9997), which wants thousands of steps to settle.
-  bn_momentum: float = _flag(
-    "Batch norm; 0: the network's.", 0.0, high=0.999999
-  )
+  bn_momentum: float = _flag("Batch norm; 0: the network's.", 0.0, high=1)
   # ResNet: the unit of a block that strides. `last` gives the shapes that
   # Appendix C quotes; `first` fits weights of keras.applications.
   stride_in: str = _flag('ResNet: last (paper) or first.', 'last')

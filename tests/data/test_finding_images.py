@@ -237,10 +237,10 @@ def test_a_folder_that_is_a_circle_of_links_is_one_line(tmp_path):
 def test_an_archive_that_cannot_be_opened_is_one_line(tmp_path):
   for name in ('train.zip', 'train.tar'):
     (tmp_path / name).mkdir()
-  with pytest.raises(errors.InputError, match='cannot be read: Is a dir'):
+  with pytest.raises(errors.InputError, match='cannot be read: it is a'):
     archives.zip_members(tmp_path / 'train.zip')
   raw_sets.imagenet2012(tmp_path, validation=1)
   (tmp_path / 'ILSVRC2012_img_val.tar').unlink()
   (tmp_path / 'ILSVRC2012_img_val.tar').mkdir()
-  with pytest.raises(errors.InputError, match='cannot be read: Is a dir'):
+  with pytest.raises(errors.InputError, match='cannot be read: it is a'):
     imagenet2012.find(tmp_path)

@@ -548,7 +548,7 @@ def test_the_report_says_everything(tmp_path):
   assert {p['where'] for p in numbers['all_problems']} >= {'train/11_left'}
   page = (tmp_path / 'out/preflight.html').read_text()
   assert 'train/12_left' in page and page.count('data:image/jpeg') >= 6
-  assert 'http' not in page
+  assert 'http:' not in page and 'https:' not in page
   table = (tmp_path / 'out/splits.csv').read_text()
   assert table == splits.to_csv(found.dataset.records)
 

@@ -295,7 +295,7 @@ def damage_config(run_dir):
   ('damage', 'reason'),
   [
     (damage_nothing, 'not run'),
-    (damage_metrics, 'metrics.jsonl: line 1: NaN is not a finite number'),
+    (damage_metrics, 'metrics.jsonl: line 1: JSON is malformed'),
     (damage_null, 'metrics.jsonl has no referable'),
     (damage_result, 'damaged'),
     (damage_value, 'result.json has no value'),

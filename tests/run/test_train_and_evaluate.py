@@ -338,7 +338,7 @@ def test_early_stopping(data_dir, tmp_path):
   result = _run(
     data_dir,
     tmp_path / 'run',
-    optimizer__learning_rate=0.0,
+    optimizer__learning_rate=1e-12,
     model__bn_momentum=1.0,
     train__train_steps=60,
     train__eval_every=2,

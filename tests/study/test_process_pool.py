@@ -122,6 +122,7 @@ def test_a_group_shares_until_its_process_ends(tmp_path):
   assert ran['a1'] == 'a0 a1'
 
 
+@pytest.mark.slow  # It measures time.
 def test_what_does_not_fit_in_the_time_is_no_failure():
   """At one a half second, no twelve jobs fit into two seconds."""
   printed, complaints = _python(_UNTIL).communicate()

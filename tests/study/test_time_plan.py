@@ -226,7 +226,16 @@ def _finish(plan, root, number, seconds):
   key = plan.runs(root)[number].key
   folder = pathlib.Path(root, key)
   folder.mkdir(parents=True)
-  (folder / 'result.json').write_text(json.dumps({'seconds': seconds}))
+  result = {
+    'headline': 'auc',
+    'test': {},
+    'judged_step': 0,
+    'num_test': 0,
+    'num_train': 0,
+    'seconds': seconds,
+    'versions': {},
+  }
+  (folder / 'result.json').write_text(json.dumps(result))
   return key
 
 
