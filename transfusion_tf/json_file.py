@@ -6,6 +6,7 @@ A schema says what a reader needs of a file. It is a type:
   float            a finite number
   object           anything
   X | None         X or null
+  Literal[...]     one of these
   list[X]          a list of X
   tuple[X, ...]    the same, returned as a tuple
   tuple[X, Y]      a list of one X and one Y, returned as a tuple
@@ -145,6 +146,10 @@ def _convert(value, schema, where=''):
   if origin is dict:
     hints = dict.fromkeys(_check_object(value, where), schema.__args__[1])
     return _convert_members(value, hints, (), where)
+  if origin is typing.Literal:
+    if value not in schema.__args__:
+      raise _wrong(value, f'one of {", ".join(schema.__args__)}', where)
+    return value
   if origin in (list, tuple):
     return origin(_convert_items(value, typing.get_args(schema), where))
   kinds = (int, float) if schema is float else schema
