@@ -54,8 +54,9 @@ def read(path: str | os.PathLike, schema: Any, remedy: str) -> Any:
     InputError: The bucket cannot be read.
   """
   path = os.fspath(path)
+  content = _content(path, remedy)
   with _as_damaged(path, remedy):
-    return _parse(storage.read_bytes(path), schema)
+    return _parse(content, schema)
 
 
 def read_rows(path: str | os.PathLike, schema: Any, remedy: str) -> list[Any]:
@@ -64,9 +65,9 @@ def read_rows(path: str | os.PathLike, schema: Any, remedy: str) -> list[Any]:
   The last line is left out if it is no JSON, as one cut short; else as `read`.
   """
   path = os.fspath(path)
+  lines = _content(path, remedy).splitlines()
+  rows = []
   with _as_damaged(path, remedy):
-    lines = storage.read_bytes(path).splitlines()
-    rows = []
     for number, line in enumerate(lines, start=1):
       try:
         rows.append(_parse(line, schema))
@@ -74,18 +75,25 @@ def read_rows(path: str | os.PathLike, schema: Any, remedy: str) -> list[Any]:
         is_cut = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
         if number < len(lines) or not is_cut:
           raise ValueError(f'line {number}: {_reason(error)}') from None
-    return rows
+  return rows
+
+
+def _content(path, remedy) -> bytes:
+  try:
+    return storage.read_bytes(path)
+  except NotADirectoryError:
+    raise FileNotFoundError(f'{path}: no such file') from None
+  except FileNotFoundError:
+    raise
+  except OSError as error:
+    raise errors.DamagedFileError(path, storage.reason(error), remedy) from None
 
 
 @contextlib.contextmanager
 def _as_damaged(path, remedy) -> Iterator[None]:
   try:
     yield
-  except NotADirectoryError:
-    raise FileNotFoundError(f'{path}: no such file') from None
-  except (FileNotFoundError, errors.InputError):
-    raise
-  except (OSError, ValueError, RecursionError) as error:
+  except (ValueError, RecursionError) as error:
     raise errors.DamagedFileError(path, _reason(error), remedy) from None
 
 

@@ -386,13 +386,13 @@ def test_a_run_that_cannot_be_read_is_a_row(copied, name, damage, reason):
 def test_any_exception_of_a_comparison_is_a_reason(trained):
   plan, root = trained
   (first, *_) = outcome.read(plan, str(root)).results
-  wrong = dataclasses.replace(first, run_dir=7)
+  wrong = dataclasses.replace(first, run_dir=f'{root}\0')
   failed: dict[str, str] = {}
   runs = {'wrong': {'random': [wrong]}, 'right': {'random': [first]}}
   table, not_compared = outcome.similarity(runs, failed)
   assert set(table['model']) == {'right'}
   assert not_compared['wrong'] == failed['Comparing wrong']
-  assert failed['Comparing wrong'].startswith('TypeError: ')
+  assert failed['Comparing wrong'].startswith('ValueError: embedded null')
 
 
 def test_a_failed_pretraining_is_the_reason_of_its_users(data_dir, tmp_path):
