@@ -1,6 +1,7 @@
 """Harmed files of runs, studies and data sets: a row or a line, no trace."""
 
 import functools
+import json
 import random
 import shutil
 
@@ -29,6 +30,14 @@ from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import results
 
 _COMMANDS = 440  # Of processes in all.
+# As prepare_data.py records it.
+_METADATA = {
+  'splits': {'train': {'images': 96, 'patients': 48, 'labels': {'grade 0': 5}}},
+  'square': {'kind': 'fundus', 'side': 32},
+  'problems': {'not the published number': 1},
+  'published': {'train': 35126},
+  'records_sha256': 'ab',
+}
 _FAST = ('table1', 'figure17')
 
 
@@ -135,10 +144,12 @@ def test_harmed_data_sets(data_dir, tmp_path):
 
 def _check_data(data_dir, count, seed):
   rng = random.Random(seed)
+  folder = data_dir / 'retina' / '1.0.0'
+  (folder / 'metadata.json').write_text(json.dumps(_METADATA))
+  _open(data_dir)
   for _ in range(count):
-    name = rng.choice(('dataset_info.json', 'features.json'))
-    path = data_dir / 'retina' / '1.0.0' / name
-    _check_line(lambda: _open(data_dir), path, rng)
+    name = rng.choice(('dataset_info.json', 'features.json', 'metadata.json'))
+    _check_line(lambda: _open(data_dir), folder / name, rng)
 
 
 @pytest.fixture(scope='module')

@@ -116,7 +116,18 @@ def _counts(prepared, split):
   recorded = prepared.summary.get('splits', {}).get(split, {}).get('labels')
   if recorded:
     return recorded
-  return _count(prepared, prepared.index(split).labels[prepared.label_kind])
+  if not prepared.label_kind:
+    raise errors.InputError(
+      f'{prepared.directory} has none of the features grade, findings, label; '
+      'prepare it with prepare_data.py'
+    )
+  labels = prepared.index(split).labels
+  if prepared.label_kind not in labels:
+    raise errors.InputError(
+      f'{prepared.directory}: split {split} has no images; prepare the data '
+      'set again'
+    )
+  return _count(prepared, labels[prepared.label_kind])
 
 
 def _count(prepared, labels):

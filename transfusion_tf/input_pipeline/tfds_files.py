@@ -1,7 +1,7 @@
 """Opens TFDS folders whose files may have come to harm, or be a stranger's."""
 
 import os
-from typing import NotRequired, TypedDict
+from typing import Literal, NotRequired, TypedDict
 
 import tensorflow_datasets as tfds
 
@@ -21,7 +21,7 @@ class _Counts(TypedDict):
 
 
 class _Square(TypedDict):
-  kind: str
+  kind: Literal['fundus', 'squeezed']
   side: int
 
 
@@ -59,11 +59,18 @@ def open_folder(directory: str) -> tfds.core.DatasetBuilder:
     if name == 'features.json':
       _check_classes(content, path)
   try:
-    return tfds.builder_from_directory(directory)
+    builder = tfds.builder_from_directory(directory)
+    for split in builder.info.splits.values():
+      list(split.filepaths)  # Their names follow from a template.
   except Exception as error:  # What TFDS and protobuf make of damage.
     raise errors.DamagedFileError(
       directory, errors.describe(error), datasets.REMEDY
     ) from None
+  if 'image' not in (builder.info.features or ()):
+    raise errors.DamagedFileError(
+      os.path.join(directory, 'features.json'), 'no image', datasets.REMEDY
+    )
+  return builder
 
 
 def _check_classes(value, path):

@@ -196,7 +196,15 @@ class PreparedDataset:
       example = self.parse(record)
       return {k: v for k, v in example.items() if k != 'image'}
 
-    rows = list(self.records(split).map(describe).batch(4096))
+    try:
+      rows = list(self.records(split).map(describe).batch(4096))
+    except tf.errors.OpError as error:
+      if storage.is_lost_connection(error):
+        raise
+      raise errors.InputError(
+        f'{self.directory}: split {split} is damaged '
+        f'({storage.reason(error)}); {datasets.REMEDY}'
+      ) from None
     count = self.num_examples(split)
     columns = (
       tf.nest.map_structure(
