@@ -128,7 +128,9 @@ class _Layers:
 
 
 @pytest.mark.parametrize('same_channels', [True, False])
-@pytest.mark.parametrize('width', [24, 1_000])
+@pytest.mark.parametrize(
+  'width', [24, pytest.param(1_000, marks=pytest.mark.slow)]
+)
 def test_few_channels_estimate_the_whole_layer(width, same_channels):
   layers, figures = _Layers(width), []
   for _ in range(100):
