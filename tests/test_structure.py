@@ -16,7 +16,15 @@ _BINARIES = sorted(
 # A room or module imports only from those before it.
 _ORDER = (
   *('shown_text', 'errors', 'output_names', 'cores', 'tpu_settings', 'startup'),
-  *('storage', 'json_file', 'lease', 'templates', 'datasets', 'config'),
+  *(
+    'stop_signals',
+    'storage',
+    'json_file',
+    'lease',
+    'templates',
+    'datasets',
+    'config',
+  ),
   'flagfile',
   *('models', 'metrics', 'tasks'),
   *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),

@@ -10,7 +10,7 @@ import pytest
 import runs
 
 from transfusion_tf import run_folder
-from transfusion_tf.train import preemption
+from transfusion_tf import stop_signals
 
 _LEAVES = 30  # Seconds from SIGTERM to the end of the process.
 
@@ -80,7 +80,7 @@ def test_sigterm_saves_leaves_and_continues(
   assert 'another process is training here' in again.log.splitlines()[-1]
   process.kill(signal.SIGCONT)
   process.kill(signal.SIGTERM)
-  assert process.wait(_LEAVES) == preemption.EXIT_CODE
+  assert process.wait(_LEAVES) == stop_signals.EXIT_CODE
   assert 'same command continues' in process.log
   assert runs.steps(run_dir)[-1] >= before
   processes.train(server, _experiment(data_dir), run_dir).succeed()

@@ -12,7 +12,7 @@ import pytest
 import runs
 
 from transfusion_tf import lease
-from transfusion_tf.train import preemption
+from transfusion_tf import stop_signals
 
 _NO_LIMIT = pytest.mark.timeout(0)
 
@@ -62,7 +62,7 @@ def test_a_second_writer_is_refused(bucket, bucket_data, train):
   assert theirs not in bucket_runs.leases(bucket, name)
   assert half not in bucket.names(name)
   fourth.kill(signal.SIGTERM)
-  assert fourth.wait() == preemption.EXIT_CODE
+  assert fourth.wait() == stop_signals.EXIT_CODE
   assert not bucket_runs.leases(bucket, name)
 
 

@@ -14,15 +14,16 @@ from transfusion_tf.study import files
 from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import remaining
-from transfusion_tf.study import time_costs
+from transfusion_tf.study import short_runs
 from transfusion_tf.study import time_forecast
 from transfusion_tf.study import time_limits
 from transfusion_tf.study import time_plan
 
+_TINY = short_runs.Cost(5.0, 1.0, 2.0, 0.01, 0.1)
 _COSTS = {
-  ('cbr_tiny', 'own'): time_costs.Cost(5.0, 1.0, 2.0, 0.01, 0.1),
-  ('cbr_small', 'own'): time_costs.Cost(10.0, 1.0, 2.0, 0.02, 0.1),
-  ('resnet50', 'own'): time_costs.Cost(60.0, 5.0, 10.0, 0.5, 1.0),
+  ('cbr_tiny', 'own', ''): _TINY,
+  ('cbr_small', 'own', ''): short_runs.Cost(10.0, 1.0, 2.0, 0.02, 0.1),
+  ('resnet50', 'own', ''): short_runs.Cost(60.0, 5.0, 10.0, 0.5, 1.0),
 }
 
 
@@ -119,7 +120,7 @@ def test_what_is_finished_costs_nothing(tmp_path):
 def test_trials_of_learning_rates_and_pretraining_count():
   plan = _plan(models=('cbr_tiny',), num_seeds=3)
   rates = dataclasses.replace(plan, rates=(1e-3, 1e-4, 1e-5))
-  run = _COSTS['cbr_tiny', 'own'].seconds(plan.runs('none')[0].experiment)
+  run = _COSTS['cbr_tiny', 'own', ''].seconds(plan.runs('none')[0].experiment)
   more = _seconds('none')(rates) - _seconds('none')(plan)
   # Two more rates of two starts: the first seed of one is its own trial.
   assert 3.5 * run < more < 7 * run
@@ -132,6 +133,24 @@ def test_trials_of_learning_rates_and_pretraining_count():
 def test_two_processes_share_the_runs():
   one, two = (_seconds('none', n)(_plan()) for n in (1, 2))
   assert 0.5 * one < two < 0.9 * one
+
+
+def test_frozen_networks_have_costs_of_their_own():
+  plan = _plan(models=('cbr_tiny',), starts=('random', 'frozen@layer1'))
+  frozen = short_runs.Cost(5.0, 1.0, 2.0, 0.002, 0.1)
+  costs = _COSTS | {('cbr_tiny', 'own', 'layer1'): frozen}
+  plain, cheaper = (
+    time_forecast.seconds([plan.runs('none')], each, 'none')
+    for each in (_COSTS | {('cbr_tiny', 'own', 'layer1'): _TINY}, costs)
+  )
+  saved = plan.num_seeds * plan.base.train.train_steps * (0.01 - 0.002)
+  assert plain - cheaper == pytest.approx(saved)
+  # Comparisons are of the whole network.
+  whole, other = (
+    time_forecast.closing(plan, each, 100, True)
+    for each in (costs, {('cbr_tiny', 'own', 'layer1'): frozen})
+  )
+  assert whole == other
 
 
 def test_a_limit_without_reserve_is_one_line():
@@ -303,3 +322,16 @@ def test_a_study_is_measured(spots, capsys):
   ]
   with pytest.raises(errors.InputError, match='smallest part of this study'):
     time_limits.fit(plan, machine, time_limits.Limit(0.5))
+
+
+@pytest.mark.slow
+def test_frozen_networks_are_measured_apart(spots):
+  plan, root = spots
+  plan = dataclasses.replace(
+    plan,
+    models=('tiny_nets:staged_net',),
+    starts=('random', 'frozen_random@conv1'),
+  )
+  time_limits.fit(plan, time_forecast.Machine(root), time_limits.Limit(3600))
+  costs = json.loads(pathlib.Path(root, time_plan.RECORD).read_text())['costs']
+  assert [key.rpartition(', ')[2] for key in costs] == ['retina', 'conv1']

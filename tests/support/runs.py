@@ -34,12 +34,15 @@ def state(run_dir, step=None) -> dict[str, np.ndarray]:
 
 
 def assert_same(run_dir, other) -> None:
-  """The same bits: newest checkpoint, metrics.jsonl, test scores, result."""
-  one, two = state(run_dir), state(other)
-  assert one.keys() == two.keys()
-  assert any(name.startswith('optimizer') for name in one)
-  for name, value in one.items():
-    np.testing.assert_array_equal(value, two[name], err_msg=name)
+  """The same bits: all checkpoints, metrics.jsonl, test scores, result."""
+  assert steps(run_dir) == steps(other)
+  for step in steps(run_dir):
+    one, two = state(run_dir, step), state(other, step)
+    assert one.keys() == two.keys()
+    assert any(name.startswith('optimizer') for name in one)
+    for name, value in one.items():
+      message = f'{name} at step {step}'
+      np.testing.assert_array_equal(value, two[name], err_msg=message)
   for name in (run_folder.METRICS, run_folder.TEST_SCORES):
     texts = [pathlib.Path(d, name).read_bytes() for d in (run_dir, other)]
     assert texts[0] == texts[1], name

@@ -10,7 +10,7 @@ import pytest
 import runs
 
 from transfusion_tf import config
-from transfusion_tf.train import preemption
+from transfusion_tf import stop_signals
 
 # A worker that has lost another says so within this many seconds; one on
 # whose host SIGTERM came has saved and left.
@@ -179,7 +179,7 @@ def _all_leave(workers):
   began = time.monotonic()
   codes = [worker.wait(_LEAVES) for worker in workers]
   assert time.monotonic() - began < _LEAVES
-  assert codes == [preemption.EXIT_CODE] * len(workers)
+  assert codes == [stop_signals.EXIT_CODE] * len(workers)
 
 
 def test_a_batch_that_does_not_divide_is_refused(data_dir, server, tmp_path):

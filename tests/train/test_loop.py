@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny_training
 
 from transfusion_tf import errors
@@ -23,6 +24,12 @@ def _rows(tmp_path):
   return [json.loads(line) for line in text.splitlines()]
 
 
+def _counters(folder, step):
+  reader = tf.train.load_checkpoint(checkpoint.prefix(str(folder), step))
+  names = reader.get_variable_to_shape_map()
+  return {n: reader.get_tensor(n) for n in names if n.startswith('counters')}
+
+
 def _schedule(**changes):
   base = {'total': 8, 'eval_every': 2, 'checkpoint_every': 2}
   return loop.Schedule(**base | {'steps_per_call': 1} | changes)
@@ -33,7 +40,7 @@ def test_it_evaluates_and_saves_on_schedule(tmp_path):
   schedule = _schedule(eval_every=3, checkpoint_every=2, keep_checkpoints=9)
   assert not parts.loop(tmp_path, _scores(*range(9)), schedule).run()
   assert [row['step'] for row in _rows(tmp_path)] == [0, 3, 6, 8]
-  assert parts.checkpoints.steps() == [0, 2, 3, 4, 6, 8]
+  assert parts.checkpoints.steps() == [0, 2, 4, 6, 8]
 
 
 def test_patience_counts_evaluations_since_the_best(tmp_path):
@@ -215,6 +222,29 @@ def test_a_row_that_was_not_written_comes_on_the_next_sitting(tmp_path):
   parts = tiny_training.Parts(tmp_path, seed=1)
   parts.loop(tmp_path, _scores(2, 3, 4), _schedule()).run()
   assert _rows(tmp_path) == _rows(whole)
+  steps = checkpoint.steps(str(tmp_path))
+  assert 4 in steps and steps == checkpoint.steps(str(whole))
+  for step in steps:
+    one, two = (_counters(folder, step) for folder in (tmp_path, whole))
+    assert one == two and len(one) == 4
+
+
+def test_a_checkpoint_between_two_others_goes(tmp_path):
+  """SIGTERM came at step 3."""
+  parts = tiny_training.Parts(tmp_path)
+
+  def on_call():
+    if parts.train_step.step == 3:
+      parts.checkpoints.save()
+      raise KeyboardInterrupt
+
+  schedule = _schedule()
+  with pytest.raises(KeyboardInterrupt):
+    parts.loop(tmp_path, _scores(0, 1), schedule, on_call=on_call).run()
+  assert parts.checkpoints.steps() == [0, 2, 3]
+  parts = tiny_training.Parts(tmp_path, seed=1)
+  parts.loop(tmp_path, _scores(2, 3, 4), schedule).run()
+  assert 3 not in parts.checkpoints.steps()
 
 
 def test_rows_after_the_checkpoint_are_forgotten_and_come_again(tmp_path):

@@ -16,6 +16,7 @@ from absl import logging
 from transfusion_tf import errors
 from transfusion_tf import shown_text
 from transfusion_tf import startup
+from transfusion_tf import stop_signals
 from transfusion_tf import storage
 from transfusion_tf.cli import flag_values
 from transfusion_tf.cli import help_text
@@ -40,12 +41,18 @@ def run(
       flags, and the help as its docstring.
     groups: Flag -> heading under which --help lists it.
   """
-  os.environ.update(startup.environment(os.environ))
-  logging.set_verbosity(logging.WARNING)
-  app.run(
-    lambda argv: _exit_on_input_error(main, argv),
-    flags_parser=lambda argv: _parse(argv, main.__module__, groups or {}),
-  )
+  stop_signals.install()
+  try:
+    os.environ.update(startup.environment(os.environ))
+    logging.set_verbosity(logging.WARNING)
+    app.run(
+      lambda argv: _exit_on_input_error(main, argv),
+      flags_parser=lambda argv: _parse(argv, main.__module__, groups or {}),
+    )
+  except stop_signals.Stopped:
+    _exit(sys.argv[0], '')
+  finally:
+    stop_signals.ignore()
 
 
 def _parse(argv, module, groups):
@@ -107,6 +114,8 @@ def _exit_on_input_error(main, argv):
   except Exception as error:
     if startup.is_verbose():
       raise
+    if stop_signals.received():
+      _exit(argv[0], '')
     if storage.is_lost_connection(error):
       reason = storage.reason(error)
       _exit(
@@ -126,6 +135,9 @@ def _exit_on_input_error(main, argv):
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
+  if stopped := stop_signals.received():
+    code = stop_signals.EXIT_CODE
+    message = f'stopped by {stopped.name}; the same command continues'
   name = os.path.basename(program)
   words = [
     word if len(word) <= _LONG else f'{word[:_LONG]}…'

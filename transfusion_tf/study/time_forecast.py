@@ -18,9 +18,10 @@ from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import process_pool
 from transfusion_tf.study import runner
+from transfusion_tf.study import short_runs
 from transfusion_tf.study import time_costs
 
-Costs = Mapping[time_costs.Key, time_costs.Cost]
+Costs = Mapping[time_costs.Key, short_runs.Cost]
 
 # Seconds of the figures and pages; of a start's similarity at a stage.
 _REPORT, _SIMILARITY = 8.0, 1.0
@@ -66,7 +67,7 @@ class Forecast:
     began = time.monotonic()
     runs = itertools.chain(*phases(plan, root))
     self._costs, failed = time_costs.measure(runs, root, machine.num_processes)
-    for (model, _), error in failed.items():
+    for (model, *_), error in failed.items():
       print(f'{registry.label(model)}: not measured, not planned: {error}')
     print(f'{time.monotonic() - began:.0f} seconds of measuring', flush=True)
 
@@ -90,8 +91,10 @@ class Forecast:
   def record(self) -> dict[str, dict[str, float]]:
     """Return the costs as JSON can hold them."""
     return {
-      f'{model}, {dataset}': {k: round(v, 5) for k, v in vars(cost).items()}
-      for (model, dataset), cost in self._costs.items()
+      ', '.join(filter(None, key)): {
+        name: round(value, 5) for name, value in vars(cost).items()
+      }
+      for key, cost in self._costs.items()
     }
 
   def lines(self, plan: plan_lib.Plan) -> Iterator[str]:
@@ -169,7 +172,7 @@ def closing(
   """
   total = _REPORT
   for model in plan.models:
-    cost = costs.get((model, plan.base.data.dataset))
+    cost = _of_network(model, plan, costs)
     if cost is None:
       continue
     starts = plan.starts_of(model)
@@ -185,6 +188,16 @@ def closing(
       images = _STATISTICS_IMAGES + min(num_test, benefit.MOST_IMAGES)
       total += cost.compiling + scored * images * cost.image
   return total
+
+
+def _of_network(model, plan, costs):
+  """Return the cost of a network, of the whole one if that was measured."""
+  of_data = {
+    stage: cost
+    for (name, dataset, stage), cost in costs.items()
+    if (name, dataset) == (model, plan.base.data.dataset)
+  }
+  return of_data.get('', next(iter(of_data.values()), None))
 
 
 def table(

@@ -6,6 +6,6 @@ loop                         train, evaluate, save, stop early
 checkpoint, history          the state of a run; metrics.jsonl
 evaluation                   every example scored once
 optimizers, schedules        the update rule and its learning rate
-preemption                   SIGTERM
+preemption                   SIGTERM and SIGHUP
 progress, profile            progress lines; a trace for TensorBoard
 """

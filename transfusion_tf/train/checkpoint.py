@@ -189,12 +189,24 @@ class Checkpoints:
     """Return the steps of the finished checkpoints, in order."""
     return steps(self._directory)
 
-  def prune(self, keep: Collection[int], num_newest: int = 0) -> None:
-    """Delete the checkpoints of all steps except `keep` and the newest."""
+  def prune(
+    self,
+    keep: Collection[int],
+    num_newest: int = 0,
+    counts: Callable[[int], bool] = lambda _: True,
+  ) -> None:
+    """Delete the checkpoints of all steps but some.
+
+    Args:
+      keep: Steps that stay.
+      num_newest: How many of the newest stay as well.
+      counts: Whether a step is one of these.
+    """
     if not self._is_chief:
       return
     found = self.steps()
-    kept = {*keep, *(found[-num_newest:] if num_newest else ())}
+    newest = list(filter(counts, found))[-num_newest:] if num_newest else []
+    kept = {*keep, *newest}
     if dropped := [step for step in found if step not in kept]:
       self._check_held()
     for step in dropped:

@@ -143,9 +143,8 @@ class Loop:
     self._progress.start(self._train_step.step, self._schedule.total)
     if start is not None:
       self._progress.note(f'continuing from step {start}')
-    if self._history.has(self._train_step.step):
-      self._train_step.pop_mean_loss()
-    elif self._schedule.evaluates(self._train_step.step):
+    step = self._train_step.step
+    if self._schedule.evaluates(step) and not self._history.has(step):
       self._evaluate(throughput=None)
     self._save()
 
@@ -172,6 +171,10 @@ class Loop:
     train_step, profile = self._train_step, self._hooks.profile
     first, began = train_step.step, time.monotonic()
     waited = train_step.seconds_waited
+    if self._schedule.evaluates(first):
+      # Not with the evaluation: a checkpoint has the same counters before it,
+      # where SIGTERM may save one, and after it.
+      train_step.reset_mean_loss()
     if 0 < first == self._schedule.probe_steps:
       train_step.reset_optimizer()  # Of no effect where it is done again.
     probing = self._schedule.is_probe(first)
@@ -210,7 +213,7 @@ class Loop:
       validation = metrics.finite(self._hooks.validate())
     except errors.RunError as error:
       raise errors.RunError(f'at step {step} {error}') from None
-    loss = self._train_step.pop_mean_loss()
+    loss = self._train_step.mean_loss
     row = {
       'step': step,
       'loss': loss if step else None,
@@ -235,9 +238,12 @@ class Loop:
       self._checkpoints.snapshot()
 
   def _prune(self):
-    best = self._history.best
+    best, schedule = self._history.best, self._schedule
+    # One that SIGTERM saved between two of these is of no use any more.
     self._checkpoints.prune(
-      {0, best['step'] if best else 0}, self._schedule.keep_checkpoints
+      {0, best['step'] if best else 0},
+      schedule.keep_checkpoints,
+      schedule.saves,
     )
 
 

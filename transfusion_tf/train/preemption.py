@@ -1,4 +1,4 @@
-"""SIGTERM: save at the same step on all workers, then exit."""
+"""SIGTERM or SIGHUP: save at the same step on all workers, then exit."""
 
 from collections.abc import Callable
 import os
@@ -9,12 +9,11 @@ import threading
 
 import tensorflow as tf
 
-# EX_TEMPFAIL of sysexits.h: start the same command again.
-EXIT_CODE = 75
+from transfusion_tf import stop_signals
 
 
 class PreemptionHandler:
-  """Records SIGTERM inside its context; `check` acts on it.
+  """Records signals inside its context; `check` acts on them.
 
   For several workers, TensorFlow's handler agrees on a step. It requires that
   `check` is called equally often on each of them, each time after a collective
@@ -27,29 +26,38 @@ class PreemptionHandler:
     """Initialize; `save` writes a checkpoint, on all workers at once."""
     self._save = save
     self._received = threading.Event()
+    self._signal = signal.SIGTERM
     self._cluster = None
-    self._scratch = tempfile.TemporaryDirectory(prefix='transfusion_tf_')
     if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
       self._cluster = self._handler_of(strategy.cluster_resolver)
 
   def __enter__(self) -> 'PreemptionHandler':
-    self._before = signal.signal(
-      signal.SIGTERM, lambda *_: self._received.set()
-    )
+    self._before = {
+      number: signal.signal(number, self._receive)
+      for number in stop_signals.SIGNALS
+      if signal.getsignal(number) != signal.SIG_IGN
+    }
     return self
 
   def __exit__(self, *_) -> None:
-    signal.signal(signal.SIGTERM, self._before)
+    for number, handler in self._before.items():
+      signal.signal(number, handler)
 
   def check(self) -> None:
-    """Save and exit with `EXIT_CODE` if a worker has received the signal."""
+    """Save and exit with 75 if a worker has received a signal."""
     if self._cluster:
       self._cluster.save_checkpoint_if_preempted()
     elif self._received.is_set():
       self._save()
-      _exit()
+      self._exit()
+
+  def _receive(self, number, frame):
+    del frame
+    self._signal = signal.Signals(number)
+    self._received.set()
 
   def _handler_of(self, resolver):
+    self._scratch = tempfile.TemporaryDirectory(prefix='transfusion_tf_')
     return tf.distribute.experimental.PreemptionCheckpointHandler(
       resolver,
       # It requires a checkpoint and a folder to restore it from, which
@@ -58,17 +66,17 @@ class PreemptionHandler:
       os.path.join(self._scratch.name, 'unused'),
       tf.distribute.experimental.TerminationConfig(
         termination_watcher_fn=self._received.is_set,
-        exit_fn=_exit,
+        exit_fn=self._exit,
         grace_period=0,
         save_fn=self._save,
       ),
     )
 
-
-def _exit():
-  print(
-    'stopped by SIGTERM: checkpoint saved; the same command continues',
-    file=sys.stderr,
-    flush=True,
-  )
-  sys.exit(EXIT_CODE)
+  def _exit(self):
+    print(
+      f'stopped by {self._signal.name}: checkpoint saved; the same command '
+      'continues',
+      file=sys.stderr,
+      flush=True,
+    )
+    sys.exit(stop_signals.EXIT_CODE)

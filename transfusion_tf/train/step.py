@@ -33,8 +33,8 @@ class TrainStep:
       None.
     batch_size: Global batch size.
     counters: `step`; `loss_sum` and `loss_steps` since the last
-      `pop_mean_loss`; `bad_step`, the first step whose loss was not finite, or
-      -1. All are part of a checkpoint.
+      `reset_mean_loss`; `bad_step`, the first step whose loss was not finite,
+      or -1. All are part of a checkpoint.
   """
 
   def __init__(
@@ -176,13 +176,16 @@ class TrainStep:
     """Seconds that this host has waited for batches; NaN if not measured."""
     return float(self._waited.numpy())
 
-  def pop_mean_loss(self) -> float:
-    """Return the mean loss of the steps since the last call."""
+  @property
+  def mean_loss(self) -> float:
+    """The mean loss of the steps since `reset_mean_loss`; 0 of no step."""
     total, count = self.counters['loss_sum'], self.counters['loss_steps']
-    mean = float(total.numpy()) / max(int(count.numpy()), 1)
-    total.assign(0.0)
-    count.assign(0)
-    return mean
+    return float(total.numpy()) / max(int(count.numpy()), 1)
+
+  def reset_mean_loss(self) -> None:
+    """Begin a new mean."""
+    for name in ('loss_sum', 'loss_steps'):
+      self.counters[name].assign(_COUNTERS[name][0])
 
   def _next(self, batches):
     """Return the next batch; add the seconds of waiting for it to `_waited`.

@@ -36,5 +36,6 @@ def plot(
     [f'{registry.label(e.model)}, {looks[e.start].label}' for e in effects],
   )
   axes.set_ylim(len(effects) - 0.5, -0.5)
+  axes.locator_params(axis='x', nbins=5)  # Their labels would touch.
   axes.set_xlabel(f'test {label} less that of random weights')
   return fig
