@@ -144,6 +144,39 @@ def test_huge_shapes_are_refused_before_they_are_read(suffix, tmp_path):
     weights.load(path, model)
 
 
+@pytest.mark.parametrize(
+  ('small', 'large', 'message'),
+  [
+    (b'"units": 2', b'"units": 99000000', 'claims to hold'),
+    (b'"size": [3, 3]', b'"size": [99000, 99000]', 'puts out'),
+  ],
+)
+def test_a_description_of_a_huge_layer_is_refused(
+  small, large, message, tmp_path
+):
+  model = keras.Sequential(
+    [
+      keras.Input((8, 8, 3)),
+      keras.layers.UpSampling2D(3),
+      keras.layers.GlobalMaxPooling2D(),
+      keras.layers.Dense(2),
+    ]
+  )
+  path = tmp_path / 'saved.keras'
+  model.save(path)
+  weights.load(path, model)
+  with zipfile.ZipFile(path) as archive:
+    files = {name: archive.read(name) for name in archive.namelist()}
+  huge = files['config.json'].replace(small, large)
+  assert huge != files['config.json']
+  with zipfile.ZipFile(path, 'w') as archive:
+    for name, content in (files | {'config.json': huge}).items():
+      archive.writestr(name, content)
+  for like in (model, None):
+    with pytest.raises(errors.InputError, match=message):
+      weights.load(path, like)
+
+
 def test_a_small_weight_in_a_huge_chunk_is_refused(saved, tmp_path):
   model, _ = init_cases.cached('cbr_tiny')
   _replaced(_huge_chunk)(saved, tmp_path)

@@ -14,6 +14,7 @@ import tensorflow as tf
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.init import types
+from transfusion_tf.init.sources import described_network
 from transfusion_tf.init.sources import foreign_files
 from transfusion_tf.init.sources import hdf5
 from transfusion_tf.init.sources import keras_applications
@@ -170,6 +171,7 @@ def _load_model(name, like):
   """
   classes = {} if like is None else custom.classes(like)
   try:
+    described_network.check(name, like, classes)
     return keras.models.load_model(
       storage.local_copy(name), custom_objects=classes, compile=False
     )

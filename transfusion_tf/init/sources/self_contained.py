@@ -39,24 +39,44 @@ def check(name: str, like: keras.Model | None) -> None:
   if not name.endswith(('.h5', '.keras', '.npz')):
     return
   path = storage.local_copy(name)
-  own = os.path.getsize(path) if like is None else _num_bytes(like)
-  most = _COPIES * own + _ROOM
+  most = most_bytes(path, like)
   if name.endswith('.h5'):
     with h5py.File(path) as file:
-      _check_size(name, sum(_sizes(name, file)), most)
+      check_size(name, sum(_sizes(name, file)), most)
   elif name.endswith('.keras'):
     _check_keras(name, path, most)
   else:
     _check_npz(name, path, most)
 
 
+def most_bytes(path: str, like: keras.Model | None) -> int:
+  """Return how many bytes of weights a file may claim; see `check`."""
+  own = os.path.getsize(path) if like is None else num_bytes(like)
+  return _COPIES * own + _ROOM
+
+
+def check_size(name: str, claimed: int, most: int) -> None:
+  """Raise an InputError if a file claims too many bytes."""
+  if claimed > most:
+    raise errors.InputError(
+      f'{name}: damaged or of another network: it claims to hold '
+      f'{claimed:,} bytes of weights; these can be {most:,} at most'
+    )
+
+
+def num_bytes(model: keras.Model) -> int:
+  """Return the most bytes that a model's weights can have."""
+  # Eight bytes a number is the most that Keras has.
+  return 8 * sum(math.prod(weight.shape) for weight in model.weights)
+
+
 def _check_keras(name, path, most):
   with zipfile.ZipFile(path) as archive:
     members = archive.infolist()
-    _check_size(name, sum(member.file_size for member in members), most)
+    check_size(name, sum(member.file_size for member in members), most)
     if _WEIGHTS in archive.namelist():
       with h5py.File(io.BytesIO(archive.read(_WEIGHTS))) as file:
-        _check_size(name, sum(_sizes(name, file)), most)
+        check_size(name, sum(_sizes(name, file)), most)
 
 
 def _check_npz(name, path, most):
@@ -72,7 +92,7 @@ def _check_npz(name, path, most):
         )
         shape, _, dtype = read(file)
       claimed += math.prod(shape) * dtype.itemsize
-    _check_size(name, claimed, most)
+    check_size(name, claimed, most)
 
 
 def _sizes(name: str, root: h5py.File) -> Iterator[int]:
@@ -103,16 +123,3 @@ def _foreign(name, place, what):
     f'{name}: {place} is {what}; a file of weights holds them all itself: save '
     'it again, and do not use it if it is not yours'
   )
-
-
-def _check_size(name, claimed, most):
-  if claimed > most:
-    raise errors.InputError(
-      f'{name}: damaged or of another network: it claims to hold '
-      f'{claimed:,} bytes of weights; these can be {most:,} at most'
-    )
-
-
-def _num_bytes(model):
-  # Eight bytes a number is the most that Keras has.
-  return 8 * sum(math.prod(weight.shape) for weight in model.weights)
