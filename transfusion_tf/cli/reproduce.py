@@ -100,6 +100,8 @@ def main(_) -> None:
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
     )
+  if storage.is_remote(root):
+    startup.import_tensorflow()  # Its client reads buckets.
   runs.claim(root, scale.name)
   if _LIST.value:
     _list(plans, scale, root)
