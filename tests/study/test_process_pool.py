@@ -4,6 +4,7 @@ import ast
 import os
 import subprocess
 import sys
+import threading
 import time
 
 import prepared_sets
@@ -12,6 +13,7 @@ import pytest
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
+from transfusion_tf.study import process_pool
 
 _START = """
 import sys
@@ -169,3 +171,25 @@ def test_a_killed_study_leaves_no_run_that_holds_its_folder(data_dir, tmp_path):
 def _claim(experiment, run_dir):
   with run_folder.claim(experiment, str(run_dir)):
     pass
+
+
+def test_other_threads_keep_their_environment():
+  """One that reads a bucket meanwhile finds it by its variables."""
+  lost = []
+  ended = threading.Event()
+
+  def watch():
+    while not ended.is_set():
+      if 'HOME' not in os.environ:
+        lost.append(1)
+
+  before = dict(os.environ)
+  watcher = threading.Thread(target=watch)
+  watcher.start()
+  for _ in range(300):
+    with process_pool._environment():
+      assert os.environ['PYTHONSAFEPATH'] == '1'
+  ended.set()
+  watcher.join()
+  assert not lost
+  assert dict(os.environ) == before

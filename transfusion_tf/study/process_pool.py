@@ -266,13 +266,19 @@ def _environment() -> Iterator[None]:
   # Without it the server does not find the package, and reports no error.
   here = str(pathlib.Path(__file__).parents[2])
   paths = [here, *filter(None, [before.get('PYTHONPATH')])]
-  os.environ.update(_ALLOCATION | startup.environment(before) | _IMPORTS)
-  os.environ['PYTHONPATH'] = os.pathsep.join(paths)
+  needed = _ALLOCATION | startup.environment(before) | _IMPORTS
+  needed['PYTHONPATH'] = os.pathsep.join(paths)
+  # The rest stays: another thread may be reading a bucket, by its variables.
+  changed = {k: v for k, v in needed.items() if before.get(k) != v}
+  os.environ.update(changed)
   try:
     yield
   finally:
-    os.environ.clear()
-    os.environ.update(before)
+    for name in changed:
+      if name in before:
+        os.environ[name] = before[name]
+      else:
+        del os.environ[name]
 
 
 def _work(connection, threads, shared):
