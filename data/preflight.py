@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import os
+from typing import Any
 import warnings
 
 from PIL import Image
@@ -133,8 +134,8 @@ def _decodable(
 ) -> tuple[Records, Problems]:
   kept, problems = [], []
   root = _root(records)
-  inspect = functools.partial(_inspect, look=look, describe=describe, root=root)
-  results = parallel.ordered_map(inspect, records, num_processes, 'checking')
+  checks = functools.partial(inspect, look=look, describe=describe, root=root)
+  results = parallel.ordered_map(checks, records, num_processes, 'checking')
   for record, (facts, found) in zip(records, results, strict=True):
     problems += [
       raw_dataset.Problem(kind, record.image_id, detail)
@@ -156,7 +157,12 @@ def _leads_out(path, root):
   return not os.path.realpath(path).startswith(os.path.join(root, ''))
 
 
-def _inspect(record, look, describe, root):
+def inspect(
+  record: raw_dataset.Record,
+  look: Callable[[Image.Image], str] | None,
+  describe: Callable[[Image.Image], Any] | None,
+  root: str,
+) -> tuple[dict[str, Any], list[tuple[str, str]]]:
   """Return what is added to the record, and (kind of problem, detail) each."""
   try:
     data = images.read(record.path)

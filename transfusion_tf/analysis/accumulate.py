@@ -1,4 +1,4 @@
-"""One pass over the images, for all networks, layers and repeats.
+"""One pass over the images, for all layers, groups of networks and repeats.
 
 Each batch goes through one compiled function: forward passes, the choice of
 patches and channels, and the update of means and covariances, on the device.
@@ -23,18 +23,24 @@ from transfusion_tf.analysis import sampling
 
 @dataclasses.dataclass(frozen=True)
 class ChannelSamples:
-  """The channels of a layer that are accumulated, and those of each repeat.
+  """The channels that are accumulated of one layer of a group of networks.
 
   The d channels of a repeat are cut out of the covariance of all c, or each
   repeat is accumulated by itself, whichever is less work.
 
   Attributes:
+    layer: The layer, by its place in the source.
+    networks: The group's networks, by theirs.
+    widths: [network] all channels.
     samples: `[sample][network]` channels to accumulate together.
     repeats: [repeat] the sample that holds the repeat's channels and
       [network] their places in it.
     unbiased: Whether the sums behind unbiased CKA are accumulated, too.
   """
 
+  layer: int
+  networks: Sequence[int]
+  widths: Sequence[int]
   samples: list[list[np.ndarray]]
   repeats: list[tuple[int, list[np.ndarray]]]
   unbiased: bool = False
@@ -43,6 +49,8 @@ class ChannelSamples:
   def draw(
     cls,
     sample: sampling.Sampling,
+    layer: int,
+    networks: Sequence[int],
     widths: Sequence[int],
     unbiased: bool = False,
   ) -> 'ChannelSamples':
@@ -54,15 +62,21 @@ class ChannelSamples:
     separate = sum(sum(map(len, channels)) ** 2 for channels in drawn)
     if sum(widths) ** 2 <= separate:
       everything = [np.arange(width) for width in widths]
-      return cls([everything], [(0, channels) for channels in drawn], unbiased)
+      repeats = [(0, channels) for channels in drawn]
+      return cls(layer, networks, widths, [everything], repeats, unbiased)
     places = [np.arange(len(channels)) for channels in drawn[0]]
     repeats = [(repeat, places) for repeat in range(sample.repeats)]
-    return cls(drawn, repeats, unbiased)
+    return cls(layer, networks, widths, drawn, repeats, unbiased)
 
   @property
   def sizes(self) -> list[list[int]]:
     """`[sample][network]` channels."""
     return [list(map(len, channels)) for channels in self.samples]
+
+  @property
+  def drawn(self) -> list[int]:
+    """[network] channels of a repeat: d, or all of fewer."""
+    return list(map(len, self.repeats[0][1]))
 
   @functools.cached_property
   def layouts(self) -> list[fourth_moments.Layout | None]:
@@ -111,7 +125,7 @@ def accumulate(
   columns: Sequence[ChannelSamples],
   strategy: tf.distribute.Strategy,
 ) -> list[list[moments.Statistics]]:
-  """Return statistics `[layer][repeat]` of the plan's sample, as numpy arrays.
+  """Return statistics `[column][repeat]` of the plan's sample, in numpy arrays.
 
   Raises:
     InputError: The images end early.
@@ -129,16 +143,16 @@ def accumulate(
         left_out[repeat] = _take(state, columns, repeat)
   repeats = []
   for repeat in range(plan.sampling.repeats):
-    layers = _take(total, columns, repeat)
+    taken = _take(total, columns, repeat)
     if repeat in left_out:
-      parts = zip(layers, left_out[repeat], columns, strict=True)
-      layers = [x.without(part, c.layout(repeat)) for x, part, c in parts]
-    repeats.append(layers)
-  return [list(layer) for layer in zip(*repeats, strict=True)]
+      parts = zip(taken, left_out[repeat], columns, strict=True)
+      taken = [x.without(part, c.layout(repeat)) for x, part, c in parts]
+    repeats.append(taken)
+  return [list(column) for column in zip(*repeats, strict=True)]
 
 
 def _folds(source, plan, columns, strategy) -> Iterator[tuple[int, Any]]:
-  """Yield each fold and its statistics `[layer][sample]`."""
+  """Yield each fold and its statistics `[column][sample]`."""
   step = _compiled(source.forward, columns, strategy)
   zeros = [c.zeros() for c in columns]
   state = zeros
@@ -171,7 +185,7 @@ def _common_spec(a, b):
 
 
 def _take(state, columns, repeat):
-  """Return the statistics of a repeat, by layer."""
+  """Return the statistics of a repeat, by column."""
   return [c.take(s, repeat) for c, s in zip(columns, state, strict=True)]
 
 
@@ -221,10 +235,13 @@ def _compiled(forward, columns, strategy):
   """Return a function (state, images, patches) -> state with the batch."""
 
   def rows(images, patches):
-    layers = zip(forward(images), patches, columns, strict=True)
+    layers = [
+      [_gather_rows(network, indices) for network in networks]
+      for networks, indices in zip(forward(images), patches, strict=True)
+    ]
     return [
-      [_gather(networks, indices, channels) for channels in c.samples]
-      for networks, indices, c in layers
+      [_gather_channels(c, layers[c.layer], x) for x in c.samples]
+      for c in columns
     ]
 
   def batch_statistics(x, sizes, layout):
@@ -241,12 +258,17 @@ def _compiled(forward, columns, strategy):
   return step
 
 
-def _gather(networks, indices, channels):
-  """Return [n, D]: the chosen patches and channels of all networks."""
-  rows = []
-  for x, chosen in zip(networks, channels, strict=True):
-    x = tf.gather(tf.reshape(x, [-1, x.shape[-1]]), indices)
-    if len(chosen) < x.shape[-1]:
-      x = tf.gather(x, chosen, axis=1)
-    rows.append(x)
+def _gather_rows(x, indices):
+  """Return [n, C]: the chosen patches of a network's layer."""
+  return tf.gather(tf.reshape(x, [-1, x.shape[-1]]), indices)
+
+
+def _gather_channels(column, networks, channels):
+  """Return [n, D]: the chosen channels of a column's networks."""
+  rows = [
+    x if len(chosen) == x.shape[-1] else tf.gather(x, chosen, axis=1)
+    for x, chosen in zip(
+      [networks[place] for place in column.networks], channels, strict=True
+    )
+  ]
   return tf.concat(rows, axis=1)

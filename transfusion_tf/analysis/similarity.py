@@ -23,9 +23,10 @@ from transfusion_tf.analysis import activation_source
 from transfusion_tf.analysis import alignment
 from transfusion_tf.analysis import cca
 from transfusion_tf.analysis import endpoints
+from transfusion_tf.analysis import pair_groups
 from transfusion_tf.analysis import sampling as sampling_lib
 
-Pair = tuple[str, str]
+Pair = pair_groups.Pair
 
 
 def compare(
@@ -91,8 +92,8 @@ def compare_all(
     **kwargs: As in `from_source`.
 
   Returns:
-    Pair -> layer -> `cca.Similarity`. Their noise floor is that of the
-    first and the last model: it depends on p and d alone.
+    Pair -> layer -> `cca.Similarity`. Their noise floor is that of the first
+    and the last model of a group of pairs: it depends on p and d alone.
   """
   source = endpoints.make_source(
     {name: endpoints.PreparedModel(model) for name, model in networks.items()},
@@ -123,54 +124,63 @@ def from_source(
   strategy = strategy or tf.distribute.get_strategy()
   if pairs is None:
     pairs = list(itertools.combinations(source.networks, 2))
-  sizes = [  # Channels of a repeat, [layer][network].
-    [min(sampling.num_channels, width) for width in widths]
-    for widths in source.widths
+  plan = _plan(source, sampling)
+  groups = pair_groups.make_groups(source.networks, pairs)
+  columns = [
+    _draw(source, sampling, options, layer, group)
+    for layer in range(len(source.layers))
+    for group in groups
   ]
-  plan = _plan(source, sampling, sizes)
-  channels = [
-    accumulate.ChannelSamples.draw(sampling, widths, options.unbiased_cka)
-    for widths in source.widths
-  ]
-  statistics = accumulate.accumulate(source, plan, channels, strategy)
-  _check_finite(source, sizes, statistics)
-  # LAPACK runs outside Python's lock: a job for each layer and repeat, on one
-  # thread each; BLAS's own threads would only wait for each other.
-  limit = threadpoolctl.threadpool_limits(1, user_api='blas')
-  with limit, futures.ThreadPoolExecutor() as pool:
-    jobs = [
-      [
-        pool.submit(
-          _measure,
-          repeat,
-          pairs,
-          options,
-          source.networks,
-          alignment.Alignments(repeat, channels, widths),
-        )
-        for repeat in repeats
-      ]
-      for channels, widths, repeats in zip(
-        sizes, source.widths, statistics, strict=True
-      )
-    ]
+  statistics = accumulate.accumulate(source, plan, columns, strategy)
+  _check_finite(source, columns, statistics)
   result: dict[Pair, dict[str, cca.Similarity]] = {pair: {} for pair in pairs}
-  for layer, name in enumerate(source.layers):
-    measures, floors = zip(*(job.result() for job in jobs[layer]), strict=True)
-    for pair, repeats in zip(pairs, zip(*measures, strict=True), strict=True):
-      result[pair][name] = cca.Similarity(
-        repeats, floors, plan.num_patches(layer), plan.num_images
+  measured = _measure_all(
+    columns, groups * len(source.layers), statistics, options
+  )
+  for column, group, repeats in measured:
+    measures, floors = zip(*repeats, strict=True)
+    for pair, values in zip(
+      group.pairs, zip(*measures, strict=True), strict=True
+    ):
+      result[pair][source.layers[column.layer]] = cca.Similarity(
+        values, floors, plan.num_patches(column.layer), plan.num_images
       )
   return result
 
 
-def _plan(source, sampling, sizes):
+def _draw(source, sampling, options, layer, group):
+  """Return the channels to accumulate of a layer of a group."""
+  places = list(map(source.networks.index, group.networks))
+  widths = [source.widths[layer][place] for place in places]
+  return accumulate.ChannelSamples.draw(
+    sampling, layer, places, widths, options.unbiased_cka
+  )
+
+
+def _measure_all(columns, groups, statistics, options):
+  """Yield (column, group, [repeat] measures and floor)."""
+  # LAPACK runs outside Python's lock: a job for each column and repeat, on one
+  # thread each; BLAS's own threads would only wait for each other.
+  limit = threadpoolctl.threadpool_limits(1, user_api='blas')
+  with limit, futures.ThreadPoolExecutor() as pool:
+    jobs = [
+      [pool.submit(_measure, x, group, column, options) for x in repeats]
+      for column, group, repeats in zip(
+        columns, groups, statistics, strict=True
+      )
+    ]
+  for column, group, repeats in zip(columns, groups, jobs, strict=True):
+    yield column, group, [job.result() for job in repeats]
+
+
+def _plan(source, sampling):
   positions = source.positions()
   available = sampling.num_images or source.count_images(
     sampling.max_images(positions)
   )
   plan = sampling.plan(positions, available)
-  for layer, channels in enumerate(map(max, sizes)):
+  for layer, widths in enumerate(source.widths):
+    channels = min(sampling.num_channels, max(widths))
     if plan.num_patches(layer) <= channels:
       raise errors.InputError(
         f'{source.layers[layer]}: {plan.num_patches(layer)} patches of '
@@ -180,35 +190,36 @@ def _plan(source, sampling, sizes):
   return plan
 
 
-def _check_finite(source, sizes, statistics):
-  layers = zip(source.layers, sizes, statistics, strict=True)
-  for layer, channels, repeats in layers:
+def _check_finite(source, columns, statistics):
+  for column, repeats in zip(columns, statistics, strict=True):
     for repeat in repeats:
-      means = np.split(repeat.moments.mean, np.cumsum(channels)[:-1])
-      for network, mean in zip(source.networks, means, strict=True):
+      stops = np.cumsum(column.drawn)[:-1]
+      means = np.split(repeat.moments.mean, stops)
+      for place, mean in zip(column.networks, means, strict=True):
         if not np.all(np.isfinite(mean)):
           raise errors.InputError(
-            f'{layer} of {network} gives NaN or infinite activations; have the '
-            'weights or the images any?'
+            f'{source.layers[column.layer]} of {source.networks[place]} gives '
+            'NaN or infinite activations; have the weights or the images any?'
           )
 
 
-def _measure(statistics, pairs, options, networks, alignments):
+def _measure(statistics, group, column, options):
   """Return the measures of each pair, and of the permuted rows."""
   moments, _, permuted = statistics
+  alignments = alignment.Alignments(statistics, column.drawn, column.widths)
   covariance = moments.scatter / (moments.num_rows - 1)
   stops = itertools.pairwise(np.cumsum([0, *alignments.sizes]))
-  parts = {n: slice(*s) for n, s in zip(networks, stops, strict=True)}
+  parts = {n: slice(*s) for n, s in zip(group.networks, stops, strict=True)}
   white = {
     network: cca.whiten(covariance[part, part], options)
     for network, part in parts.items()
   }
-  place = {network: i for i, network in enumerate(networks)}
+  place = {network: i for i, network in enumerate(group.networks)}
   measures = cca.compare(
-    [white[a] for a, _ in pairs],
-    [white[b] for _, b in pairs],
-    [covariance[parts[a], parts[b]] for a, b in pairs],
-    [alignments.compare(place[a], place[b]) for a, b in pairs],
+    [white[a] for a, _ in group.pairs],
+    [white[b] for _, b in group.pairs],
+    [covariance[parts[a], parts[b]] for a, b in group.pairs],
+    [alignments.compare(place[a], place[b]) for a, b in group.pairs],
     options,
   )
   first, last, cross = (x / permuted.freedom for x in permuted[1:4])

@@ -15,7 +15,7 @@ from transfusion_tf.cli import app
 _SUITE = flags.DEFINE_enum(
   'suite',
   None,
-  ['input', 'train', 'runs', 'svcca', 'startup'],
+  ['prepare', 'input', 'train', 'runs', 'svcca', 'intervals', 'startup'],
   'What to measure.',
 )
 _DATA_DIR = flags.DEFINE_string(
@@ -24,7 +24,7 @@ _DATA_DIR = flags.DEFINE_string(
 
 
 def main(_) -> None:
-  if _SUITE.value != 'startup':
+  if _SUITE.value not in ('startup', 'prepare'):
     startup.import_tensorflow()
   suites = 'transfusion_tf.cli.benchmarks'
   module = importlib.import_module(f'{suites}.{_SUITE.value}')

@@ -1,11 +1,15 @@
-"""Images a second at 587 px: ours, tf.image's plain chain, decoding alone.
+"""CPU seconds of input: ours, tf.image's plain chain, decoding alone.
 
-Ours is what the host does in training: decode in the crop, as uint8. Color
-and normalization run inside the compiled step, on the accelerator; `with
-color` adds them here, as a machine without one has to.
+Images are stored as preparing data stores them, at the side of the network's
+input. Ours, on the host, is what training reads: decoded in the crop, as uint8.
+Resize, color and normalization are part of the step, on the accelerator;
+`finished` adds them, as a machine without one has to. CPU time counts images
+whatever else the machine does; ratios are of images a second.
 """
 
 from collections.abc import Iterator
+import dataclasses
+import itertools
 import statistics
 import time
 
@@ -14,40 +18,66 @@ import skimage.data
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf.image_ops import decode
 from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import image_reader
 
-_SIZE, _BATCH = config.RETINA.data.image_size, config.RETINA.train.batch_size
-_AUGMENT = config.RETINA.data.augment
-_READER = image_reader.ImageReader(config.RETINA.data, stored_side=_SIZE)
-_BATCHES, _ROUNDS = 24, 3
+# Side -> images of a batch, and batches of a round.
+_SIDES = {587: (8, 6), 224: (16, 12), 64: (64, 12)}
+_ROUNDS = 5
 
 
 def suite() -> Iterator[tuple[str, float, str]]:
   """Yield what was measured: (name, figure, unit)."""
+  for side, (batch_size, num_batches) in _SIDES.items():
+    rates = _rates(side, batch_size, num_batches)
+    for name, rate in rates.items():
+      yield f'{side} px, {name}', rate, 'images/CPU-s'
+    decoding, plain, host, finished = rates.values()
+    yield f'{side} px, host / decoding alone', host / decoding, 'x'
+    yield f'{side} px, host / plain chain', host / plain, 'x'
+    yield f'{side} px, finished / plain chain', finished / plain, 'x'
+    yield f'{side} px, finished / decoding alone', finished / decoding, 'x'
+
+
+def _rates(side, batch_size, num_batches):
+  """Return way -> images a CPU second, side by side."""
+  data = dataclasses.replace(config.RETINA.data, image_size=side)
+  reader = image_reader.ImageReader(data, stored_side=side)
+
+  def ours(encoded, uniforms):
+    return reader.training(encoded, uniforms), uniforms
+
+  @tf.function(autograph=False)
+  def finish(images, uniforms):
+    return augment.prepare(images, uniforms, data)
+
   ways = {
     'decoding alone': (_decode, None),
-    'plain tf.image chain': (_plain, None),
-    'ours, on the host': (_ours, None),
-    'ours, with color': (_ours, _color),
+    'plain tf.image chain': (_plain(data), None),
+    'ours, on the host': (ours, None),
+    'ours, finished': (ours, finish),
   }
-  rates: dict[str, list[float]] = {name: [] for name in ways}
-  for _ in range(_ROUNDS):
-    for name, (read, step) in ways.items():
-      rates[name].append(_rate(read, step))
-  median = {name: statistics.median(r) for name, r in rates.items()}
-  for name, rate in median.items():
-    yield name, rate, 'images/s'
-  ours, plain = median['ours, on the host'], median['plain tf.image chain']
-  yield 'ours / plain chain', ours / plain, 'x'
-  yield 'ours / decoding alone', ours / median['decoding alone'], 'x'
-  whole = median['ours, with color']
-  yield 'ours, with color / plain chain', whole / plain, 'x'
+  # One image after another: nothing is read ahead while another way is timed.
+  batches = {
+    name: iter(_images(side).map(read).batch(batch_size))
+    for name, (read, _) in ways.items()
+  }
+  seconds: dict[str, list[float]] = {name: [] for name in ways}
+  for _ in range(1 + _ROUNDS):
+    for name, (_, step) in ways.items():
+      began = time.process_time()
+      for batch in itertools.islice(batches[name], num_batches):
+        if step:
+          step(*batch)
+      seconds[name].append(time.process_time() - began)
+  images = batch_size * num_batches  # The first round compiles.
+  return {n: images / statistics.median(s[1:]) for n, s in seconds.items()}
 
 
-def _images():
-  photograph = tf.image.resize(skimage.data.retina(), [_SIZE, _SIZE])
-  encoded = tf.io.encode_jpeg(tf.cast(photograph, tf.uint8), quality=95)
+def _images(side):
+  photograph = tf.image.resize(skimage.data.retina(), [side, side])
+  encoded = decode.encode(tf.cast(photograph, tf.uint8))
   numbers = tf.data.Dataset.range(np.iinfo(np.int64).max)
   return numbers.map(lambda n: (encoded, augment.augmentation_uniforms(0, n)))
 
@@ -57,42 +87,21 @@ def _decode(encoded, uniforms):
   return tf.io.decode_jpeg(encoded, channels=3)
 
 
-def _ours(encoded, uniforms):
-  return _READER.training(encoded, uniforms), uniforms
+def _plain(data):
+  strengths, size = data.augment, data.image_size
+  side = round(size * strengths.crop)
 
+  def read(encoded, uniforms):
+    del uniforms
+    image = tf.io.decode_jpeg(encoded, channels=3)
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    image = tf.image.random_crop(image, [side, side, 3])
+    image = tf.image.resize(image, [size, size])
+    image = tf.image.random_flip_left_right(image)
+    image = tf.image.random_flip_up_down(image)
+    image = tf.image.random_hue(image, strengths.hue)
+    image = tf.image.random_contrast(image, *strengths.contrast)
+    image = tf.clip_by_value(image, 0, 1)
+    return augment.normalize(image, data.normalization)
 
-@tf.function(jit_compile=True)
-def _color(images, uniforms):
-  images = augment.augment(images, uniforms, _SIZE, _AUGMENT)
-  return augment.normalize(images, 'imagenet')
-
-
-def _plain(encoded, uniforms):
-  del uniforms
-  side = round(_SIZE * _AUGMENT.crop)
-  image = tf.io.decode_jpeg(encoded, channels=3)
-  image = tf.image.convert_image_dtype(image, tf.float32)
-  image = tf.image.random_crop(image, [side, side, 3])
-  image = tf.image.resize(image, [_SIZE, _SIZE])
-  image = tf.image.random_flip_left_right(image)
-  image = tf.image.random_flip_up_down(image)
-  image = tf.image.random_hue(image, _AUGMENT.hue)
-  image = tf.image.random_contrast(image, *_AUGMENT.contrast)
-  return augment.normalize(tf.clip_by_value(image, 0, 1), 'imagenet')
-
-
-def _rate(read, step):
-  """Return images per second through a map of the data set, and a step."""
-  dataset = _images().map(read, tf.data.AUTOTUNE).batch(_BATCH)
-  batches = iter(dataset.prefetch(tf.data.AUTOTUNE))
-
-  def run(number):
-    for _ in range(number):
-      batch = next(batches)
-      if step:
-        step(*batch)
-
-  run(_BATCHES // 4)
-  began = time.monotonic()
-  run(_BATCHES)
-  return _BATCHES * _BATCH / (time.monotonic() - began)
+  return read

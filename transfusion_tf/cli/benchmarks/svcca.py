@@ -3,13 +3,15 @@
 Ten networks, all 45 pairs, five layers, p = 20 000 patches, d = 64 channels,
 five repeats. The stream reads images, runs the networks, compiles what it
 needs and measures; the other way is given all activations ready in memory and
-calls `svcca.cca_core.get_cca_similarity` pair by pair.
+calls `svcca.cca_core.get_cca_similarity` pair by pair. Then 20 pairs of 40
+networks against one pair, and single calls. Seconds are the CPU's.
 """
 
 from collections.abc import Iterator
 import dataclasses
 import itertools
 import resource
+import statistics
 import time
 
 import keras
@@ -21,8 +23,9 @@ from transfusion_tf.analysis import cca
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.analysis import similarity
+from transfusion_tf.cli.benchmarks import cca_call
 
-_NUM_NETWORKS = 10
+_NUM_NETWORKS, _NUM_PAIRS = 10, 20
 _LAYERS = [f'layer{i}' for i in range(1, 6)]
 _SIDE, _CHANNELS = 40, 64
 _SAMPLING = sampling_lib.Sampling(
@@ -46,6 +49,29 @@ def suite() -> Iterator[tuple[str, float, str]]:
   yield 'compare_all, images to results', stream, 's'
   yield 'ratio', stored / stream, 'x'
   yield 'largest difference of a coefficient', differs, ''
+  yield from _few_pairs()
+  yield from cca_call.suite()
+
+
+def _few_pairs():
+  """Compare the first network with the second, the third with the fourth..."""
+  networks = {f'net{i}': _network(i) for i in range(2 * _NUM_PAIRS)}
+  names = iter(networks)
+  pairs = list(zip(names, names, strict=True))
+  first = {name: networks[name] for name in pairs[0]}
+  times: dict[str, list[float]] = {'one': [], 'all': []}
+  for _ in range(2):
+    times['one'].append(_timed(_compare, first)[0])
+    times['all'].append(_timed(_compare, networks, pairs=pairs)[0])
+  one, many = (statistics.median(seconds) for seconds in times.values())
+  yield 'one pair', one, 's'
+  yield f'{len(pairs)} pairs of {len(networks)} networks', many, 's'
+  yield (
+    f'{len(pairs)} pairs / {len(pairs)} x one pair',
+    many / len(pairs) / one,
+    'x',
+  )
+  yield f'peak memory, {len(networks)} networks', _peak(), 'MiB'
 
 
 def _network(seed):
@@ -68,7 +94,7 @@ def _images(count):
   return tf.data.Dataset.range(count).map(image).batch(4)
 
 
-def _compare(networks, times=1):
+def _compare(networks, times=1, pairs=None):
   """Compare all pairs, with images and patches multiplied by `times`."""
   sampling = dataclasses.replace(
     _SAMPLING,
@@ -76,7 +102,7 @@ def _compare(networks, times=1):
     num_images=times * _SAMPLING.num_images,
   )
   images = _images(sampling.num_images)
-  return similarity.compare_all(networks, images, _LAYERS, sampling=sampling)
+  return similarity.compare_all(networks, images, _LAYERS, pairs, sampling)
 
 
 def _pair_by_pair(networks, streamed):
@@ -120,9 +146,9 @@ def _stored(networks, plan, layer, repeat):
 
 
 def _timed(function, *args, **kwargs):
-  began = time.perf_counter()
+  began = time.process_time()
   result = function(*args, **kwargs)
-  return time.perf_counter() - began, result
+  return time.process_time() - began, result
 
 
 def _peak():

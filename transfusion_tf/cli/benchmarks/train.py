@@ -1,12 +1,13 @@
-"""Steps a second: our loop, its bare compiled step, and keras.Model.fit.
+"""Steps a CPU second: our loop, its bare compiled step, and keras.Model.fit.
 
-CBR-Tiny at 64 px and batch 16 on one batch that is ready in memory, so that
-what is measured is the loop and not the input.
+Each on one batch that is ready in memory, so that what is measured is the loop
+and not the input.
 """
 
 from collections.abc import Iterator
 import statistics
 import time
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -16,61 +17,92 @@ from transfusion_tf import models
 from transfusion_tf import tasks
 from transfusion_tf.train import step as step_lib
 
-_SIZE, _BATCH, _OUTPUTS = 64, 16, 5
-_STEPS, _ROUNDS = 30, 5
+_OUTPUTS, _ROUNDS = 5, 5
+
+
+class _Case(NamedTuple):
+  model: str
+  size: int
+  batch_size: int
+  steps: int
+
+
+_CASES = (
+  _Case('cbr_tiny', 64, 16, 30),
+  _Case('cbr_small', 224, 8, 2),
+  _Case('resnet50', 128, 8, 2),
+)
 
 
 def suite() -> Iterator[tuple[str, float, str]]:
   """Yield what was measured: (name, figure, unit)."""
-  ways = {'bare step': _bare(), 'our loop': _loop(), 'keras fit': _fit()}
+  for case in _CASES:
+    name = f'{case.model}, {case.size} px'
+    rate = _rates(case)
+    for way, figure in rate.items():
+      yield f'{name}, {way}', figure, 'steps/CPU-s'
+    bare, ours, fit = rate.values()
+    yield f'{name}, our loop / bare step', ours / bare, 'x'
+    yield f'{name}, our loop / keras fit', ours / fit, 'x'
+
+
+def _rates(case):
+  ways = {
+    'bare step': _bare(case),
+    'our loop': _loop(case),
+    'keras fit': _fit(case),
+  }
   seconds: dict[str, list[float]] = {name: [] for name in ways}
   for run in ways.values():
     run()
   for _ in range(_ROUNDS):
     for name, run in ways.items():
-      began = time.monotonic()
+      began = time.process_time()
       run()
-      seconds[name].append(time.monotonic() - began)
-  rate = {n: _STEPS / statistics.median(s) for n, s in seconds.items()}
-  for name, figure in rate.items():
-    yield name, figure, 'steps/s'
-  yield 'our loop / bare step', rate['our loop'] / rate['bare step'], 'x'
-  yield 'our loop / keras fit', rate['our loop'] / rate['keras fit'], 'x'
+      seconds[name].append(time.process_time() - began)
+  return {n: case.steps / statistics.median(s) for n, s in seconds.items()}
 
 
-def _batches():
+def _batches(case):
   rng = np.random.default_rng(0)
   batch = {
-    'image': rng.normal(size=(_BATCH, _SIZE, _SIZE, 3)).astype(np.float32),
+    'image': rng.normal(size=(case.batch_size, case.size, case.size, 3)).astype(
+      np.float32
+    ),
     'targets': np.eye(_OUTPUTS, dtype=np.float32)[
-      rng.integers(0, _OUTPUTS, _BATCH)
+      rng.integers(0, _OUTPUTS, case.batch_size)
     ],
-    'mask': np.ones((_BATCH, _OUTPUTS), np.float32),
+    'mask': np.ones((case.batch_size, _OUTPUTS), np.float32),
   }
   return tf.data.Dataset.from_tensors(batch).repeat()
 
 
-def _parts():
-  model = models.build('cbr_tiny', _OUTPUTS, (_SIZE, _SIZE, 3))
+def _parts(case):
+  model = models.build(case.model, _OUTPUTS, (case.size, case.size, 3))
   optimizer = keras.optimizers.Adam(0.001)
   optimizer.build(model.trainable_variables)
   return model, optimizer, tasks.Findings(tuple('abcde'))
 
 
-def _loop():
+def _loop(case):
   strategy = tf.distribute.OneDeviceStrategy('/cpu:0')
   with strategy.scope():
-    model, optimizer, task = _parts()
+    model, optimizer, task = _parts(case)
     train_step = step_lib.TrainStep(
-      strategy, model, optimizer, lambda b: b['image'], task.loss, _BATCH
+      strategy,
+      model,
+      optimizer,
+      lambda b: b['image'],
+      task.loss,
+      case.batch_size,
     )
-  batches = iter(strategy.experimental_distribute_dataset(_batches()))
-  return lambda: train_step(batches, tf.constant(_STEPS, tf.int64))
+  batches = iter(strategy.experimental_distribute_dataset(_batches(case)))
+  return lambda: train_step(batches, tf.constant(case.steps, tf.int64))
 
 
-def _bare():
-  model, optimizer, task = _parts()
-  batches = iter(_batches())
+def _bare(case):
+  model, optimizer, task = _parts(case)
+  batches = iter(_batches(case))
 
   @tf.function
   def step(batch):
@@ -83,15 +115,15 @@ def _bare():
     return loss
 
   def run():
-    for _ in range(_STEPS):
+    for _ in range(case.steps):
       loss = step(next(batches))
     return loss.numpy()
 
   return run
 
 
-def _fit():
-  model, optimizer, _ = _parts()
+def _fit(case):
+  model, optimizer, _ = _parts(case)
   model.compile(optimizer, keras.losses.BinaryCrossentropy(from_logits=True))
-  pairs = _batches().map(lambda b: (b['image'], b['targets']))
-  return lambda: model.fit(pairs, steps_per_epoch=_STEPS, verbose=0)
+  pairs = _batches(case).map(lambda b: (b['image'], b['targets']))
+  return lambda: model.fit(pairs, steps_per_epoch=case.steps, verbose=0)
