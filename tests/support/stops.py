@@ -83,14 +83,14 @@ def _of_session(session):
   return found
 
 
-def moments(seed: int, seconds: float):
-  """Yields signals and the moments at which they come, without end."""
+def moments(seed: int):
+  """Yields signals and when they come, as a fraction of the time, endlessly."""
   draw = random.Random(seed)
   while True:
     numbers = list(CODES)
     draw.shuffle(numbers)
     for number in numbers:
-      yield number, draw.uniform(0, seconds)
+      yield number, draw.random()
 
 
 def scratch(folder: pathlib.Path) -> list[str]:

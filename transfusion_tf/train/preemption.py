@@ -1,10 +1,8 @@
 """SIGTERM or SIGHUP: save at the same step on all workers, then exit."""
 
 from collections.abc import Callable
-import os
 import signal
 import sys
-import tempfile
 import threading
 
 import tensorflow as tf
@@ -57,13 +55,12 @@ class PreemptionHandler:
     self._received.set()
 
   def _handler_of(self, resolver):
-    self._scratch = tempfile.TemporaryDirectory(prefix='transfusion_tf_')
     return tf.distribute.experimental.PreemptionCheckpointHandler(
       resolver,
       # It requires a checkpoint and a folder to restore it from, which
-      # `Checkpoints` does here.
+      # `Checkpoints` does here. In memory, nothing is left of it.
       tf.train.Checkpoint(),
-      os.path.join(self._scratch.name, 'unused'),
+      'ram://preemption/unused',
       tf.distribute.experimental.TerminationConfig(
         termination_watcher_fn=self._received.is_set,
         exit_fn=self._exit,
