@@ -64,6 +64,14 @@ def _is_tensorflows(error):
   return 'tensorflow' in sys.modules and isinstance(error, tf.errors.OpError)
 
 
+def lacking(error: Exception) -> str:
+  """Return what TensorFlow says that the machine lacks, or an empty text."""
+  if not _is_tensorflows(error):
+    return ''
+  is_lack = isinstance(error, tf.errors.ResourceExhaustedError)
+  return reason(error) if is_lack else ''
+
+
 @contextlib.contextmanager
 def convert_write_errors(path: str) -> Iterator[None]:
   """Convert errors of writing `path` into one line.

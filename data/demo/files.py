@@ -32,8 +32,8 @@ def make(
   """
   if _is_made(folder, parameters):
     return False
+  folder.parent.mkdir(parents=True, exist_ok=True)
   with storage.convert_write_errors(str(folder)):
-    folder.parent.mkdir(parents=True, exist_ok=True)
     with scratch.folder(str(folder)) as partial:
       write(pathlib.Path(partial), **parameters)
       storage.write_json(os.path.join(partial, _MARKER), parameters)

@@ -144,7 +144,14 @@ def _stop_and_finish(machine, num_stops, seed=0, fresh_every=0):
       if not in_time and not is_fresh:  # The machine may have other work.
         seconds = min(seconds, time.monotonic() - began)
       assert number == signal.SIGKILL or not stops.scratch(machine.scratch)
-      print(name, stopped, number.name, f'{fraction:.2f}', round(seconds), flush=True)
+      print(
+        name,
+        stopped,
+        number.name,
+        f'{fraction:.2f}',
+        round(seconds),
+        flush=True,
+      )
     machine.finish(name)
     assert not stops.scratch(machine.scratch)
     runs.assert_same(machine.read(name), undisturbed)
@@ -153,7 +160,9 @@ def _stop_and_finish(machine, num_stops, seed=0, fresh_every=0):
 
 def _stop(workers, number, after, turn):
   """Stops one worker, or all as a scheduler does; returns whether in time."""
-  first, *others = workers[turn % len(workers) :] + workers[: turn % len(workers)]
+  first, *others = (
+    workers[turn % len(workers) :] + workers[: turn % len(workers)]
+  )
   in_time = stops.stop(first, number, after)
   for other in others:
     # It has noticed, or is told as well: it may not have met the first yet.

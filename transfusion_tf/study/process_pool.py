@@ -17,7 +17,6 @@ from multiprocessing import forkserver
 import os
 import pathlib
 import queue
-import signal
 import sys
 import threading
 import time
@@ -26,6 +25,7 @@ from typing import Any
 from transfusion_tf import cores
 from transfusion_tf import errors
 from transfusion_tf import startup
+from transfusion_tf import stop_signals
 
 # Activations go back to malloc, not to the kernel, which would have to clear
 # their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
@@ -282,10 +282,10 @@ def _environment() -> Iterator[None]:
 
 
 def _work(connection, threads, shared):
-  signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+  # Else a job whose parent died would hold its folder's lock.
+  stop_signals.end_with_parent()
   # Progress bars of several processes would overwrite one another.
   sys.stderr.isatty = lambda: False
-  threading.Thread(target=_end_with_parent, daemon=True).start()
   startup.import_tensorflow()
   import tensorflow as tf
 
@@ -294,12 +294,6 @@ def _work(connection, threads, shared):
   with contextlib.suppress(EOFError):
     while True:
       connection.send(call(connection.recv()))
-
-
-def _end_with_parent():
-  """End a job whose parent died: it would hold its folder's lock."""
-  multiprocessing.parent_process().join()
-  os._exit(1)
 
 
 def _caller(shared):

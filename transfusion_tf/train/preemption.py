@@ -37,9 +37,13 @@ class PreemptionHandler:
     }
     return self
 
-  def __exit__(self, *_) -> None:
+  def __exit__(self, kind, *_) -> None:
     for number, handler in self._before.items():
       signal.signal(number, handler)
+    if self._received.is_set() and kind is SystemExit:
+      stop_signals.ignore()  # It is acted upon.
+    elif self._received.is_set():
+      signal.raise_signal(self._signal)  # It came after the last `check`.
 
   def check(self) -> None:
     """Save and exit with 75 if a worker has received a signal."""
