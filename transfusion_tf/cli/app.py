@@ -139,7 +139,10 @@ def _lacking(error):
     return f'{place}{os.strerror(error.errno)}'
   if isinstance(error, MemoryError):
     return 'not enough memory'
-  return storage.lacking(error)
+  # TFDS raises its own from it.
+  return storage.lacking(error) or (
+    error.__cause__ and _lacking(error.__cause__)
+  )
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):

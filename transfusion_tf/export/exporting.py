@@ -214,6 +214,8 @@ def _keras_file(run, path):
       path, custom.classes(run.model), compile=False, safe_mode=False
     )
   except Exception as error:  # Layers of the user's raise anything.
+    if isinstance(error, OSError) and error.errno:
+      raise  # A full disk is no fault of theirs.
     if os.path.exists(path):
       os.remove(path)
     raise _NotLoadableError(
