@@ -28,6 +28,8 @@ from transfusion_tf import scratch
 with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
+# What more room does not help.
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 PRIVATE = 0o600  # Mode of what shows pictures of patients: its owner's alone.
 # What is read at a time. One request reads an object of up to this size (see
 # `startup.ENVIRONMENT`), so that a text is of one version of it, whoever writes
@@ -85,7 +87,9 @@ def convert_write_errors(path: str) -> Iterator[None]:
   except Exception as error:
     if not isinstance(error, OSError) and not _is_tensorflows(error):
       raise
+    is_denied = isinstance(error, OSError) and error.errno in _DENIED
     remedy = '' if is_remote(path) else 'make room and '
+    remedy = 'see that it may be written and ' if is_denied else remedy
     raise errors.RunError(
       f'{path} cannot be written ({reason(error)}); what was saved before is '
       f'intact: {remedy}start the same command again'

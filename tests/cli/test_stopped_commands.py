@@ -68,12 +68,14 @@ def root(server, data_dir, tmp_path_factory):
 
 
 @pytest.fixture
-def start(server, root, tmp_path):
+def start(server, request, tmp_path):
   """Starts a command: `start('export', OUT)`."""
   scratch = tmp_path / 'scratch'
   scratch.mkdir()
 
   def start(command, out, server=server):
+    needs_root = command != 'make_demo_data'
+    root = request.getfixturevalue('root') if needs_root else None
     log = tmp_path / f'{command}.{len(list(tmp_path.iterdir()))}'
     return processes.Process(
       server,
