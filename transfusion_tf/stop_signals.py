@@ -19,6 +19,9 @@ EXIT_CODE = 75
 INTERRUPT_EXIT_CODE = 130
 # A scheduler's, and that of a terminal that was closed.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+# After so many seconds without an end, it is asked for again: Python drops what
+# is raised in a destructor or in a callback of a library.
+_AGAIN = 5.0
 
 _received: list[int] = []
 
@@ -42,8 +45,9 @@ def install() -> None:
 
 def ignore() -> None:
   """Ignore signals from now on: all is done."""
-  for number in (*SIGNALS, signal.SIGINT):
-    with contextlib.suppress(ValueError):  # Not of the main thread.
+  with contextlib.suppress(ValueError):  # Not of the main thread.
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    for number in (*SIGNALS, signal.SIGINT):
       signal.signal(number, signal.SIG_IGN)
 
 
@@ -70,4 +74,10 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
   del frame
   ignore()  # Once is enough; the end must not be interrupted.
   _received.append(number)
+  signal.signal(signal.SIGALRM, _stop_again)
+  signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
   raise Stopped(number)
+
+
+def _stop_again(*_) -> NoReturn:
+  raise Stopped(_received[0])

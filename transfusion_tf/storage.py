@@ -7,7 +7,7 @@ consists of several objects is valid through one that is written last.
 """
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 import contextlib
 import errno
 import glob as glob_lib
@@ -66,12 +66,18 @@ def _is_tensorflows(error):
   return 'tensorflow' in sys.modules and isinstance(error, tf.errors.OpError)
 
 
-def lacking(error: Exception) -> str:
-  """Return what TensorFlow says that the machine lacks, or an empty text."""
+def lacking(error: Exception, numbers: Collection[int]) -> str:
+  """Return what TensorFlow says that the machine lacks, or an empty text.
+
+  Args:
+    error: Any error.
+    numbers: The `errno` of what a machine may lack.
+  """
   if not _is_tensorflows(error):
     return ''
-  is_lack = isinstance(error, tf.errors.ResourceExhaustedError)
-  return reason(error) if is_lack else ''
+  named = any(os.strerror(number) in str(error) for number in numbers)
+  exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
+  return reason(error) if named or exhausted else ''
 
 
 @contextlib.contextmanager

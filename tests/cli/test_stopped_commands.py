@@ -15,6 +15,7 @@ _DEMO = ('--set=retina', '--num_patients=60', '--image_size=64')
 _STUDY = (
   *('--dataset=retina', '--models=cbr_tiny', '--inits=random'),
   *('--seeds=2', '--epochs=1', '--num_processes=2', '--noprobes'),
+  *('--image_size=32', '--batch_size=16', '--nolocate_benefit'),
 )
 # Command -> its flags, for a folder to write to. Those of `exact` write the
 # same bytes each time; of the others, files with the same names.
@@ -29,7 +30,7 @@ _COMMANDS = {
   ],
   'svcca': lambda root, out: [
     *(f'--a={root}/run@init', f'--b={root}/run', f'--output={out}.json'),
-    *('--layers=conv1,block1', '--num_patches=2000'),
+    *('--layers=conv1,conv2', '--num_patches=2000'),
   ],
   'evaluate': lambda root, out: [f'--run_dir={_copy(root, out)}'],
   'export': lambda root, out: [f'--run_dir={root}/run', f'--export_dir={out}'],
@@ -155,12 +156,13 @@ def test_stopped_at_any_moment(start, tmp_path, command):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize('command', _COMMANDS)
 def test_two_at_once(start, tmp_path, command):
   """Both end well, or one is refused in one line."""
   out = tmp_path / 'twins' / 'out'
   pair = [start(command, out) for _ in range(2)]
-  codes = sorted(process.wait() for process in pair)
+  codes = sorted(process.wait(600) for process in pair)
   said = [process.complaints for process in pair]
   assert codes in ([0, 0], [0, 2]), said
   refusals = [text for text in said if command + '.py: ' in text]

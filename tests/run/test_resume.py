@@ -168,7 +168,9 @@ def _stop(workers, number, after, turn):
     # It has noticed, or is told as well: it may not have met the first yet.
     code = other.wait(_PAIR_LEAVES)
     assert code in (0, 1, stop_signals.EXIT_CODE), other.complaints
-    assert len(other.complaints.splitlines()) <= 1, other.complaints
+    # TensorFlow has something to say of the lost one, too.
+    is_told = other.complaints.splitlines()[-1:]
+    assert code == 0 or 'same command' in is_told[0], other.complaints
   return in_time
 
 

@@ -59,7 +59,8 @@ def check(process: processes.Process, number: int, code: int) -> None:
     lines = [
       line
       for line in process.complaints.splitlines()
-      if line and not re.search(r'\d+%\|', line)  # A progress bar.
+      # Neither a progress bar nor TensorFlow's log.
+      if line and not re.search(r'\d+%\||^[IWE]\d{4} ', line)
     ]
     assert len(lines) == bool(code), said
     assert not code or 'same command continues' in lines[0], said

@@ -137,16 +137,17 @@ def _lacking(error):
   if isinstance(error, OSError) and error.errno in _FULL:
     place = f'{os.fsdecode(error.filename)}: ' if error.filename else ''
     return f'{place}{os.strerror(error.errno)}'
-  if isinstance(error, MemoryError):
+  is_unmapped = isinstance(error, ImportError) and 'map segment' in str(error)
+  if isinstance(error, MemoryError) or is_unmapped:
     return 'not enough memory'
   # TFDS raises its own from it.
-  return storage.lacking(error) or (
-    error.__cause__ and _lacking(error.__cause__)
-  )
+  said = storage.lacking(error, _FULL)
+  return said or (error.__cause__ and _lacking(error.__cause__))
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
   if stopped := stop_signals.received():
+    stop_signals.ignore()
     code = stopped.code
     message = f'stopped by {stopped.name}; the same command continues'
   name = os.path.basename(program)
