@@ -181,7 +181,9 @@ class Checkpoints:
     if not self._is_chief:
       return
     finished = {folder(step) for step in saved}
-    if left := set(storage.listdir(self._directory)) - finished:
+    found = storage.listdir(self._directory)
+    begun = {name for name in found if name.startswith('step-')}
+    if left := begun - finished:
       self._check_held()
     for name in left:
       storage.remove_folder(os.path.join(self._directory, name))
