@@ -14,10 +14,8 @@ import runs
 import stops
 
 from transfusion_tf import run_folder
-from transfusion_tf import stop_signals
 
-_LEAVES = 30  # Seconds from SIGTERM to the end of the process.
-_PAIR_LEAVES = 120  # A worker waits for the other for as long.
+_PAIR_LEAVES = 20  # Seconds, of a worker that has lost another.
 
 
 def _experiment(data_dir, **changes):
@@ -158,6 +156,21 @@ def _stop_and_finish(machine, num_stops, seed=0, fresh_every=0):
     number_of_run += 1
 
 
+def _leave(worker, number):
+  """Returns the code of a worker that has lost another.
+
+  Where it waits inside TensorFlow for one that it has not met yet, it hears of
+  nothing: it is told, and killed in the end, as by a scheduler.
+  """
+  for told in (None, number, signal.SIGKILL):
+    if told:
+      worker.kill(told)
+    end = time.monotonic() + _PAIR_LEAVES
+    while time.monotonic() < end and worker.is_alive():
+      time.sleep(0.1)
+  return worker.wait()
+
+
 def _stop(workers, number, after, turn):
   """Stops one worker, or all as a scheduler does; returns whether in time."""
   first, *others = (
@@ -165,12 +178,11 @@ def _stop(workers, number, after, turn):
   )
   in_time = stops.stop(first, number, after)
   for other in others:
-    # It has noticed, or is told as well: it may not have met the first yet.
-    code = other.wait(_PAIR_LEAVES)
-    assert code in (0, 1, stop_signals.EXIT_CODE), other.complaints
+    code = _leave(other, number)
+    assert code in (*stops.CODES.values(), 0, 1), other.complaints
     # TensorFlow has something to say of the lost one, too.
-    is_told = other.complaints.splitlines()[-1:]
-    assert code == 0 or 'same command' in is_told[0], other.complaints
+    is_told = code in (0, -signal.SIGKILL) or 'same command' in other.complaints
+    assert is_told, other.complaints
   return in_time
 
 
