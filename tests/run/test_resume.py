@@ -15,6 +15,7 @@ import stops
 
 from transfusion_tf import run_folder
 
+_LEAVES = 30  # Seconds from SIGTERM to the end of the process.
 _PAIR_LEAVES = 20  # Seconds, of a worker that has lost another.
 
 
@@ -22,13 +23,15 @@ def _experiment(data_dir, **changes):
   """Steps that are not all evaluated, evaluations that are not all saved."""
   return prepared_sets.experiment(
     data_dir,
-    train__train_steps=24,
-    train__eval_every=6,
-    train__patience=50,
-    train__deterministic=True,
-    runtime__checkpoint_every=4,
-    runtime__steps_per_call=1,
-    **changes,
+    **{
+      'train__train_steps': 24,
+      'train__eval_every': 6,
+      'train__patience': 50,
+      'train__deterministic': True,
+      'runtime__checkpoint_every': 4,
+      'runtime__steps_per_call': 1,
+    }
+    | changes,
   )
 
 
@@ -190,6 +193,24 @@ def _stop(workers, number, after, turn):
 def test_stopped_by_each_signal(machine):
   """Bitwise the same weights, slots, counters, metrics and scores."""
   _stop_and_finish(machine, num_stops=4)
+
+
+def test_sigterm_saves_and_leaves(data_dir, server, tmp_path):
+  """Meanwhile, another process on the same folder is refused."""
+  run_dir = tmp_path / 'run'
+  experiment = _experiment(data_dir, train__train_steps=100_000)
+  process = processes.train(server, experiment, run_dir)
+  processes.wait_for(lambda: len(runs.rows(run_dir)) > 2, process)
+  process.kill(signal.SIGSTOP)  # It must not save meanwhile.
+  before = runs.steps(run_dir)[-1]
+  again = processes.train(server, experiment, run_dir, name='again')
+  assert again.wait() == 2
+  assert 'another process is training here' in again.log.splitlines()[-1]
+  process.kill(signal.SIGCONT)
+  process.kill(signal.SIGTERM)
+  assert process.wait(_LEAVES) == stop_signals.EXIT_CODE
+  assert 'checkpoint saved; the same command continues' in process.log
+  assert runs.steps(run_dir)[-1] >= before
 
 
 @pytest.mark.soak
