@@ -14,6 +14,7 @@ import runs
 import stops
 
 from transfusion_tf import run_folder
+from transfusion_tf import stop_signals
 
 _LEAVES = 30  # Seconds from SIGTERM to the end of the process.
 _PAIR_LEAVES = 20  # Seconds, of a worker that has lost another.
