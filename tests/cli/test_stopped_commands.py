@@ -33,7 +33,9 @@ _COMMANDS = {
     *('--layers=conv1,conv2', '--num_patches=2000'),
   ],
   'evaluate': lambda root, out: [f'--run_dir={_copy(root, out)}'],
-  'export': lambda root, out: [f'--run_dir={root}/run', f'--export_dir={out}'],
+  'export': lambda root, out: [
+    *(f'--run_dir={root}/run', f'--export_dir={out}', '--overwrite'),
+  ],
   'study': lambda root, out: [
     *(f'--data_dir={root}/data', f'--output_dir={out}', *_STUDY),
   ],
@@ -116,7 +118,8 @@ def _stop_and_finish(start, command, folder, num_stops, signals=None, seed=0):
   """Stops a command at any moment, then lets it end."""
   undisturbed = folder / 'undisturbed' / 'out'
   began = time.monotonic()
-  assert start(command, undisturbed).wait() == 0
+  process = start(command, undisturbed)
+  assert process.wait() == 0, process.complaints
   seconds = time.monotonic() - began
   moments = stops.moments(seed)
   for turn in range(num_stops):
