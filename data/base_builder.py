@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
+import glob
 import io
 import os
 from typing import Any, Self
@@ -32,6 +33,8 @@ from data import preflight_report
 from data import raw_dataset
 from data import sizes
 from transfusion_tf import errors
+from transfusion_tf import scratch
+from transfusion_tf import storage
 
 
 @dataclasses.dataclass(eq=False)
@@ -250,16 +253,33 @@ def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
     builder: Any TFDS builder.
     overwrite: If true, a data set that was built before is replaced.
     **options: Arguments of `tfds.download.DownloadConfig`.
+
+  Raises:
+    InputError: Another process is building it.
   """
   modes = tfds.download.GenerateMode
   options['download_mode'] = (
     modes.REUSE_CACHE_IF_EXISTS if overwrite else modes.REUSE_DATASET_IF_EXISTS
   )
   # Nothing is downloaded, though TFDS says so.
-  with contextlib.redirect_stdout(io.StringIO()):
+  with _alone(builder), contextlib.redirect_stdout(io.StringIO()):
     builder.download_and_prepare(
       download_config=tfds.download.DownloadConfig(**options)
     )
+
+
+@contextlib.contextmanager
+def _alone(builder):
+  """Keep other processes from building the same; delete what dead ones left."""
+  folder = os.path.dirname(os.fspath(builder.data_path))
+  if storage.is_remote(folder):
+    yield
+    return
+  with storage.convert_write_errors(folder):
+    storage.makedirs(folder)
+  with scratch.held(folder, 'wait for it or choose another --data_dir'):
+    scratch.delete_dead(os.path.join(glob.escape(folder), 'incomplete.*'))
+    yield
 
 
 def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import tqdm
 
 from transfusion_tf import cores
 from transfusion_tf import errors
+from transfusion_tf import stop_signals
 
 T = TypeVar('T')
 R = TypeVar('R')
@@ -82,7 +83,9 @@ def _pool(num_processes):
   """Return a pool of processes that stay: each takes seconds to start."""
   # Not forked: a fork of a process with TensorFlow's threads can deadlock.
   context = multiprocessing.get_context('spawn')
-  pool = futures.ProcessPoolExecutor(num_processes, context)
+  pool = futures.ProcessPoolExecutor(
+    num_processes, context, stop_signals.end_with_parent
+  )
   atexit.register(pool.shutdown, cancel_futures=True)
   return pool
 

@@ -18,6 +18,7 @@ _ORDER = (
   *('shown_text', 'errors', 'output_names', 'cores', 'tpu_settings', 'startup'),
   *(
     'stop_signals',
+    'scratch',
     'storage',
     'json_file',
     'lease',

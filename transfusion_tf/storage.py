@@ -7,7 +7,7 @@ consists of several objects is valid through one that is written last.
 """
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 import contextlib
 import errno
 import glob as glob_lib
@@ -16,16 +16,20 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 from typing import IO, Any
 
 from etils import epy
 
 from transfusion_tf import errors
+from transfusion_tf import scratch
 
 with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
+# What more room does not help.
+_DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 PRIVATE = 0o600  # Mode of what shows pictures of patients: its owner's alone.
 # What is read at a time. One request reads an object of up to this size (see
 # `startup.ENVIRONMENT`), so that a text is of one version of it, whoever writes
@@ -57,6 +61,25 @@ def is_lost_connection(error: Exception) -> bool:
   )
 
 
+def _is_tensorflows(error):
+  # Who has not imported it is not made to wait for it here.
+  return 'tensorflow' in sys.modules and isinstance(error, tf.errors.OpError)
+
+
+def lacking(error: Exception, numbers: Collection[int]) -> str:
+  """Return what TensorFlow says that the machine lacks, or an empty text.
+
+  Args:
+    error: Any error.
+    numbers: The `errno` of what a machine may lack.
+  """
+  if not _is_tensorflows(error):
+    return ''
+  named = any(os.strerror(number) in str(error) for number in numbers)
+  exhausted = isinstance(error, tf.errors.ResourceExhaustedError)
+  return reason(error) if named or exhausted else ''
+
+
 @contextlib.contextmanager
 def convert_write_errors(path: str) -> Iterator[None]:
   """Convert errors of writing `path` into one line.
@@ -67,8 +90,12 @@ def convert_write_errors(path: str) -> Iterator[None]:
   """
   try:
     yield
-  except (OSError, tf.errors.OpError) as error:
+  except Exception as error:
+    if not isinstance(error, OSError) and not _is_tensorflows(error):
+      raise
+    is_denied = isinstance(error, OSError) and error.errno in _DENIED
     remedy = '' if is_remote(path) else 'make room and '
+    remedy = 'see that it may be written and ' if is_denied else remedy
     raise errors.RunError(
       f'{path} cannot be written ({reason(error)}); what was saved before is '
       f'intact: {remedy}start the same command again'
@@ -198,16 +225,8 @@ def write_bytes(path: str, content: bytes) -> None:
     with convert_write_errors(path), tf.io.gfile.GFile(path, 'wb') as file:
       file.write(content)
     return
-  partial = f'{path}.partial'
-  with convert_write_errors(path):
-    try:
-      with open(partial, 'wb') as file:
-        file.write(content)
-      os.replace(partial, path)
-    except OSError:
-      with contextlib.suppress(OSError):
-        os.remove(partial)
-      raise
+  with convert_write_errors(path), scratch.file(path) as file:
+    file.write(content)
 
 
 def write_text(path: str, text: str) -> None:
@@ -227,20 +246,21 @@ def atomic_write(path: str, mode: str = 'w') -> Iterator[IO]:
   Args:
     path: Path of the file; parent folders are created.
     mode: `w` for text, `wb` for bytes.
+
+  Raises:
+    RunError: It cannot be written: inside, nothing but that is to be done.
   """
-  encoding = None if 'b' in mode else 'utf-8'
   if is_remote(path):
     with local_folder() as folder:
       partial = os.path.join(folder, 'partial')
-      with open(partial, mode, encoding=encoding) as file:
+      with convert_write_errors(path), scratch.file(partial, mode) as file:
         yield file
       upload(partial, path)
     return
-  makedirs(os.path.dirname(path) or '.')
-  partial = f'{path}.partial'
-  with open(partial, mode, encoding=encoding) as file:
-    yield file
-  os.replace(partial, path)
+  with convert_write_errors(path):
+    makedirs(os.path.dirname(path) or '.')
+    with scratch.file(path, mode) as file:
+      yield file
 
 
 def upload(local: str, path: str) -> None:
@@ -275,8 +295,14 @@ def upload_folder(local: str, path: str, last: str) -> None:
 
 @contextlib.contextmanager
 def local_folder() -> Iterator[str]:
-  """Yield an empty folder of this machine; it is deleted at the end."""
-  with tempfile.TemporaryDirectory(prefix='transfusion_tf_') as folder:
+  """Yield an empty folder of this machine; it is deleted at the end.
+
+  That of a process which was killed is deleted when another one is asked for.
+  """
+  path = os.path.join(tempfile.gettempdir(), 'transfusion_tf')
+  with contextlib.ExitStack() as stack:
+    with convert_write_errors(path):
+      folder = stack.enter_context(scratch.folder(path, 0o700))
     yield folder
 
 
@@ -294,6 +320,8 @@ def download(path: str, local: str) -> None:
 
 
 _copies: dict[str, str] = {}  # Path in a bucket -> copy on this machine.
+_until_the_end = contextlib.ExitStack()
+atexit.register(_until_the_end.close)
 
 
 def local_copy(path: str) -> str:
@@ -310,8 +338,7 @@ def local_copy(path: str) -> str:
   if not is_remote(path):
     return path
   if path not in _copies:
-    folder = tempfile.mkdtemp(prefix='transfusion_tf_')
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    folder = _until_the_end.enter_context(local_folder())
     copy = os.path.join(folder, os.path.basename(path))
     download(path, copy)
     _copies[path] = copy

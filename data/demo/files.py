@@ -1,9 +1,8 @@
 """Putting a demo set on disk: whole or not at all, and never over real data."""
 
 from collections.abc import Callable, Sequence
-import json
+import os
 import pathlib
-import shutil
 
 import numpy as np
 import pandas as pd
@@ -11,6 +10,8 @@ from PIL import Image
 
 from transfusion_tf import errors
 from transfusion_tf import json_file
+from transfusion_tf import scratch
+from transfusion_tf import storage
 
 _MARKER = 'demo.json'  # Says that a folder is ours and what it was made with.
 _JPEG_QUALITY = 92
@@ -29,24 +30,33 @@ def make(
   Raises:
     InputError: `folder` exists and holds something else.
   """
+  if _is_made(folder, parameters):
+    return False
+  folder.parent.mkdir(parents=True, exist_ok=True)
+  with storage.convert_write_errors(str(folder)):
+    with scratch.folder(str(folder)) as partial:
+      write(pathlib.Path(partial), **parameters)
+      storage.write_json(os.path.join(partial, _MARKER), parameters)
+      if _is_made(folder, parameters):  # Another process was faster.
+        return False
+      os.rename(partial, folder)
+  return True
+
+
+def _is_made(folder, parameters):
+  """Return whether a folder was made so; refuse one that was made otherwise."""
   marker = folder / _MARKER
   remedy = 'remove the folder or choose another --raw_dir'
+  if not folder.exists():
+    return False
   if marker.exists() and parameters == json_file.read(
     marker, dict[str, object], remedy
   ):
-    return False
-  if folder.exists():
-    raise errors.InputError(
-      f'{folder} exists and holds other data: remove it or choose another '
-      '--raw_dir'
-    )
-  partial = folder.with_name(folder.name + '.partial')
-  shutil.rmtree(partial, ignore_errors=True)
-  partial.mkdir(parents=True)
-  write(partial, **parameters)
-  (partial / _MARKER).write_text(json.dumps(parameters, indent=2) + '\n')
-  partial.rename(folder)
-  return True
+    return True
+  raise errors.InputError(
+    f'{folder} exists and holds other data: remove it or choose another '
+    '--raw_dir'
+  )
 
 
 def save_jpeg(picture: np.ndarray, path: pathlib.Path) -> None:

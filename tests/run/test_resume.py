@@ -1,87 +1,222 @@
 """A run that is stopped, however it is, ends as if nothing had happened."""
 
-import random
+import contextlib
+import dataclasses
+import os
 import signal
 import time
 
+import bucket_runs
 import prepared_sets
 import processes
 import pytest
 import runs
+import stops
 
 from transfusion_tf import run_folder
 from transfusion_tf import stop_signals
 
 _LEAVES = 30  # Seconds from SIGTERM to the end of the process.
+_PAIR_LEAVES = 20  # Seconds, of a worker that has lost another.
 
 
 def _experiment(data_dir, **changes):
   """Steps that are not all evaluated, evaluations that are not all saved."""
   return prepared_sets.experiment(
     data_dir,
-    train__train_steps=60,
-    train__eval_every=6,
-    train__patience=50,
-    train__deterministic=True,
-    runtime__checkpoint_every=4,
-    runtime__steps_per_call=1,
-    **changes,
+    **{
+      'train__train_steps': 24,
+      'train__eval_every': 6,
+      'train__patience': 50,
+      'train__deterministic': True,
+      'runtime__checkpoint_every': 4,
+      'runtime__steps_per_call': 1,
+    }
+    | changes,
   )
 
 
-@pytest.fixture(scope='module')
-def undisturbed(data_dir, server, tmp_path_factory):
-  """The folder of a run that nothing happened to."""
-  run_dir = tmp_path_factory.mktemp('runs') / 'undisturbed'
-  processes.train(server, _experiment(data_dir), run_dir).succeed()
-  return run_dir
+@dataclasses.dataclass
+class _Machine:
+  """Where runs are trained: `start` returns the processes of a session."""
+
+  server: object
+  folder: object
+  experiment: object
+  environment: dict
+  cores: set
+  num_workers: int = 1
+  is_remote: bool = False
+
+  @property
+  def scratch(self):
+    scratch = self.folder / 'scratch'
+    scratch.mkdir(exist_ok=True)
+    return scratch
+
+  def start(self, name, server=None):
+    """Starts what `name` is to be trained by."""
+    run_dir = f'gs://bucket/{name}' if self.is_remote else self.folder / name
+    clusters = processes.cluster(self.num_workers)
+    started = []
+    for index in range(self.num_workers):
+      environment = self.environment | {'TMPDIR': str(self.scratch)}
+      if self.num_workers > 1:
+        environment |= clusters[index]
+      output = self.folder / f'{name}.{index}'
+      process = processes.train(
+        server or self.server,
+        self.experiment,
+        run_dir,
+        environment,
+        log=f'{output}.log',
+        errors=f'{output}.errors',
+      )
+      with contextlib.suppress(ProcessLookupError):
+        os.sched_setaffinity(process.pid, self.cores)
+      started.append(process)
+    return started
+
+  def finish(self, name):
+    """Trains a run to its end; returns how many seconds that takes."""
+    began = time.monotonic()
+    for process in self.start(name):
+      assert process.wait() == 0, process.complaints
+    return time.monotonic() - began
+
+  def is_finished(self, name):
+    if self.is_remote:
+      return f'{name}/result.json' in self.bucket.names(name)
+    return run_folder.result(str(self.folder / name)) is not None
+
+  def read(self, name):
+    """Returns the folder of a run on the disk."""
+    if self.is_remote:
+      return self.bucket.download(name, self.folder / name)
+    return self.folder / name
 
 
-def _has_begun(process):
-  return 'step 0' in process.log or 'continuing' in process.log
+_MACHINES = ['one device', 'one core', 'two devices', 'two workers', 'bucket']
 
 
-@pytest.mark.parametrize(
-  'kills',
-  [2, pytest.param(20, marks=[pytest.mark.soak, pytest.mark.timeout(0)])],
-)
-def test_killed_at_any_moment(undisturbed, data_dir, server, tmp_path, kills):
+@pytest.fixture
+def machine(request, server, data_dir, tmp_path):
+  cores = os.sched_getaffinity(0)
+  if request.param == 'bucket':
+    bucket = request.getfixturevalue('bucket')
+    remote_data = request.getfixturevalue('bucket_data')
+    experiment = bucket_runs.experiment(remote_data)
+    made = _Machine(server, tmp_path, experiment, bucket.environment, cores)
+    made.bucket, made.is_remote = bucket, True
+    return made
+  changes = {
+    'two devices': {
+      'runtime__strategy': 'mirrored',
+      'runtime__num_virtual_cpus': 2,
+    },
+    'two workers': {'runtime__strategy': 'multi_worker'},
+  }.get(request.param, {})
+  return _Machine(
+    server,
+    tmp_path,
+    _experiment(data_dir, **changes),
+    {},
+    {min(cores)} if request.param == 'one core' else cores,
+    2 if request.param == 'two workers' else 1,
+  )
+
+
+def _stop_and_finish(machine, num_stops, seed=0, fresh_every=0):
+  """Stops runs at any moment, until they are finished all the same."""
+  seconds = machine.finish('undisturbed')
+  undisturbed = machine.read('undisturbed')
+  moments = stops.moments(seed)
+  stopped = started = number_of_run = 0
+  while stopped < num_stops:
+    name = f'run{number_of_run}'
+    while stopped < num_stops and not machine.is_finished(name):
+      number, fraction = next(moments)
+      started += 1
+      began = time.monotonic()
+      is_fresh = fresh_every and started % fresh_every == 0
+      server = processes.Interpreters() if is_fresh else None
+      workers = machine.start(name, server)
+      in_time = _stop(workers, number, fraction * seconds, started)
+      stopped += in_time
+      if not in_time and not is_fresh:  # The machine may have other work.
+        seconds = min(seconds, time.monotonic() - began)
+      assert number == signal.SIGKILL or not stops.scratch(machine.scratch)
+      print(
+        name,
+        stopped,
+        number.name,
+        f'{fraction:.2f}',
+        round(seconds),
+        flush=True,
+      )
+    machine.finish(name)
+    assert not stops.scratch(machine.scratch)
+    runs.assert_same(machine.read(name), undisturbed)
+    number_of_run += 1
+
+
+def _leave(worker, number):
+  """Returns the code of a worker that has lost another.
+
+  Where it waits inside TensorFlow for one that it has not met yet, it hears of
+  nothing: it is told, and killed in the end, as by a scheduler.
+  """
+  for told in (None, number, signal.SIGKILL):
+    if told:
+      worker.kill(told)
+    end = time.monotonic() + _PAIR_LEAVES
+    while time.monotonic() < end and worker.is_alive():
+      time.sleep(0.1)
+  return worker.wait()
+
+
+def _stop(workers, number, after, turn):
+  """Stops one worker, or all as a scheduler does; returns whether in time."""
+  first, *others = (
+    workers[turn % len(workers) :] + workers[: turn % len(workers)]
+  )
+  in_time = stops.stop(first, number, after)
+  for other in others:
+    code = _leave(other, number)
+    assert code in (*stops.CODES.values(), 0, 1), other.complaints
+    # TensorFlow has something to say of the lost one, too.
+    is_told = code in (0, -signal.SIGKILL) or 'same command' in other.complaints
+    assert is_told, other.complaints
+  return in_time
+
+
+@pytest.mark.parametrize('machine', ['one device'], indirect=True)
+def test_stopped_by_each_signal(machine):
   """Bitwise the same weights, slots, counters, metrics and scores."""
-  draw = random.Random(kills)
-  run_number = 0
-  while kills or run_number == 0:
-    run_dir = tmp_path / f'run{run_number}'
-    while run_folder.result(str(run_dir)) is None:
-      process = processes.train(server, _experiment(data_dir), run_dir)
-      if kills:
-        processes.wait_for(lambda p=process: _has_begun(p) or not p.is_alive())
-        time.sleep(draw.uniform(0, 3))
-        if process.is_alive():  # It may have finished by now.
-          kills -= 1
-          process.kill()
-        process.wait()
-      else:
-        process.succeed()
-    runs.assert_same(run_dir, undisturbed)
-    run_number += 1
+  _stop_and_finish(machine, num_stops=4)
 
 
-def test_sigterm_saves_leaves_and_continues(
-  undisturbed, data_dir, server, tmp_path
-):
+def test_sigterm_saves_and_leaves(data_dir, server, tmp_path):
   """Meanwhile, another process on the same folder is refused."""
   run_dir = tmp_path / 'run'
-  process = processes.train(server, _experiment(data_dir), run_dir)
+  experiment = _experiment(data_dir, train__train_steps=100_000)
+  process = processes.train(server, experiment, run_dir)
   processes.wait_for(lambda: len(runs.rows(run_dir)) > 2, process)
+  process.kill(signal.SIGSTOP)  # It must not save meanwhile.
   before = runs.steps(run_dir)[-1]
-  process.kill(signal.SIGSTOP)  # It must not finish meanwhile.
-  again = processes.train(server, _experiment(data_dir), run_dir, name='again')
+  again = processes.train(server, experiment, run_dir, name='again')
   assert again.wait() == 2
   assert 'another process is training here' in again.log.splitlines()[-1]
   process.kill(signal.SIGCONT)
   process.kill(signal.SIGTERM)
   assert process.wait(_LEAVES) == stop_signals.EXIT_CODE
-  assert 'same command continues' in process.log
+  assert 'checkpoint saved; the same command continues' in process.log
   assert runs.steps(run_dir)[-1] >= before
-  processes.train(server, _experiment(data_dir), run_dir).succeed()
-  runs.assert_same(run_dir, undisturbed)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(0)
+@pytest.mark.parametrize('machine', _MACHINES, indirect=True)
+def test_stopped_at_any_moment(machine):
+  """The same, also while a new interpreter imports."""
+  _stop_and_finish(machine, int(os.environ.get('STOPS', 40)), 1, fresh_every=3)

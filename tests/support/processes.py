@@ -48,6 +48,28 @@ class Server:
     self._process.wait()
 
 
+class Interpreters:
+  """In place of `Server`: each process begins with the start of Python."""
+
+  def __init__(self):
+    self._running = {}
+
+  def ask(self, pid=None, **request):
+    if pid is not None:
+      return self._running[pid].poll()
+    process = subprocess.Popen(
+      [sys.executable, request['script'], *request['arguments']],
+      cwd=request['cwd'],
+      env=os.environ | request['env'],
+      stdin=subprocess.DEVNULL,
+      stdout=open(request['log'], 'a'),
+      stderr=open(request['errors'], 'a'),
+      start_new_session=True,
+    )
+    self._running[process.pid] = process
+    return process.pid
+
+
 class Process:
   """A script that runs; what it prints is in `log`."""
 
@@ -56,12 +78,14 @@ class Process:
   ):
     self._server = server
     self._log = pathlib.Path(log)
-    self._log.write_text('')
+    self._errors = pathlib.Path(errors or log)
+    for path in (self._log, self._errors):
+      path.write_text('')
     self.pid = server.ask(
       script=str(script),
       arguments=[str(argument) for argument in arguments],
       log=str(log),
-      errors=str(errors or log),
+      errors=str(self._errors),
       env=env or {},
       cwd=os.path.abspath(cwd),
     )
@@ -69,6 +93,11 @@ class Process:
   @property
   def log(self) -> str:
     return self._log.read_text()
+
+  @property
+  def complaints(self) -> str:
+    """What it writes to stderr."""
+    return self._errors.read_text()
 
   def kill(self, number=signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):  # It may have ended.
@@ -115,12 +144,12 @@ def call(
 
 
 def train(
-  server, experiment, run_dir, env=None, name='train', log=None
+  server, experiment, run_dir, env=None, name='train', log=None, errors=None
 ) -> Process:
   """`python train.py` with the flags that make `experiment`."""
   lines = flagfile.lines(experiment, 'demo_retina', str(run_dir))
   log = log or f'{run_dir}.{name}.log'
-  return Process(server, TRAIN, lines.splitlines(), log, env)
+  return Process(server, TRAIN, lines.splitlines(), log, env, errors)
 
 
 def train_pair(server, experiment, run_dir) -> list[Process]:
@@ -207,6 +236,8 @@ def _become(script, arguments, log, errors, env, cwd):
     flags = os.O_CREAT | os.O_WRONLY | os.O_APPEND
     os.dup2(os.open(path, flags), number)
   os.environ.update(env)
+  tempfile.tempdir = None  # It may be known by now, of another TMPDIR.
+  os.setsid()  # By which its own processes are known.
   sys.argv = [script, *arguments]
   sys.path.insert(0, os.path.dirname(script))
   runpy.run_path(script, run_name='__main__')

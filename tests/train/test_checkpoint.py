@@ -125,7 +125,7 @@ def test_weights_that_are_no_numbers_are_not_saved(tmp_path):
 
 def test_what_was_left_half_written_is_written_anew(tmp_path):
   parts = tiny_training.Parts(tmp_path)
-  partial = tmp_path / f'{checkpoint.folder(0)}.partial'
+  partial = tmp_path / f'{checkpoint.folder(7)}.0123abcd.partial'
   partial.mkdir()
   (partial / 'checkpoint.index').write_bytes(b'half')
   assert parts.checkpoints.restore_newest() is None

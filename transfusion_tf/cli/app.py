@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 import contextlib
 import errno
+import multiprocessing
 import os
 import pathlib
 import stat
@@ -22,11 +23,12 @@ from transfusion_tf.cli import flag_values
 from transfusion_tf.cli import help_text
 
 USAGE_EXIT_CODE = 2
-# 128 + the signal's number, as shells have it.
-_INTERRUPT_EXIT_CODE = 130
-_PIPE_EXIT_CODE = 141
+_PIPE_EXIT_CODE = 141  # 128 + SIGPIPE, as shells have it.
 # What is no fault of the path that a command was given.
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EMFILE, errno.ENFILE)
+_FULL = (
+  *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO),
+  *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN),
+)
 _LONG = 300  # A word of a message: longer ones say nothing.
 
 
@@ -53,6 +55,8 @@ def run(
     _exit(sys.argv[0], '')
   finally:
     stop_signals.ignore()
+    for child in multiprocessing.active_children():
+      child.kill()  # What it is at is of no use any more.
 
 
 def _parse(argv, module, groups):
@@ -121,22 +125,30 @@ def _exit_on_input_error(main, argv):
       _exit(
         argv[0], f'a bucket was lost ({reason}); the same command continues', 1
       )
+    if lacking := _lacking(error):
+      _exit(argv[0], f'{lacking}; make room, and the same command continues', 1)
     if isinstance(error, OSError) and error.filename and error.strerror:
-      is_full = error.errno in _FULL
-      _exit(
-        argv[0],
-        f'{os.fsdecode(error.filename)}: {error.strerror}'
-        + ('; make room, and the same command continues' if is_full else ''),
-        1 if is_full else USAGE_EXIT_CODE,
-      )
+      _exit(argv[0], f'{os.fsdecode(error.filename)}: {error.strerror}')
     raise
-  except KeyboardInterrupt:
-    _exit(argv[0], 'stopped; the same command continues', _INTERRUPT_EXIT_CODE)
+
+
+def _lacking(error):
+  """Return what the machine lacks, if that is the cause of an error, or ''."""
+  if isinstance(error, OSError) and error.errno in _FULL:
+    place = f'{os.fsdecode(error.filename)}: ' if error.filename else ''
+    return f'{place}{os.strerror(error.errno)}'
+  is_unmapped = isinstance(error, ImportError) and 'map segment' in str(error)
+  if isinstance(error, MemoryError) or is_unmapped:
+    return 'not enough memory'
+  # TFDS raises its own from it.
+  said = storage.lacking(error, _FULL)
+  return said or (error.__cause__ and _lacking(error.__cause__))
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
   if stopped := stop_signals.received():
-    code = stop_signals.EXIT_CODE
+    stop_signals.ignore()
+    code = stopped.code
     message = f'stopped by {stopped.name}; the same command continues'
   name = os.path.basename(program)
   words = [

@@ -26,7 +26,9 @@ from absl import flags
 
 from transfusion_tf import config
 from transfusion_tf import models
+from transfusion_tf import scratch
 from transfusion_tf import startup
+from transfusion_tf import storage
 from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
@@ -184,15 +186,6 @@ def main(_) -> None:
       print(line)
     return
   from transfusion_tf.study import checks
-  from transfusion_tf.study import conclusion
-  from transfusion_tf.study import files
-  from transfusion_tf.study import outcome
-  from transfusion_tf.study import probe_page
-  from transfusion_tf.study import process_pool
-  from transfusion_tf.study import rates
-  from transfusion_tf.study import runner
-  from transfusion_tf.study import study_page
-  from transfusion_tf.study import time_forecast
   from transfusion_tf.study import time_limits
 
   command = recorded_flags.Command(_OUTPUT_DIR.value or '', __name__)
@@ -208,7 +201,27 @@ def main(_) -> None:
     plan, subsets=_subsets(prepared, plan.base, dataset)
   )
   plan = checks.check(plan, root)
-  command.begin()
+  with storage.convert_write_errors(root):
+    storage.makedirs(root)
+  with scratch.held(root, 'wait for it or choose another --output_dir'):
+    command.begin()
+    _carry_out(command, plan, limit, prepared)
+
+
+def _carry_out(command, plan, limit, prepared):
+  """Probe, train, compare and report."""
+  from transfusion_tf.study import conclusion
+  from transfusion_tf.study import files
+  from transfusion_tf.study import outcome
+  from transfusion_tf.study import probe_page
+  from transfusion_tf.study import process_pool
+  from transfusion_tf.study import rates
+  from transfusion_tf.study import runner
+  from transfusion_tf.study import study_page
+  from transfusion_tf.study import time_forecast
+  from transfusion_tf.study import time_limits
+
+  root, dataset = command.root, plan.base.data.dataset
   probe = functools.partial(
     probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
   )

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import dataclasses
 import os
-import shutil
 
 import keras
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from transfusion_tf import errors
 from transfusion_tf import run_folder
+from transfusion_tf import scratch
 from transfusion_tf import storage
 from transfusion_tf.export import model_card
 from transfusion_tf.export import preparation as preparation_lib
@@ -85,7 +85,7 @@ def export(
   preparation = preparation_lib.from_dataset(run.source.prepared)
   network = signatures.module(run, preparation, layers)
   checked = _stored_files(run)
-  with _atomic_folder(export_dir) as partial:
+  with _atomic_folder(export_dir, overwrite) as partial:
     signatures.save(network, partial)
     differences = {'SavedModel': _difference(run, checked, _served(partial))}
     notes = _notes(run, run_dir)
@@ -148,7 +148,7 @@ def _check_export_dir(export_dir, overwrite):
 
 
 @contextlib.contextmanager
-def _atomic_folder(export_dir) -> Iterator[str]:
+def _atomic_folder(export_dir, overwrite) -> Iterator[str]:
   """Yield a folder that replaces `export_dir` if the block succeeds.
 
   An export in a bucket is complete once its card is there.
@@ -160,23 +160,28 @@ def _atomic_folder(export_dir) -> Iterator[str]:
       storage.remove_folder(export_dir)
       storage.upload_folder(local, export_dir, last=CARD)
     return
-  partial = f'{export_dir}.partial-{os.getpid()}'
-  replaced = f'{export_dir}.replaced-{os.getpid()}'
-  try:
+  with contextlib.ExitStack() as stack:
     with storage.convert_write_errors(export_dir):
-      os.makedirs(partial)
+      storage.makedirs(os.path.dirname(export_dir))
+      partial = stack.enter_context(scratch.folder(export_dir))
     yield partial
+    _check_export_dir(export_dir, overwrite)  # Another may have been faster.
     with storage.convert_write_errors(export_dir):
-      if os.path.lexists(export_dir):
-        os.rename(export_dir, replaced)
-      try:
-        os.rename(partial, export_dir)
-      except OSError:
-        os.rename(replaced, export_dir)
-        raise
-  finally:
-    for leftover in (partial, replaced):
-      shutil.rmtree(leftover, ignore_errors=True)
+      replaced = stack.enter_context(scratch.folder(export_dir))
+      _replace(export_dir, partial, os.path.join(replaced, 'export'))
+
+
+def _replace(export_dir, partial, replaced):
+  """Rename a folder `export_dir`, and an export of that name `replaced`."""
+  if not storage.listdir(export_dir):
+    os.rename(partial, export_dir)
+    return
+  os.rename(export_dir, replaced)
+  try:
+    os.rename(partial, export_dir)
+  except OSError:
+    os.rename(replaced, export_dir)
+    raise
 
 
 def _stored_files(run):
@@ -209,6 +214,8 @@ def _keras_file(run, path):
       path, custom.classes(run.model), compile=False, safe_mode=False
     )
   except Exception as error:  # Layers of the user's raise anything.
+    if isinstance(error, OSError) and error.errno:
+      raise  # A full disk is no fault of theirs.
     if os.path.exists(path):
       os.remove(path)
     raise _NotLoadableError(

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.run import build as run_lib
 
 
@@ -39,8 +40,7 @@ def write(run: run_lib.Run, path: str) -> None:
       f'{run.model.name} does not convert to TF Lite: '
       f'{str(error).strip().splitlines()[0]}; export it without --tflite'
     ) from None
-  with open(path, 'wb') as file:
-    file.write(converted)
+  storage.write_bytes(path, converted)
 
 
 def reader(

@@ -74,13 +74,14 @@ def run(
   # tf.data treats a global seed of 0 as unset and then rejects tensor seeds.
   keras.utils.set_random_seed(experiment.seed + 1)
   shared = shared or network_lib.Shared()
-  built = run_lib.build(
-    experiment, run_folder.task(run_dir, experiment.data), shared=shared
-  )
+  with workers_lib.convert_errors():
+    built = run_lib.build(
+      experiment, run_folder.task(run_dir, experiment.data), shared=shared
+    )
   workers = workers_lib.Workers(built.strategy)
   claim = run_folder.claim(experiment, run_dir)
   with (
-    workers.convert_worker_errors(),
+    workers_lib.convert_errors(),
     (
       claim if workers.is_chief else contextlib.nullcontext(lambda: None)
     ) as check_held,

@@ -23,8 +23,9 @@ def save(run_dir: str, judged_step: int) -> None:
   path = os.path.join(run_dir, _FILE)
   if storage.exists(path):
     return
+  kernels = _read_checkpoints(run_dir, judged_step)
   with storage.atomic_write(path, 'wb') as file:
-    np.savez_compressed(file, **_read_checkpoints(run_dir, judged_step))
+    np.savez_compressed(file, **kernels)
 
 
 def read(run_dir: str, judged_step: int) -> dict[str, np.ndarray]:

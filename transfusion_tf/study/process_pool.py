@@ -17,8 +17,8 @@ from multiprocessing import forkserver
 import os
 import pathlib
 import queue
-import signal
 import sys
+import tempfile
 import threading
 import time
 from typing import Any
@@ -26,12 +26,15 @@ from typing import Any
 from transfusion_tf import cores
 from transfusion_tf import errors
 from transfusion_tf import startup
+from transfusion_tf import stop_signals
 
 # Activations go back to malloc, not to the kernel, which would have to clear
 # their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
 _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 # Python's own modules are not those of the same name in the present folder.
 _IMPORTS = {'PYTHONSAFEPATH': '1'}
+
+_LONGEST_FOLDER = 70  # Paths of sockets have 104 characters on macOS.
 
 # A key and why its job failed; None at the end of a worker.
 _Ended = tuple[str, str] | BaseException | None
@@ -254,9 +257,21 @@ def _context():
     return multiprocessing.get_context('spawn')
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(['transfusion_tf.study.forkserver_preload'])
-  with _environment():
+  with _environment(), _short_paths():
     forkserver.ensure_running()
   return context
+
+
+@contextlib.contextmanager
+def _short_paths() -> Iterator[None]:
+  """Let the server's socket be in /tmp if its path in $TMPDIR is too long."""
+  before = tempfile.tempdir
+  if len(tempfile.gettempdir()) > _LONGEST_FOLDER and os.path.isdir('/tmp'):
+    tempfile.tempdir = '/tmp'
+  try:
+    yield
+  finally:
+    tempfile.tempdir = before
 
 
 @contextlib.contextmanager
@@ -282,10 +297,10 @@ def _environment() -> Iterator[None]:
 
 
 def _work(connection, threads, shared):
-  signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+  # Else a job whose parent died would hold its folder's lock.
+  stop_signals.end_with_parent()
   # Progress bars of several processes would overwrite one another.
   sys.stderr.isatty = lambda: False
-  threading.Thread(target=_end_with_parent, daemon=True).start()
   startup.import_tensorflow()
   import tensorflow as tf
 
@@ -294,12 +309,6 @@ def _work(connection, threads, shared):
   with contextlib.suppress(EOFError):
     while True:
       connection.send(call(connection.recv()))
-
-
-def _end_with_parent():
-  """End a job whose parent died: it would hold its folder's lock."""
-  multiprocessing.parent_process().join()
-  os._exit(1)
 
 
 def _caller(shared):

@@ -3,14 +3,17 @@
   ENVIRONMENT/bin/python compile_hlo.py HLO TOPOLOGY NUM_CHIPS PROGRAM
 
 Reads the file HLO, writes the compiled program to the file PROGRAM and prints
-statistics as JSON. JAX compiles for a described topology, without its devices;
-it takes StableHLO, into which XLA converts all of HLO but copies.
+statistics as JSON; ends when its stdin does. JAX compiles for a described
+topology, without its devices; it takes StableHLO, into which XLA converts all
+of HLO but copies.
 """
 
 import json
+import os
 import pathlib
 import re
 import sys
+import threading
 
 _COPY = re.compile(
   r'"?mhlo\.copy"?[ (](%\w+)\)?(?: <?\{.*?\}>?)?'
@@ -73,5 +76,12 @@ def main(hlo, topology, num_chips, program):
   )
 
 
+def _end_with_stdin():
+  """End with the process that began this one, which holds the other end."""
+  sys.stdin.read()
+  os._exit(1)
+
+
 if __name__ == '__main__':
+  threading.Thread(target=_end_with_stdin, daemon=True).start()
   main(*sys.argv[1:])

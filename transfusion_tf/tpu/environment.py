@@ -4,16 +4,18 @@ It is apart from ours: libtpu is pinned to another version than the one that
 TensorFlow for TPUs imports with, and JAX has no other use here.
 """
 
+from collections.abc import Iterator
+import contextlib
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 import venv
 
 from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf import tpu_settings
 
 _PACKAGES = ('jax==0.10.2', 'jaxlib==0.10.2', 'libtpu==0.0.42')
@@ -69,18 +71,30 @@ def compile_hlo(
   Raises:
     RunError: It does not compile, e.g. because it exceeds the chip's memory.
   """
-  with tempfile.TemporaryDirectory() as folder:
+  with storage.local_folder() as folder, _lifeline() as stdin:
     source, program = (pathlib.Path(folder, n) for n in ('hlo', 'program'))
     source.write_bytes(hlo)
     done = subprocess.run(
       [python, _SCRIPT, source, topology, str(num_chips), program],
       env=os.environ | _ENVIRONMENT,
+      stdin=stdin,
       capture_output=True,
       text=True,
     )
     if done.returncode:
       raise errors.RunError(_last_line(done.stderr))
     return program.read_text(), json.loads(done.stdout.splitlines()[-1])
+
+
+@contextlib.contextmanager
+def _lifeline() -> Iterator[int]:
+  """Yield a pipe that ends with the block, or with this process."""
+  reader, writer = os.pipe()
+  try:
+    yield reader
+  finally:
+    os.close(writer)
+    os.close(reader)
 
 
 def _last_line(text):

@@ -26,6 +26,7 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import errors
+from transfusion_tf import scratch
 from transfusion_tf import storage
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
@@ -176,11 +177,13 @@ class Checkpoints:
     return None
 
   def _remove_unfinished(self, saved):
-    """Delete what a killed process left of an upload."""
-    if not self._is_chief or not storage.is_remote(self._directory):
+    """Delete what a killed process left half written."""
+    if not self._is_chief:
       return
     finished = {folder(step) for step in saved}
-    if left := set(storage.listdir(self._directory)) - finished:
+    found = storage.listdir(self._directory)
+    begun = {name for name in found if name.startswith('step-')}
+    if left := begun - finished:
       self._check_held()
     for name in left:
       storage.remove_folder(os.path.join(self._directory, name))
@@ -231,18 +234,11 @@ class Checkpoints:
       self._write(variables, final)
 
   def _write(self, variables, final):
-    partial = f'{final}.partial'
-    try:
-      with storage.convert_write_errors(final):
-        if tf.io.gfile.exists(partial):
-          tf.io.gfile.rmtree(partial)
-        tf.io.gfile.makedirs(partial)
+    with storage.convert_write_errors(final):
+      storage.makedirs(self._directory)
+      with scratch.folder(final) as partial:
         variables.write(os.path.join(partial, _PREFIX))
-        tf.io.gfile.rename(partial, final)
-    except errors.RunError:
-      with contextlib.suppress(tf.errors.OpError):
-        tf.io.gfile.rmtree(partial)  # A full disk needs the space.
-      raise
+        os.rename(partial, final)
 
   def _upload(self, variables, final):
     with storage.local_folder() as local:

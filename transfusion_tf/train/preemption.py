@@ -1,10 +1,8 @@
 """SIGTERM or SIGHUP: save at the same step on all workers, then exit."""
 
 from collections.abc import Callable
-import os
 import signal
 import sys
-import tempfile
 import threading
 
 import tensorflow as tf
@@ -39,9 +37,13 @@ class PreemptionHandler:
     }
     return self
 
-  def __exit__(self, *_) -> None:
+  def __exit__(self, kind, *_) -> None:
     for number, handler in self._before.items():
       signal.signal(number, handler)
+    if self._received.is_set() and kind is SystemExit:
+      stop_signals.ignore()  # It is acted upon.
+    elif self._received.is_set():
+      signal.raise_signal(self._signal)  # It came after the last `check`.
 
   def check(self) -> None:
     """Save and exit with 75 if a worker has received a signal."""
@@ -57,13 +59,12 @@ class PreemptionHandler:
     self._received.set()
 
   def _handler_of(self, resolver):
-    self._scratch = tempfile.TemporaryDirectory(prefix='transfusion_tf_')
     return tf.distribute.experimental.PreemptionCheckpointHandler(
       resolver,
       # It requires a checkpoint and a folder to restore it from, which
-      # `Checkpoints` does here.
+      # `Checkpoints` does here. In memory, nothing is left of it.
       tf.train.Checkpoint(),
-      os.path.join(self._scratch.name, 'unused'),
+      'ram://preemption/unused',
       tf.distribute.experimental.TerminationConfig(
         termination_watcher_fn=self._received.is_set,
         exit_fn=self._exit,

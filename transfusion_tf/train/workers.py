@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 import contextlib
 import hashlib
+import re
 
 import numpy as np
 import tensorflow as tf
@@ -69,25 +70,27 @@ class Workers:
         'and a run_dir that they share'
       )
 
-  @contextlib.contextmanager
-  def convert_worker_errors(self) -> Iterator[None]:
-    """Convert errors of collective operations into one line.
-
-    Raises:
-      RunError: The enclosed code waited for a worker that has died.
-    """
-    try:
-      yield
-    except _LOST as error:
-      if self.count == 1:
-        raise
-      raise errors.RunError(
-        f'another worker is gone ({type(error).__name__}); start all again '
-        'with the same commands: they continue from the last checkpoint'
-      ) from None
-
   def _gather_all(self, value):
     """Return the values of all workers' replicas, in order."""
     if self.count == 1:
       return np.array([value])
     return self._gather(tf.constant([value], tf.float64)).numpy()
+
+
+@contextlib.contextmanager
+def convert_errors() -> Iterator[None]:
+  """Convert errors of collective operations into one line.
+
+  Raises:
+    RunError: The enclosed code waited for a worker that has died.
+  """
+  try:
+    yield
+  except _LOST as error:
+    # It names the device, or the worker that is lost.
+    if not re.search('/job:(worker|chief)/', str(error)):
+      raise
+    raise errors.RunError(
+      f'another worker is gone ({type(error).__name__}); start all again '
+      'with the same commands: they continue from the last checkpoint'
+    ) from None

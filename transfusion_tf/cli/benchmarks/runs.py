@@ -10,12 +10,12 @@ import contextlib
 import io
 import os
 import statistics
-import tempfile
 import time
 
 import tensorflow as tf
 
 from transfusion_tf import config
+from transfusion_tf import storage
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import initializations as init_lib
@@ -62,7 +62,7 @@ def _planned(model, data_dir, seed):
 
 def _train(experiment, shared):
   """Train a run; return the seconds."""
-  with tempfile.TemporaryDirectory() as folder:
+  with storage.local_folder() as folder:
     began = time.monotonic()
     with contextlib.redirect_stdout(io.StringIO()):
       with contextlib.redirect_stderr(io.StringIO()):
