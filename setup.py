@@ -7,7 +7,7 @@ import setuptools
 # TensorFlow's wheels exclude each other: they hold the same files, and an extra
 # can only add one. TRANSFUSION_TF_PLATFORM=tpu takes the one for TPUs.
 _PLATFORMS = {
-  '': ['tensorflow>=2.19'],
+  '': ['tensorflow>=2.20'],
   'tpu': [
     'tensorflow-tpu==2.20.0',  # The newest; none for TensorFlow 2.21.
     # Later ones abort when this TensorFlow is imported, and pip takes the
@@ -30,10 +30,10 @@ _REQUIRED = [
   'numpy>=2.0',  # Arrays; the draws of every initialization.
   'pandas>=2.2',  # CSV label files and tables of results.
   'pillow>=10',  # Writes the demo images, reads odd ones.
-  'scikit-image>=0.24',  # Gabor kernels; the demo's photographs.
+  'scikit-image>=0.26',  # Gabor kernels; the demo's photographs.
   'scikit-learn>=1.5',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
-  'tensorboard>=2.19',  # TensorFlow 2.21 no longer brings it along.
+  'tensorboard>=2.20',  # TensorFlow 2.21 no longer brings it along.
   *_PLATFORMS[_PLATFORM],  # TensorFlow.
   'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
   'tifffile>=2024.8',  # Odd TIFF files, which Pillow cannot read.
@@ -47,7 +47,7 @@ _EXTRAS = {
     'pydicom>=3.0',  # DICOM files in image tables.
     'python-gdcm>=3.0.24',  # Those in JPEG Lossless and JPEG-LS.
   ],
-  'profile': ['tensorboard-plugin-profile>=2.19'],  # Shows train --profile.
+  'profile': ['tensorboard-plugin-profile>=2.20'],  # Shows train --profile.
 }
 _EXTRAS['docs'] = [
   'mkdocs>=1.6',  # Builds the site of docs/.
@@ -72,7 +72,7 @@ _EXTRAS['test'] = [
 ]
 if not _PLATFORM:  # They require the wheel of that name.
   _EXTRAS['test'] += [
-    'tf-keras>=2.19',  # What tf-slim's layers are made of.
+    'tf-keras>=2.20',  # What tf-slim's layers are made of.
     'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
   ]
 
