@@ -30,6 +30,7 @@ _REQUIRED = [
   'numpy>=2.0',  # Arrays; the draws of every initialization.
   'pandas>=2.2',  # CSV label files and tables of results.
   'pillow>=10',  # Writes the demo images, reads odd ones.
+  'protobuf>=6.31.1',  # tensorflow-metadata needs it, and does not say so.
   'scikit-image>=0.26',  # Gabor kernels; the demo's photographs.
   'scikit-learn>=1.5',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
@@ -101,7 +102,7 @@ setuptools.setup(
   long_description=open('README.md', encoding='utf-8').read(),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
-  python_requires='>=3.11',
+  python_requires='>=3.11,<3.14',  # TensorFlow has wheels for these.
   packages=[
     *setuptools.find_packages(include=['transfusion_tf*']),
     'svcca',

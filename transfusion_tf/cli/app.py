@@ -20,6 +20,7 @@ from transfusion_tf import stop_signals
 from transfusion_tf import storage
 from transfusion_tf.cli import flag_values
 from transfusion_tf.cli import help_text
+from transfusion_tf.cli import streams
 
 USAGE_EXIT_CODE = 2
 # 128 + the signal's number, as shells have it.
@@ -41,6 +42,7 @@ def run(
       flags, and the help as its docstring.
     groups: Flag -> heading under which --help lists it.
   """
+  streams.prepare()
   stop_signals.install()
   try:
     os.environ.update(startup.environment(os.environ))
@@ -57,9 +59,7 @@ def run(
 
 def _parse(argv, module, groups):
   if {'--help', '-help', '-h', '--helpshort'} & set(argv[1:]):
-    with contextlib.suppress(BrokenPipeError):
-      print(help_text.text(module, groups), flush=True)
-    os._exit(0)
+    _print_help(argv[0], help_text.text(module, groups))
   argv = ['--verbosity=1' if word == '-v' else word for word in argv]
   try:
     argv = _with_local_flagfiles(argv)
@@ -75,6 +75,16 @@ def _parse(argv, module, groups):
   except (OSError, UnicodeDecodeError) as error:
     _exit(argv[0], f'--flagfile cannot be read: {error}')
   return rest
+
+
+def _print_help(program, text):
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:  # The reader, e.g. `head`, has seen enough.
+    pass
+  except OSError as error:
+    _exit_on_os_error(program, error)
+  os._exit(0)
 
 
 def _with_local_flagfiles(argv):
@@ -121,17 +131,23 @@ def _exit_on_input_error(main, argv):
       _exit(
         argv[0], f'a bucket was lost ({reason}); the same command continues', 1
       )
-    if isinstance(error, OSError) and error.filename and error.strerror:
-      is_full = error.errno in _FULL
-      _exit(
-        argv[0],
-        f'{os.fsdecode(error.filename)}: {error.strerror}'
-        + ('; make room, and the same command continues' if is_full else ''),
-        1 if is_full else USAGE_EXIT_CODE,
-      )
+    if isinstance(error, OSError) and error.strerror:
+      _exit_on_os_error(argv[0], error)
     raise
   except KeyboardInterrupt:
     _exit(argv[0], 'stopped; the same command continues', _INTERRUPT_EXIT_CODE)
+
+
+def _exit_on_os_error(program, error):
+  """Exit if a file cannot be used, or nothing more be written anywhere."""
+  is_full = error.errno in _FULL
+  # Streams, e.g. standard output, have no name.
+  place = os.fsdecode(error.filename) if error.filename else 'cannot write'
+  if is_full:
+    message = f'{error.strerror}; make room, and the same command continues'
+    _exit(program, f'{place}: {message}', 1)
+  if error.filename:
+    _exit(program, f'{place}: {error.strerror}')
 
 
 def _exit(program, message, code=USAGE_EXIT_CODE):
@@ -144,7 +160,10 @@ def _exit(program, message, code=USAGE_EXIT_CODE):
     for word in message.split()
   ]
   line = shown_text.printable(' '.join(words))
-  print(f'{name}: {line}', file=sys.stderr)
+  with contextlib.suppress(OSError):
+    print(f'{name}: {line}', file=sys.stderr)
+  for stream in (sys.stdout, sys.stderr):
+    streams.flush(stream)
   sys.exit(code)
 
 
