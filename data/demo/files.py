@@ -44,7 +44,9 @@ def make(
   shutil.rmtree(partial, ignore_errors=True)
   partial.mkdir(parents=True)
   write(partial, **parameters)
-  (partial / _MARKER).write_text(json.dumps(parameters, indent=2) + '\n')
+  (partial / _MARKER).write_text(
+    json.dumps(parameters, indent=2) + '\n', 'utf-8'
+  )
   partial.rename(folder)
   return True
 

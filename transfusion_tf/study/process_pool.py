@@ -19,6 +19,7 @@ import pathlib
 import queue
 import signal
 import sys
+import tempfile
 import threading
 import time
 from typing import Any
@@ -32,6 +33,8 @@ from transfusion_tf import startup
 _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 # Python's own modules are not those of the same name in the present folder.
 _IMPORTS = {'PYTHONSAFEPATH': '1'}
+# The kernel takes 107 for a socket, of which multiprocessing's names are 32.
+_SOCKET_FOLDER_BYTES = 75
 
 # A key and why its job failed; None at the end of a worker.
 _Ended = tuple[str, str] | BaseException | None
@@ -254,9 +257,21 @@ def _context():
     return multiprocessing.get_context('spawn')
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(['transfusion_tf.study.forkserver_preload'])
-  with _environment():
+  with _environment(), _short_temporary_folder():
     forkserver.ensure_running()
   return context
+
+
+@contextlib.contextmanager
+def _short_temporary_folder() -> Iterator[None]:
+  """Use /tmp where the path of a socket in TMPDIR would be too long."""
+  before = tempfile.tempdir
+  if len(os.fsencode(tempfile.gettempdir())) > _SOCKET_FOLDER_BYTES:
+    tempfile.tempdir = '/tmp'
+  try:
+    yield
+  finally:
+    tempfile.tempdir = before
 
 
 @contextlib.contextmanager
