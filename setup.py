@@ -102,6 +102,7 @@ setuptools.setup(
   long_description=open('README.md', encoding='utf-8').read(),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
+  license_files=['LICENSE', 'third_party/svcca/LICENSE'],
   python_requires='>=3.11,<3.14',  # TensorFlow has wheels for these.
   packages=[
     *setuptools.find_packages(include=['transfusion_tf*']),
