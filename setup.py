@@ -18,6 +18,8 @@ _PLATFORMS = {
 _PLATFORM = os.environ.get('TRANSFUSION_TF_PLATFORM', '')
 
 _REQUIRED = [
+  # TensorFlow; first, so that no newer h5py than it takes makes it an old one.
+  *_PLATFORMS[_PLATFORM],
   'absl-py>=2.1',  # The flags and the logging of every binary.
   'etils>=1.10',  # Lazy imports, so that --help answers at once.
   'filelock>=3.16',  # One process a run folder; survives crashes.
@@ -35,7 +37,6 @@ _REQUIRED = [
   'scikit-learn>=1.5',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
   'tensorboard>=2.20',  # TensorFlow 2.21 no longer brings it along.
-  *_PLATFORMS[_PLATFORM],  # TensorFlow.
   'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
   'tifffile>=2024.8',  # Odd TIFF files, which Pillow cannot read.
   'threadpoolctl>=3.5',  # One BLAS thread a layer in comparisons.
