@@ -7,7 +7,7 @@ import setuptools
 # TensorFlow's wheels exclude each other: they hold the same files, and an extra
 # can only add one. TRANSFUSION_TF_PLATFORM=tpu takes the one for TPUs.
 _PLATFORMS = {
-  '': ['tensorflow>=2.19'],
+  '': ['tensorflow>=2.20'],
   'tpu': [
     'tensorflow-tpu==2.20.0',  # The newest; none for TensorFlow 2.21.
     # Later ones abort when this TensorFlow is imported, and pip takes the
@@ -18,23 +18,25 @@ _PLATFORMS = {
 _PLATFORM = os.environ.get('TRANSFUSION_TF_PLATFORM', '')
 
 _REQUIRED = [
+  # TensorFlow; first, so that no newer h5py than it takes makes it an old one.
+  *_PLATFORMS[_PLATFORM],
   'absl-py>=2.1',  # The flags and the logging of every binary.
   'etils>=1.10',  # Lazy imports, so that --help answers at once.
   'filelock>=3.16',  # One process a run folder; survives crashes.
   'h5py>=3.10',  # Reads Keras' .weights.h5 by name.
   'importlib_resources>=6',  # TFDS imports it without requiring it.
-  'jinja2>=3.1',  # The HTML reports.
+  'jinja2>=3.1.6',  # The HTML reports; pandas' tables need it, too.
   'keras>=3.13',  # Models and layers.
   'matplotlib>=3.9',  # Figures.
-  'msgspec>=0.19',  # JSON files checked against types, in one line.
+  'msgspec>=0.21',  # JSON files checked against types; a ValueError if not.
   'numpy>=2.0',  # Arrays; the draws of every initialization.
   'pandas>=2.2',  # CSV label files and tables of results.
   'pillow>=10',  # Writes the demo images, reads odd ones.
-  'scikit-image>=0.24',  # Gabor kernels; the demo's photographs.
+  'protobuf>=6.31.1',  # tensorflow-metadata needs it, and does not say so.
+  'scikit-image>=0.26',  # Gabor kernels; the demo's photographs.
   'scikit-learn>=1.5',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
-  'tensorboard>=2.19',  # TensorFlow 2.21 no longer brings it along.
-  *_PLATFORMS[_PLATFORM],  # TensorFlow.
+  'tensorboard>=2.20',  # TensorFlow 2.21 no longer brings it along.
   'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
   'tifffile>=2024.8',  # Odd TIFF files, which Pillow cannot read.
   'threadpoolctl>=3.5',  # One BLAS thread a layer in comparisons.
@@ -47,7 +49,7 @@ _EXTRAS = {
     'pydicom>=3.0',  # DICOM files in image tables.
     'python-gdcm>=3.0.24',  # Those in JPEG Lossless and JPEG-LS.
   ],
-  'profile': ['tensorboard-plugin-profile>=2.19'],  # Shows train --profile.
+  'profile': ['tensorboard-plugin-profile>=2.20'],  # Shows train --profile.
 }
 _EXTRAS['docs'] = [
   'mkdocs>=1.6',  # Builds the site of docs/.
@@ -72,7 +74,7 @@ _EXTRAS['test'] = [
 ]
 if not _PLATFORM:  # They require the wheel of that name.
   _EXTRAS['test'] += [
-    'tf-keras>=2.19',  # What tf-slim's layers are made of.
+    'tf-keras>=2.20',  # What tf-slim's layers are made of.
     'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
   ]
 
@@ -101,7 +103,8 @@ setuptools.setup(
   long_description=open('README.md', encoding='utf-8').read(),
   long_description_content_type='text/markdown',
   license='Apache-2.0',
-  python_requires='>=3.11',
+  license_files=['LICENSE', 'third_party/svcca/LICENSE'],
+  python_requires='>=3.11,<3.14',  # TensorFlow has wheels for these.
   packages=[
     *setuptools.find_packages(include=['transfusion_tf*']),
     'svcca',

@@ -5,14 +5,25 @@
 # Makes .venv, installs, writes demo data in the raw layouts of the real sets,
 # prepares them, pretrains CBR-Tiny on natural images, trains it on fundus
 # photographs from three starts in four seeds, and writes
-# FOLDER/study/report.html (FOLDER is demo if not given). What is finished is not
-# done again.
+# FOLDER/study/report.html (FOLDER is demo, in this clone, if not given). What is
+# finished is not done again.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset CDPATH  # With it, cd prints where it goes.
+clone=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+case ${1:-$clone/demo} in
+  -*)
+    sed -n '2,/^set/s/^# \{0,1\}//p' "${BASH_SOURCE[0]}"
+    [[ $1 == -h || $1 == --help ]] && exit 0
+    echo "quickstart.sh: unknown option $1" >&2
+    exit 2
+    ;;
+  /*) out=${1:-$clone/demo} ;;
+  *) out=$PWD/$1 ;;
+esac
+cd "$clone"
 source bin/venv.sh
 install_project ''
 python=.venv/bin/python
-out=${1:-demo}
 
 echo "== Demo data"
 $python bin/make_demo_data.py --raw_dir="$out/raw" --num_patients=900 \

@@ -4,7 +4,8 @@
 # Makes .venv and installs the project there if that has not been done. The
 # long tests stay out by default: -m soak, -m fuzz and -m slow run them.
 set -euo pipefail
-cd "$(dirname "${BASH_SOURCE[0]}")/.."
+unset CDPATH  # With it, cd prints where it goes.
+cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.."
 source bin/venv.sh
 install_project '[test]'
 export TF_CPP_MIN_LOG_LEVEL=2

@@ -3,15 +3,7 @@
 
 install_project() {
   local extras=$1 stamp=".venv/installed$1"
-  if [[ ! -x .venv/bin/python ]]; then
-    local python=${PYTHON:-python3}
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-      echo "$python is older than Python 3.11: set PYTHON to a newer one" >&2
-      return 2
-    }
-    echo "== Making .venv with $("$python" --version)"
-    "$python" -m venv .venv
-  fi
+  ensure_pip || return 2
   if [[ ! -e $stamp || setup.py -nt $stamp || constraints.txt -nt $stamp ]]
   then
     echo "== Installing (about 2.5 GB; one to three minutes)"
@@ -19,4 +11,34 @@ install_project() {
       --constraint constraints.txt --editable ".$extras"
     touch "$stamp"
   fi
+}
+
+ensure_pip() {
+  # Without pip, .venv is half made (an interrupt, or no python3-venv on Debian)
+  # or another tool's.
+  .venv/bin/python -c 'import pip' 2> /dev/null ||
+    .venv/bin/python -m ensurepip > /dev/null 2>&1 ||
+    make_venv "${PYTHON:-python3}"
+}
+
+make_venv() {
+  local python=$1 version
+  version=$(
+    "$python" -c 'import sys; print(*sys.version_info[:2], sep=".")' 2> /dev/null
+  ) || version=
+  case $version in
+    3.11 | 3.12 | 3.13) ;;
+    '')
+      echo "$python is no Python: set PYTHON to one" >&2
+      return 2
+      ;;
+    *)
+      echo "$python is Python $version, and TensorFlow has wheels for 3.11" \
+        'to 3.13: set PYTHON to one of them' >&2
+      return 2
+      ;;
+  esac
+  echo "== Making .venv with Python $version"
+  "$python" -m venv --clear .venv ||
+    { echo "$python cannot make .venv: see above" >&2; return 2; }
 }

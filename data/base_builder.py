@@ -297,7 +297,7 @@ def beam_config(runner: str, options: Sequence[str]) -> dict[str, Any]:
     from apache_beam.options import pipeline_options
   except ImportError:
     raise errors.InputError(
-      '--beam_runner needs Apache Beam: pip install -e .[beam]'
+      "--beam_runner needs Apache Beam: pip install -e '.[beam]'"
     ) from None
   try:
     runners.create_runner(runner)

@@ -116,7 +116,7 @@ def _validation(path: pathlib.Path) -> Iterator[raw_dataset.Record]:
   )
   members = sorted(archives.tar_members(path))
   for (image, place), label in zip(
-    members, labels.read_text().split(), strict=False
+    members, labels.read_text('utf-8').split(), strict=False
   ):
     yield raw_dataset.Record(
       image, image, place, 'validation', {'label': label}

@@ -92,6 +92,24 @@ def test_only_the_two_packages_are_installed(tmp_path):
   assert top == {'transfusion_tf', 'svcca'}
 
 
+def test_a_source_archive_is_a_clone(tmp_path):
+  """With what builds data sets, and the license of code that others wrote."""
+  subprocess.run(
+    [sys.executable, 'setup.py', '-q', 'egg_info', '--egg-base', tmp_path],
+    cwd=paths.ROOT,
+    check=True,
+  )
+  (made,) = tmp_path.iterdir()
+  listed = set((made / 'SOURCES.txt').read_text('utf-8').splitlines())
+  for room in ('bin', 'data', 'third_party', 'transfusion_tf'):
+    for file in (paths.ROOT / room).rglob('*'):
+      if file.is_file() and file.suffix != '.pyc':
+        assert str(file.relative_to(paths.ROOT)) in listed
+  assert {'constraints.txt', 'CHANGELOG.md'} <= listed
+  metadata = (made / 'PKG-INFO').read_text('utf-8')
+  assert 'License-File: third_party/svcca/LICENSE' in metadata
+
+
 @pytest.mark.parametrize('binary', _BINARIES, ids=lambda path: path.name)
 def test_help_answers_at_once_and_shows_an_example(binary):
   began = time.monotonic()

@@ -262,6 +262,10 @@ class Runtime:
     'auto, one_device, mirrored, multi_worker or tpu.', 'auto'
   )
   tpu: str = _flag('Name of a TPU, or local.', '')
+  # To start, and at every step.
+  worker_timeout: int = _flag(
+    'Seconds to wait for another worker.', 600, low=1, high=86_400
+  )
   # To try several devices on one.
   num_virtual_cpus: int = _flag('Devices to make of one.', 0, high=1024)
   # In one call of the compiled loop.

@@ -93,15 +93,20 @@ def test_processes_start_with_tensorflow_imported():
 
 
 def test_processes_have_the_settings_of_every_command(tmp_path):
-  """Whatever the user's keras.json and modules of Python's names."""
+  """Whatever the user's keras.json, modules of Python's names and TMPDIR."""
   (tmp_path / 'keras.json').write_text(
     '{"floatx": "float16", "epsilon": 0.1, "image_data_format": '
     '"channels_first"}'
   )
-  (tmp_path / 'selectors.py').write_text('raise SystemExit("not Python\'s")')
+  for name in ('selectors', 'random', 'numpy'):
+    path = tmp_path / f'{name}.py'
+    path.write_text('raise SystemExit("neither Python\'s nor NumPy\'s")')
   # The parent is not in the user's folder itself: `python -c` would take it.
   program = f'import os; os.chdir({str(tmp_path)!r})\n{_SETTINGS}'
   users = {'KERAS_HOME': str(tmp_path), 'KERAS_BACKEND': 'jax'}
+  # A socket's path has at most 107 bytes.
+  users['TMPDIR'] = str(tmp_path / ('x' * 110))
+  os.mkdir(users['TMPDIR'])
   process = _python(program, env=os.environ | users)
   printed, complaints = process.communicate()
   assert printed.strip() == 'tensorflow float32 1e-07 channels_last'

@@ -36,6 +36,22 @@ def test_a_tpu_that_is_not_there_is_one_line(tpu):
 
 
 @pytest.mark.parametrize(
+  'task_config',
+  [
+    'no JSON',
+    '{"cluster": 3, "task": {"type": "worker", "index": 0}}',
+    '{"cluster": {"worker": ["a:1", "b:2"]}}',
+    '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 5}}',
+  ],
+)
+def test_what_is_no_tf_config_is_one_line(monkeypatch, task_config):
+  monkeypatch.setenv('TF_CONFIG', task_config)
+  with pytest.raises(errors.InputError, match='TF_CONFIG: ') as caught:
+    strategy_lib.make(_runtime(strategy='multi_worker'))
+  assert '\n' not in str(caught.value)
+
+
+@pytest.mark.parametrize(
   ('installed', 'message'),
   [
     ({'tensorflow': '2.21.0', 'tensorflow-tpu': '2.20.0'}, 'one folder'),

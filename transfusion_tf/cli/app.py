@@ -21,6 +21,7 @@ from transfusion_tf import stop_signals
 from transfusion_tf import storage
 from transfusion_tf.cli import flag_values
 from transfusion_tf.cli import help_text
+from transfusion_tf.cli import streams
 
 USAGE_EXIT_CODE = 2
 _PIPE_EXIT_CODE = 141  # 128 + SIGPIPE, as shells have it.
@@ -43,6 +44,7 @@ def run(
       flags, and the help as its docstring.
     groups: Flag -> heading under which --help lists it.
   """
+  streams.prepare()
   stop_signals.install()
   try:
     os.environ.update(startup.environment(os.environ))
@@ -61,9 +63,7 @@ def run(
 
 def _parse(argv, module, groups):
   if {'--help', '-help', '-h', '--helpshort'} & set(argv[1:]):
-    with contextlib.suppress(BrokenPipeError):
-      print(help_text.text(module, groups), flush=True)
-    os._exit(0)
+    _print_help(argv[0], help_text.text(module, groups))
   argv = ['--verbosity=1' if word == '-v' else word for word in argv]
   try:
     argv = _with_local_flagfiles(argv)
@@ -79,6 +79,16 @@ def _parse(argv, module, groups):
   except (OSError, UnicodeDecodeError) as error:
     _exit(argv[0], f'--flagfile cannot be read: {error}')
   return rest
+
+
+def _print_help(program, text):
+  try:
+    print(text, flush=True)
+  except BrokenPipeError:  # The reader, e.g. `head`, has seen enough.
+    pass
+  except OSError as error:
+    _exit_on_os_error(program, error)
+  os._exit(0)
 
 
 def _with_local_flagfiles(argv):
@@ -156,7 +166,10 @@ def _exit(program, message, code=USAGE_EXIT_CODE):
     for word in message.split()
   ]
   line = shown_text.printable(' '.join(words))
-  print(f'{name}: {line}', file=sys.stderr)
+  with contextlib.suppress(OSError):
+    print(f'{name}: {line}', file=sys.stderr)
+  for stream in (sys.stdout, sys.stderr):
+    streams.flush(stream)
   sys.exit(code)
 
 

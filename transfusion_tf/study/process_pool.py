@@ -33,8 +33,8 @@ from transfusion_tf import stop_signals
 _ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 # Python's own modules are not those of the same name in the present folder.
 _IMPORTS = {'PYTHONSAFEPATH': '1'}
-
-_LONGEST_FOLDER = 70  # Paths of sockets have 104 characters on macOS.
+# The kernel takes 107 for a socket, of which multiprocessing's names are 32.
+_SOCKET_FOLDER_BYTES = 75
 
 # A key and why its job failed; None at the end of a worker.
 _Ended = tuple[str, str] | BaseException | None
@@ -257,16 +257,16 @@ def _context():
     return multiprocessing.get_context('spawn')
   context = multiprocessing.get_context('forkserver')
   context.set_forkserver_preload(['transfusion_tf.study.forkserver_preload'])
-  with _environment(), _short_paths():
+  with _environment(), _short_temporary_folder():
     forkserver.ensure_running()
   return context
 
 
 @contextlib.contextmanager
-def _short_paths() -> Iterator[None]:
-  """Let the server's socket be in /tmp if its path in $TMPDIR is too long."""
+def _short_temporary_folder() -> Iterator[None]:
+  """Use /tmp where the path of a socket in TMPDIR would be too long."""
   before = tempfile.tempdir
-  if len(tempfile.gettempdir()) > _LONGEST_FOLDER and os.path.isdir('/tmp'):
+  if len(os.fsencode(tempfile.gettempdir())) > _SOCKET_FOLDER_BYTES:
     tempfile.tempdir = '/tmp'
   try:
     yield

@@ -60,7 +60,9 @@ def main(hlo, topology, num_chips, program):
       compiler.get_compile_options(len(devices), 1),
       [],
     )
-  pathlib.Path(program).write_text(executable.hlo_modules()[0].to_string())
+  pathlib.Path(program).write_text(
+    executable.hlo_modules()[0].to_string(), 'utf-8'
+  )
   memory = executable.get_compiled_memory_stats()
   print(
     json.dumps(

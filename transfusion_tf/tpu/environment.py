@@ -83,7 +83,7 @@ def compile_hlo(
     )
     if done.returncode:
       raise errors.RunError(_last_line(done.stderr))
-    return program.read_text(), json.loads(done.stdout.splitlines()[-1])
+    return program.read_text('utf-8'), json.loads(done.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager

@@ -11,11 +11,9 @@ from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf import tpu_settings
+from transfusion_tf.train import rendezvous
 from transfusion_tf.train import tpu_replica
 
-# A worker gives up after waiting this long for another. A dead worker is
-# detected in seconds; this is for one that hangs.
-_COLLECTIVE_TIMEOUT_SECONDS = 300.0
 _CONNECT_SECONDS = 10.0
 _NO_KERNELS = (
   '; and the installed TensorFlow has no kernels for TPUs: tensorflow-tpu has'
@@ -112,7 +110,6 @@ def _mirrored(runtime):
 
 
 def _multi_worker(runtime):
-  del runtime
   if 'TF_CONFIG' in os.environ:
     resolver = tf.distribute.cluster_resolver.TFConfigClusterResolver()
   elif 'SLURM_STEP_NUM_TASKS' in os.environ:
@@ -122,12 +119,40 @@ def _multi_worker(runtime):
       'strategy=multi_worker needs TF_CONFIG or a Slurm step: start one '
       'process a host, each with its own TF_CONFIG, or all with srun'
     )
-  return tf.distribute.MultiWorkerMirroredStrategy(
-    resolver,
-    tf.distribute.experimental.CommunicationOptions(
-      timeout_seconds=_COLLECTIVE_TIMEOUT_SECONDS
-    ),
-  )
+  timeout = float(runtime.worker_timeout)
+  own, others = _addresses(resolver)
+  with contextlib.ExitStack() as stack:
+    if others:
+      rendezvous.wait(own, others, timeout)
+      stack.enter_context(rendezvous.limit(timeout))
+    return tf.distribute.MultiWorkerMirroredStrategy(
+      resolver,
+      # A dead worker is detected in seconds; this is for one that hangs.
+      tf.distribute.experimental.CommunicationOptions(timeout_seconds=timeout),
+    )
+
+
+def _addresses(resolver):
+  """Return this worker's address, and name -> address of the others."""
+  try:
+    jobs = resolver.cluster_spec().as_dict()
+    own = (resolver.task_type, resolver.task_id)
+  except (AttributeError, TypeError, ValueError) as error:
+    raise errors.InputError(f'TF_CONFIG: {error}; correct it') from None
+  addresses = {
+    (job, task): address
+    for job, tasks in jobs.items()
+    if job in ('chief', 'worker')
+    for task, address in enumerate(tasks)
+  }
+  if addresses and own not in addresses:
+    raise errors.InputError(
+      f'TF_CONFIG: its task, {own[0]} {own[1]}, is none of its workers; '
+      'correct it'
+    )
+  return addresses.pop(own, ''), {
+    f'{job} {task}': address for (job, task), address in addresses.items()
+  }
 
 
 def _slurm():

@@ -13,7 +13,7 @@ _REPEATS = 3
 def suite() -> Iterator[tuple[str, float, str]]:
   """Yield what was measured: (name, figure, unit)."""
   for path in sorted(pathlib.Path(__file__).parents[1].glob('*.py')):
-    if '\n  app.run(main' in path.read_text():
+    if '\n  app.run(main' in path.read_text('utf-8'):
       times = [_seconds(path.stem) for _ in range(_REPEATS)]
       yield f'{path.stem} --help', statistics.median(times), 's'
 
