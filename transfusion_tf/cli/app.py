@@ -87,7 +87,7 @@ def _print_help(program, text):
   except BrokenPipeError:  # The reader, e.g. `head`, has seen enough.
     pass
   except OSError as error:
-    _exit_on_os_error(program, error)
+    _exit_if_lacking(program, error)
   os._exit(0)
 
 
@@ -135,11 +135,15 @@ def _exit_on_input_error(main, argv):
       _exit(
         argv[0], f'a bucket was lost ({reason}); the same command continues', 1
       )
-    if lacking := _lacking(error):
-      _exit(argv[0], f'{lacking}; make room, and the same command continues', 1)
+    _exit_if_lacking(argv[0], error)
     if isinstance(error, OSError) and error.filename and error.strerror:
       _exit(argv[0], f'{os.fsdecode(error.filename)}: {error.strerror}')
     raise
+
+
+def _exit_if_lacking(program, error):
+  if lacking := _lacking(error):
+    _exit(program, f'{lacking}; make room, and the same command continues', 1)
 
 
 def _lacking(error):
