@@ -28,6 +28,7 @@ from data.image_table import layout as image_table
 from data.retina import retina_dataset_builder
 from transfusion_tf import cores
 from transfusion_tf import errors
+from transfusion_tf import stop_signals
 from transfusion_tf.input_pipeline import tfds_folder
 
 _SIZE = 32
@@ -529,8 +530,9 @@ def asked(monkeypatch):
   """The numbers of processes that were asked for; threads stand in."""
   numbers = []
 
-  def pool(max_workers, context):
+  def pool(max_workers, context, initializer):
     assert context.get_start_method() == 'spawn'
+    assert initializer is stop_signals.end_with_parent
     numbers.append(max_workers)
     return futures.ThreadPoolExecutor(max_workers)
 
