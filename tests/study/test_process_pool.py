@@ -131,7 +131,7 @@ def test_a_group_shares_until_its_process_ends(tmp_path):
 
 @pytest.mark.slow
 def test_what_does_not_fit_in_the_time_is_no_failure():
-  """At one a half second, 240 jobs take a minute or two, and not two seconds."""
+  """At one a half second, 240 jobs take one or two minutes, not two seconds."""
   printed, complaints = _python(_UNTIL).communicate()
   for line in printed.splitlines():
     count, rest = line.split(' ', 1)
