@@ -16,6 +16,9 @@ CODES = {
   signal.SIGINT: 130,
   signal.SIGKILL: -signal.SIGKILL,
 }
+# A progress bar, TensorFlow's log, and what one of several workers says of the
+# others.
+_NO_COMPLAINT = r'\d+%\||^[IWE]\d{4} |^waiting for worker|^the other workers'
 _LEAVES = 60  # Seconds from a signal to the end.
 _ORPHANS = 3  # Seconds that children may outlive their parent.
 
@@ -59,8 +62,7 @@ def check(process: processes.Process, number: int, code: int) -> None:
     lines = [
       line
       for line in process.complaints.splitlines()
-      # Neither a progress bar nor TensorFlow's log.
-      if line and not re.search(r'\d+%\||^[IWE]\d{4} ', line)
+      if line and not re.search(_NO_COMPLAINT, line)
     ]
     assert len(lines) == bool(code), said
     assert not code or 'same command continues' in lines[0], said
