@@ -220,10 +220,10 @@ def test_harmed_files_of_commands(trained, call, name):
     shutil.copytree(trained / 'run', kept)
     with harm.harm(trained / name, rng) as what:
       done = call(*line.split())
-    _check_end(done, f'{line}: {what}')
     shutil.rmtree(trained / 'new', ignore_errors=True)
     shutil.rmtree(trained / 'run')
     kept.rename(trained / 'run')
+    _check_end(done, f'{line}: {what}')
 
 
 def _check_end(done, what):

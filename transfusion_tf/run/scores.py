@@ -62,7 +62,8 @@ def _problem(table):
   for name in _IDS:
     if name not in table:
       return f'no {name}'
-    if not table[name].all():
+    # Of a row that was cut it is no text.
+    if not all(isinstance(value, str) and value for value in table[name]):
       return f'an empty {name}'
   for name in table.columns.drop(list(_IDS)):
     if name.endswith(':group'):
