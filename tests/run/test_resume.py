@@ -7,7 +7,6 @@ import signal
 import time
 
 import bucket_runs
-import prepared_sets
 import processes
 import pytest
 import runs
@@ -18,22 +17,6 @@ from transfusion_tf import stop_signals
 
 _LEAVES = 30  # Seconds from SIGTERM to the end of the process.
 _PAIR_LEAVES = 20  # Seconds, of a worker that has lost another.
-
-
-def _experiment(data_dir, **changes):
-  """Steps that are not all evaluated, evaluations that are not all saved."""
-  return prepared_sets.experiment(
-    data_dir,
-    **{
-      'train__train_steps': 24,
-      'train__eval_every': 6,
-      'train__patience': 50,
-      'train__deterministic': True,
-      'runtime__checkpoint_every': 4,
-      'runtime__steps_per_call': 1,
-    }
-    | changes,
-  )
 
 
 @dataclasses.dataclass
@@ -119,7 +102,7 @@ def machine(request, server, data_dir, tmp_path):
   return _Machine(
     server,
     tmp_path,
-    _experiment(data_dir, **changes),
+    bucket_runs.experiment(data_dir, train__train_steps=24, **changes),
     {},
     {min(cores)} if request.param == 'one core' else cores,
     2 if request.param == 'two workers' else 1,
@@ -199,7 +182,7 @@ def test_stopped_by_each_signal(machine):
 def test_sigterm_saves_and_leaves(data_dir, server, tmp_path):
   """Meanwhile, another process on the same folder is refused."""
   run_dir = tmp_path / 'run'
-  experiment = _experiment(data_dir, train__train_steps=100_000)
+  experiment = bucket_runs.experiment(data_dir, train__train_steps=100_000)
   process = processes.train(server, experiment, run_dir)
   processes.wait_for(lambda: len(runs.rows(run_dir)) > 2, process)
   process.kill(signal.SIGSTOP)  # It must not save meanwhile.
