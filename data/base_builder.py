@@ -272,13 +272,9 @@ def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
 def _alone(builder):
   """Keep other processes from building the same; delete what dead ones left."""
   folder = os.path.dirname(os.fspath(builder.data_path))
-  if storage.is_remote(folder):
-    yield
-    return
-  with storage.convert_write_errors(folder):
-    storage.makedirs(folder)
-  with scratch.held(folder, 'wait for it or choose another --data_dir'):
-    scratch.delete_dead(os.path.join(glob.escape(folder), 'incomplete.*'))
+  with storage.held(folder, 'wait for it or choose another --data_dir'):
+    if not storage.is_remote(folder):
+      scratch.delete_dead(os.path.join(glob.escape(folder), 'incomplete.*'))
     yield
 
 

@@ -67,14 +67,9 @@ def folder(path: str, mode: int = 0o777) -> Iterator[str]:
 def held(folder: str, remedy: str) -> Iterator[None]:
   """Keep other processes from a folder, which must exist.
 
-  One of a bucket cannot be kept so; its runs have a `lease` each.
-
   Raises:
     InputError: Another process is at work there.
   """
-  if '://' in folder:
-    yield
-    return
   descriptor = os.open(folder, os.O_RDONLY)
   try:
     fcntl.flock(descriptor, _EXCLUSIVE)

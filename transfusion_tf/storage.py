@@ -263,6 +263,29 @@ def atomic_write(path: str, mode: str = 'w') -> Iterator[IO]:
       yield file
 
 
+@contextlib.contextmanager
+def held(folder: str, remedy: str) -> Iterator[None]:
+  """Make a folder, and keep other processes from it.
+
+  One of a bucket cannot be kept so; its runs have a `lease` each.
+
+  Args:
+    folder: The folder.
+    remedy: What to do where another process is at work.
+
+  Raises:
+    InputError: Another process is at work there.
+    RunError: It cannot be made.
+  """
+  if is_remote(folder):
+    yield
+    return
+  with convert_write_errors(folder):
+    makedirs(folder)
+  with scratch.held(folder, remedy):
+    yield
+
+
 def upload(local: str, path: str) -> None:
   """Copy a file of this machine to a bucket, in one object.
 

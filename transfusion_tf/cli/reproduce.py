@@ -21,7 +21,6 @@ from transfusion_tf import cores
 from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import flagfile
-from transfusion_tf import scratch
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
@@ -214,7 +213,7 @@ def _run_missing(scale, whole, root):
     until=time_limit.until(),
     pilot_of=whole,
   )
-  with scratch.held(root, 'wait for it or choose another --output_dir'):
+  with storage.held(root, 'wait for it or choose another --output_dir'):
     return runner.run(_TARGET.value)
 
 

@@ -26,7 +26,6 @@ from absl import flags
 
 from transfusion_tf import config
 from transfusion_tf import models
-from transfusion_tf import scratch
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
@@ -201,9 +200,7 @@ def main(_) -> None:
     plan, subsets=_subsets(prepared, plan.base, dataset)
   )
   plan = checks.check(plan, root)
-  with storage.convert_write_errors(root):
-    storage.makedirs(root)
-  with scratch.held(root, 'wait for it or choose another --output_dir'):
+  with storage.held(root, 'wait for it or choose another --output_dir'):
     command.begin()
     _carry_out(command, plan, limit, prepared)
 
