@@ -22,7 +22,7 @@ _REQUIRED = [
   *_PLATFORMS[_PLATFORM],
   'absl-py>=2.1',  # The flags and the logging of every binary.
   'etils>=1.10',  # Lazy imports, so that --help answers at once.
-  'filelock>=3.16',  # One process a run folder; survives crashes.
+  'filelock>=3.16',  # One process a folder; survives crashes.
   'h5py>=3.10',  # Reads Keras' .weights.h5 by name.
   'importlib_resources>=6',  # TFDS imports it without requiring it.
   'jinja2>=3.1.6',  # The HTML reports; pandas' tables need it, too.

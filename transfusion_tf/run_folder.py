@@ -21,13 +21,12 @@ import csv
 import os
 from typing import Any, NotRequired, TypedDict
 
-import filelock
-
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import json_file
 from transfusion_tf import lease
 from transfusion_tf import output_names
+from transfusion_tf import scratch
 from transfusion_tf import storage
 from transfusion_tf import tasks
 from transfusion_tf.train import checkpoint
@@ -38,7 +37,6 @@ OUTPUTS, NETWORK = 'outputs.json', 'network.json'
 METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
 VALIDATION_SCORES = 'validation_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
-_LOCK = '.lock'
 _REMEDY = 'restore the file, or train again in another --run_dir'
 
 
@@ -136,7 +134,7 @@ def claim(
       check(experiment, run_dir)
       yield mine.check
     return
-  with _lock(run_dir):
+  with _held(run_dir):
     check(experiment, run_dir)
     yield lambda: None
 
@@ -368,22 +366,20 @@ def _read(run_dir, name, schema):
     return None
 
 
+@contextlib.contextmanager
+def _held(run_dir):
+  remedy = 'choose another --run_dir'
+  with contextlib.ExitStack() as stack:
+    try:
+      storage.makedirs(run_dir)
+      held = scratch.held(run_dir, f'wait for it or {remedy}', 'training')
+      stack.enter_context(held)
+    except OSError as error:
+      raise errors.InputError(
+        f'{run_dir} cannot be written ({storage.reason(error)}); {remedy}'
+      ) from None
+    yield
+
+
 def _is_begun(run_dir):
   return bool(checkpoint.steps(os.path.join(run_dir, CHECKPOINTS)))
-
-
-def _lock(run_dir):
-  """Return the lock of a folder, held and to be released by `with`."""
-  try:
-    storage.makedirs(run_dir)
-    return filelock.FileLock(os.path.join(run_dir, _LOCK)).acquire(timeout=0)
-  except filelock.Timeout:
-    raise errors.InputError(
-      f'{run_dir}: another process is training here; wait for it or choose '
-      'another --run_dir'
-    ) from None
-  except OSError as error:
-    raise errors.InputError(
-      f'{run_dir} cannot be written ({storage.reason(error)}); choose another '
-      '--run_dir'
-    ) from None

@@ -15,8 +15,11 @@ import secrets
 import shutil
 from typing import IO
 
+import filelock
+
 from transfusion_tf import errors
 
+LOCK = '.lock'  # Name of the file by which a folder is held.
 _SUFFIX = '.partial'
 _EXCLUSIVE = fcntl.LOCK_EX | fcntl.LOCK_NB
 
@@ -64,26 +67,29 @@ def folder(path: str, mode: int = 0o777) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def held(folder: str, remedy: str) -> Iterator[None]:
-  """Keep other processes from a folder, which must exist.
+def held(folder: str, remedy: str, at: str = 'at work') -> Iterator[None]:
+  """Keep other processes from a folder, which must exist, by a file in it.
+
+  The operating system gives the lock back when the process dies. The file
+  stays: without it, two could each hold one of that name.
+
+  Args:
+    folder: The folder.
+    remedy: What to do where another process is there.
+    at: What that one is at.
 
   Raises:
-    InputError: Another process is at work there.
+    InputError: Another process is there.
+    OSError: The file cannot be made.
   """
-  descriptor = os.open(folder, os.O_RDONLY)
   try:
-    fcntl.flock(descriptor, _EXCLUSIVE)
-  except BlockingIOError:
-    os.close(descriptor)
+    lock = filelock.FileLock(os.path.join(folder, LOCK)).acquire(timeout=0)
+  except filelock.Timeout:
     raise errors.InputError(
-      f'{folder}: another process is at work here; {remedy}'
+      f'{folder}: another process is {at} here; {remedy}'
     ) from None
-  except OSError:  # A file system without locks.
-    pass
-  try:
+  with lock:
     yield
-  finally:
-    os.close(descriptor)
 
 
 def delete_dead(pattern: str) -> None:

@@ -264,25 +264,22 @@ def atomic_write(path: str, mode: str = 'w') -> Iterator[IO]:
 
 
 @contextlib.contextmanager
-def held(folder: str, remedy: str) -> Iterator[None]:
-  """Make a folder, and keep other processes from it.
+def held(folder: str, remedy: str, at: str = 'at work') -> Iterator[None]:
+  """Make a folder, and keep other processes from it, as `scratch.held`.
 
   One of a bucket cannot be kept so; its runs have a `lease` each.
 
-  Args:
-    folder: The folder.
-    remedy: What to do where another process is at work.
-
   Raises:
-    InputError: Another process is at work there.
-    RunError: It cannot be made.
+    InputError: Another process is there.
+    RunError: It cannot be written.
   """
   if is_remote(folder):
     yield
     return
-  with convert_write_errors(folder):
-    makedirs(folder)
-  with scratch.held(folder, remedy):
+  with contextlib.ExitStack() as stack:
+    with convert_write_errors(folder):
+      makedirs(folder)
+      stack.enter_context(scratch.held(folder, remedy, at))
     yield
 
 

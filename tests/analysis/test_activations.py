@@ -230,7 +230,7 @@ def test_refuses_an_unknown_type(images):
 def test_refuses_a_disk_too_small(tmp_path, images, net, monkeypatch):
   usage = shutil.disk_usage(tmp_path)._replace(free=1_000)
   monkeypatch.setattr(shutil, 'disk_usage', lambda _: usage)
-  with pytest.raises(errors.InputError, match='GiB free'):
+  with pytest.raises(errors.InputError, match='MB free'):
     _write(tmp_path / 'acts', images, net)
 
 

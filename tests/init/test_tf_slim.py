@@ -4,11 +4,11 @@ import functools
 import hashlib
 import json
 import pathlib
-import sys
 
 import numpy as np
 import paths
 import pytest
+import slim_graphs
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -20,77 +20,8 @@ from transfusion_tf.init import types
 from transfusion_tf.init.sources import tf_slim
 
 tf1 = tf.compat.v1
-NUM_CLASSES = {'inception_v3': 1001, 'resnet50': 1000}
 # A second size beside TF-Slim's own; Inception's pools shrink with it.
 SIZES = {'inception_v3': (299, 203), 'resnet50': (299, 160)}
-
-
-def tf_slim_nets():
-  # tf-slim imports a name that TF 2.21's tf_keras keeps elsewhere.
-  import tf_keras.src.legacy_tf_layers
-
-  sys.modules['tf_keras.legacy_tf_layers'] = tf_keras.src.legacy_tf_layers
-  from tf_slim.nets import inception_v3
-  from tf_slim.nets import resnet_v1
-  from tf_slim.ops import arg_scope
-
-  return inception_v3, resnet_v1, arg_scope.arg_scope
-
-
-def graph(name, images, aux):
-  """TF-Slim's logits [B, classes] in the present graph."""
-  inception_v3, resnet_v1, arg_scope = tf_slim_nets()
-  classes = NUM_CLASSES[name]
-  if name == 'inception_v3':
-    with arg_scope(inception_v3.inception_v3_arg_scope()):
-      logits, _ = inception_v3.inception_v3(
-        images,
-        classes,
-        is_training=False,
-        create_aux_logits=aux,
-        spatial_squeeze=aux,
-      )
-  else:
-    with arg_scope(resnet_v1.resnet_arg_scope()):
-      logits, _ = resnet_v1.resnet_v1_50(images, classes, is_training=False)
-  return tf.reshape(logits, [-1, classes])
-
-
-def randomize(session, variables, seed=0):
-  """Batch norm statistics and biases are random too, not at identity."""
-  rng = np.random.default_rng(seed)
-  values = {}
-  for variable in variables:
-    shape = variable.shape.as_list()
-    if variable.op.name.endswith('moving_variance'):
-      values[variable] = rng.uniform(0.5, 1.5, shape)
-    elif variable.op.name.endswith('gamma'):
-      # Around one half, or the sums of ResNet's units grow to thousands, and
-      # with them the last digit of float32 beyond the tolerance.
-      values[variable] = rng.uniform(0.25, 0.75, shape)
-    elif not variable.op.name.endswith('/weights'):
-      values[variable] = rng.normal(0, 0.3, shape)
-  assignments = [variable.initializer for variable in values]
-  # One call: each takes as long as all.
-  session.run(
-    assignments,
-    {a.inputs[1]: v for a, v in zip(assignments, values.values(), strict=True)},
-  )
-
-
-def save(folder, name):
-  """A Saver checkpoint of the randomized graph, as published: its prefix."""
-  with tf1.Graph().as_default(), tf1.Session() as session:
-    tf1.set_random_seed(1)
-    graph(name, tf.zeros([1, 299, 299, 3]), aux=True)
-    network = tf1.global_variables()
-    tf1.get_variable('global_step', initializer=np.int64(7))
-    if name == 'resnet50':
-      tf1.get_variable('resnet_v1_50/mean_rgb', [3])
-    session.run(tf1.global_variables_initializer())
-    randomize(session, network)
-    prefix = str(folder / f'{name}.ckpt')
-    return tf1.train.Saver().save(session, prefix, write_meta_graph=False)
 
 
 def rewrite(folder, checkpoint, change=None, single_file=False):
@@ -117,7 +48,7 @@ def rewrite(folder, checkpoint, change=None, single_file=False):
 def saved(tmp_path_factory):
   """A function: model -> the prefix of its TF-Slim checkpoint."""
   folder = tmp_path_factory.mktemp('slim')
-  return functools.cache(functools.partial(save, folder))
+  return functools.cache(functools.partial(slim_graphs.save, folder))
 
 
 @pytest.fixture
@@ -137,10 +68,11 @@ def test_logits_equal_tf_slim(saved, name, size):
   checkpoint = saved(name)
   images = np.random.default_rng(3).uniform(-1, 1, (1, size, size, 3))
   with tf1.Graph().as_default(), tf1.Session() as session:
-    logits = graph(name, tf.constant(images, tf.float32), aux=False)
+    pictures = tf.constant(images, tf.float32)
+    logits = slim_graphs.graph(name, pictures, aux=False)
     tf1.train.Saver(tf1.global_variables()).restore(session, checkpoint)
     expected = session.run(logits)
-  model = models.build(name, NUM_CLASSES[name], (size, size, 3))
+  model = models.build(name, slim_graphs.NUM_CLASSES[name], (size, size, 3))
   source = tf_slim.read(checkpoint, name)
   report = init.apply(
     model, init.schemes.transfer(source), models.stages_of(model), seed=0
@@ -187,7 +119,7 @@ def test_weights_fit_normalized_images(saved, name):
     published = 255 * images - (123.68, 116.779, 103.939)
   normalized = (images - config.IMAGENET_MEAN) / config.IMAGENET_STDDEV
   arrays = tf_slim.read(saved(name), name)
-  model = models.build(name, NUM_CLASSES[name], (107, 107, 3))
+  model = models.build(name, slim_graphs.NUM_CLASSES[name], (107, 107, 3))
 
   def logits(source, x):
     scheme = init.schemes.transfer(source)

@@ -19,16 +19,15 @@ import os
 import shutil
 from typing import Any
 
-import filelock
 import numpy as np
 
 from transfusion_tf import errors
+from transfusion_tf import scratch
 from transfusion_tf import storage
 from transfusion_tf.analysis import activation_source
 from transfusion_tf.analysis import manifest as manifest_lib
 from transfusion_tf.analysis import npy
 
-_LOCK = '.lock'
 _READ_BATCH = 8  # Images of stored activations that are read together.
 
 
@@ -65,10 +64,10 @@ def write(
       storage.upload_folder(local, folder, last=manifest_lib.NAME)
     return
   partial = folder.rstrip('/') + '.partial'
-  with _lock(partial):
+  with storage.held(partial, 'wait for it or choose another', 'writing'):
     _write(partial, manifest, batches, forward)
     os.rename(partial, folder)
-  os.remove(os.path.join(folder, _LOCK))
+  os.remove(os.path.join(folder, scratch.LOCK))
 
 
 def _write(partial, manifest, batches, forward):
@@ -157,8 +156,9 @@ def _begin(partial, manifest):
   free = shutil.disk_usage(partial).free
   if sum(sizes) > free:
     raise errors.InputError(
-      f'{partial}: {sum(sizes) / 2**30:.1f} GiB to write, '
-      f'{free / 2**30:.1f} GiB free; take fewer images or layers, or float16'
+      f'No space left on device: {sum(sizes) / 1e6:,.1f} MB to write, '
+      f'{free / 1e6:,.1f} MB free; make room, or take fewer images or layers, '
+      'or float16'
     )
   manifest_lib.save(partial, manifest)
 
@@ -200,20 +200,3 @@ def _hashed(folder, manifest):
 def _sha256(path):
   with open(path, 'rb') as file:
     return hashlib.file_digest(file, 'sha256').hexdigest()
-
-
-@contextlib.contextmanager
-def _lock(folder):
-  try:
-    os.makedirs(folder, exist_ok=True)
-    with filelock.FileLock(os.path.join(folder, _LOCK), timeout=0):
-      yield
-  except filelock.Timeout:
-    raise errors.InputError(
-      f'{folder}: another process is writing here; wait for it or choose '
-      'another folder'
-    ) from None
-  except OSError as error:
-    raise errors.InputError(
-      f'{folder} cannot be written: {error.strerror}'
-    ) from error
