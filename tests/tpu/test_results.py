@@ -1,0 +1,23 @@
+"""What docs/tpu.md says, beside the results that it is made of."""
+
+import paths
+import pytest
+
+from transfusion_tf.tpu import cells as cells_lib
+from transfusion_tf.tpu import table
+
+_DOCS = paths.ROOT / 'docs'
+_CELLS = list(cells_lib.load(str(_DOCS / 'results' / 'tpu')))
+_PREPARE = 'prepare/'  # Of the operations of the input side.
+
+
+def test_the_table_is_that_of_the_results():
+  page = (_DOCS / 'tpu.md').read_text(encoding='utf-8')
+  assert table.replace(page, _CELLS) == page
+
+
+@pytest.mark.parametrize('cell', _CELLS, ids=lambda cell: cell.name)
+def test_the_input_side_is_not_among_the_five_largest(cell):
+  sources = [source for _, _, source, _ in cell.largest]
+  assert cell.error or len(sources) == 10
+  assert not [source for source in sources[:5] if _PREPARE in source]
