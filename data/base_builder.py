@@ -181,7 +181,7 @@ class Builder(
     return checked.fingerprint(path)
 
   def _info(self) -> tfds.core.DatasetInfo:
-    return self.dataset_info_from_configs(
+    info = self.dataset_info_from_configs(
       features=tfds.features.FeaturesDict(
         {
           'image': tfds.features.Image(encoding_format='jpeg'),
@@ -192,6 +192,9 @@ class Builder(
       ),
       metadata=tfds.core.MetadataDict(),
     )
+    # TFDS would ask Google's bucket for a set of this name, and leave a folder.
+    info.initialize_from_bucket = lambda: None
+    return info
 
   def _split_generators(self, dl_manager: tfds.download.DownloadManager):
     checked = self.checked

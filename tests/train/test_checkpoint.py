@@ -1,5 +1,6 @@
 """Checkpoints: all of a run's state, damaged ones, weights gone astray."""
 
+import hostile_checkpoint
 import keras
 import numpy as np
 import pytest
@@ -66,10 +67,15 @@ def _flip_a_bit_of_the_index(data, index):
   _flip_a_bit(index, data)
 
 
+def _promise_more(data, index):
+  assert hostile_checkpoint.enlarge(index, 5, 127)
+
+
 @pytest.mark.parametrize(
   'damage',
   [
     _cut,
+    _promise_more,
     _flip_a_bit,
     _flip_a_bit_of_the_index,
     lambda data, index: data.unlink(),
@@ -77,7 +83,7 @@ def _flip_a_bit_of_the_index(data, index):
     lambda data, index: data.write_bytes(b''),
     lambda data, index: index.write_bytes(b''),
   ],
-  ids='cut bit index-bit no-data no-index empty-data empty-index'.split(),
+  ids='cut more bit index-bit no-data no-index empty-data empty-index'.split(),
 )
 def test_the_last_good_one_is_found(tmp_path, damage, capsys):
   parts = tiny_training.Parts(tmp_path)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import stat
 import sys
+import threading
 import traceback
 
 from absl import app
@@ -57,6 +58,8 @@ def run(
     _exit(sys.argv[0], '')
   finally:
     stop_signals.ignore()
+    # A thread that waits for a child has nothing to say of its end.
+    threading.excepthook = lambda _: None
     for child in multiprocessing.active_children():
       child.kill()  # What it is at is of no use any more.
 
