@@ -222,6 +222,7 @@ def build(
       data,
       experiment.seed,
       label_map.parse(class_map, prepared.label_names, task.names),
+      experiment.runtime.image_memory,
     ),
     network=network,
   )
@@ -243,7 +244,8 @@ def load_run(
     class_map: `THEIRS=OURS`, as in `build`.
     **changes: Changes to the run's `config.Runtime`, e.g. another `data_dir`.
   """
-  experiment = load_config(run_dir, **changes)
+  # Whoever looks at a trained run reads each image about once.
+  experiment = load_config(run_dir, **{'image_memory': 0.0} | changes)
   task = run_folder.task(run_dir, experiment.data)
   if task is None and (dataset or 'data_dir' in changes):
     raise errors.InputError(
