@@ -123,15 +123,22 @@ def _decode(encoded):
   return image_reader.decode(encoded, whole)
 
 
+def _with_shape(encoded):
+  return encoded, tf.cond(
+    decode.is_readable(encoded),
+    lambda: decode.shape(encoded),
+    lambda: tf.zeros([2], tf.int32),
+  )
+
+
 def _shapes(encoded, most):
   """Return heights and widths, None if of other files or of too many pixels."""
   found, total = [], 0
-  for file in encoded:
-    content = file.numpy()
-    if not decode.is_readable(file) or _has_coarse_color(content):
+  for content, shape in encoded.map(_with_shape).as_numpy_iterator():
+    if not shape.all() or _has_coarse_color(content):
       return None
-    found.append(decode.shape(file).numpy())
-    total += int(np.prod(found[-1], dtype=np.int64))
+    found.append(shape)
+    total += int(shape.prod(dtype=np.int64))
     if total > most:
       return None
   return np.array(found, np.int32).reshape(-1, 2)

@@ -35,6 +35,10 @@ from transfusion_tf.train import evaluation
 from transfusion_tf.train import strategy as strategy_lib
 
 
+# From which on decoding a split once costs less than it saves.
+_SEVERAL_EPOCHS = 2
+
+
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
   """The parts of a run, shared by training, evaluation and analysis."""
@@ -222,10 +226,19 @@ def build(
       data,
       experiment.seed,
       label_map.parse(class_map, prepared.label_names, task.names),
-      experiment.runtime.image_memory,
+      _image_memory(experiment, prepared.num_examples(tfds_folder.TRAIN)),
     ),
     network=network,
   )
+
+
+def _image_memory(experiment, num_train):
+  """Return the share of the free memory that pays: none in a single epoch."""
+  train, num_examples = experiment.train, experiment.data.subset or num_train
+  epochs = train.train_epochs
+  if train.train_steps:
+    epochs = train.train_steps * train.batch_size / max(num_examples, 1)
+  return experiment.runtime.image_memory if epochs >= _SEVERAL_EPOCHS else 0.0
 
 
 def load_run(
