@@ -8,6 +8,7 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import color
 
 _SIZE = 40
 
@@ -47,7 +48,7 @@ def _corners_of_color():
 )
 def test_hue_agrees_with_tf_image(images, compiled):
   turns = np.linspace(-0.5, 0.5, 21, dtype=np.float32)
-  adjust = tf.function(augment.adjust_hue, jit_compile=compiled)
+  adjust = tf.function(color.adjust_hue, jit_compile=compiled)
   for turn in turns:
     planes = adjust(list(np.moveaxis(images, -1, 0)), turn)
     np.testing.assert_allclose(
@@ -58,7 +59,7 @@ def test_hue_agrees_with_tf_image(images, compiled):
 def test_no_turn_of_the_hue_changes_nothing():
   images = np.concatenate([_images(1, 30)[:, :12] / 255, _corners_of_color()])
   planes = list(np.moveaxis(images.astype(np.float32), -1, 0))
-  turned = augment.adjust_hue(planes, np.zeros([2, 1, 1], np.float32))
+  turned = color.adjust_hue(planes, np.zeros([2, 1, 1], np.float32))
   np.testing.assert_allclose(turned, planes, rtol=0, atol=1e-6)
 
 
@@ -66,7 +67,7 @@ def test_contrast_agrees_with_tf_image():
   images = tf.cast(_images(), tf.float32) / 255
   factors = np.linspace(0.5, 2, len(images), dtype=np.float32)
   planes = [
-    augment.adjust_contrast(plane, factors[:, None, None])
+    color.adjust_contrast(plane, factors[:, None, None])
     for plane in tf.unstack(images, axis=-1)
   ]
   ours = tf.stack(planes, axis=-1)

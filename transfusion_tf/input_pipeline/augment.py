@@ -12,7 +12,6 @@ position in the run, so that the same seed and step give the same batch.
 B is the batch, C the side of the crop, S the side of the network's input.
 """
 
-from collections.abc import Sequence
 import functools
 
 import tensorflow as tf
@@ -20,6 +19,7 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import tpu_settings
 from transfusion_tf.image_ops import bilinear
+from transfusion_tf.input_pipeline import color
 from transfusion_tf.input_pipeline import normalization
 
 # The columns of a row of uniforms.
@@ -94,7 +94,7 @@ def _turned(images, uniforms, hue):
   if not hue:
     return planes
   turns = (2 * uniforms[:, _HUE, None, None] - 1) * hue
-  return adjust_hue(planes, turns)
+  return color.adjust_hue(planes, turns)
 
 
 def _finished(planes, uniforms, contrast, kind):
@@ -103,7 +103,8 @@ def _finished(planes, uniforms, contrast, kind):
     low, high = contrast
     factor = low + uniforms[:, _CONTRAST, None, None] * (high - low)
     planes = [
-      tf.clip_by_value(adjust_contrast(plane, factor), 0, 1) for plane in planes
+      tf.clip_by_value(color.adjust_contrast(plane, factor), 0, 1)
+      for plane in planes
     ]
   return _normalized_planes(planes, kind)
 
@@ -166,43 +167,3 @@ def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
   named = normalization.kind(kind)
   images = (images - tf.constant(named.mean)) / tf.constant(named.stddev)
   return images[..., ::-1] if named.bgr else images
-
-
-def adjust_hue(
-  planes: Sequence['tf.Tensor'], turn: 'tf.Tensor'
-) -> list['tf.Tensor']:
-  """Rotate each image's hue, as tf.image.adjust_hue does for a single one.
-
-  With v, m and c the largest channel, the smallest and their difference, hue is
-  a place h on a circle of length 6. It stays multiplied by c here, so that gray
-  has one, too, and nothing is divided.
-
-  Args:
-    planes: R, G and B of the images, [B, H, W] each.
-    turn: [B, 1, 1], fractions of the circle.
-
-  Returns:
-    R, G and B.
-  """
-  red, green, blue = planes
-  v = tf.maximum(tf.maximum(red, green), blue)
-  m = tf.minimum(tf.minimum(red, green), blue)
-  c = v - m
-  h = tf.where(
-    v == red,
-    green - blue,
-    tf.where(v == green, 2 * c + (blue - red), 4 * c + (red - green)),
-  )
-  h += 6 * (turn - tf.round(turn)) * c  # In [-4 c, 8 c].
-  h = tf.where(h < 0, h + 6 * c, tf.where(h >= 6 * c, h - 6 * c, h))
-  return [
-    m + tf.clip_by_value(tf.abs(h - 3 * c) - c, 0, c),
-    m + tf.clip_by_value(2 * c - tf.abs(h - 2 * c), 0, c),
-    m + tf.clip_by_value(2 * c - tf.abs(h - 4 * c), 0, c),
-  ]
-
-
-def adjust_contrast(plane: 'tf.Tensor', factor: 'tf.Tensor') -> 'tf.Tensor':
-  """Scale one channel [B, H, W] about each image's mean; factor [B, 1, 1]."""
-  mean = tf.reduce_mean(plane, axis=[1, 2], keepdims=True)
-  return mean + (plane - mean) * factor

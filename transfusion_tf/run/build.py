@@ -34,7 +34,6 @@ from transfusion_tf.train import checkpoint
 from transfusion_tf.train import evaluation
 from transfusion_tf.train import strategy as strategy_lib
 
-
 # From which on decoding a split once costs less than it saves.
 _SEVERAL_EPOCHS = 2
 
