@@ -14,7 +14,6 @@ import tensorflow as tf
 
 from transfusion_tf import cores
 from transfusion_tf import memory
-from transfusion_tf.image_ops import decode
 from transfusion_tf.input_pipeline import image_reader
 from transfusion_tf.input_pipeline import tfds_folder
 
@@ -99,49 +98,45 @@ def images(
 def _load(prepared, split, most):
   if 2 * most < prepared.num_stored_bytes(split):
     return None  # Without a look at it: no file is twice what it holds.
-  encoded = prepared.records(split).map(
-    lambda record: prepared.parse(record)['image']
-  )
-  shapes = _shapes(encoded, most // 3)
-  if shapes is None:
+  found = _decoded(prepared, split, most)
+  if found is None:
     return None
-  sizes = 3 * shapes.prod(axis=1, dtype=np.int64)
-  pixels = _empty(sizes.sum())
-  ends = np.cumsum(sizes)
-  decoded = encoded.map(_decode, num_parallel_calls=cores.available())
-  for image, start, end in zip(decoded, ends - sizes, ends, strict=True):
-    pixels[start:end] = image.numpy().ravel()
-  return Images(
-    tf.convert_to_tensor(pixels), ends - sizes, shapes, prepared.index(split)
+  shapes = np.array([image.shape[:2] for image in found], np.int32)
+  ends = np.cumsum([image.size for image in found], dtype=np.int64)
+  pixels = _empty(ends[-1] if found else 0)
+  end = len(pixels)
+  while found:  # Each gives its memory back before the next is copied.
+    image = found.pop()
+    pixels[end - image.size : end] = image.ravel()
+    end -= image.size
+  starts = np.concatenate([[0], ends])[:-1].astype(np.int64)
+  index = prepared.index(split)
+  return Images(tf.convert_to_tensor(pixels), starts, shapes, index)
+
+
+def _decoded(prepared, split, most):
+  """Return the images of a split, None if they are not to be held."""
+
+  def read(record):
+    encoded = prepared.parse(record)['image']
+    return encoded, image_reader.decode(encoded, _whole)
+
+  images = prepared.records(split).map(
+    read, num_parallel_calls=cores.available()
   )
-
-
-def _decode(encoded):
-  def whole(shape):
-    return tf.concat([[0, 0], shape[:2]], axis=0)
-
-  return image_reader.decode(encoded, whole)
-
-
-def _with_shape(encoded):
-  return encoded, tf.cond(
-    decode.is_readable(encoded),
-    lambda: decode.shape(encoded),
-    lambda: tf.zeros([2], tf.int32),
-  )
-
-
-def _shapes(encoded, most):
-  """Return heights and widths, None if of other files or of too many pixels."""
   found, total = [], 0
-  for content, shape in encoded.map(_with_shape).as_numpy_iterator():
-    if not shape.all() or _has_coarse_color(content):
+  for content, image in images.as_numpy_iterator():
+    found.append(image)
+    total += image.size
+    # The first one tells about all, where they are by far too many.
+    by_far = image.size * prepared.num_examples(split) > 4 * most
+    if total > most or by_far or _has_coarse_color(content):
       return None
-    found.append(shape)
-    total += int(shape.prod(dtype=np.int64))
-    if total > most:
-      return None
-  return np.array(found, np.int32).reshape(-1, 2)
+  return found
+
+
+def _whole(shape):
+  return tf.concat([[0, 0], shape[:2]], axis=0)
 
 
 def _has_coarse_color(content):
