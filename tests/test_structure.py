@@ -15,7 +15,8 @@ _BINARIES = sorted(
 
 # A room or module imports only from those before it.
 _ORDER = (
-  *('shown_text', 'errors', 'output_names', 'cores', 'tpu_settings', 'startup'),
+  *('shown_text', 'errors', 'output_names', 'cores', 'memory', 'tpu_settings'),
+  'startup',
   *(
     'stop_signals',
     'scratch',

@@ -276,6 +276,14 @@ class Runtime:
     'Steps; 0: eval_every. The best is written with the next.', 0
   )
   keep_checkpoints: int = _flag('Besides first and best.', 3, low=1)
+  # Decoding an image takes half of the time of its input, at every epoch anew.
+  # An eighth, because runs of a study begin side by side, and each takes its
+  # own of what the others left.
+  image_memory: float = _flag(
+    'Share of the free memory for decoded images; 0: decode at every epoch.',
+    0.125,
+    high=1,
+  )
   # On for GPUs and TPUs; slower than oneDNN on CPUs.
   xla: str = _flag('auto, on or off.', 'auto')
   # TensorBoard: filters, weights, confusions, and images of the first batch,

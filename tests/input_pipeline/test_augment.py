@@ -8,6 +8,7 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf.input_pipeline import augment
+from transfusion_tf.input_pipeline import color
 
 _SIZE = 40
 
@@ -32,25 +33,66 @@ def _augment(images, draws, strengths):
   return augment.augment(images, draws, size, strengths).numpy()
 
 
-def test_hue_agrees_with_tf_image():
-  images = tf.constant(_images()) / 255
-  images = tf.cast(images, tf.float32)
-  turns = np.linspace(-0.5, 0.5, len(images), dtype=np.float32)
-  ours = augment.adjust_hue(images, turns[:, None, None, None])
-  for image, turn, turned in zip(images, turns, ours, strict=True):
+def _corners_of_color():
+  """Images [1, 12, 30, 3] of ties: gray, black, white, two equal channels."""
+  levels = np.array([0, 1 / 255, 0.5, 254 / 255, 1])
+  mixed = np.stack(np.meshgrid(levels, levels, levels), -1).reshape(-1, 3)
+  return np.resize(mixed, (1, 12, 30, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+  'images', [_images() / np.float32(255), _corners_of_color()]
+)
+@pytest.mark.parametrize(
+  'compiled', [False, pytest.param(True, marks=host_xla.needed)]
+)
+def test_hue_agrees_with_tf_image(images, compiled):
+  turns = np.linspace(-0.5, 0.5, 21, dtype=np.float32)
+  adjust = tf.function(color.adjust_hue, jit_compile=compiled)
+  for turn in turns:
+    planes = adjust(list(np.moveaxis(images, -1, 0)), turn)
     np.testing.assert_allclose(
-      turned, tf.image.adjust_hue(image, turn), atol=2e-6
+      tf.stack(planes, axis=-1), tf.image.adjust_hue(images, turn), atol=2e-6
     )
+
+
+def test_no_turn_of_the_hue_changes_nothing():
+  images = np.concatenate([_images(1, 30)[:, :12] / 255, _corners_of_color()])
+  planes = list(np.moveaxis(images.astype(np.float32), -1, 0))
+  turned = color.adjust_hue(planes, np.zeros([2, 1, 1], np.float32))
+  np.testing.assert_allclose(turned, planes, rtol=0, atol=1e-6)
 
 
 def test_contrast_agrees_with_tf_image():
   images = tf.cast(_images(), tf.float32) / 255
   factors = np.linspace(0.5, 2, len(images), dtype=np.float32)
-  ours = augment.adjust_contrast(images, factors[:, None, None, None])
+  planes = [
+    color.adjust_contrast(plane, factors[:, None, None])
+    for plane in tf.unstack(images, axis=-1)
+  ]
+  ours = tf.stack(planes, axis=-1)
   for image, factor, scaled in zip(images, factors, ours, strict=True):
     np.testing.assert_allclose(
       scaled, tf.image.adjust_contrast(image, factor), atol=2e-6
     )
+
+
+def test_the_whole_chain_agrees_with_tf_image():
+  images, draws, strengths = _images(), _draws(6).numpy(), config.Augment()
+  ours = augment.augment(
+    images, tf.constant(draws), 44, strengths, kind='caffe'
+  )
+  low, high = strengths.contrast
+  for image, draw, found in zip(images, draws, ours, strict=True):
+    _, _, left_right, up_down, hue, contrast = draw
+    image = image[:, ::-1] if left_right < 0.5 else image
+    image = image[::-1] if up_down < 0.5 else image
+    image = tf.image.convert_image_dtype(image, tf.float32)
+    image = tf.image.resize(image, [44, 44])
+    image = tf.image.adjust_hue(image, (2 * hue - 1) * strengths.hue)
+    image = tf.image.adjust_contrast(image, low + contrast * (high - low))
+    image = augment.normalize(tf.clip_by_value(image, 0, 1), 'caffe')
+    np.testing.assert_allclose(found, image, atol=255 * 4e-6)
 
 
 def test_without_strengths_nothing_changes():

@@ -19,10 +19,12 @@ import tensorflow as tf
 from transfusion_tf import config
 from transfusion_tf import tpu_settings
 from transfusion_tf.image_ops import bilinear
+from transfusion_tf.input_pipeline import color
 from transfusion_tf.input_pipeline import normalization
 
 # The columns of a row of uniforms.
 CROP_Y, CROP_X, _LEFT_RIGHT, _UP_DOWN, _HUE, _CONTRAST, NUM_UNIFORMS = range(7)
+_NO_CONTRAST = (1, 1)  # The least and the largest factor.
 
 
 def augmentation_uniforms(seed: int, counter: 'tf.Tensor') -> 'tf.Tensor':
@@ -32,14 +34,32 @@ def augmentation_uniforms(seed: int, counter: 'tf.Tensor') -> 'tf.Tensor':
   )
 
 
+def prepare(
+  images: 'tf.Tensor',
+  uniforms: 'tf.Tensor',
+  data: config.Data,
+  resize: bilinear.Resize = bilinear.native,
+) -> 'tf.Tensor':
+  """Augment and normalize crops: uint8 [B, C, C, 3] -> float32 [B, S, S, 3]."""
+  return augment(
+    images, uniforms, data.image_size, data.augment, resize, data.normalization
+  )
+
+
 def augment(
   images: 'tf.Tensor',
   uniforms: 'tf.Tensor',
   image_size: int,
   strengths: config.Augment,
   resize: bilinear.Resize = bilinear.native,
+  kind: str = 'unit',
 ) -> 'tf.Tensor':
   """Augment crops: uint8 [B, C, C, 3] -> float32 [B, S, S, 3].
+
+  XLA fuses the many operations on single pixels, on CPUs too, where that takes
+  a tenth of the time. There, the resize would be a gather: it is not among
+  them. Hue is a program of its own: the next one reads it twice, for the mean
+  and for the contrast about it, and would compute it twice.
 
   Args:
     images: Crops made by `image_reader`.
@@ -47,27 +67,14 @@ def augment(
     image_size: The side S of the network's input.
     strengths: The operations to apply and their strengths.
     resize: The form of the resize, of `bilinear`.
+    kind: What `normalize` is told; by default it does nothing.
   """
-  images = flip(images, uniforms, strengths)
-  images = evaluate(images, image_size, resize)
-  return adjust_color(images, uniforms, strengths)
-
-
-def prepare(
-  images: 'tf.Tensor',
-  uniforms: 'tf.Tensor',
-  data: config.Data,
-  resize: bilinear.Resize = bilinear.native,
-) -> 'tf.Tensor':
-  """Augment and normalize crops: uint8 [B, C, C, 3] -> float32 [B, S, S, 3].
-
-  XLA fuses the many operations on single pixels, on CPUs too, where that takes
-  a fourteenth of the time. The resize is not among them: there it would be a
-  gather. Neither are flips, which slow down all that they are fused with.
-  """
-  images = _fused(flip)(images, uniforms, data.augment)
-  images = evaluate(images, data.image_size, resize)
-  return _fused(_finish)(images, uniforms, data.augment, data.normalization)
+  images = _fused(_flipped)(images, uniforms, strengths)
+  images = _resized(images, image_size, resize)
+  if not strengths.hue and strengths.contrast == _NO_CONTRAST:
+    return _fused(_normalized)(images, kind)
+  planes = _fused(_turned)(images, uniforms, strengths.hue)
+  return _fused(_finished)(planes, uniforms, strengths.contrast, kind)
 
 
 @functools.cache
@@ -77,8 +84,47 @@ def _fused(function):
   return tf.function(function, jit_compile=jit_compile, autograph=False)
 
 
-def _finish(images, uniforms, strengths, normalization):
-  return normalize(adjust_color(images, uniforms, strengths), normalization)
+def _flipped(images, uniforms, strengths):
+  return _scaled(flip(images, uniforms, strengths))
+
+
+def _turned(images, uniforms, hue):
+  """Adjust the hue of [B, S, S, 3]: planes [B, S, S] of R, G and B."""
+  planes = tf.unstack(images, axis=-1)
+  if not hue:
+    return planes
+  turns = (2 * uniforms[:, _HUE, None, None] - 1) * hue
+  return color.adjust_hue(planes, turns)
+
+
+def _finished(planes, uniforms, contrast, kind):
+  """Adjust the contrast of planes, and normalize them: [B, S, S, 3]."""
+  if contrast != _NO_CONTRAST:
+    low, high = contrast
+    factor = low + uniforms[:, _CONTRAST, None, None] * (high - low)
+    planes = [
+      tf.clip_by_value(color.adjust_contrast(plane, factor), 0, 1)
+      for plane in planes
+    ]
+  return _normalized_planes(planes, kind)
+
+
+def _normalized(images, kind):
+  return _normalized_planes(tf.unstack(images, axis=-1), kind)
+
+
+def _normalized_planes(planes, kind):
+  """Do as `normalize`, in half the time on a CPU: [B, S, S, 3]."""
+  named = normalization.kind(kind)
+  planes = [
+    (plane - mean) / stddev
+    for plane, mean, stddev in zip(
+      planes, named.mean, named.stddev, strict=True
+    )
+  ]
+  # Two thirds of the time of tf.stack(planes, axis=-1).
+  stacked = tf.stack(planes[::-1] if named.bgr else planes)
+  return tf.transpose(stacked, [1, 2, 3, 0])
 
 
 def flip(
@@ -94,20 +140,6 @@ def flip(
   return images
 
 
-def adjust_color(
-  images: 'tf.Tensor', uniforms: 'tf.Tensor', strengths: config.Augment
-) -> 'tf.Tensor':
-  """Change hue and contrast of float32 [B, S, S, 3] in [0, 1]."""
-  if strengths.hue:
-    delta = (2 * _column(uniforms, _HUE) - 1) * strengths.hue
-    images = adjust_hue(images, delta)
-  low, high = strengths.contrast
-  if low != 1 or high != 1:
-    factor = low + _column(uniforms, _CONTRAST) * (high - low)
-    images = tf.clip_by_value(adjust_contrast(images, factor), 0, 1)
-  return images
-
-
 def _column(uniforms, column):
   return uniforms[:, column, None, None, None]
 
@@ -118,10 +150,16 @@ def evaluate(
   resize: bilinear.Resize = bilinear.native,
 ) -> 'tf.Tensor':
   """Resize and scale uint8 [B, C, C, 3] to float32 [B, S, S, 3] in [0, 1]."""
-  images = tf.cast(images, tf.float32) / 255
-  if images.shape[1] == image_size:
-    return images
-  return resize(images, image_size)
+  return _resized(_scaled(images), image_size, resize)
+
+
+def _scaled(images):
+  return tf.cast(images, tf.float32) / 255
+
+
+def _resized(images, image_size, resize):
+  side = images.shape[1]
+  return images if side == image_size else resize(images, image_size)
 
 
 def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
@@ -129,21 +167,3 @@ def normalize(images: 'tf.Tensor', kind: str) -> 'tf.Tensor':
   named = normalization.kind(kind)
   images = (images - tf.constant(named.mean)) / tf.constant(named.stddev)
   return images[..., ::-1] if named.bgr else images
-
-
-def adjust_hue(images: 'tf.Tensor', delta: 'tf.Tensor') -> 'tf.Tensor':
-  """Rotate each image's hue, as tf.image.adjust_hue does for a single one.
-
-  Args:
-    images: [B, H, W, 3] in [0, 1].
-    delta: [B, 1, 1, 1], fractions of the color circle.
-  """
-  hue, rest = tf.split(tf.image.rgb_to_hsv(images), [1, 2], axis=-1)
-  hue = tf.math.floormod(hue + delta, 1.0)
-  return tf.image.hsv_to_rgb(tf.concat([hue, rest], axis=-1))
-
-
-def adjust_contrast(images: 'tf.Tensor', factor: 'tf.Tensor') -> 'tf.Tensor':
-  """Scale each channel about its mean in each image; factor [B, 1, 1, 1]."""
-  mean = tf.reduce_mean(images, axis=[1, 2], keepdims=True)
-  return mean + (images - mean) * factor

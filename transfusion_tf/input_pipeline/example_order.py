@@ -20,6 +20,7 @@ from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import image_reader
+from transfusion_tf.input_pipeline import in_memory
 from transfusion_tf.input_pipeline import tfds_folder
 
 # Undecoded records. A data set smaller than this is shuffled perfectly; in a
@@ -42,6 +43,7 @@ class ExampleSource:
     data: The choice of examples, and how they become images.
     seed: Seed of the examples' order and augmentation.
     class_map: Name in the data set -> name of an output, where they differ.
+    memory_share: Share of the free memory that decoded images may take.
   """
 
   prepared: tfds_folder.PreparedDataset
@@ -49,11 +51,16 @@ class ExampleSource:
   data: config.Data
   seed: int
   class_map: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  memory_share: float = 0.0
 
   @property
   def reader(self) -> image_reader.ImageReader:
     """The reader of the images."""
     return image_reader.ImageReader(self.data, self.prepared.side)
+
+  def held_images(self, split: str) -> in_memory.Images | None:
+    """Return the images of a split, or None if they are read from files."""
+    return in_memory.images(self.prepared, split, self.memory_share)
 
   @functools.cached_property
   def label_map(self) -> label_map.LabelMap:
@@ -225,22 +232,38 @@ def _hashes(names, seed):
 def _shuffled(source, selection, epoch, lane, num_lanes):
   """Return a lane's examples of one epoch, in order, parsed, not decoded."""
   seed = tf.stack([np.int64(source.seed), epoch])
-  prepared = source.prepared
-  files = prepared.files(tfds_folder.TRAIN)
+  files, lengths, read, parse = _files(source)
   order = tf.random.experimental.stateless_shuffle(
     tf.range(len(files)), seed=seed
   )
-  lengths = tf.gather(
-    np.array(prepared.file_lengths(tfds_folder.TRAIN), np.int64), order
-  )
+  files, lengths = tf.gather(files, order), tf.gather(lengths, order)
   if selection:
     # It is not known in advance which files hold a lane's part of a subset.
-    records = _read(tf.gather(files, order), tf.zeros_like(lengths), lengths)
-    examples = selection(records.map(prepared.parse))
+    records = _interleave(read, files, tf.zeros_like(lengths), lengths)
+    examples = selection(records.map(parse))
     return _shuffle(examples.shard(num_lanes, lane), seed)
   parts = _lane_parts(lengths, lane, num_lanes)
-  records = _read(tf.gather(files, order), *parts)
-  return _shuffle(records, seed).map(prepared.parse)
+  return _shuffle(_interleave(read, files, *parts), seed).map(parse)
+
+
+def _files(source):
+  """Return the training files: themselves, lengths, and how they are read.
+
+  In memory, a file is its first row, its records are rows.
+  """
+  prepared, held = source.prepared, source.held_images(tfds_folder.TRAIN)
+  lengths = np.array(prepared.file_lengths(tfds_folder.TRAIN), np.int64)
+  if held:
+    return np.cumsum(lengths) - lengths, lengths, _rows, held.example
+  return prepared.files(tfds_folder.TRAIN), lengths, _records, prepared.parse
+
+
+def _records(file, skip, take):
+  return tf.data.TFRecordDataset(file).skip(skip).take(take)
+
+
+def _rows(first, skip, take):
+  return tf.data.Dataset.range(first + skip, first + skip + take)
 
 
 def _lane_parts(lengths, lane, num_lanes):
@@ -254,14 +277,11 @@ def _lane_parts(lengths, lane, num_lanes):
   ) - skip
 
 
-def _read(files, skip, take):
+def _interleave(read, files, skip, take):
   """Interleave the records of several files in a fixed order."""
   parts = tf.data.Dataset.from_tensor_slices((files, skip, take))
   return parts.filter(lambda file, skip, take: take > 0).interleave(
-    lambda file, skip, take: (
-      tf.data.TFRecordDataset(file).skip(skip).take(take)
-    ),
-    cycle_length=_INTERLEAVED_FILES,
+    read, cycle_length=_INTERLEAVED_FILES
   )
 
 

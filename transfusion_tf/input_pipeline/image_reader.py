@@ -13,11 +13,16 @@ S is the side of the network's input.
 
 from collections.abc import Callable
 import dataclasses
+import functools
 
 import tensorflow as tf
 
 from transfusion_tf import config
 from transfusion_tf.input_pipeline import augment
+
+# Shape of an image -> top, left, height, width; both int32.
+Window = Callable[['tf.Tensor'], 'tf.Tensor']
+Cut = Callable[['tf.Tensor', Window], 'tf.Tensor']
 
 # Windows that are tried before the whole image is taken, and the least share
 # of the image that they cover, as in the public TPU ResNet recipe.
@@ -50,52 +55,49 @@ class ImageReader:
     return self._side(self.data.eval_crop)
 
   def training(
-    self, encoded: 'tf.Tensor', uniforms: 'tf.Tensor'
+    self, image: 'tf.Tensor', uniforms: 'tf.Tensor', cut: Cut | None = None
   ) -> 'tf.Tensor':
     """Read a random window: uint8 [C, C, 3].
 
     Args:
-      encoded: The file's bytes.
+      image: The file's bytes, or what `cut` takes.
       uniforms: [NUM_UNIFORMS] numbers that place the window.
+      cut: Maps an image and a window to its pixels; by default `decode`.
     """
     crop = self.data.augment
     if crop.crop_area:
-      return _read(
-        encoded,
-        lambda shape: _area_window(shape, crop, uniforms),
-        self.training_side,
+      window = functools.partial(_area_window, crop=crop, uniforms=uniforms)
+    else:
+      window = functools.partial(
+        _random_window, crop=crop.crop, uniforms=uniforms
       )
-    return _read(
-      encoded,
-      lambda shape: _random_window(shape, crop.crop, uniforms),
-      self.training_side,
-    )
+    return _resized((cut or decode)(image, window), self.training_side)
 
-  def evaluation(self, encoded: 'tf.Tensor') -> 'tf.Tensor':
+  def evaluation(
+    self, image: 'tf.Tensor', cut: Cut | None = None
+  ) -> 'tf.Tensor':
     """Read the central window: uint8 [C, C, 3], C is `evaluation_side`."""
-    data = self.data
-    return _read(
-      encoded,
-      lambda shape: _central_window(shape, data.eval_crop, data.eval_square),
-      self.evaluation_side,
+    window = functools.partial(
+      _central_window, crop=self.data.eval_crop, square=self.data.eval_square
     )
+    return _resized((cut or decode)(image, window), self.evaluation_side)
 
   def _side(self, crop):
     size = self.data.image_size
     return round(size * crop) if self.stored_side == size else size
 
 
-def _read(
-  encoded: 'tf.Tensor',
-  window: Callable[['tf.Tensor'], 'tf.Tensor'],
-  side: int,
-) -> 'tf.Tensor':
-  """Decode a window of an image, and resize it if it is of another side."""
-  image = tf.cond(
+def decode(encoded: 'tf.Tensor', window: Window) -> 'tf.Tensor':
+  """Decode a window of an image: uint8 [height, width, 3]."""
+  return tf.cond(
     tf.io.is_jpeg(encoded),
     lambda: _decode_jpeg(encoded, window),
     lambda: _decode_other(encoded, window),
   )
+
+
+def _resized(image, side):
+  """Resize an image if it is of another side."""
   image = tf.cond(
     tf.reduce_all(tf.shape(image)[:2] == side),
     lambda: image,

@@ -54,6 +54,8 @@ def train(
   lane_batch = example_order.checked_div(batch_size, shard.num_lanes, 'batch')
 
   selection, label_map = example_order.selection(source), source.label_map
+  held = source.held_images(tfds_folder.TRAIN)
+  cut = held.cut if held else None
 
   def examples(lane):
     numbered = example_order.lane_examples(
@@ -71,7 +73,7 @@ def train(
     uniforms = augment.augmentation_uniforms(source.seed, position)
     targets, mask = source.task.targets(label_map(example))
     return {
-      'image': source.reader.training(example['image'], uniforms),
+      'image': source.reader.training(example['image'], uniforms, cut),
       'uniforms': uniforms,
       'targets': targets,
       'mask': mask,
@@ -114,10 +116,15 @@ def evaluation(
   total = source.prepared.num_examples(split)
   num_batches = -(-total // (batch_size * num_workers))
 
+  # Other splits are scored once a run.
+  is_often_scored = split == tfds_folder.VALIDATION
+  held = source.held_images(split) if is_often_scored else None
+
   def load(row, record):
-    encoded = source.prepared.parse(record)['image']
     return {
-      'image': source.reader.evaluation(encoded),
+      'image': source.reader.evaluation(row, held.cut)
+      if held
+      else source.reader.evaluation(source.prepared.parse(record)['image']),
       'row': row,
       'weight': 1.0,
     }
@@ -131,7 +138,7 @@ def evaluation(
     }
   ).repeat()
   return (
-    source.prepared.records(split)
+    (tf.data.Dataset.range(total) if held else source.prepared.records(split))
     .enumerate()
     .shard(num_workers, worker)
     .map(load, num_parallel_calls=_PARALLEL)

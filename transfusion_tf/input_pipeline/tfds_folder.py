@@ -177,6 +177,10 @@ class PreparedDataset:
     """Return the number of records in each of `files`."""
     return list(self._split(split).shard_lengths)
 
+  def num_stored_bytes(self, split: str) -> int:
+    """Return the size of the split's record files."""
+    return self._split(split).num_bytes
+
   def parse(self, record: 'tf.Tensor') -> dict:
     """Parse a serialized record into features; the image stays encoded."""
     example = self.features.deserialize_example(

@@ -34,6 +34,9 @@ from transfusion_tf.train import checkpoint
 from transfusion_tf.train import evaluation
 from transfusion_tf.train import strategy as strategy_lib
 
+# From which on decoding a split once costs less than it saves.
+_SEVERAL_EPOCHS = 2
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Run:
@@ -222,9 +225,19 @@ def build(
       data,
       experiment.seed,
       label_map.parse(class_map, prepared.label_names, task.names),
+      _image_memory(experiment, prepared.num_examples(tfds_folder.TRAIN)),
     ),
     network=network,
   )
+
+
+def _image_memory(experiment, num_train):
+  """Return the share of the free memory that pays: none in a single epoch."""
+  train, num_examples = experiment.train, experiment.data.subset or num_train
+  epochs = train.train_epochs
+  if train.train_steps:
+    epochs = train.train_steps * train.batch_size / max(num_examples, 1)
+  return experiment.runtime.image_memory if epochs >= _SEVERAL_EPOCHS else 0.0
 
 
 def load_run(
@@ -243,7 +256,8 @@ def load_run(
     class_map: `THEIRS=OURS`, as in `build`.
     **changes: Changes to the run's `config.Runtime`, e.g. another `data_dir`.
   """
-  experiment = load_config(run_dir, **changes)
+  # Whoever looks at a trained run reads each image about once.
+  experiment = load_config(run_dir, **{'image_memory': 0.0} | changes)
   task = run_folder.task(run_dir, experiment.data)
   if task is None and (dataset or 'data_dir' in changes):
     raise errors.InputError(

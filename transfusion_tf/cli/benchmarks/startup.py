@@ -1,4 +1,4 @@
-"""How long each command takes to answer --help."""
+"""How long each command takes to answer --help, and training to begin."""
 
 from collections.abc import Iterator
 import pathlib
@@ -6,6 +6,8 @@ import statistics
 import subprocess
 import sys
 import time
+
+from transfusion_tf.cli.benchmarks import first_step
 
 _REPEATS = 3
 
@@ -16,6 +18,7 @@ def suite() -> Iterator[tuple[str, float, str]]:
     if '\n  app.run(main' in path.read_text('utf-8'):
       times = [_seconds(path.stem) for _ in range(_REPEATS)]
       yield f'{path.stem} --help', statistics.median(times), 's'
+  yield from first_step.suite()
 
 
 def _seconds(command):
