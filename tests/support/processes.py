@@ -5,6 +5,7 @@ each copy then becomes `python SCRIPT ARGUMENTS`, until the interpreter ends.
 """
 
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -252,6 +253,8 @@ if __name__ == '__main__':
   import transfusion_tf.run.train_and_evaluate
   import transfusion_tf.study.study_page  # noqa: F401
 
+  # The processes need not visit what they share, and so copy it, at their end.
+  gc.freeze()
   found = _serve()
   if found:
     _become(**found)
