@@ -2,11 +2,17 @@
 
 import contextlib
 import functools
+import gc
 
 import buckets
 import prepared_sets
 import processes
 import pytest
+
+
+def pytest_collection_finish():
+  """Let the garbage collector not visit what was imported, nor the tests."""
+  gc.freeze()
 
 
 def pytest_addoption(parser):

@@ -134,13 +134,19 @@ def call(
   server, name, *arguments, cwd='.', env=None
 ) -> subprocess.CompletedProcess:
   """`python bin/NAME ARGUMENTS`, to its end."""
+  return call_script(server, paths.BIN / name, *arguments, cwd=cwd, env=env)
+
+
+def call_script(
+  server, script, *arguments, cwd='.', env=None
+) -> subprocess.CompletedProcess:
+  """`python SCRIPT ARGUMENTS`, to its end."""
   with tempfile.TemporaryDirectory() as folder:
     log, errors = (pathlib.Path(folder, kind) for kind in ('out', 'err'))
-    script = paths.ROOT / 'bin' / name
     process = Process(server, script, arguments, log, env, errors, cwd)
     code = process.wait()
     return subprocess.CompletedProcess(
-      [name, *arguments], code, log.read_text(), errors.read_text()
+      [script, *arguments], code, log.read_text(), errors.read_text()
     )
 
 
