@@ -4,9 +4,14 @@ import contextlib
 import functools
 
 import buckets
+import collector
 import prepared_sets
 import processes
 import pytest
+
+
+def pytest_collection_finish():
+  collector.resume()
 
 
 def pytest_addoption(parser):

@@ -1,12 +1,10 @@
 """Rearranging the code changes no figure; see `golden`."""
 
 import json
-import os
-import subprocess
-import sys
 
 import golden
 import paths
+import processes
 import pytest
 
 
@@ -18,13 +16,11 @@ import pytest
     pytest.param('resnet50', golden.STARTS, marks=pytest.mark.slow),
   ],
 )
-def test_figures_are_those_of_the_first_release(network, starts, tmp_path):
-  bin_dir = paths.BIN
-  done = subprocess.run(
-    [sys.executable, golden.__file__, bin_dir, tmp_path, network, *starts],
-    env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
-    capture_output=True,
-    text=True,
+def test_figures_are_those_of_the_first_release(
+  network, starts, server, tmp_path
+):
+  done = processes.call_script(
+    server, golden.__file__, paths.BIN, tmp_path, network, *starts
   )
   assert not done.returncode, done.stderr
   found = json.loads((tmp_path / f'{network}.json').read_text())

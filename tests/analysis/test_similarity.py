@@ -1,11 +1,10 @@
 """Networks compared: the stream against svcca, and the laws of similarity."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
+import processes
 import pytest
 import tensorflow as tf
 
@@ -551,11 +550,11 @@ print(json.dumps({
 
 
 @pytest.fixture(scope='module')
-def own_process():
+def own_process(server, tmp_path_factory):
   """What needs devices or a memory of its own."""
-  found = subprocess.run(
-    [sys.executable, '-c', _OWN_PROCESS], capture_output=True, text=True
-  )
+  script = tmp_path_factory.mktemp('own') / 'script.py'
+  script.write_text(_OWN_PROCESS)
+  found = processes.call_script(server, script)
   assert found.returncode == 0, found.stderr
   return json.loads(found.stdout.splitlines()[-1])
 

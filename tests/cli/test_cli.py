@@ -1,5 +1,6 @@
 """What all binaries share: help, what a run says of itself, and -v."""
 
+import functools
 import json
 import os
 import re
@@ -162,18 +163,18 @@ def _fresh(tmp_path, settings, name, *flags):
   )
 
 
-def test_a_users_keras_json_changes_no_network(data_dir, tmp_path):
-  runs = []
-  for number, settings in enumerate(({}, _SETTINGS)):
-    runs.append(tmp_path / f'run{number}')
-    done = _fresh(
-      tmp_path,
-      settings,
+def test_a_users_keras_json_changes_no_network(call, data_dir, tmp_path):
+  """The network is that of a process which began without one."""
+  runs = [tmp_path / 'without', tmp_path / 'with']
+  for run, train in zip(
+    runs, (call, functools.partial(_fresh, tmp_path, _SETTINGS)), strict=True
+  ):
+    done = train(
       'train.py',
       '--recipe=demo_retina',
       '--dataset=retina',
       f'--data_dir={data_dir}',
-      f'--run_dir={runs[-1]}',
+      f'--run_dir={run}',
       '--image_size=32',
       '--train_steps=1',
       '--nopictures',

@@ -2,12 +2,9 @@
 
 import hashlib
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
-import paths
 from PIL import Image
 import pytest
 from sklearn import linear_model
@@ -240,18 +237,11 @@ def test_a_set_is_written_whole_or_not_at_all(tmp_path):
     files.make(tmp_path / 'retina', write, seed=1)
 
 
-def test_real_data_are_never_overwritten(tmp_path):
+def test_real_data_are_never_overwritten(call, tmp_path):
   (tmp_path / 'retina').mkdir()
   (tmp_path / 'retina/trainLabels.csv').write_text('image,level\n')
-  result = subprocess.run(
-    [
-      sys.executable,
-      paths.ROOT / 'bin/make_demo_data.py',
-      f'--raw_dir={tmp_path}',
-      '--num_patients=3',
-    ],
-    capture_output=True,
-    text=True,
+  result = call(
+    'make_demo_data.py', f'--raw_dir={tmp_path}', '--num_patients=3'
   )
   assert result.returncode == 2
   assert result.stderr.startswith('make_demo_data.py: ')

@@ -18,6 +18,7 @@ import pytest
 import raw_sets
 from sklearn import metrics
 import tensorflow as tf
+from tensorflow.python.tools import saved_model_cli
 import tensorflow_datasets as tfds
 
 from data import images
@@ -174,18 +175,16 @@ def test_the_loader_of_tensorflow_1_agrees(bare):
   np.testing.assert_array_equal(bare['by_loader_of_tf1'], bare['probabilities'])
 
 
-def test_saved_model_cli_agrees(study, raw_files, bare, tmp_path):
-  tool = [sys.executable, '-m', 'tensorflow.python.tools.saved_model_cli']
-  subprocess.run(
-    [
-      *(*tool, 'run', '--dir', study.export_dir, '--tag_set', 'serve'),
-      *('--signature_def', 'serve', '--inputs', f'image_bytes={raw_files}'),
-      *('--outdir', tmp_path),
-    ],
+def test_saved_model_cli_agrees(study, raw_files, bare, server, tmp_path):
+  done = processes.call_script(
+    server,
+    saved_model_cli.__file__,
+    *('run', '--dir', study.export_dir, '--tag_set', 'serve'),
+    *('--signature_def', 'serve', '--inputs', f'image_bytes={raw_files}'),
+    *('--outdir', tmp_path),
     cwd=tmp_path,
-    check=True,
-    stdout=subprocess.DEVNULL,
   )
+  assert done.returncode == 0, done.stderr
   for name in ('probabilities', 'referable'):
     found = np.load(tmp_path / f'{name}.npy')
     np.testing.assert_allclose(found, bare[name], atol=1e-6)

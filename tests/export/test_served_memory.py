@@ -1,18 +1,15 @@
 """Whatever file an exported network is given, its memory stays bounded."""
 
 import io
-import os
 import random
 import struct
-import subprocess
-import sys
 import zlib
 
 import mutations
 import numpy as np
-import paths
 from PIL import Image
 import prepared_sets
+import processes
 import pytest
 import raw_sets
 import serve_files
@@ -101,27 +98,23 @@ def _turned():
   return exif
 
 
-def _classify(preparation, files, folder):
+def _classify(server, preparation, files, folder):
   """Return status and memory of each file, all classified by one process."""
   names = []
   for number, file in enumerate(files):
     names.append(folder / str(number))
     names[-1].write_bytes(file)
-  printed = subprocess.run(
-    [sys.executable, serve_files.__file__, preparation, *names],
-    env=os.environ | {'PYTHONPATH': os.pathsep.join(filter(None, sys.path))},
-    cwd=paths.ROOT,
-    capture_output=True,
-    text=True,
-    check=True,
-  ).stdout
-  lines = [line.split() for line in printed.splitlines()]
+  done = processes.call_script(
+    server, serve_files.__file__, preparation, *names
+  )
+  assert done.returncode == 0, done.stderr
+  lines = [line.split() for line in done.stdout.splitlines()]
   return [(status, int(more), int(peak)) for status, more, peak in lines]
 
 
-def _check(preparation, kinds, folder):
+def _check(server, preparation, kinds, folder):
   files, sizes = zip(*(make() for make in kinds.values()), strict=True)
-  results = _classify(preparation, files, folder)
+  results = _classify(server, preparation, files, folder)
   for kind, size, (status, more, peak) in zip(
     kinds, sizes, results, strict=True
   ):
@@ -134,8 +127,8 @@ def _check(preparation, kinds, folder):
   return dict(zip(kinds, (status for status, *_ in results), strict=True))
 
 
-def test_small_files_take_little_memory(tmp_path):
-  statuses = _check('fundus', _SMALL, tmp_path)
+def test_small_files_take_little_memory(server, tmp_path):
+  statuses = _check(server, 'fundus', _SMALL, tmp_path)
   large = {k for k, status in statuses.items() if status == validate.TOO_LARGE}
   assert large == {
     *('png of 1 x 1,000,000', 'png of 16 bits, 14,000 a side', 'too long')
@@ -148,9 +141,9 @@ def test_small_files_take_little_memory(tmp_path):
   'preparation', ['fundus', 'squeezed', 'identity', 'encoded']
 )
 def test_the_largest_pictures_take_a_gibibyte_more_at_most(
-  preparation, tmp_path
+  preparation, server, tmp_path
 ):
-  statuses = _check(preparation, _LARGE, tmp_path)
+  statuses = _check(server, preparation, _LARGE, tmp_path)
   assert statuses['more in passes'] == validate.TOO_LARGE
 
 

@@ -3,6 +3,7 @@
 python -I bare_process.py EXPORT_DIR FILES.npy OUTPUT.npz
 """
 
+import gc
 import sys
 
 import numpy as np
@@ -37,3 +38,4 @@ def _by_loader_of_tf1(export_dir, files):
 
 if __name__ == '__main__':
   _main(*sys.argv[1:])
+  gc.freeze()  # It would visit all of TensorFlow at the end, for a second.

@@ -5,6 +5,7 @@ each copy then becomes `python SCRIPT ARGUMENTS`, until the interpreter ends.
 """
 
 import contextlib
+import gc
 import json
 import os
 import pathlib
@@ -133,13 +134,19 @@ def call(
   server, name, *arguments, cwd='.', env=None
 ) -> subprocess.CompletedProcess:
   """`python bin/NAME ARGUMENTS`, to its end."""
+  return call_script(server, paths.BIN / name, *arguments, cwd=cwd, env=env)
+
+
+def call_script(
+  server, script, *arguments, cwd='.', env=None
+) -> subprocess.CompletedProcess:
+  """`python SCRIPT ARGUMENTS`, to its end."""
   with tempfile.TemporaryDirectory() as folder:
     log, errors = (pathlib.Path(folder, kind) for kind in ('out', 'err'))
-    script = paths.ROOT / 'bin' / name
     process = Process(server, script, arguments, log, env, errors, cwd)
     code = process.wait()
     return subprocess.CompletedProcess(
-      [name, *arguments], code, log.read_text(), errors.read_text()
+      [script, *arguments], code, log.read_text(), errors.read_text()
     )
 
 
@@ -252,6 +259,8 @@ if __name__ == '__main__':
   import transfusion_tf.run.train_and_evaluate
   import transfusion_tf.study.study_page  # noqa: F401
 
+  # The processes need not visit what they share, and so copy it, at their end.
+  gc.freeze()
   found = _serve()
   if found:
     _become(**found)

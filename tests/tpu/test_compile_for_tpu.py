@@ -2,11 +2,8 @@
 
 import dataclasses
 import json
-import subprocess
-import sys
 
 import host_xla
-import paths
 import pytest
 
 from transfusion_tf import config
@@ -122,17 +119,8 @@ def test_steps_compile_for_a_tpu(tmp_path):
     assert bool(cell.exchanged) == (num_chips > 1)
 
 
-def test_a_batch_that_does_not_divide_is_one_line():
-  done = subprocess.run(
-    [
-      sys.executable,
-      paths.BIN / 'compile_for_tpu.py',
-      '--model=cbr_tiny',
-      '--num_chips=3',
-    ],
-    capture_output=True,
-    text=True,
-  )
+def test_a_batch_that_does_not_divide_is_one_line(call):
+  done = call('compile_for_tpu.py', '--model=cbr_tiny', '--num_chips=3')
   assert done.returncode == 2
   assert done.stderr.count('\n') == 1
   assert 'does not divide' in done.stderr

@@ -52,6 +52,8 @@ def is_png(encoded: 'tf.Tensor') -> 'tf.Tensor':
   return tf.strings.substr(encoded, 0, len(_PNG)) == _PNG
 
 
+# A graph of many nodes: those that read a file in several places share one.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
 def scan(encoded: 'tf.Tensor') -> Container:
   """Return the places in a JPEG or PNG."""
   return tf.cond(
