@@ -99,6 +99,20 @@ def operating_points(
   return [point.record(test['patient_id']) for point in points]
 
 
+def choose(
+  validation: pd.DataFrame,
+  targets: Sequence[metrics.operating_points.Target] | None = None,
+) -> tuple[metrics.operating_points.Chosen, ...]:
+  """Return the thresholds that validation chooses.
+
+  Args:
+    validation: Scores of validation images.
+    targets: What is asked of validation.
+  """
+  answers = metrics.answers.from_table(_as_written(validation))
+  return tuple(metrics.operating_points.choose(answers, targets))
+
+
 def _as_written(table):
   """Return a table with the scores that its file has.
 

@@ -1,0 +1,114 @@
+"""What a network's probabilities are taken for: thresholds and a temperature.
+
+They are chosen on validation and belong to one checkpoint: `run_folder` keeps
+them, an export carries them, and `predict` decides by them. Scores and
+thresholds are compared in 32 bits, in which both are computed: 0.7 in a file
+is then the score of that name.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
+
+from transfusion_tf import metrics
+from transfusion_tf import tasks
+
+CLASS, GRADE = 'class', 'grade'
+
+
+class PointRecord(TypedDict):
+  """A threshold as JSON files have it; null calls no image positive."""
+
+  question: str
+  point: str
+  at_least: float
+  threshold: float | None
+  chosen_on: int
+
+
+class Record(TypedDict):
+  """Decisions as JSON files have them."""
+
+  points: list[PointRecord]
+  temperature: NotRequired[float | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+  """How the probabilities of one checkpoint are read.
+
+  Attributes:
+    points: Thresholds of yes-or-no questions.
+    temperature: What logits are divided by so that probabilities are
+      frequencies; None if nobody asked for it.
+  """
+
+  points: tuple[metrics.operating_points.Chosen, ...] = ()
+  temperature: float | None = None
+
+  def names(self, task: tasks.Task) -> tuple[str, ...]:
+    """Return the name of each decision, in the order of `decide`."""
+    alone = not isinstance(task, tasks.Findings)
+    names = [
+      '_'.join(([] if alone else [p.question]) + p.target.name.split())
+      for p in self.points
+    ]
+    return (*names, *filter(None, [most_probable(task)]))
+
+  def decide(
+    self, task: tasks.Task, probabilities: np.ndarray
+  ) -> dict[str, np.ndarray]:
+    """Return name -> decision [N] of probabilities [N, K].
+
+    At a threshold it is 1 or 0, else the number of a class or grade.
+    """
+    values = [
+      np.float32(scores(task, point.question, probabilities))
+      >= np.float32(point.threshold)
+      for point in self.points
+    ]
+    if most_probable(task):
+      values.append(task.most_probable(probabilities))
+    return {
+      name: np.asarray(value, np.int64)
+      for name, value in zip(self.names(task), values, strict=True)
+    }
+
+  def calibrated(
+    self, task: tasks.Task, probabilities: np.ndarray
+  ) -> np.ndarray:
+    """Return the probabilities [N, K] at the temperature."""
+    assert self.temperature is not None
+    logits = task.logits(np.asarray(probabilities, np.float32))
+    return task.probabilities(logits / np.float32(self.temperature)).numpy()
+
+  def to_json(self) -> dict[str, Any]:
+    """Return them as JSON can hold them."""
+    return {
+      'points': [point.record() for point in self.points],
+      'temperature': self.temperature,
+    }
+
+
+def from_json(record: Mapping[str, Any]) -> Decisions:
+  """Return what `Decisions.to_json` described."""
+  points = metrics.operating_points.chosen(record['points'])
+  return Decisions(points, record.get('temperature'))
+
+
+def most_probable(task: tasks.Task) -> str:
+  """Return what the most probable output is called, if there is a choice."""
+  if isinstance(task, tasks.Grades):
+    return GRADE
+  return CLASS if isinstance(task, tasks.Classes) else ''
+
+
+def scores(task: tasks.Task, question: str, probabilities: Any) -> Any:
+  """Return the scores [N] of a question, of an array or tensor [N, K]."""
+  if isinstance(task, tasks.Grades):
+    return task.scores(probabilities)
+  if isinstance(task, tasks.Classes):  # Two: of more nothing is asked.
+    return probabilities[:, 1]
+  return probabilities[:, task.names.index(question)]
