@@ -10,10 +10,13 @@ from collections.abc import Mapping
 import dataclasses
 from typing import Any, NotRequired, TypedDict
 
-import numpy as np
+from etils import epy
 
 from transfusion_tf import metrics
 from transfusion_tf import tasks
+
+with epy.lazy_imports():  # Listing runs does without.
+  import tensorflow as tf
 
 CLASS, GRADE = 'class', 'grade'
 
@@ -57,32 +60,27 @@ class Decisions:
     ]
     return (*names, *filter(None, [most_probable(task)]))
 
-  def decide(
-    self, task: tasks.Task, probabilities: np.ndarray
-  ) -> dict[str, np.ndarray]:
-    """Return name -> decision [N] of probabilities [N, K].
+  def decide(self, task: tasks.Task, probabilities: 'tf.Tensor') -> 'tf.Tensor':
+    """Return the decisions, int32 [N, D], on probabilities [N, K].
 
-    At a threshold it is 1 or 0, else the number of a class or grade.
+    At a threshold one is 1 or 0, else the number of a class or grade.
     """
     values = [
-      np.float32(scores(task, point.question, probabilities))
-      >= np.float32(point.threshold)
+      scores(task, point.question, probabilities)
+      >= tf.constant(point.threshold, tf.float32)
       for point in self.points
     ]
     if most_probable(task):
       values.append(task.most_probable(probabilities))
-    return {
-      name: np.asarray(value, np.int64)
-      for name, value in zip(self.names(task), values, strict=True)
-    }
+    return tf.stack([tf.cast(value, tf.int32) for value in values], axis=-1)
 
   def calibrated(
-    self, task: tasks.Task, probabilities: np.ndarray
-  ) -> np.ndarray:
+    self, task: tasks.Task, probabilities: 'tf.Tensor'
+  ) -> 'tf.Tensor':
     """Return the probabilities [N, K] at the temperature."""
     assert self.temperature is not None
-    logits = task.logits(np.asarray(probabilities, np.float32))
-    return task.probabilities(logits / np.float32(self.temperature)).numpy()
+    logits = task.logits(probabilities)
+    return task.probabilities(logits / tf.constant(self.temperature))
 
   def to_json(self) -> dict[str, Any]:
     """Return them as JSON can hold them."""

@@ -13,8 +13,8 @@ leases/          in a bucket, who writes to it (`lease`)
 test_scores.csv  the probabilities of every test image
 validation_scores.csv  those of the validation images, which choose thresholds;
                  runs of earlier versions have none
-decisions.json   step of a checkpoint -> the thresholds that validation chose for
-                 it, and the temperature (`decisions`)
+decisions.json   step of a checkpoint -> the thresholds that validation chose
+                 for it, and the temperature (`decisions`)
 result.json      written last: a run with it is finished
 """
 

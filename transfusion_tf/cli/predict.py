@@ -83,20 +83,28 @@ def _given():
 
 
 def _classifier():
-  """Return the network, and what the table's JSON says of where it is from."""
+  """Return the network."""
   from transfusion_tf import config
+  from transfusion_tf import errors
   from transfusion_tf.predict import networks
   from transfusion_tf.train import compute
 
   changes = run_flags.changes(_MACHINE)
   changes = {path.split('.')[1]: value for path, value in changes.items()}
+  if _EXPORT_DIR.value:
+    batch_size = changes.pop(
+      'eval_batch_size', config.Runtime('').eval_batch_size
+    )
+    if changes.get('strategy', 'one_device') not in ('auto', 'one_device'):
+      raise errors.InputError(
+        f'--strategy={changes["strategy"]}: an export runs on one device; give '
+        'its run as --run_dir, or divide the list of pictures'
+      )
+    return networks.from_export(_EXPORT_DIR.value, batch_size)
   # Not the devices of the training, which may have been of another machine.
   changes = {'strategy': 'auto', 'tpu': '', 'num_virtual_cpus': 0} | changes
   if changes['num_virtual_cpus']:
     compute.split_cpu(changes['num_virtual_cpus'])
-  if _EXPORT_DIR.value:
-    runtime = config.Runtime(data_dir='', **changes)
-    return networks.from_export(_EXPORT_DIR.value, runtime)
   run_dir, checkpoint = checkpoint_flags.named()
   changes |= checkpoint_flags.runtime_changes()
   return networks.from_run(run_dir, checkpoint, **changes)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import metrics
@@ -79,21 +80,21 @@ def table(
   columns |= _by_name('p', task, probabilities)
   chosen = decisions or decisions_lib.Decisions()
   if chosen.temperature is not None:
-    calibrated = np.full_like(probabilities, np.nan)
-    if known.any():
-      calibrated[known] = chosen.calibrated(task, probabilities[known])
+    calibrated = chosen.calibrated(task, tf.constant(probabilities)).numpy()
+    calibrated[~known] = np.nan
     columns |= _by_name('calibrated', task, calibrated)
   if isinstance(task, tasks.Grades):
     score = f'score_{metrics.answers.REFERABLE}'
     columns[score] = task.scores(probabilities)
-  for name, values in chosen.decide(task, probabilities).items():
-    if name == decisions_lib.most_probable(task):
-      called = np.array([*task.names, ''], object)
-      cells = pd.array(called[np.where(known, values, -1)], 'string')
-    else:
-      cells = pd.array(values, 'Int8')
-    cells[~known] = pd.NA
-    columns[f'decision_{name}'] = cells
+  if names := chosen.names(task):
+    decided = chosen.decide(task, tf.constant(probabilities)).numpy()
+    for name, values in zip(names, decided.T, strict=True):
+      if name == decisions_lib.most_probable(task):
+        cells = pd.array(np.array(task.names, object)[values], 'string')
+      else:
+        cells = pd.array(values, 'Int8')
+      cells[~known] = pd.NA
+      columns[f'decision_{name}'] = cells
   columns['status'] = [a.status for a in answers]
   columns['reason'] = [_as_text(a.reason) for a in answers]
   return pd.DataFrame(columns)

@@ -109,27 +109,29 @@ def from_run(run_dir: str, which: str, **changes) -> Classifier:
   )
 
 
-def from_export(export_dir: str, runtime) -> Classifier:
-  """Return the network of an exported folder.
+def from_export(export_dir: str, batch_size: int) -> Classifier:
+  """Return the network of an exported folder, on one device.
+
+  A loaded function that decodes files does not return where two replicas call
+  it at once (TensorFlow 2.21).
 
   Args:
     export_dir: The folder.
-    runtime: A `config.Runtime` with the devices and the batch of each.
+    batch_size: Pictures of one call.
 
   Raises:
     InputError: It is no export, or of an earlier version.
   """
   description = description_lib.read(export_dir)
-  strategy = strategy_lib.make(runtime)
   try:
-    with strategy.scope():
-      loaded = tf.saved_model.load(export_dir)
+    loaded = tf.saved_model.load(export_dir)
     serve = loaded.signatures[_SERVE]
   except (OSError, KeyError, tf.errors.OpError) as error:
     raise errors.InputError(
       f'{export_dir} is no SavedModel of export.py ({storage.reason(error)}); '
       'export the run again'
     ) from None
+  serve.network = loaded  # Its variables live as long as it does.
 
   def forward(files):
     outputs = serve(files)
@@ -138,8 +140,8 @@ def from_export(export_dir: str, runtime) -> Classifier:
   return Classifier(
     description,
     _file_digest(export_dir),
-    runtime.eval_batch_size * _num_replicas(strategy),
-    _spread(strategy, runtime.eval_batch_size, forward),
+    batch_size,
+    _spread(tf.distribute.get_strategy(), batch_size, forward),
   )
 
 

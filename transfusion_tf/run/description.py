@@ -1,6 +1,6 @@
 """What an exported network carries so that the folder alone can be used.
 
-It is an asset of the SavedModel, which tools that copy or load one keep.
+It lies among the assets of the SavedModel.
 """
 
 from collections.abc import Mapping
@@ -11,6 +11,7 @@ from typing import Any, NotRequired, TypedDict
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import errors
 from transfusion_tf import json_file
+from transfusion_tf import storage
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import stored_form
 
@@ -71,6 +72,13 @@ def from_json(record: Mapping[str, Any]) -> Description:
     stored_form.from_json(record['stored_form']),
     decisions_lib.from_json(chosen) if chosen else None,
   )
+
+
+def write(description: Description, export_dir: str) -> None:
+  """Write the description into an exported folder."""
+  path = os.path.join(export_dir, _ASSETS, NAME)
+  storage.makedirs(os.path.dirname(path))
+  storage.write_json(path, description.to_json())
 
 
 def read(export_dir: str) -> Description:
