@@ -11,13 +11,17 @@ import dataclasses
 from typing import Any, NotRequired, TypedDict
 
 from etils import epy
+import numpy as np
+from scipy import optimize
 
+from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf import tasks
 
 with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
+_BOUNDS = (-3.0, 3.0)  # Of the logarithm of a temperature.
 CLASS, GRADE = 'class', 'grade'
 
 
@@ -110,3 +114,32 @@ def scores(task: tasks.Task, question: str, probabilities: Any) -> Any:
   if isinstance(task, tasks.Classes):  # Two: of more nothing is asked.
     return probabilities[:, 1]
   return probabilities[:, task.names.index(question)]
+
+
+def fit_temperature(
+  task: tasks.Task, probabilities: np.ndarray, labels: Mapping
+) -> float:
+  """Return the temperature at which the loss is least (Guo et al., ICML 2017).
+
+  Args:
+    task: The task.
+    probabilities: Of validation, [N, K].
+    labels: Feature key -> labels [N].
+
+  Raises:
+    InputError: The loss has no least value: nothing is told apart.
+  """
+  logits = task.logits(tf.constant(probabilities, tf.float32))
+  targets, mask = task.targets(labels)
+
+  def loss(log_temperature):
+    at = logits / tf.constant(np.exp(log_temperature), tf.float32)
+    return float(tf.reduce_mean(task.loss(at, targets, mask)))
+
+  found = optimize.minimize_scalar(loss, bounds=_BOUNDS, method='bounded')
+  if min(abs(found.x - bound) for bound in _BOUNDS) < 0.01:
+    raise errors.InputError(
+      'no temperature fits: on validation the probabilities say nothing, or '
+      'everything; train longer, or take more validation images'
+    )
+  return float(np.exp(found.x))

@@ -261,6 +261,14 @@ def _referable(task, probabilities, labels):
   )
 
 
+@register_metric(
+  'kappa', Grades.kind, 'quadratic-weighted kappa', is_followed=False
+)
+def _kappa(task, probabilities, labels):
+  given = task.most_probable(tf.constant(probabilities)).numpy()
+  return metrics.Kappa(np.asarray(labels['grade']), given)
+
+
 # States of a finding in a prepared set.
 NEGATIVE, POSITIVE, UNCERTAIN, UNMENTIONED = range(4)
 ABSENT = 4  # In no prepared set: read for a finding that a set lacks.

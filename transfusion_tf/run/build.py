@@ -20,6 +20,7 @@ from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import metrics
+from transfusion_tf import output_names
 from transfusion_tf import run_folder
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import example_order
@@ -352,8 +353,8 @@ def score_table(
 ) -> pd.DataFrame:
   """Return a row for each example of a split.
 
-  It has the ids, K probabilities, the columns of each metric, and the groups
-  that the example belongs to.
+  It has the ids, K probabilities, the name of the true class or grade, the
+  columns of each metric, and the groups that the example belongs to.
 
   Args:
     run: The run.
@@ -363,6 +364,9 @@ def score_table(
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
+  if run.task.kind != output_names.FINDINGS:
+    true = run.labels(split)[run.task.kind]
+    scores[output_names.TRUE] = np.array(run.task.names, object)[true]
   for name, metric in run.metrics(split, probabilities).items():
     scores |= metric.columns(name)
   groups = run.source.prepared.subgroups.reindex(index.image_ids)
