@@ -36,8 +36,14 @@ def is_archive(path: str) -> bool:
 
 
 @images.convert_listing_errors()
-def of_folder(folder: str) -> Iterator[pictures_lib.Picture]:
+def of_folder(
+  folder: str, on_other: Callable[[str], None] = lambda name: None
+) -> Iterator[pictures_lib.Picture]:
   """Yield the pictures in a folder and below it, by the ends of their names.
+
+  Args:
+    folder: The folder.
+    on_other: Called with the name of each other file.
 
   Raises:
     InputError: There is no such folder, or it cannot be read.
@@ -46,13 +52,19 @@ def of_folder(folder: str) -> Iterator[pictures_lib.Picture]:
     raise errors.InputError(
       f'{folder} is no folder, and no archive ({", ".join(_ARCHIVES)})'
     )
-  for path in images.find_images(folder):
+  for path in images.find_images(folder, on_other):
     name = pathlib.PurePath(os.path.relpath(path, folder)).as_posix()
     yield pictures_lib.Picture(name, path)
 
 
-def of_archive(archive: str) -> Iterator[pictures_lib.Picture]:
+def of_archive(
+  archive: str, on_other: Callable[[str], None] = lambda name: None
+) -> Iterator[pictures_lib.Picture]:
   """Yield the pictures in a zip archive or a tar, by the ends of their names.
+
+  Args:
+    archive: The archive.
+    on_other: Called with the name of each other file.
 
   Raises:
     InputError: It cannot be opened.
@@ -65,6 +77,8 @@ def of_archive(archive: str) -> Iterator[pictures_lib.Picture]:
   for name, path in members:
     if name.lower().endswith(images.EXTENSIONS):
       yield pictures_lib.Picture(name, path)
+    else:
+      on_other(name)
 
 
 @images.convert_listing_errors()

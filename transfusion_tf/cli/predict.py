@@ -13,6 +13,7 @@ output, decisions at the thresholds that are stored with the network, and
 whether it could be scored. The same command continues one that was stopped.
 """
 
+import collections
 import functools
 import os
 
@@ -56,23 +57,33 @@ run_flags.define(__name__, _MACHINE)
 
 def _check_flags():
   from transfusion_tf import errors
+  from transfusion_tf.predict import parts
 
   if bool(flags.FLAGS.run_dir) == bool(_EXPORT_DIR.value):
     raise errors.InputError('give either --run_dir or --export_dir')
   if not _TABLE.value and not _IMAGES.value:
     raise errors.InputError('give --images, --table or both')
+  parts.Table(_OUTPUT.value)  # Its path is right.
 
 
-def _given():
-  """Return the pictures, and whether they are in an order of their own."""
+def _given(others):
+  """Return the pictures, and whether they are in an order of their own.
+
+  Args:
+    others: A counter of the ends of names that are no pictures'.
+  """
   from data import unlabelled
   from transfusion_tf import errors
 
   table, images = _TABLE.value, _IMAGES.value
+
+  def count(name):
+    others[os.path.splitext(name)[1].lower() or 'no ending'] += 1
+
   if not table:
     if unlabelled.is_archive(images):
-      return unlabelled.of_archive(images), False
-    return unlabelled.of_folder(images), False
+      return unlabelled.of_archive(images, count), False
+    return unlabelled.of_folder(images, count), False
   if images and unlabelled.is_archive(images):
     raise errors.InputError(
       f'--images={images}: a table names files, not parts of archives; unpack '
@@ -110,25 +121,45 @@ def _classifier():
   return networks.from_run(run_dir, checkpoint, **changes)
 
 
+def _notes(pictures, others, description):
+  """Yield what a user should know before waiting for the table."""
+  if pictures.num_repeated:
+    yield (
+      f'{pictures.num_repeated:,} rows name a picture again, which gets one row'
+    )
+  if others:
+    kinds = ', '.join(f'{n:,} {kind}' for kind, n in others.most_common(5))
+    yield f'{others.total():,} files are no pictures by their names ({kinds})'
+  has_thresholds = description.task.kind != 'label' or (
+    len(description.task.names) == 2
+  )
+  if description.decisions is None and has_thresholds:
+    yield (
+      f'no thresholds are stored for step {description.step}: evaluate.py '
+      '--store_points stores them'
+    )
+
+
 def main(_) -> None:
   _check_flags()
   app.import_data()
   startup.import_tensorflow()
   from data import unlabelled
+  from transfusion_tf import errors
   from transfusion_tf.predict import engine
   from transfusion_tf.predict import pictures as pictures_lib
 
-  given, in_order = _given()
+  others = collections.Counter[str]()
+  given, in_order = _given(others)
   with pictures_lib.Pictures.kept(given, in_order) as pictures:
-    if pictures.num_repeated:
-      print(f'note: {pictures.num_repeated} rows name a picture again: one row')
+    if not len(pictures):
+      raise errors.InputError(
+        f'{_TABLE.value or _IMAGES.value}: no pictures are there'
+      )
     classifier = _classifier()
     description = classifier.description
-    if description.decisions is None:
-      print(
-        f'note: no thresholds are stored for step {description.step}: '
-        'evaluate.py --store_points stores them'
-      )
+    for note in _notes(pictures, others, description):
+      print(f'note: {note}')
     form = description.form
     prepare = functools.partial(
       unlabelled.prepare,
@@ -144,9 +175,12 @@ def main(_) -> None:
       made_by,
       _OVERWRITE.value,
     )
+  ok = outcome.statuses.get(pictures_lib.OK, 0)
+  print(f'{ok:,} of {len(pictures):,} pictures scored')
   for status, count in outcome.statuses.items():
-    print(f'{count:>9,} {status}')
-  print(f'{_OUTPUT.value}' + ' (was there)' * outcome.was_complete)
+    if status != pictures_lib.OK:
+      print(f'  {status}: {count:,}')
+  print(f'table: {_OUTPUT.value}' + ' (was there)' * outcome.was_complete)
 
 
 def run() -> None:

@@ -16,8 +16,8 @@ from transfusion_tf.predict import networks
 from transfusion_tf.predict import parts as parts_lib
 from transfusion_tf.predict import pictures as pictures_lib
 
-# A part is written when it is complete; what is lost by a kill is less.
-_PART = 2048
+# A part is written when it is complete: a kill loses less than one.
+_PART = 512
 
 
 # Prepares pictures, in their order, in as many processes as it likes.
@@ -75,8 +75,7 @@ def predict(
   with table.begun(identity, overwrite) as is_open:
     if not is_open:
       return Outcome(table.statuses(), True)
-    lacking = [n for n in range(count) if not table.has(n)]
-    _make(classifier, pictures, prepare, table, lacking, size)
+    _make(classifier, pictures, prepare, table, table.lacking(count), size)
     statuses = collections.Counter[str]()
     for number in range(count):
       statuses.update(table.read(number))

@@ -107,9 +107,14 @@ class Table:
       return False
     return not overwrite
 
-  def has(self, number: int) -> bool:
-    """Return whether a part is complete."""
-    return storage.exists(self._part(number))
+  def lacking(self, count: int) -> list[int]:
+    """Return the numbers, of `count` parts, that are not complete."""
+    there = set(storage.listdir(self._folder))
+    return [
+      number
+      for number in range(count)
+      if os.path.basename(self._part(number)) not in there
+    ]
 
   def write(self, number: int, rows: pd.DataFrame) -> None:
     """Write a part."""
