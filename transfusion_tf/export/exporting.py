@@ -118,7 +118,14 @@ def export(
           'run; nothing was exported'
         )
     text = model_card.render(
-      run, preparation, layers, run_dir, step, differences, len(checked)
+      run,
+      preparation,
+      layers,
+      run_dir,
+      step,
+      differences,
+      len(checked),
+      decisions,
     )
     storage.write_text(os.path.join(partial, CARD), text)
   return Exported(export_dir, differences, len(checked), notes)

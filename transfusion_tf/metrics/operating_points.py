@@ -182,10 +182,24 @@ def judge(
     test: Answers of the same network to the same questions on other images.
     asked: What is asked of validation; `targets()` if None.
   """
+  return judge_chosen(choose(validation, asked), test)
+
+
+def judge_chosen(
+  chosen: Sequence[Chosen], test: answers_lib.Answers | None
+) -> list[OperatingPoint]:
+  """Return what images show at thresholds that were chosen on others.
+
+  A question stays out if they lack a class.
+
+  Args:
+    chosen: The thresholds.
+    test: Answers of the same network to the same questions.
+  """
   if not isinstance(test, answers_lib.Questions):
     return []
   points = []
-  for point in choose(validation, asked):
+  for point in chosen:
     if point.question not in test.asked:
       continue
     labels, scores = test.asked[point.question]

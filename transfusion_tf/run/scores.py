@@ -94,12 +94,16 @@ def operating_points(
     test: Scores of other images.
     targets: What is asked of validation.
   """
-  chosen_by, judged = (
-    metrics.answers.from_table(_as_written(table))
-    for table in (validation, test)
-  )
-  points = metrics.operating_points.judge(chosen_by, judged, targets)
-  return [point.record(test['patient_id']) for point in points]
+  return judge(choose(validation, targets), test)
+
+
+def judge(
+  points: Sequence[metrics.operating_points.Chosen], test: pd.DataFrame
+) -> list[dict[str, Any]]:
+  """Return `OperatingPoint.record` of each threshold, on the test scores."""
+  answers = metrics.answers.from_table(_as_written(test))
+  judged = metrics.operating_points.judge_chosen(points, answers)
+  return [point.record(test['patient_id']) for point in judged]
 
 
 def choose(
