@@ -22,6 +22,7 @@ with epy.lazy_imports():  # Listing runs does without.
   import tensorflow as tf
 
 _BOUNDS = (-3.0, 3.0)  # Of the logarithm of a temperature.
+_NO_LESS = 1e-6  # Of a loss in 32 bits, which is flat where all is right.
 CLASS, GRADE = 'class', 'grade'
 
 
@@ -137,7 +138,7 @@ def fit_temperature(
     return float(tf.reduce_mean(task.loss(at, targets, mask)))
 
   found = optimize.minimize_scalar(loss, bounds=_BOUNDS, method='bounded')
-  if min(abs(found.x - bound) for bound in _BOUNDS) < 0.01:
+  if min(loss(bound) for bound in _BOUNDS) <= found.fun + _NO_LESS:
     raise errors.InputError(
       'no temperature fits: on validation the probabilities say nothing, or '
       'everything; train longer, or take more validation images'
