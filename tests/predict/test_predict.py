@@ -10,6 +10,7 @@ import tarfile
 import chain
 import numpy as np
 import pandas as pd
+import prepared_sets
 import processes
 import pytest
 import raw_sets
@@ -138,6 +139,35 @@ def test_answers_are_those_of_evaluation(trained, tmp_path):
       scores = expected[f'{question}:score'].to_numpy()
       called = scores >= np.float32(point.threshold)
       np.testing.assert_array_equal(found[column], called)
+
+
+def test_files_of_other_projects_are_left_as_they_are(data_dir, tmp_path):
+  """What others stored is read as it is, and so are its files."""
+  experiment = prepared_sets.experiment(
+    data_dir, model__name='tiny_nets:net', runtime__eval_batch_size=16
+  )
+  run_dir = str(tmp_path / 'run')
+  train_and_evaluate.run(experiment, run_dir)
+  run = run_lib.load_run(run_dir, 'best', strategy='one_device')
+  expected = run_lib.evaluate(run, 'test')[0].set_index('image_id')
+  folder = tmp_path / 'files'
+  folder.mkdir()
+  for record in run.source.prepared.records('test'):
+    example = run.source.prepared.parse(record)
+    name = example['image_id'].numpy().decode()
+    (folder / f'{name}.jpg').write_bytes(example['image'].numpy())
+  (folder / 'damaged.jpg').write_bytes(b'\xff\xd8\xff\xe0 and then')
+  classifier = networks.from_run(run_dir, 'best', strategy='one_device')
+  assert classifier.description.form.kind == 'as_it_is'
+  given = unlabelled.of_folder(str(folder))
+  outcome = _predict(classifier, given, tmp_path / 'out.csv')
+  assert outcome.statuses.pop('ok') == len(expected)
+  assert sum(outcome.statuses.values()) == 1
+  found = pd.read_csv(tmp_path / 'out.csv').set_index('id')
+  found = found.loc[[f'{name}.jpg' for name in expected.index]]
+  for name in run.task.names:
+    answers = found[f'p_{name}'].to_numpy(np.float32)
+    np.testing.assert_array_equal(answers, expected[name])
 
 
 def test_one_bad_file_is_one_row(fundus, tmp_path):
