@@ -49,6 +49,7 @@ _EXTRAS = {
     'pydicom>=3.0',  # DICOM files in image tables.
     'python-gdcm>=3.0.24',  # Those in JPEG Lossless and JPEG-LS.
   ],
+  'parquet': ['pyarrow>=17'],  # Lists of pictures to predict, and their table.
   'profile': ['tensorboard-plugin-profile>=2.20'],  # Shows train --profile.
 }
 _EXTRAS['docs'] = [
@@ -70,6 +71,7 @@ _EXTRAS['test'] = [
   'pytest-xdist>=3.6',  # Test files side by side.
   'ruff>=0.8',  # Formatter and linter.
   *_EXTRAS['dicom'],
+  *_EXTRAS['parquet'],
   *_EXTRAS['docs'],  # The site builds without warnings.
 ]
 if not _PLATFORM:  # They require the wheel of that name.
@@ -86,6 +88,7 @@ _COMMANDS = (
   'extract_activations',
   'import_slim',
   'make_demo_data',
+  'predict',
   'prepare_data',
   'reproduce',
   'study',

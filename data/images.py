@@ -1,6 +1,6 @@
 """Bytes of an image file, however odd, to an 8-bit picture and to a JPEG."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import errno
@@ -73,8 +73,14 @@ def convert_listing_errors() -> Iterator[None]:
     ) from None
 
 
-def find_images(folder: str | os.PathLike) -> Iterator[str]:
+def find_images(
+  folder: str | os.PathLike, on_other: Callable[[str], None] = lambda name: None
+) -> Iterator[str]:
   """Yield the paths of all image files in a folder and below it.
+
+  Args:
+    folder: The folder.
+    on_other: Called with the name of each file that is none, by its end.
 
   Raises:
     OSError: A folder cannot be read; one that is not there has no images.
@@ -89,6 +95,8 @@ def find_images(folder: str | os.PathLike) -> Iterator[str]:
     for name in sorted(names):
       if name.lower().endswith(EXTENSIONS):
         yield os.path.join(parent, name)
+      else:
+        on_other(name)
 
 
 def load(data: bytes, at_least: int | None = None) -> Image.Image:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import csv
 import difflib
 import gzip
+import itertools
 import lzma
 import os
 import pathlib
@@ -88,6 +89,47 @@ def lines(path: str | os.PathLike) -> list[str]:
   """
   stripped = map(str.strip, _text(path).splitlines())
   return [line for line in stripped if line]
+
+
+def column(
+  path: str | os.PathLike, names: Sequence[str]
+) -> Iterator[list[str]]:
+  """Yield the stripped cells of some columns, row by row, of a long table.
+
+  What `read` takes is taken, but a table in a zip archive, and nothing is kept
+  in memory. Blank rows are left out.
+
+  Args:
+    path: A CSV file, or a gz, bz2 or xz file of one.
+    names: The columns.
+
+  Raises:
+    InputError: As `read`.
+  """
+  places: list[int] = []
+  try:
+    regular_files.check(path)
+    opened = _OPEN.get(pathlib.Path(path).suffix.lower(), open)
+    with opened(path, 'rt', encoding='utf-8-sig') as file:
+      for line, row in _parse_lines(path, file):
+        if not any(row):
+          continue
+        if not places:
+          header = _header(f'{path}:{line}', row)
+          check_columns(path, header, names)
+          places = [header.index(name) for name in names]
+          continue
+        yield [row[n] if n < len(row) else '' for n in places]
+  except FileNotFoundError:
+    raise errors.InputError(f'no {path}') from None
+  except UnicodeDecodeError:
+    raise errors.InputError(
+      f'{path} is not a text file in UTF-8; save it as "CSV UTF-8"'
+    ) from None
+  except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
+    raise errors.InputError(f'{path} cannot be read: {error}') from None
+  if not places:
+    raise errors.InputError(f'{path} is not a CSV file: it is empty')
 
 
 def read_joined(
@@ -199,14 +241,24 @@ def _unpacked(path):
 def _parse(path, text):
   """Yield (line at which it begins, stripped cells) of each row."""
   text = text.replace('\r\n', '\n').replace('\r', '\n')
-  lines = _lines(text)
-  first = next((line for line in lines if line.strip()), '')
+  yield from _parse_lines(path, _lines(text))
+
+
+def _parse_lines(path, lines):
+  """Yield the rows of `_parse` of lines that end in a line feed each."""
+  lines = iter(lines)
+  peeked = []
+  for line in lines:
+    peeked.append(line)
+    if line.strip():
+      break
+  first = ''.join(peeked[-1:])
   if named := re.fullmatch(r'sep=(.)\n', first, re.IGNORECASE):  # Excel's.
-    separator, skipped = named[1], 1
+    separator, skipped = named[1], len(peeked)
   else:
     # The one that the header has most of; a comma if it has none.
     separator, skipped = max(_SEPARATORS, key=first.count), 0
-    lines = _lines(text)
+    lines = itertools.chain(peeked, lines)
   reader = csv.reader(lines, delimiter=separator, strict=True)
   line = 1 + skipped
   try:

@@ -259,13 +259,13 @@ def test_operating_points_judge_other_images():
   validation = metrics.answers.Questions({'auc': _question(0)})
   test = metrics.answers.Questions({'auc': _question(1)})
   points = operating_points.judge(validation, test)
-  assert [p.target.name for p in points] == [
+  assert [p.chosen.target.name for p in points] == [
     operating_points.HIGH_SPECIFICITY,
     operating_points.HIGH_SENSITIVITY,
   ]
   for point in points:
     labels, scores = test.asked['auc']
-    guesses = scores >= point.threshold
+    guesses = scores >= point.chosen.threshold
     assert point.sensitivity.value() == pytest.approx(
       sklearn_metrics.recall_score(labels, guesses)
     )
@@ -273,7 +273,7 @@ def test_operating_points_judge_other_images():
       sklearn_metrics.recall_score(labels, guesses, pos_label=0)
     )
     line = operating_points.text(point.record(np.arange(240)))
-    assert line.startswith(f'at {point.target.name} (threshold 0.')
+    assert line.startswith(f'at {point.chosen.target.name} (threshold 0.')
     assert '95 % interval' in line
   # Thresholds of one class cannot be chosen.
   one_class = np.zeros(240), test.asked['auc'][1]

@@ -28,10 +28,10 @@ _ORDER = (
     'config',
   ),
   'flagfile',
-  *('models', 'metrics', 'tasks'),
+  *('models', 'metrics', 'tasks', 'decisions'),
   *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
   *('init', 'run', 'tpu', 'analysis'),
-  *('study', 'paper', 'export', 'cli'),
+  *('study', 'paper', 'export', 'predict', 'cli'),
 )
 
 

@@ -17,10 +17,12 @@ _RESULTS = (
   *('mean', 'step', 'loss', 'average_precision'),
   *('brier', 'brier_skill', 'ece'),
 )
+# The column of the true class or grade, by name.
+TRUE = 'true:class'
 # Endings of the columns that belong to a metric.
 SUFFIXES = (
   *(':label', ':score', ':value', ':baseline'),
-  *(':class', ':answer', ':group'),
+  *(':class', ':grade', ':answer', ':group'),
 )
 # TFDS names a file after each finding.
 _MAX_BYTES = 200

@@ -1,7 +1,8 @@
 """The folder of a run: its files, and who may write them.
 
 config.json      the `config.Experiment`
-outputs.json     the meaning of each output, and the data set it was trained on
+outputs.json     the meaning of each output, the data set it was trained on and
+                 the form in which that stores pictures
 init.json        the initialization of every weight
 network.json     the network: each layer, what it takes and its settings; and
                  how much it differs from that of the pretrained weights
@@ -12,6 +13,8 @@ leases/          in a bucket, who writes to it (`lease`)
 test_scores.csv  the probabilities of every test image
 validation_scores.csv  those of the validation images, which choose thresholds;
                  runs of earlier versions have none
+decisions.json   step of a checkpoint -> the thresholds that validation chose
+                 for it, and the temperature (`decisions`)
 result.json      written last: a run with it is finished
 """
 
@@ -22,6 +25,7 @@ import os
 from typing import Any, NotRequired, TypedDict
 
 from transfusion_tf import config
+from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import errors
 from transfusion_tf import json_file
 from transfusion_tf import lease
@@ -34,6 +38,7 @@ from transfusion_tf.train import history
 
 CONFIG, INIT, RESULT = 'config.json', 'init.json', 'result.json'
 OUTPUTS, NETWORK = 'outputs.json', 'network.json'
+DECISIONS = 'decisions.json'
 METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
 VALIDATION_SCORES = 'validation_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
@@ -91,9 +96,15 @@ class _Task(TypedDict):
   uncertain: NotRequired[str]
 
 
+class _Form(TypedDict):
+  kind: str
+  side: int
+
+
 class _Outputs(TypedDict):
   outputs: _Task
   data: NotRequired[_Data]
+  stored_form: NotRequired[_Form]
 
 
 _Layer = TypedDict(
@@ -152,15 +163,24 @@ def check(experiment: config.Experiment, run_dir: str) -> None:
     )
 
 
-def write_outputs(run_dir: str, task: tasks.Task, data: Mapping) -> None:
+def write_outputs(
+  run_dir: str,
+  task: tasks.Task,
+  data: Mapping,
+  form: Mapping[str, Any] | None = None,
+) -> None:
   """Write RUN/outputs.json.
 
   Args:
     run_dir: The run's folder.
     task: The task, with the meaning of the outputs.
     data: A description of the data set, with its `fingerprint`.
+    form: How the data set stores pictures, if it states it
+      (`input_pipeline.stored_form`).
   """
   record = {'outputs': tasks.to_json(task), 'data': dict(data)}
+  if form:
+    record['stored_form'] = dict(form)
   storage.write_json(os.path.join(run_dir, OUTPUTS), record)
 
 
@@ -194,6 +214,11 @@ def begun_on(run_dir: str) -> dict[str, str]:
     `dataset`, `directory` and `fingerprint`.
   """
   return (_read(run_dir, OUTPUTS, _Outputs) or {}).get('data', {})
+
+
+def stored_form(run_dir: str) -> dict[str, Any]:
+  """Return how the pictures of the training were stored; empty if unknown."""
+  return (_read(run_dir, OUTPUTS, _Outputs) or {}).get('stored_form', {})
 
 
 def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
@@ -346,6 +371,34 @@ def _rows(run_dir):
 def result(run_dir: str) -> dict[str, Any] | None:
   """Return RUN/result.json, or None while the run is not finished."""
   return _read(run_dir, RESULT, _Result)
+
+
+def decisions(run_dir: str, step: int | None) -> decisions_lib.Decisions | None:
+  """Return how a checkpoint's probabilities are read; None if nobody chose it.
+
+  A finished run of an earlier version has the thresholds of its result.
+
+  Args:
+    run_dir: The run's folder.
+    step: Step of the checkpoint.
+  """
+  stored = _read(run_dir, DECISIONS, dict[str, decisions_lib.Record]) or {}
+  if found := stored.get(str(step)):
+    return decisions_lib.from_json(found)
+  finished = result(run_dir)
+  if not finished or finished['judged_step'] != step:
+    return None
+  points = finished.get('operating_points')
+  return decisions_lib.from_json({'points': points}) if points else None
+
+
+def write_decisions(
+  run_dir: str, step: int, chosen: decisions_lib.Decisions
+) -> None:
+  """Store how a checkpoint's probabilities are read, beside other ones."""
+  stored = _read(run_dir, DECISIONS, dict[str, decisions_lib.Record]) or {}
+  stored[str(step)] = chosen.to_json()
+  storage.write_json(os.path.join(run_dir, DECISIONS), stored)
 
 
 def network(run_dir: str) -> dict[str, Any]:

@@ -50,6 +50,8 @@ class NamedMetric:
 
 
 METRICS: dict[str, NamedMetric] = {}
+# Probabilities of 0 and 1, as sigmoids of 32 bits have them, have no logit.
+_LEAST, _LEAST_OF_CHOICE = 1e-7, 1e-30
 # Why no checkpoint is selected by a metric.
 _NOT_PRIMARY = {
   'brier': 'less of it is better, and of a primary metric more; brier_skill '
@@ -111,6 +113,18 @@ class Task(abc.ABC):
   @abc.abstractmethod
   def probabilities(self, logits: 'tf.Tensor') -> 'tf.Tensor':
     """Return the probabilities [B, K] of logits [B, K]."""
+
+  @abc.abstractmethod
+  def logits(self, probabilities: 'tf.Tensor') -> 'tf.Tensor':
+    """Return logits [B, K] of which `probabilities` makes these."""
+
+  def most_probable(self, probabilities: 'tf.Tensor') -> 'tf.Tensor':
+    """Return the number [N] of the most probable output of [N, K].
+
+    Raises:
+      NotImplementedError: Several may be true.
+    """
+    raise NotImplementedError
 
   @abc.abstractmethod
   def answers(
@@ -185,6 +199,10 @@ class _Sigmoids(Task):
   def probabilities(self, logits):
     return tf.sigmoid(logits)
 
+  def logits(self, probabilities):
+    inner = tf.clip_by_value(probabilities, _LEAST, 1 - _LEAST)
+    return tf.math.log(inner) - tf.math.log1p(-inner)
+
 
 @dataclasses.dataclass(frozen=True)
 class Grades(_Sigmoids):
@@ -216,6 +234,17 @@ class Grades(_Sigmoids):
     columns = [probabilities[:, k] for k in range(len(self.names))]
     return sum(columns[self.referable_from :]) / (sum(columns) + 1e-12)
 
+  def most_probable(self, probabilities):
+    """Return the most probable grade, [N], counted from 0.
+
+    Of cumulative outputs it is the last grade that is met with at least one
+    half.
+    """
+    if not self.cumulative:
+      return tf.argmax(probabilities, axis=-1)
+    met = tf.cast(probabilities[:, 1:] >= 0.5, tf.int64)
+    return tf.reduce_sum(met, axis=-1)
+
   def answers(self, probabilities, labels):
     referable = np.asarray(labels['grade'] >= self.referable_from, float)
     pair = referable, np.asarray(self.scores(probabilities), float)
@@ -230,6 +259,14 @@ def _referable(task, probabilities, labels):
   return metrics.Auc(
     labels['grade'] >= task.referable_from, task.scores(probabilities)
   )
+
+
+@register_metric(
+  'kappa', Grades.kind, 'quadratic-weighted kappa', is_followed=False
+)
+def _kappa(task, probabilities, labels):
+  given = task.most_probable(tf.constant(probabilities)).numpy()
+  return metrics.Kappa(np.asarray(labels['grade']), given)
 
 
 # States of a finding in a prepared set.
@@ -326,6 +363,12 @@ class Classes(Task):
 
   def probabilities(self, logits):
     return tf.nn.softmax(logits)
+
+  def logits(self, probabilities):
+    return tf.math.log(tf.maximum(probabilities, _LEAST_OF_CHOICE))
+
+  def most_probable(self, probabilities):
+    return tf.argmax(probabilities, axis=-1)
 
   def answers(self, probabilities, labels):
     classes = np.asarray(labels['label'])

@@ -69,7 +69,7 @@ class Builder(base_builder.Builder):
 
   def recorded(self) -> Mapping[str, Any]:
     if not self._disc_side:
-      return {}
+      return {'shorter_side': self._image_size}
     return {'square': {'kind': 'fundus', 'side': self._disc_side}}
 
   @property

@@ -2,6 +2,7 @@
 
 import collections
 from collections.abc import Sequence
+import functools
 import os
 import pathlib
 
@@ -25,12 +26,20 @@ class ImageRoot:
     # paths of a drive that is mounted here by a link.
     self.folder = os.path.realpath(folder)
     self.shown = os.path.abspath(folder)
-    self.paths = list(images.find_images(self.shown))
-    self._by_name = collections.defaultdict(list)
+
+  @functools.cached_property
+  def paths(self) -> list[str]:
+    """The paths of all images in the folder and below it."""
+    return list(images.find_images(self.shown))
+
+  @functools.cached_property
+  def _by_name(self):
+    by_name = collections.defaultdict(list)
     for path in self.paths:
       name = os.path.basename(path)
-      self._by_name[name].append(path)
-      self._by_name[os.path.splitext(name)[0]].append(path)
+      by_name[name].append(path)
+      by_name[os.path.splitext(name)[0]].append(path)
+    return by_name
 
   def file(self, cell: str) -> str:
     """Return the full path of a cell.

@@ -5,18 +5,19 @@ from absl import flags
 from transfusion_tf import errors
 
 
-def define(module: str, checkpoint: str) -> None:
+def define(module: str, checkpoint: str, required: bool = True) -> None:
   """Define --run_dir, --checkpoint and --data_dir, as flags of a module.
 
   Args:
     module: Name of the module.
     checkpoint: The default of --checkpoint.
+    required: Whether --run_dir has to be given.
   """
   flags.DEFINE_string(
     'run_dir',
     None,
     'RUN[@CHECKPOINT]: a folder made by train.py, and one of its checkpoints.',
-    required=True,
+    required=required,
     module_name=module,
   )
   flags.DEFINE_string(

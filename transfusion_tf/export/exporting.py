@@ -18,9 +18,11 @@ from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.export import signatures
 from transfusion_tf.export import tflite as tflite_lib
 from transfusion_tf.init.sources import files
+from transfusion_tf.input_pipeline import stored_form
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import custom
 from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import description as description_lib
 
 KERAS, LITE, CARD = 'model.keras', 'model.tflite', 'model_card.md'
 # What an export consists of.
@@ -83,10 +85,19 @@ def export(
     export_dir = os.path.abspath(export_dir)
   layers = tuple(layers) or run.stages.readable
   preparation = preparation_lib.from_dataset(run.source.prepared)
-  network = signatures.module(run, preparation, layers)
+  decisions = run_folder.decisions(run_dir, step) if run_dir else None
+  network = signatures.module(run, preparation, layers, decisions)
   checked = _stored_files(run)
   with _atomic_folder(export_dir, overwrite) as partial:
     signatures.save(network, partial)
+    description = description_lib.Description(
+      run.experiment.model.name,
+      step,
+      run.task,
+      stored_form.from_dataset(run.source.prepared),
+      decisions,
+    )
+    description_lib.write(description, partial)
     differences = {'SavedModel': _difference(run, checked, _served(partial))}
     notes = _notes(run, run_dir)
     try:
@@ -107,7 +118,14 @@ def export(
           'run; nothing was exported'
         )
     text = model_card.render(
-      run, preparation, layers, run_dir, step, differences, len(checked)
+      run,
+      preparation,
+      layers,
+      run_dir,
+      step,
+      differences,
+      len(checked),
+      decisions,
     )
     storage.write_text(os.path.join(partial, CARD), text)
   return Exported(export_dir, differences, len(checked), notes)

@@ -5,6 +5,7 @@ import os
 import pathlib
 
 from transfusion_tf import config
+from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
 from transfusion_tf import storage
@@ -18,6 +19,7 @@ from transfusion_tf.study import subgroups
 from transfusion_tf.study.plots import reliability
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'templates' / 'model_card.md'
+_MOST_CONFUSED = 20  # Classes of a confusion matrix that is shown.
 # Settings that are listed; those of `runtime` change no result.
 _LISTED = ('data.', 'model.', 'init.', 'optimizer.', 'train.', 'seed')
 
@@ -30,6 +32,7 @@ def render(
   step: int | None,
   differences: Mapping[str, float],
   num_checked: int,
+  decisions: decisions_lib.Decisions | None = None,
 ) -> str:
   """Return the card's text, from the run, its data and its folder.
 
@@ -43,6 +46,7 @@ def render(
     step: Step of the exported checkpoint, or None.
     differences: File -> largest difference of its probabilities from the run's.
     num_checked: Number of images on which they were compared.
+    decisions: How its probabilities are read.
   """
   prepared = run.source.prepared
   dataset = prepared.identity['dataset']
@@ -73,7 +77,10 @@ def render(
     step=step,
     metrics={name: metrics.cells(score) for name, score in scored.items()},
     noise=_noise(table),
-    points=_points(result) if scored else [],
+    points=_points(_judged(decisions, table, result)) if scored else [],
+    confusion=_confusion(run.task, table),
+    decisions=(decisions or decisions_lib.Decisions()).names(run.task),
+    temperature=decisions.temperature if decisions else None,
     **_subgroups(run, table if not other else None),
     num_test=result.get('num_test'),
     judged_split=result.get('judged_split'),
@@ -101,7 +108,27 @@ def _noise(table):
   return reliability.noise(table)
 
 
-def _points(result):
+def _confusion(task, table):
+  """Return a row for each class: its name, and how often each was said."""
+  if table is None or len(task.names) > _MOST_CONFUSED:
+    return []
+  found = scores_lib.confusion(task, table)
+  return [
+    (name, *counts)
+    for name, counts in zip(
+      found.get('names', ()), found.get('counts', ()), strict=True
+    )
+  ]
+
+
+def _judged(decisions, table, result):
+  """Return the operating points that are stored, on the test scores."""
+  if table is None or not decisions:
+    return result.get('operating_points', ())
+  return scores_lib.judge(decisions.points, table)
+
+
+def _points(judged):
   """Return a row of texts for each operating point."""
   return [
     (
@@ -114,7 +141,7 @@ def _points(result):
         for side in ('sensitivity', 'specificity')
       ),
     )
-    for point in result.get('operating_points', ())
+    for point in judged
   ]
 
 

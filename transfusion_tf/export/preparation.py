@@ -14,9 +14,8 @@ from transfusion_tf.image_ops import decode
 from transfusion_tf.image_ops import fundus
 from transfusion_tf.image_ops import resize
 from transfusion_tf.image_ops import rules
+from transfusion_tf.input_pipeline import stored_form
 from transfusion_tf.input_pipeline import tfds_folder
-
-_NUM_MEASURED = 256  # Stored images whose size is read.
 
 # The bytes of a stored picture -> uint8 [C, C, 3], as a run reads it.
 Read = Callable[[tf.Tensor], tf.Tensor]
@@ -69,22 +68,18 @@ def load_prepared_picture(image: tf.Tensor, read: Read) -> tf.Tensor:
 
 
 def from_dataset(prepared: tfds_folder.PreparedDataset) -> Preparation:
-  """Return the preparation of a prepared data set.
-
-  A table of images does not record the shorter side that they were scaled to;
-  it is the one that all stored images have in common.
-  """
-  if prepared.side:
-    text, square = _SQUARES[prepared.square]
+  """Return the preparation of a prepared data set."""
+  form = stored_form.from_dataset(prepared)
+  if form.square_side:
+    text, square = _SQUARES[form.kind]
     return Preparation(
-      text.format(side=prepared.side),
-      functools.partial(square, side=prepared.side),
-      rules.min_decoded_side(prepared.side),
+      text.format(side=form.side),
+      functools.partial(square, side=form.side),
+      rules.min_decoded_side(form.side),
     )
-  if 'records_sha256' not in prepared.summary:
-    return IDENTITY
-  sides = {min(shape) for shape in _stored_shapes(prepared)}
-  return _scaled(*sides) if len(sides) == 1 else ENCODED
+  if form.kind == stored_form.SHORTER_SIDE:
+    return _scaled(form.side)
+  return IDENTITY if form.kind == stored_form.AS_IT_IS else ENCODED
 
 
 def _scaled(side):
@@ -112,20 +107,12 @@ ENCODED = Preparation(
   stored_size=lambda shape: tf.cast(shape, tf.float64),
 )
 _SQUARES = {
-  'fundus': (
+  stored_form.FUNDUS: (
     'the disc of the fundus is found and fills a square of {side} pixels',
     fundus.crop,
   ),
-  'squeezed': (
+  stored_form.SQUEEZED: (
     'squeezed into a square of {side} pixels',
     lambda image, side: resize.lanczos(image, side, side),
   ),
 }
-
-
-def _stored_shapes(prepared):
-  """Return the heights and widths of some stored images."""
-  first, *_ = prepared.splits
-  records = prepared.records(first).take(_NUM_MEASURED)
-  encoded = records.map(lambda record: prepared.parse(record)['image'])
-  return {tuple(decode.shape(e).numpy()) for e in encoded}

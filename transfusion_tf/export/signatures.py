@@ -5,6 +5,12 @@ serve (and serving_default)
   probabilities  float32 [N, K]; NaN where the status is not `ok`
   class_names    string [N, K]
   status         string [N], of `validate.STATUSES`
+  decision       int32 [N, D], 1 or 0 at each threshold that is stored with the
+                 run, or the number of the most probable class; -1 where the
+                 status is not `ok`
+  decision_names string [N, D]
+  calibrated     float32 [N, K], probabilities at the temperature, if the run
+                 has one
   referable      float32 [N], of graded data sets
 serve_images
   images         uint8 [N, H, W, 3], such files decoded
@@ -26,6 +32,7 @@ import functools
 
 import tensorflow as tf
 
+from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import tasks
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.export import preparation as preparation_lib
@@ -43,6 +50,7 @@ def module(
   run: run_lib.Run,
   preparation: preparation_lib.Preparation,
   layers: Sequence[str],
+  decisions: decisions_lib.Decisions | None = None,
 ) -> tf.Module:
   """Return the network as functions of images, to be saved.
 
@@ -50,6 +58,7 @@ def module(
     run: The run, with the weights to be exported.
     preparation: The steps that raw files go through.
     layers: Stages or Keras layers for `activations`.
+    decisions: How its probabilities are read.
 
   Raises:
     InputError: There is no such layer.
@@ -60,7 +69,8 @@ def module(
   network = tf.Module(name='network')
   network.weights = [variable.value for variable in run.model.variables]
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
-  classify, activate = _networks(run, layers)
+  chosen = decisions or decisions_lib.Decisions()
+  classify, activate = _networks(run, layers, chosen)
   for suffix, load, load_picture, stored_size in (
     (
       '',
@@ -109,7 +119,7 @@ def _reader(run, load_file, stored_size):
   return read
 
 
-def _networks(run, layers):
+def _networks(run, layers, decisions):
   """Return the functions behind `serve` and `activations`, each traced once."""
   spec = [tf.TensorSpec((None, *_shape(run)), tf.uint8)]
   extractor = endpoints.Extractor(run.model, layers)
@@ -121,10 +131,8 @@ def _networks(run, layers):
       outputs[run.task.primary_metric] = run.task.scores(probabilities)
     # The names go with each image, as servers that batch requests need it.
     names = list(run.task.names)
-    outputs['class_names'] = tf.broadcast_to(
-      names, [tf.shape(images)[0], len(names)]
-    )
-    return outputs
+    outputs['class_names'] = _to_each(names, images)
+    return outputs | _decided(run.task, decisions, probabilities, images)
 
   def forward(images):
     return extractor(run.prepare_evaluation(images))
@@ -136,6 +144,21 @@ def _networks(run, layers):
     tf.function, input_signature=spec, autograph=False
   )
   return function(classify), function(activate)
+
+
+def _decided(task, decisions, probabilities, images):
+  """Return the outputs that the decisions of a run make."""
+  outputs = {}
+  if decisions.temperature is not None:
+    outputs['calibrated'] = decisions.calibrated(task, probabilities)
+  if names := decisions.names(task):
+    outputs['decision'] = decisions.decide(task, probabilities)
+    outputs['decision_names'] = _to_each(names, images)
+  return outputs
+
+
+def _to_each(names, images):
+  return tf.broadcast_to(list(names), [tf.shape(images)[0], len(names)])
 
 
 def _from_files(read, function):
@@ -184,12 +207,17 @@ def _allow_empty(function, images):
 
 
 def _only_where(usable, outputs):
-  """Return numbers as float32, NaN where an image is not usable."""
+  """Return numbers as float32, NaN where an image is not usable.
+
+  Decisions are whole numbers: there they are -1.
+  """
 
   def masked(output):
     if output.dtype == tf.string:
       return output
     mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
+    if output.dtype == tf.int32:
+      return tf.where(mask, output, -1)
     return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
 
   return tf.nest.map_structure(masked, outputs)

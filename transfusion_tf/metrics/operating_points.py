@@ -81,37 +81,91 @@ def targets(
   )
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
-class OperatingPoint:
-  """A threshold that validation chose, and what other images show at it.
+@dataclasses.dataclass(frozen=True)
+class Chosen:
+  """A threshold that validation chose.
 
   Attributes:
     question: What is asked, e.g. a finding.
     target: What the threshold was chosen for.
     threshold: The least score that is called positive; may be infinite.
     chosen_on: The validation images of the class that the target is about.
-    sensitivity: Sensitivity on the other images.
-    specificity: Specificity on the other images.
   """
 
   question: str
   target: Target
   threshold: float
   chosen_on: int
-  sensitivity: means.Fraction
-  specificity: means.Fraction
 
-  def record(self, patients: Sequence) -> dict[str, Any]:
-    """Return it as JSON can hold it, with intervals over patients."""
-    found = {'sensitivity': self.sensitivity, 'specificity': self.specificity}
+  def record(self) -> dict[str, Any]:
+    """Return it as JSON can hold it."""
     return {
       'question': self.question,
       'point': self.target.name,
       'at_least': self.target.at_least,
       **summary.finite({'threshold': self.threshold}),
       'chosen_on': self.chosen_on,
-      **summary.summaries(found, patients),
     }
+
+
+def chosen(records: Sequence[Mapping[str, Any]]) -> tuple[Chosen, ...]:
+  """Return the points that `Chosen.record` or `OperatingPoint.record` made."""
+  return tuple(
+    Chosen(
+      record['question'],
+      Target(record['point'], record['at_least']),
+      math.inf if record['threshold'] is None else record['threshold'],
+      record['chosen_on'],
+    )
+    for record in records
+  )
+
+
+def choose(
+  validation: answers_lib.Answers | None,
+  asked: Sequence[Target] | None = None,
+) -> list[Chosen]:
+  """Return the thresholds of yes-or-no questions; none of a choice.
+
+  A question stays out if validation lacks a class.
+
+  Args:
+    validation: Answers that thresholds are chosen on, if there are any.
+    asked: What is asked of validation; `targets()` if None.
+  """
+  if not isinstance(validation, answers_lib.Questions):
+    return []
+  return [
+    Chosen(
+      question,
+      target,
+      target.threshold(labels, scores),
+      target.counted(labels),
+    )
+    for question, (labels, scores) in validation.asked.items()
+    if _has_both(labels)
+    for target in asked or targets()
+  ]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class OperatingPoint:
+  """A threshold that validation chose, and what other images show at it.
+
+  Attributes:
+    chosen: The threshold.
+    sensitivity: Sensitivity on the other images.
+    specificity: Specificity on the other images.
+  """
+
+  chosen: Chosen
+  sensitivity: means.Fraction
+  specificity: means.Fraction
+
+  def record(self, patients: Sequence) -> dict[str, Any]:
+    """Return it as JSON can hold it, with intervals over patients."""
+    found = {'sensitivity': self.sensitivity, 'specificity': self.specificity}
+    return {**self.chosen.record(), **summary.summaries(found, patients)}
 
 
 def judge(
@@ -128,26 +182,36 @@ def judge(
     test: Answers of the same network to the same questions on other images.
     asked: What is asked of validation; `targets()` if None.
   """
-  kind = answers_lib.Questions
-  if not isinstance(validation, kind) or not isinstance(test, kind):
+  return judge_chosen(choose(validation, asked), test)
+
+
+def judge_chosen(
+  chosen: Sequence[Chosen], test: answers_lib.Answers | None
+) -> list[OperatingPoint]:
+  """Return what images show at thresholds that were chosen on others.
+
+  A question stays out if they lack a class.
+
+  Args:
+    chosen: The thresholds.
+    test: Answers of the same network to the same questions.
+  """
+  if not isinstance(test, answers_lib.Questions):
     return []
   points = []
-  for question, (labels, scores) in test.asked.items():
-    chosen_by = validation.asked.get(question)
-    if not chosen_by or not (_has_both(chosen_by[0]) and _has_both(labels)):
+  for point in chosen:
+    if point.question not in test.asked:
       continue
-    for target in asked or targets():
-      threshold = target.threshold(*chosen_by)
-      points.append(
-        OperatingPoint(
-          question,
-          target,
-          threshold,
-          target.counted(chosen_by[0]),
-          sensitivity(labels, scores, threshold),
-          specificity(labels, scores, threshold),
-        )
+    labels, scores = test.asked[point.question]
+    if not _has_both(labels):
+      continue
+    points.append(
+      OperatingPoint(
+        point,
+        sensitivity(labels, scores, point.threshold),
+        specificity(labels, scores, point.threshold),
       )
+    )
   return points
 
 

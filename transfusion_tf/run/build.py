@@ -20,6 +20,7 @@ from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import label_map
 from transfusion_tf import metrics
+from transfusion_tf import output_names
 from transfusion_tf import run_folder
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import example_order
@@ -271,6 +272,28 @@ def load_run(
   return run
 
 
+def load_network(
+  run_dir: str, which: str, task: tasks.Task, **changes
+) -> network_lib.Network:
+  """Load the network of a trained run, without its data.
+
+  Args:
+    run_dir: The folder of the run.
+    which: The checkpoint, as in `run_folder.checkpoint_step`.
+    task: The meaning of its outputs.
+    **changes: Changes to the run's `config.Runtime`.
+
+  Raises:
+    InputError: As `read_weights`.
+  """
+  experiment = load_config(run_dir, **changes)
+  network = network_lib.Network(experiment, task)
+  _check_network(network, experiment, run_dir)
+  step = run_folder.checkpoint_step(run_dir, which)
+  state_lib.assign(network.model, _weights(network.model, run_dir, step))
+  return network
+
+
 def load_config(run_dir: str, **changes) -> config.Experiment:
   """Read the config of a run and apply changes to its `config.Runtime`."""
   experiment = config.load(os.path.join(run_dir, run_folder.CONFIG))
@@ -291,19 +314,27 @@ def read_weights(run: Run, run_dir: str, step: int) -> list[np.ndarray]:
       checkpoint.
   """
   check_network(run, run_dir)
+  return _weights(run.model, run_dir, step)
+
+
+def _weights(model, run_dir, step):
   weights = checkpoint.read(os.path.join(run_dir, run_folder.CHECKPOINTS), step)
-  return [weights[w.path] for w in graph_lib.Graph(run.model).weights]
+  return [weights[w.path] for w in graph_lib.Graph(model).weights]
 
 
 def check_network(run: Run, run_dir: str) -> None:
   """Raise InputError if a run folder is of another network than `run`'s."""
+  _check_network(run.network, run.experiment, run_dir)
+
+
+def _check_network(network, experiment, run_dir):
   trained = run_folder.network(run_dir)
   if not trained:
     return
-  differences = fingerprint.differences(trained['layers'], run.network.layers)
+  differences = fingerprint.differences(trained['layers'], network.layers)
   if differences:
     raise errors.InputError(
-      f'{run_dir}: {run.experiment.model.name} has changed since this run '
+      f'{run_dir}: {experiment.model.name} has changed since this run '
       f'began: it {differences}; restore its code, or train again in another '
       '--run_dir'
     )
@@ -336,8 +367,8 @@ def score_table(
 ) -> pd.DataFrame:
   """Return a row for each example of a split.
 
-  It has the ids, K probabilities, the columns of each metric, and the groups
-  that the example belongs to.
+  It has the ids, K probabilities, the name of the true class or grade, the
+  columns of each metric, and the groups that the example belongs to.
 
   Args:
     run: The run.
@@ -347,6 +378,9 @@ def score_table(
   index = run.source.prepared.index(split)
   scores = {'image_id': index.image_ids, 'patient_id': index.patient_ids}
   scores |= {n: probabilities[:, k] for k, n in enumerate(run.task.names)}
+  if run.task.kind != output_names.FINDINGS:
+    true = run.labels(split)[run.task.kind]
+    scores[output_names.TRUE] = np.array(run.task.names, object)[true]
   for name, metric in run.metrics(split, probabilities).items():
     scores |= metric.columns(name)
   groups = run.source.prepared.subgroups.reindex(index.image_ids)

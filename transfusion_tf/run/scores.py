@@ -8,9 +8,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import tensorflow as tf
 
+from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import errors
 from transfusion_tf import metrics
+from transfusion_tf import output_names
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf import tasks
@@ -43,7 +46,7 @@ def read(path: str) -> pd.DataFrame:
     InputError: There is none, or it is damaged.
   """
   # Not as types, by which the id `NA` would be none.
-  ids = dict.fromkeys(_IDS, str)
+  ids = dict.fromkeys((*_IDS, output_names.TRUE), str)
   try:
     table = pd.read_csv(io.BytesIO(storage.read_bytes(path)), converters=ids)
   except FileNotFoundError:
@@ -66,7 +69,7 @@ def _problem(table):
     if not all(isinstance(value, str) and value for value in table[name]):
       return f'an empty {name}'
   for name in table.columns.drop(list(_IDS)):
-    if name.endswith(':group'):
+    if name.endswith(':group') or name == output_names.TRUE:
       continue
     if table[name].dtype.kind not in 'biuf':
       return f'{name} has what is no number'
@@ -91,12 +94,30 @@ def operating_points(
     test: Scores of other images.
     targets: What is asked of validation.
   """
-  chosen_by, judged = (
-    metrics.answers.from_table(_as_written(table))
-    for table in (validation, test)
-  )
-  points = metrics.operating_points.judge(chosen_by, judged, targets)
-  return [point.record(test['patient_id']) for point in points]
+  return judge(choose(validation, targets), test)
+
+
+def judge(
+  points: Sequence[metrics.operating_points.Chosen], test: pd.DataFrame
+) -> list[dict[str, Any]]:
+  """Return `OperatingPoint.record` of each threshold, on the test scores."""
+  answers = metrics.answers.from_table(_as_written(test))
+  judged = metrics.operating_points.judge_chosen(points, answers)
+  return [point.record(test['patient_id']) for point in judged]
+
+
+def choose(
+  validation: pd.DataFrame,
+  targets: Sequence[metrics.operating_points.Target] | None = None,
+) -> tuple[metrics.operating_points.Chosen, ...]:
+  """Return the thresholds that validation chooses.
+
+  Args:
+    validation: Scores of validation images.
+    targets: What is asked of validation.
+  """
+  answers = metrics.answers.from_table(_as_written(validation))
+  return tuple(metrics.operating_points.choose(answers, targets))
 
 
 def _as_written(table):
@@ -132,19 +153,102 @@ def validation(
   """
   if isinstance(run.task, tasks.Classes) and len(run.task.names) > 2:
     return None, ''
-  is_own = is_training_data(run, run_dir)
-  if is_own and split == tfds_folder.VALIDATION:
+  if is_training_data(run, run_dir) and split == tfds_folder.VALIDATION:
     return None, ''  # It chooses the thresholds, and cannot judge them.
+  return _of_validation(run, run_dir, which)
+
+
+def _of_validation(run, run_dir, which):
+  """Return the scores of the run's own validation images, or why not."""
   path = os.path.join(run_dir, run_folder.VALIDATION_SCORES)
   finished = run_folder.result(run_dir) or {}
   step = run_folder.checkpoint_step(run_dir, which)
   if finished.get('judged_step') == step and storage.exists(path):
     return read(path), ''
-  if is_own:
+  if is_training_data(run, run_dir):
     return run_lib.evaluate(run, tfds_folder.VALIDATION)[0], ''
   return None, (
     'this run has no validation_scores.csv of this checkpoint, and its own '
     'data set is not open'
+  )
+
+
+def store_decisions(
+  run: run_lib.Run,
+  run_dir: str,
+  which: str,
+  targets: Sequence[metrics.operating_points.Target] | None = None,
+  calibrate: bool = False,
+) -> decisions_lib.Decisions:
+  """Choose thresholds, and a temperature, and store them with the run.
+
+  Args:
+    run: The run, with the weights of the checkpoint.
+    run_dir: The folder of the run.
+    which: The checkpoint, as requested.
+    targets: What is asked of validation.
+    calibrate: Whether a temperature is fitted.
+
+  Raises:
+    InputError: There are no scores of validation.
+  """
+  table, lacking = _of_validation(run, run_dir, which)
+  if table is None:
+    raise errors.InputError(f'{run_dir}: nothing to choose by: {lacking}')
+  temperature = None
+  if calibrate:
+    if _lacks_labels(run.task, table) and is_training_data(run, run_dir):
+      table, _ = run_lib.evaluate(run, tfds_folder.VALIDATION)
+    temperature = decisions_lib.fit_temperature(
+      run.task, table[list(run.task.names)], _labels(run.task, table)
+    )
+  chosen = decisions_lib.Decisions(choose(table, targets), temperature)
+  step = run_folder.checkpoint_step(run_dir, which)
+  run_folder.write_decisions(run_dir, step, chosen)
+  return chosen
+
+
+def _labels(task, table):
+  """Return the labels that a table of scores was made with."""
+  if isinstance(task, tasks.Findings):
+    states = {}
+    for name in task.names:
+      label = table[f'{name}:label'].to_numpy(float)
+      known = np.where(label > 0, tasks.POSITIVE, tasks.NEGATIVE)
+      states[name] = np.where(np.isnan(label), tasks.ABSENT, known)
+    return {task.kind: states}
+  if _lacks_labels(task, table):
+    raise errors.InputError(
+      'the scores of validation are of an earlier version and have no true '
+      'classes: --calibrate needs the data set of the training, without '
+      '--dataset'
+    )
+  number = {name: k for k, name in enumerate(task.names)}
+  return {task.kind: table[output_names.TRUE].map(number).to_numpy(np.int64)}
+
+
+def _lacks_labels(task, table):
+  """Return whether an earlier version wrote a table, without true classes."""
+  return task.kind != output_names.FINDINGS and output_names.TRUE not in table
+
+
+def confusion(task: tasks.Task, table: pd.DataFrame) -> dict[str, list]:
+  """Return the confusion matrix of a table of scores.
+
+  It is empty of findings, and of a table that an earlier version wrote.
+
+  Args:
+    task: The task.
+    table: As `build.evaluate` makes it.
+  """
+  if output_names.TRUE not in table:
+    return {}
+  probabilities = table[list(task.names)].to_numpy(np.float32)
+  given = task.most_probable(tf.constant(probabilities)).numpy()
+  return metrics.agreement.confusion(
+    task.names,
+    table[output_names.TRUE].to_list(),
+    [task.names[k] for k in given],
   )
 
 
@@ -193,6 +297,7 @@ def write(
     'notes': source.label_map.notes(identity['dataset']),
     'metrics': dict(summaries),
     'operating_points': list(points),
+    'confusion': confusion(run.task, scores),
     'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
   }
   storage.write_text(path, scores.to_csv(index=False))

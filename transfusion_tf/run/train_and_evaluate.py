@@ -16,6 +16,7 @@ import tensorflow as tf
 
 import transfusion_tf
 from transfusion_tf import config
+from transfusion_tf import decisions
 from transfusion_tf import errors
 from transfusion_tf import init
 from transfusion_tf import models
@@ -23,6 +24,7 @@ from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.input_pipeline import example_order
 from transfusion_tf.input_pipeline import pipeline
+from transfusion_tf.input_pipeline import stored_form
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import state as state_lib
@@ -123,6 +125,7 @@ def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
     for name, scores in tables.items():
       path = os.path.join(run_dir, name)
       storage.write_text(path, scores.to_csv(index=False))
+    _store_decisions(run_dir, tables, result['judged_step'])
     storage.write_json(os.path.join(run_dir, run_folder.RESULT), result)
   workers.barrier()
   return result
@@ -181,8 +184,13 @@ def _initialize(built, run_dir, is_chief, extra_files):
         os.path.join(run_dir, run_folder.CONFIG),
         dataclasses.asdict(built.experiment),
       )
+      prepared = built.source.prepared
+      form = stored_form.recorded(prepared)
       run_folder.write_outputs(
-        run_dir, built.task, built.source.prepared.identity
+        run_dir,
+        built.task,
+        prepared.identity,
+        dataclasses.asdict(form) if form else None,
       )
       for name, text in extra_files.items():
         storage.write_text(os.path.join(run_dir, name), text)
@@ -293,6 +301,14 @@ def _score_splits(built, run_dir, trainer):
     'data': built.source.prepared.directory,
     **points,
   }
+
+
+def _store_decisions(run_dir, tables, step):
+  """Store the thresholds of the usual operating points for `predict`."""
+  if (validation := tables.get(run_folder.VALIDATION_SCORES)) is None:
+    return
+  if points := scores_lib.choose(validation):
+    run_folder.write_decisions(run_dir, step, decisions.Decisions(points))
 
 
 def _validation_counts(built):

@@ -96,9 +96,9 @@ def points(
   ]
   return [
     Point(
-      same[0].question,
-      same[0].target,
-      same[0].chosen_on,
+      same[0].chosen.question,
+      same[0].chosen.target,
+      same[0].chosen.chosen_on,
       *(
         over_networks.score(_group([getattr(p, side) for p in same], patient))
         for side in ('sensitivity', 'specificity')

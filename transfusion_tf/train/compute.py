@@ -94,6 +94,20 @@ def precision(strategy: tf.distribute.Strategy, choice: str) -> str:
   return 'mixed_bfloat16' if on_tpu or on_gpu else 'float32'
 
 
+def split_cpu(count: int) -> None:
+  """Make several devices of the CPU, before TensorFlow's first op.
+
+  Raises:
+    InputError: TensorFlow is already initialized in this process.
+  """
+  try:
+    _split_cpu(count)
+  except RuntimeError as error:
+    raise errors.InputError(
+      f'num_virtual_cpus must be set in a fresh process: {error}'
+    ) from None
+
+
 def _split_cpu(count):
   cpu = tf.config.list_physical_devices('CPU')[0]
   devices = [tf.config.LogicalDeviceConfiguration()] * count

@@ -1,0 +1,12 @@
+"""Scores pictures without labels: see transfusion_tf/cli/predict.py."""
+
+import pathlib
+import sys
+
+# In place of bin/, whose svcca.py is not the package of that name.
+sys.path[0] = str(pathlib.Path(__file__).resolve().parents[1])
+
+from transfusion_tf.cli import predict  # noqa: E402
+
+if __name__ == '__main__':
+  predict.run()

@@ -1,0 +1,188 @@
+r"""Scores pictures without labels: a table of probabilities and decisions.
+
+  python bin/predict.py --run_dir=RUN@best --images=FOLDER --output=FILE.csv
+  python bin/predict.py --export_dir=DIR --table=LIST.csv --images=FOLDER \
+    --output=FILE.parquet
+
+Pictures are a folder or an archive (zip, tar), or a table with a column of
+paths (CSV, Parquet, or a .txt of one a line) that start at --images. Every kind
+of file that prepare_data.py reads is prepared as it was for the training.
+
+A row is a picture: its id, which is its path as given, a probability for each
+output, decisions at the thresholds that are stored with the network, and
+whether it could be scored. The same command continues one that was stopped.
+"""
+
+import collections
+import functools
+import os
+
+from absl import flags
+
+from transfusion_tf import startup
+from transfusion_tf.cli import app
+from transfusion_tf.cli import checkpoint_flags
+from transfusion_tf.cli import run_flags
+from transfusion_tf.cli import table_flags
+
+_MACHINE = ('strategy', 'tpu', 'num_virtual_cpus', 'eval_batch_size')
+
+checkpoint_flags.define(__name__, checkpoint='best', required=False)
+_EXPORT_DIR = flags.DEFINE_string(
+  'export_dir', None, 'A folder made by export.py, in place of --run_dir.'
+)
+_IMAGES = flags.DEFINE_string(
+  'images',
+  None,
+  'A folder or an archive of pictures; with --table, where its paths start '
+  '(default: the folder of the table).',
+)
+_TABLE = flags.DEFINE_string(
+  'table',
+  None,
+  'A table of pictures: .csv, .parquet, or .txt with a path a line.',
+)
+_OUTPUT = flags.DEFINE_string(
+  'output', None, 'The table to write: .csv or .parquet.', required=True
+)
+_OVERWRITE = flags.DEFINE_bool(
+  'overwrite', False, 'Replace another table of that name.'
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  'num_processes', 0, 'That prepare pictures; 0 is one a core.', 0, 256
+)
+flags.declare_key_flag(table_flags.PATH_COLUMN.name)
+run_flags.define(__name__, _MACHINE)
+
+
+def _check_flags():
+  from transfusion_tf import errors
+  from transfusion_tf.predict import parts
+
+  if bool(flags.FLAGS.run_dir) == bool(_EXPORT_DIR.value):
+    raise errors.InputError('give either --run_dir or --export_dir')
+  if not _TABLE.value and not _IMAGES.value:
+    raise errors.InputError('give --images, --table or both')
+  parts.Table(_OUTPUT.value)  # Its path is right.
+
+
+def _given(others):
+  """Return the pictures, and whether they are in an order of their own.
+
+  Args:
+    others: A counter of the ends of names that are no pictures'.
+  """
+  from data import unlabelled
+  from transfusion_tf import errors
+
+  table, images = _TABLE.value, _IMAGES.value
+
+  def count(name):
+    others[os.path.splitext(name)[1].lower() or 'no ending'] += 1
+
+  if not table:
+    if unlabelled.is_archive(images):
+      return unlabelled.of_archive(images, count), False
+    return unlabelled.of_folder(images, count), False
+  if images and unlabelled.is_archive(images):
+    raise errors.InputError(
+      f'--images={images}: a table names files, not parts of archives; unpack '
+      'it, or leave out --table'
+    )
+  root = images or os.path.dirname(table) or '.'
+  return unlabelled.of_table(table, table_flags.PATH_COLUMN.value, root), True
+
+
+def _classifier():
+  """Return the network."""
+  from transfusion_tf import config
+  from transfusion_tf import errors
+  from transfusion_tf.predict import networks
+  from transfusion_tf.train import compute
+
+  changes = run_flags.changes(_MACHINE)
+  changes = {path.split('.')[1]: value for path, value in changes.items()}
+  if _EXPORT_DIR.value:
+    batch_size = changes.pop(
+      'eval_batch_size', config.Runtime('').eval_batch_size
+    )
+    if changes.get('strategy', 'one_device') not in ('auto', 'one_device'):
+      raise errors.InputError(
+        f'--strategy={changes["strategy"]}: an export runs on one device; give '
+        'its run as --run_dir, or divide the list of pictures'
+      )
+    return networks.from_export(_EXPORT_DIR.value, batch_size)
+  # Not the devices of the training, which may have been of another machine.
+  changes = {'strategy': 'auto', 'tpu': '', 'num_virtual_cpus': 0} | changes
+  if changes['num_virtual_cpus']:
+    compute.split_cpu(changes['num_virtual_cpus'])
+  run_dir, checkpoint = checkpoint_flags.named()
+  changes |= checkpoint_flags.runtime_changes()
+  return networks.from_run(run_dir, checkpoint, **changes)
+
+
+def _notes(pictures, others, description):
+  """Yield what a user should know before waiting for the table."""
+  if pictures.num_repeated:
+    yield (
+      f'{pictures.num_repeated:,} rows name a picture again, which gets one row'
+    )
+  if others:
+    kinds = ', '.join(f'{n:,} {kind}' for kind, n in others.most_common(5))
+    yield f'{others.total():,} files are no pictures by their names ({kinds})'
+  has_thresholds = description.task.kind != 'label' or (
+    len(description.task.names) == 2
+  )
+  if description.decisions is None and has_thresholds:
+    yield (
+      f'no thresholds are stored for step {description.step}: evaluate.py '
+      '--store_points stores them'
+    )
+
+
+def main(_) -> None:
+  _check_flags()
+  app.import_data()
+  startup.import_tensorflow()
+  from data import unlabelled
+  from transfusion_tf import errors
+  from transfusion_tf.predict import engine
+  from transfusion_tf.predict import pictures as pictures_lib
+
+  others = collections.Counter[str]()
+  given, in_order = _given(others)
+  with pictures_lib.Pictures.kept(given, in_order) as pictures:
+    if not len(pictures):
+      raise errors.InputError(
+        f'{_TABLE.value or _IMAGES.value}: no pictures are there'
+      )
+    classifier = _classifier()
+    description = classifier.description
+    for note in _notes(pictures, others, description):
+      print(f'note: {note}')
+    form = description.form
+    prepare = functools.partial(
+      unlabelled.prepare,
+      preparer=unlabelled.Preparer(form.kind, form.side),
+      num_processes=_NUM_PROCESSES.value,
+    )
+    made_by = {'run_dir': flags.FLAGS.run_dir, 'export_dir': _EXPORT_DIR.value}
+    outcome = engine.predict(
+      classifier,
+      pictures,
+      prepare,
+      _OUTPUT.value,
+      made_by,
+      _OVERWRITE.value,
+    )
+  ok = outcome.statuses.get(pictures_lib.OK, 0)
+  print(f'{ok:,} of {len(pictures):,} pictures scored')
+  for status, count in outcome.statuses.items():
+    if status != pictures_lib.OK:
+      print(f'  {status}: {count:,}')
+  print(f'table: {_OUTPUT.value}' + ' (was there)' * outcome.was_complete)
+
+
+def run() -> None:
+  """Run the command."""
+  app.run(main)

@@ -1,0 +1,193 @@
+"""A table in the making: parts in a folder beside it, which can be continued.
+
+FILE.parts/ holds `begun.json`, which says what the table is made of, and the
+parts that are complete. FILE appears when all are there, with FILE's JSON that
+says what it is, and the folder is deleted. The same command after a kill makes
+the parts that are lacking; the table has the bytes of one that was not killed.
+"""
+
+from collections.abc import Iterator, Mapping
+import contextlib
+import os
+from typing import Any, TypedDict
+
+import pandas as pd
+
+from transfusion_tf import errors
+from transfusion_tf import json_file
+from transfusion_tf import storage
+
+CSV, PARQUET = '.csv', '.parquet'
+_BEGUN = 'begun.json'
+_REMEDY = 'delete it, and start the same command again'
+
+
+class _Facts(TypedDict):
+  statuses: dict[str, int]
+
+
+class Table:
+  """A table in the making.
+
+  Attributes:
+    path: Its path.
+  """
+
+  def __init__(self, path: str):
+    """Check the path.
+
+    Raises:
+      InputError: It is neither CSV nor Parquet, or nothing can write that.
+    """
+    self.path = path
+    self._kind = os.path.splitext(path)[1].lower()
+    if self._kind not in (CSV, PARQUET):
+      raise errors.InputError(
+        f'--output={path} ends in neither {CSV} nor {PARQUET}; choose one'
+      )
+    if self._kind == PARQUET:
+      _pyarrow(path)
+    self._folder = f'{path}.parts'
+    self._description = f'{os.path.splitext(path)[0]}.json'
+
+  @contextlib.contextmanager
+  def begun(
+    self, identity: Mapping[str, Any], overwrite: bool
+  ) -> Iterator[bool]:
+    """Keep other processes from the table, and continue or begin it.
+
+    Args:
+      identity: What the table is made of.
+      overwrite: Whether another table in its place is replaced.
+
+    Yields:
+      False if the table is complete already.
+
+    Raises:
+      InputError: Another table, or another process, is in its place.
+    """
+    if self._is_other(self._description, 'made_of', identity, overwrite):
+      raise errors.InputError(
+        f'{self.path} is there and is of other pictures or another network; '
+        'replace it with --overwrite or choose another --output'
+      )
+    if storage.exists(self.path) and not overwrite:
+      yield False
+      return
+    with storage.held(self._folder, 'wait for it, or choose another --output'):
+      path = os.path.join(self._folder, _BEGUN)
+      if self._is_other(path, None, identity, overwrite):
+        raise errors.InputError(
+          f'{self._folder} was begun on other pictures or another network; '
+          'begin anew with --overwrite or choose another --output'
+        )
+      if not storage.exists(path):
+        for name in storage.listdir(self._folder):
+          storage.remove(os.path.join(self._folder, name))
+        storage.write_json(path, dict(identity))
+      yield True
+
+  def _is_other(self, path, key, identity, overwrite):
+    """Return whether a JSON file, or the table beside it, is of another."""
+    is_table = key is not None
+    try:
+      found = json_file.read(path, dict[str, object], _REMEDY)
+    except FileNotFoundError:
+      return is_table and storage.exists(self.path) and not overwrite
+    except errors.DamagedFileError:
+      found = {}
+    if is_table:
+      if not storage.exists(self.path):
+        return False
+      found = found.get(key)
+    if found == dict(identity):
+      return False
+    if overwrite and not is_table:
+      storage.remove(path)
+      return False
+    return not overwrite
+
+  def lacking(self, count: int) -> list[int]:
+    """Return the numbers, of `count` parts, that are not complete."""
+    there = set(storage.listdir(self._folder))
+    return [
+      number
+      for number in range(count)
+      if os.path.basename(self._part(number)) not in there
+    ]
+
+  def write(self, number: int, rows: pd.DataFrame) -> None:
+    """Write a part."""
+    if self._kind == CSV:
+      text = rows.to_csv(index=False, lineterminator='\n')
+      storage.write_text(self._part(number), text)
+      return
+    pyarrow = _pyarrow(self.path)
+    with storage.atomic_write(self._part(number), 'wb') as file:
+      table = pyarrow.Table.from_pandas(rows, preserve_index=False)
+      # pandas' description of the frame differs with its version.
+      pyarrow.parquet.write_table(table.replace_schema_metadata(), file)
+
+  def statuses(self) -> dict[str, int]:
+    """Return the number of pictures of each status of a complete table."""
+    return json_file.read(self._description, _Facts, _REMEDY)['statuses']
+
+  def read(self, number: int) -> pd.Series:
+    """Return the statuses of a part."""
+    path = storage.local_copy(self._part(number))
+    if self._kind == PARQUET:
+      return pd.read_parquet(path, columns=['status'])['status']
+    return pd.read_csv(path, usecols=['status'], keep_default_na=False)[
+      'status'
+    ]
+
+  def finish(
+    self, count: int, identity: Mapping[str, Any], description: Mapping
+  ) -> None:
+    """Make the table of its parts.
+
+    Args:
+      count: Number of parts.
+      identity: As in `begun`.
+      description: What its JSON says.
+    """
+    # First: a table without it would be anybody's.
+    storage.write_json(
+      self._description, {**description, 'made_of': dict(identity)}
+    )
+    if self._kind == CSV:
+      with storage.atomic_write(self.path, 'wb') as file:
+        for number in range(count):
+          header, line, rows = storage.read_bytes(self._part(number)).partition(
+            b'\n'
+          )
+          file.write(rows if number else header + line + rows)
+    else:
+      self._join_parquet(count)
+    storage.remove_folder(self._folder)
+
+  def _join_parquet(self, count):
+    pyarrow = _pyarrow(self.path)
+    with storage.atomic_write(self.path, 'wb') as file:
+      writer = None
+      for number in range(count):
+        path = storage.local_copy(self._part(number))
+        rows = pyarrow.parquet.read_table(path)
+        writer = writer or pyarrow.parquet.ParquetWriter(file, rows.schema)
+        writer.write_table(rows)
+      if writer:
+        writer.close()
+
+  def _part(self, number):
+    return os.path.join(self._folder, f'{number:07d}{self._kind}')
+
+
+def _pyarrow(path):
+  try:
+    import pyarrow
+    import pyarrow.parquet
+  except ImportError:
+    raise errors.InputError(
+      f"{path}: Parquet needs pyarrow: pip install -e '.[parquet]'"
+    ) from None
+  return pyarrow
