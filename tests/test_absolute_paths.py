@@ -37,7 +37,7 @@ def _write(root):
   run_dir = str(folder / 'run')
   train_and_evaluate.run(experiment, run_dir)
   run = run_lib.load_run(run_dir, 'final', strategy='one_device')
-  export.export(run, folder / 'export', run_dir=run_dir, tflite=True)
+  export.export(run, folder / 'export', run_dir=run_dir, runtimes=('tflite',))
   return folder
 
 

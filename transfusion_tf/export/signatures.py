@@ -2,7 +2,7 @@
 
 serve (and serving_default)
   image_bytes    string [N], JPEG or PNG files as the camera wrote them
-  probabilities  float32 [N, K]; NaN where the status is not `ok`
+  probabilities  float32 [N, K]; -1 where the status is not `ok`
   class_names    string [N, K]
   status         string [N], of `validate.STATUSES`
   referable      float32 [N], of graded data sets
@@ -14,11 +14,19 @@ activations
   status         as serve
   <layer>        float32 [N, ...], for each stage or layer
 
+serve_pixels
+  pixels         float32 [N, C, C, 3], 0 to 255, as the run reads a prepared
+                 image; N is at least 1
+  ...            as serve, numbers alone: see `portable`
+serve_pixels_1
+  pixels         float32 [1, C, C, 3]: for compilers that want all sizes
+
 serve_prepared, serve_images_prepared and activations_prepared take files and
 images as a prepared data set stores them. The two kinds are not told apart: a
 prepared file given to `serve` is prepared a second time.
 
-N may be 0. K is the number of classes.
+N may be 0. K is the number of classes. All numbers of an image that cannot be
+used are -1, which JSON can hold and no probability is.
 """
 
 from collections.abc import Sequence
@@ -26,13 +34,15 @@ import functools
 
 import tensorflow as tf
 
-from transfusion_tf import tasks
 from transfusion_tf.analysis import endpoints
+from transfusion_tf.export import portable
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.image_ops import validate
 from transfusion_tf.run import build as run_lib
 
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
+SERVE_PIXELS, SERVE_PIXELS_1 = 'serve_pixels', 'serve_pixels_1'
+NO_ANSWER = -1.0  # In place of the numbers of an image that cannot be used.
 PREPARED = '_prepared'  # Ends the names of those that take prepared images.
 _DEFAULT = 'serving_default'
 _FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
@@ -54,11 +64,7 @@ def module(
   Raises:
     InputError: There is no such layer.
   """
-  # The Keras model stays out of the module: saved with it, the functions'
-  # variables are not found by loaders of TensorFlow 1, which `saved_model_cli
-  # run` is.
-  network = tf.Module(name='network')
-  network.weights = [variable.value for variable in run.model.variables]
+  network = portable.module(run)
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
   classify, activate = _networks(run, layers)
   for suffix, load, load_picture, stored_size in (
@@ -80,6 +86,8 @@ def module(
     setattr(network, SERVE + suffix, _from_files(read, classify))
     setattr(network, SERVE_IMAGES + suffix, pictures)
     setattr(network, ACTIVATIONS + suffix, _from_files(read, activate))
+  network.serve_pixels = portable.classifier(run)
+  network.serve_pixels_1 = portable.of_one(network.serve_pixels)
   return network
 
 
@@ -90,6 +98,8 @@ def save(network: tf.Module, directory: str) -> None:
     for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
     for suffix in ('', PREPARED)
   }
+  signatures[SERVE_PIXELS] = network.serve_pixels
+  signatures[SERVE_PIXELS_1] = network.serve_pixels_1
   signatures[_DEFAULT] = network.serve
   tf.saved_model.save(network, directory, signatures)
 
@@ -116,9 +126,7 @@ def _networks(run, layers):
 
   def classify(images):
     probabilities = _allow_empty(run.probabilities, images)
-    outputs = {'probabilities': probabilities}
-    if isinstance(run.task, tasks.Grades):
-      outputs[run.task.primary_metric] = run.task.scores(probabilities)
+    outputs = portable.outputs(run, probabilities)
     # The names go with each image, as servers that batch requests need it.
     names = list(run.task.names)
     outputs['class_names'] = tf.broadcast_to(
@@ -184,12 +192,12 @@ def _allow_empty(function, images):
 
 
 def _only_where(usable, outputs):
-  """Return numbers as float32, NaN where an image is not usable."""
+  """Return numbers as float32, NO_ANSWER where an image is not usable."""
 
   def masked(output):
     if output.dtype == tf.string:
       return output
     mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
-    return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
+    return tf.where(mask, tf.cast(output, tf.float32), NO_ANSWER)
 
   return tf.nest.map_structure(masked, outputs)
