@@ -1,6 +1,7 @@
 """Exports: the trained network, wherever TensorFlow is, on any bytes."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -141,7 +142,8 @@ def test_the_same_bytes_give_the_same_probabilities(study, loaded):
   for names in found['class_names'].numpy():
     assert names.tolist() == b'0 1 2 3 4'.split()
   assert sorted(loaded.signatures) == [
-    *('activations', 'activations_prepared', 'serve', 'serve_images'),
+    *('activations', 'activations_prepared', 'pixels', 'pixels_prepared'),
+    *('serve', 'serve_images'),
     *('serve_images_prepared', 'serve_pixels', 'serve_pixels_1'),
     *('serve_prepared', 'serving_default'),
   ]
@@ -161,6 +163,7 @@ def test_a_bad_file_fails_nobody_else(bare):
   good, bad = np.split(bare['probabilities'], [-len(_NOT_PREPARED)])
   assert (good >= 0).all() and (bad == -1).all()
   assert (bare['referable'][-len(_NOT_PREPARED) :] == -1).all()
+  json.dumps(bare['probabilities'].tolist(), allow_nan=False)
   status = [s.decode() for s in bare['status']]
   assert status == ['ok'] * len(good) + list(_NOT_PREPARED)
 
@@ -210,6 +213,25 @@ def test_pixels_give_what_their_file_gives(study, loaded, raw_files):
     images(pixels)['referable'], serve(raw)['referable'], atol=1e-6
   )
   assert images(pixels[:0])['probabilities'].shape == (0, 5)
+
+
+@pytest.mark.parametrize('suffix', ['', '_prepared'])
+def test_pixels_are_what_the_network_takes(study, loaded, raw_files, suffix):
+  """So that another runtime answers what `serve` does."""
+  files = tf.constant(list(np.load(raw_files, allow_pickle=True)))
+  if suffix:
+    files = study.stored()
+  of_files = loaded.signatures[f'serve{suffix}'](files)
+  found = loaded.signatures[f'pixels{suffix}'](files)
+  assert found['status'].numpy().tolist() == of_files['status'].numpy().tolist()
+  usable = found['status'] == b'ok'
+  assert (tf.boolean_mask(found['pixels'], ~usable) == -1).numpy().all()
+  classify = loaded.signatures['serve_pixels']
+  for name, numbers in classify(
+    tf.boolean_mask(found['pixels'], usable)
+  ).items():
+    expected = tf.boolean_mask(of_files[name], usable)
+    np.testing.assert_allclose(numbers, expected, atol=1e-6)
 
 
 def test_activations_are_the_networks(study, loaded):

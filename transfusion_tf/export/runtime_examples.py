@@ -10,7 +10,7 @@ from transfusion_tf.run import build as run_lib
 def read_pixels(run: run_lib.Run) -> markupsafe.Markup:
   """Return the code that reads files as `ImageReader.evaluation` does.
 
-  It needs no TensorFlow. Decoders of JPEG differ by a gray level or two.
+  It needs no TensorFlow. Decoders of JPEG differ by some gray levels.
   """
   data, side = run.source.reader.data, run.source.reader.evaluation_side
   sides = '2 * [min(image.size)]' if data.eval_square else 'image.size'

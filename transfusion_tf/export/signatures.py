@@ -21,8 +21,13 @@ serve_pixels
 serve_pixels_1
   pixels         float32 [1, C, C, 3]: for compilers that want all sizes
 
-serve_prepared, serve_images_prepared and activations_prepared take files and
-images as a prepared data set stores them. The two kinds are not told apart: a
+pixels
+  image_bytes    as serve
+  status         as serve
+  pixels         float32 [N, C, C, 3], what serve_pixels takes
+
+Those that end in _prepared take files and images as a prepared data set stores
+them. The two kinds are not told apart: a
 prepared file given to `serve` is prepared a second time.
 
 N may be 0. K is the number of classes. All numbers of an image that cannot be
@@ -43,6 +48,7 @@ from transfusion_tf.run import build as run_lib
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
 SERVE_PIXELS, SERVE_PIXELS_1 = 'serve_pixels', 'serve_pixels_1'
 NO_ANSWER = -1.0  # In place of the numbers of an image that cannot be used.
+PIXELS = portable.PIXELS
 PREPARED = '_prepared'  # Ends the names of those that take prepared images.
 _DEFAULT = 'serving_default'
 _FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
@@ -86,6 +92,7 @@ def module(
     setattr(network, SERVE + suffix, _from_files(read, classify))
     setattr(network, SERVE_IMAGES + suffix, pictures)
     setattr(network, ACTIVATIONS + suffix, _from_files(read, activate))
+    setattr(network, PIXELS + suffix, _from_files(read, _pixels))
   network.serve_pixels = portable.classifier(run)
   network.serve_pixels_1 = portable.of_one(network.serve_pixels)
   return network
@@ -95,7 +102,7 @@ def save(network: tf.Module, directory: str) -> None:
   """Write a network of `module` as a SavedModel."""
   signatures = {
     name + suffix: getattr(network, name + suffix)
-    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
+    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS, PIXELS)
     for suffix in ('', PREPARED)
   }
   signatures[SERVE_PIXELS] = network.serve_pixels
@@ -144,6 +151,10 @@ def _networks(run, layers):
     tf.function, input_signature=spec, autograph=False
   )
   return function(classify), function(activate)
+
+
+def _pixels(images):
+  return {PIXELS: tf.cast(images, tf.float32)}
 
 
 def _from_files(read, function):
