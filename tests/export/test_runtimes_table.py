@@ -22,23 +22,23 @@ from transfusion_tf.run import train_and_evaluate
 _NETWORKS = {
   'CBR-Tiny': {},
   'CBR-Tiny, bfloat16': {'train__precision': 'mixed_bfloat16'},
-  'ResNet-50': {'model__name': 'resnet50', 'train__train_steps': 40},
-  'Inception-v3': {'model__name': 'inception_v3', 'train__train_steps': 40},
+  'ResNet-50': {'model__name': 'resnet50', 'train__train_steps': 30},
+  'Inception-v3': {'model__name': 'inception_v3', 'train__train_steps': 30},
   "a user's": {'model__name': 'tiny_nets:staged_net'},
 }
 _SAVED_MODEL = 'TensorFlow'
 _TITLES = {_SAVED_MODEL: 'SavedModel'} | {
   runtime.title: runtime.file for runtime in runtimes_lib.RUNTIMES.values()
 }
-_BATCH = 16
-_REPEATS = 15
+_BATCH = 8
+_REPEATS = 9
 
 
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
   """Images of 32 px, which the reader scales to 224: a task of minutes."""
   folder = tmp_path_factory.mktemp('data')
-  prepared_sets.write_spots(folder, train=256, test=200)
+  prepared_sets.write_spots(folder, train=256, test=100)
   return folder
 
 
@@ -92,8 +92,8 @@ def test_runtimes_agree(network, data, tmp_path, new_rows):
       pytest.importorskip(module, reason=f'{module} is not installed')
   steps = {
     'data__image_size': 224,
-    'train__batch_size': 16,
-    'train__train_steps': 120,
+    'train__batch_size': 8,
+    'train__train_steps': 150,
   } | _NETWORKS[network]
   steps['train__eval_every'] = steps['train__train_steps']
   run_dir = str(tmp_path / 'run')
@@ -102,7 +102,7 @@ def test_runtimes_agree(network, data, tmp_path, new_rows):
   made = export.export(
     run, tmp_path / 'made', runtimes=runtimes_lib.RUNTIMES, num_checked=0
   )
-  assert made.num_checked == 200
+  assert made.num_checked == 100
   source = run.source
   records = source.prepared.records('test').take(_BATCH)
   pixels = np.float32(

@@ -31,7 +31,8 @@ class Contents:
       float32.
     keras: `model.keras`, None if Keras cannot load the network.
     runtimes: Those that have a file.
-    notes: Peculiarities that a user should know.
+    remarks: Peculiarities of their files, which the card has, too.
+    notes: Others that a user should know.
   """
 
   def __init__(self, run: run_lib.Run, folder: str, num_checked: int):
@@ -53,6 +54,7 @@ class Contents:
       )
     self.keras: keras_file.KerasFile | None = None
     self.runtimes: list[base.Runtime] = []
+    self.remarks: list[str] = []
     self.notes: list[str] = []
 
   def write_saved_model(self, network: tf.Module) -> None:
@@ -85,7 +87,8 @@ class Contents:
   ) -> None:
     """Write the file of a runtime."""
     path = self._path(runtime.file)
-    runtime.write(network, path)
+    if remark := runtime.write(network, path):
+      self.remarks.append(remark)
     classify = runtime.load(path)
     self._compare(
       runtime.file, lambda batch: classify(batch.pixels), runtime.is_rounded

@@ -109,7 +109,7 @@ def export(
     contents.in_training,
     contents.images.count,
     contents.images.score,
-    (*_notes(run, run_dir), *contents.notes),
+    (*_notes(run, run_dir), *contents.notes, *contents.remarks),
   )
 
 

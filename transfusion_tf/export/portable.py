@@ -89,11 +89,7 @@ def classifier(run: run_lib.Run) -> tf.types.experimental.PolymorphicFunction:
   """Return the function of pixels: `outputs` of a batch of any size."""
   side = run.source.reader.evaluation_side
   spec = tf.TensorSpec([None, side, side, 3], tf.float32, PIXELS)
-  return tf.function(
-    lambda pixels: outputs(run, run.probabilities(pixels)),
-    input_signature=[spec],
-    autograph=False,
-  )
+  return _traced(lambda pixels: outputs(run, run.probabilities(pixels)), spec)
 
 
 def of_one(
@@ -102,7 +98,23 @@ def of_one(
   """Return a `classifier` of one image, of which all sizes are known."""
   (spec,) = classify.input_signature
   one = tf.TensorSpec([1, *spec.shape[1:]], spec.dtype, spec.name)
-  return tf.function(classify, input_signature=[one], autograph=False)
+  # Traced anew: what is computed from sizes is a constant then.
+  return _traced(classify.python_function, one)
+
+
+def _traced(function, spec):
+  """Return a `tf.function` that calls no others, as converters want it.
+
+  Keras compiles some operations, as convolutions in groups.
+  """
+  traced = tf.function(function, input_signature=[spec], autograph=False)
+  before = tf.config.functions_run_eagerly()
+  tf.config.run_functions_eagerly(True)
+  try:
+    traced.get_concrete_function()
+  finally:
+    tf.config.run_functions_eagerly(before)
+  return traced
 
 
 def outputs(run: run_lib.Run, probabilities: tf.Tensor) -> dict[str, tf.Tensor]:

@@ -41,8 +41,11 @@ class Runtime(abc.ABC):
     return (self.file,)
 
   @abc.abstractmethod
-  def write(self, network: portable.PortableNetwork, path: str) -> None:
+  def write(self, network: portable.PortableNetwork, path: str) -> str:
     """Write the network to the local file `path`, and what goes with it.
+
+    Returns:
+      A peculiarity that a user should know; empty if there is none.
 
     Raises:
       InputError: The format does not have the network's operations.
@@ -84,4 +87,6 @@ class Runtime(abc.ABC):
 
 def _first_line(error):
   lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-  return lines[0][:300] if lines else type(error).__name__
+  # Before it, some name the line of Python that an operation is from.
+  text = lines[0].rpartition(': error: ')[2] if lines else ''
+  return text[:300] or type(error).__name__

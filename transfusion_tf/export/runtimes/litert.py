@@ -3,6 +3,7 @@
 from importlib import util
 import warnings
 
+import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import storage
@@ -27,16 +28,29 @@ probabilities = network(pixels=pixels)['probabilities']
 """
 
   def write(self, network, path):
+    serve, note = network.module.serve_pixels, ''
     with self.convert_errors(network):
-      content = self._converter(network).convert()
+      try:
+        content = self._convert(network, serve)
+      except Exception:  # Of MLIR, whatever it is.
+        content = self._convert(network, portable.of_one(serve))
+        note = (
+          f'{self.file} takes one image at a time: {self.title} does not have '
+          f'the operations of {network.name} for more'
+        )
       content = litert_metadata.add(content, network)
     storage.write_bytes(path, content)
+    return note
 
-  def _converter(self, network):
-    serve = network.module.serve_pixels.get_concrete_function()
-    return tf.lite.TFLiteConverter.from_concrete_functions(
-      [serve], network.module
+  def _convert(self, network, serve):
+    converter = tf.lite.TFLiteConverter.from_concrete_functions(
+      [serve.get_concrete_function()], network.module
     )
+    self._set(converter, network)
+    return converter.convert()
+
+  def _set(self, converter, network):
+    """Set the converter's options: none for float32."""
 
   def load(self, path, num_threads=0):
     interpreter = _interpreter()
@@ -44,6 +58,11 @@ probabilities = network(pixels=pixels)['probabilities']
       warnings.simplefilter('ignore')
       loaded = interpreter.Interpreter(path, num_threads=num_threads or None)
     run = loaded.get_signature_runner()
+    (details,) = loaded.get_input_details()
+    if details['shape_signature'][0] == 1:
+      return lambda pixels: np.concatenate(
+        [run(pixels=image[None])[portable.PROBABILITIES] for image in pixels]
+      )
     return lambda pixels: run(pixels=pixels)[portable.PROBABILITIES]
 
 
@@ -57,8 +76,7 @@ class LiteRtInt8(LiteRt):
   file = 'model_int8.tflite'
   is_rounded = True
 
-  def _converter(self, network):
-    converter = super()._converter(network)
+  def _set(self, converter, network):
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: (
       [image] for image in network.training_images()

@@ -1,6 +1,10 @@
 """ONNX, by tf2onnx, and ONNX Runtime."""
 
+import functools
 import logging
+
+import numpy as np
+from tensorflow.python.framework import convert_to_constants
 
 from transfusion_tf import storage
 from transfusion_tf.export import portable
@@ -36,6 +40,7 @@ session = onnxruntime.InferenceSession('DIR/model.onnx')
       onnx.checker.check_model(model)
       content = model.SerializeToString()
     storage.write_bytes(path, content)
+    return ''
 
   def load(self, path, num_threads=0):
     import onnxruntime
@@ -58,6 +63,33 @@ def _convert(network):
 
   # It tells each pass over the graph.
   logging.getLogger('tf2onnx').setLevel(logging.WARNING)
-  serve = network.module.serve_pixels
-  model, _ = tf2onnx.convert.from_function(serve, serve.input_signature)
+  _add_erfc()
+  serve = network.module.serve_pixels.get_concrete_function()
+  # What layers hold besides variables, as the mean of a `Normalization`, is a
+  # constant in here; `tf2onnx.convert.from_function` takes it for an input.
+  frozen = convert_to_constants.convert_variables_to_constants_v2(
+    serve, lower_control_flow=False, aggressive_inlining=True
+  )
+  (pixels,), outputs = frozen.inputs, [t.name for t in frozen.outputs]
+  names = dict(zip(outputs, sorted(serve.structured_outputs), strict=True))
+  model, _ = tf2onnx.convert.from_graph_def(
+    frozen.graph.as_graph_def(),
+    input_names=[pixels.name],
+    output_names=outputs,
+    tensors_to_rename={pixels.name: portable.PIXELS, **names},
+  )
   return model
+
+
+@functools.cache
+def _add_erfc():
+  """Tell tf2onnx that erfc(x) = 1 - erf(x), which Keras' GELU is made of."""
+  from tf2onnx import handler
+
+  def convert(ctx, node, **_):
+    (output,) = node.output
+    one = ctx.make_const(f'{node.name}_one', np.float32(1)).output[0]
+    node.type = 'Erf'
+    ctx.insert_new_node_on_output('Sub', output, inputs=[one, output])
+
+  handler.tf_op('Erfc').register_compat_handler(convert, version=9)

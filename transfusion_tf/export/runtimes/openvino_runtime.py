@@ -42,6 +42,7 @@ probabilities = network(pixels)['probabilities']
       model.set_rt_info(names, ['model_info', 'labels'])
       model.set_friendly_name(network.name)
       openvino.save_model(model, path, compress_to_fp16=False)
+    return ''
 
   def load(self, path, num_threads=0):
     config = {'INFERENCE_PRECISION_HINT': 'f32'}
