@@ -49,6 +49,13 @@ _EXTRAS = {
     'pydicom>=3.0',  # DICOM files in image tables.
     'python-gdcm>=3.0.24',  # Those in JPEG Lossless and JPEG-LS.
   ],
+  'litert': ['ai-edge-litert>=2.0'],  # Runs model.tflite without TensorFlow.
+  'onnx': [
+    'onnx>=1.19',  # The format of model.onnx.
+    'onnxruntime>=1.23',  # Runs it, to compare it with the run.
+    'tf2onnx>=1.17',  # Converts to it; earlier ones want an old protobuf.
+  ],
+  'openvino': ['openvino>=2025.4'],  # Converts to model.xml, and runs it.
   'parquet': ['pyarrow>=17'],  # Lists of pictures to predict, and their table.
   'profile': ['tensorboard-plugin-profile>=2.20'],  # Shows train --profile.
 }
@@ -73,6 +80,9 @@ _EXTRAS['test'] = [
   *_EXTRAS['dicom'],
   *_EXTRAS['parquet'],
   *_EXTRAS['docs'],  # The site builds without warnings.
+  *_EXTRAS['litert'],  # Exports are compared where they are to run.
+  *_EXTRAS['onnx'],
+  *_EXTRAS['openvino'],
 ]
 if not _PLATFORM:  # They require the wheel of that name.
   _EXTRAS['test'] += [

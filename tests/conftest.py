@@ -20,6 +20,12 @@ def pytest_addoption(parser):
     action='store_true',
     help='write the outcomes of tests/models/test_laws.py to docs/networks.md',
   )
+  parser.addoption(
+    '--rewrite_runtimes',
+    action='store_true',
+    help='write what tests/export/test_runtimes_table.py measures to '
+    'docs/runtimes.md',
+  )
 
 
 @pytest.fixture(scope='session')

@@ -1,5 +1,6 @@
 """What is shared names no folder of the machine that it was made on."""
 
+from importlib import util
 import pathlib
 
 import prepared_sets
@@ -8,6 +9,7 @@ import raw_sets
 
 from data.retina import retina_dataset_builder
 from transfusion_tf import export
+from transfusion_tf.export import runtimes
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
 
@@ -37,7 +39,12 @@ def _write(root):
   run_dir = str(folder / 'run')
   train_and_evaluate.run(experiment, run_dir)
   run = run_lib.load_run(run_dir, 'final', strategy='one_device')
-  export.export(run, folder / 'export', run_dir=run_dir, tflite=True)
+  installed = [
+    name
+    for name, runtime in runtimes.RUNTIMES.items()
+    if all(map(util.find_spec, runtime.modules))
+  ]
+  export.export(run, folder / 'export', run_dir=run_dir, runtimes=installed)
   return folder
 
 

@@ -1,6 +1,7 @@
 """Exports: the trained network, wherever TensorFlow is, on any bytes."""
 
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -96,7 +97,7 @@ def study(tmp_path_factory):
     study.export_dir,
     run_dir=study.run_dir,
     step=study.result['judged_step'],
-    tflite=True,
+    runtimes=('tflite',),
   )
   return study
 
@@ -142,8 +143,10 @@ def test_the_same_bytes_give_the_same_probabilities(study, loaded):
   for names in found['class_names'].numpy():
     assert names.tolist() == b'0 1 2 3 4'.split()
   assert sorted(loaded.signatures) == [
-    *('activations', 'activations_prepared', 'serve', 'serve_images'),
-    *('serve_images_prepared', 'serve_prepared', 'serving_default'),
+    *('activations', 'activations_prepared', 'pixels', 'pixels_prepared'),
+    *('serve', 'serve_images'),
+    *('serve_images_prepared', 'serve_pixels', 'serve_pixels_1'),
+    *('serve_prepared', 'serving_default'),
   ]
 
 
@@ -159,8 +162,9 @@ def test_raw_files_in_a_bare_process_reach_the_auc_of_the_run(study, bare):
 
 def test_a_bad_file_fails_nobody_else(bare):
   good, bad = np.split(bare['probabilities'], [-len(_NOT_PREPARED)])
-  assert np.isfinite(good).all() and np.isnan(bad).all()
-  assert np.isnan(bare['referable'][-len(_NOT_PREPARED) :]).all()
+  assert (good >= 0).all() and (bad == -1).all()
+  assert (bare['referable'][-len(_NOT_PREPARED) :] == -1).all()
+  json.dumps(bare['probabilities'].tolist(), allow_nan=False)
   status = [s.decode() for s in bare['status']]
   assert status == ['ok'] * len(good) + list(_NOT_PREPARED)
 
@@ -210,6 +214,25 @@ def test_pixels_give_what_their_file_gives(study, loaded, raw_files):
   assert images(pixels[:0])['probabilities'].shape == (0, 5)
 
 
+@pytest.mark.parametrize('suffix', ['', '_prepared'])
+def test_pixels_are_what_the_network_takes(study, loaded, raw_files, suffix):
+  """So that another runtime answers what `serve` does."""
+  files = tf.constant(list(np.load(raw_files, allow_pickle=True)))
+  if suffix:
+    files = study.stored()
+  of_files = loaded.signatures[f'serve{suffix}'](files)
+  found = loaded.signatures[f'pixels{suffix}'](files)
+  assert found['status'].numpy().tolist() == of_files['status'].numpy().tolist()
+  usable = found['status'] == b'ok'
+  assert (tf.boolean_mask(found['pixels'], ~usable) == -1).numpy().all()
+  classify = loaded.signatures['serve_pixels']
+  for name, numbers in classify(
+    tf.boolean_mask(found['pixels'], usable)
+  ).items():
+    expected = tf.boolean_mask(of_files[name], usable)
+    np.testing.assert_allclose(numbers, expected, atol=1e-6)
+
+
 def test_activations_are_the_networks(study, loaded):
   run, encoded = study.run(), study.stored(3)
   activations = loaded.signatures['activations_prepared']
@@ -223,7 +246,7 @@ def test_activations_are_the_networks(study, loaded):
   assert set(found) == {*run.stages.names, 'status'}
   for name, values in expected.items():
     np.testing.assert_allclose(found[name][:3], values, atol=1e-5)
-    assert np.isnan(found[name][3]).all()
+    assert np.all(found[name][3] == -1)
   assert found['status'].numpy().tolist() == [b'ok'] * 3 + [b'empty']
 
 
@@ -298,10 +321,10 @@ def test_training_goes_on_from_equal_weights(study, tmp_path):
 def test_tf_lite_agrees_and_says_how_well(study):
   run, (encoded, *_) = study.run(), study.stored(1)
   interpreter = tf.lite.Interpreter(
-    os.path.join(study.export_dir, exporting.LITE)
+    os.path.join(study.export_dir, 'model.tflite')
   )
   pixels = tf.io.decode_jpeg(encoded)[None]
-  found = interpreter.get_signature_runner()(image=np.float32(pixels))
+  found = interpreter.get_signature_runner()(pixels=np.float32(pixels))
   np.testing.assert_allclose(
     found['probabilities'], run.probabilities(pixels), atol=1e-5
   )
@@ -463,10 +486,12 @@ def test_any_task_and_model_can_be_exported(
   tmp_path, monkeypatch, label, value
 ):
   run = _run_of_mine(tmp_path, monkeypatch, label, value)
-  made = export.export(run, tmp_path / 'made', layers=['first'], tflite=True)
+  made = export.export(
+    run, tmp_path / 'made', layers=['first'], runtimes=['tflite']
+  )
   assert made.num_checked == 5
   assert made.differences['SavedModel'] <= 1e-6
-  assert made.differences[exporting.LITE] <= 1e-5
+  assert made.differences['model.tflite'] <= 1e-5
   loaded = tf.saved_model.load(tmp_path / 'made')
   found = loaded.signatures['serve'](tf.constant([b'']))
   assert set(found) == {'probabilities', 'class_names', 'status'}

@@ -100,13 +100,14 @@ def test_jpegs_decode_at_a_fraction_as_with_pillow(size):
   np.testing.assert_array_equal(decode(encoded), expected)
 
 
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
 @pytest.mark.parametrize('orientation', range(10))
-def test_photographs_are_turned_upright_as_with_pillow(orientation):
+def test_photographs_are_turned_upright_as_with_pillow(orientation, kind):
   for order in '<>':
     exif = Image.Exif()
     exif.endian = order
     exif[0x010F], exif[_ORIENTATION] = 'A camera', orientation
-    encoded = _file(_noise(), 'JPEG', exif=exif)
+    encoded = _file(_noise(), kind, exif=exif)
     expected = ImageOps.exif_transpose(Image.open(io.BytesIO(encoded)))
     found = _of_file(decode_lib.decode, encoded)
     np.testing.assert_array_equal(found, np.asarray(expected))

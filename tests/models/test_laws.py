@@ -26,7 +26,8 @@ from transfusion_tf import models
 from transfusion_tf import run_folder
 from transfusion_tf.analysis import endpoints
 from transfusion_tf.analysis import similarity
-from transfusion_tf.export import tflite
+from transfusion_tf.export import portable
+from transfusion_tf.export.runtimes import litert
 from transfusion_tf.init import schemes as schemes_lib
 from transfusion_tf.models import custom
 from transfusion_tf.models import fingerprint
@@ -35,6 +36,7 @@ from transfusion_tf.models import stages as stages_lib
 from transfusion_tf.models import state as state_lib
 
 _DESCRIBED = {}  # Network -> its description, of all that were built.
+_FACTS = {'description': 'a network', 'pixels': 'of an image'}
 _FEW = 30  # Weights of fewer values tell no statistics.
 
 
@@ -267,8 +269,9 @@ def _keras_file(subject):
 
 def tflite_files(subject):
   path = str(subject.folder / 'model.tflite')
-  tflite.write(subject.run, path)
-  found = tflite.reader(path, subject.run)(subject.stored)
+  runtime = litert.LiteRt()
+  runtime.write(portable.network(subject.run, _FACTS), path)
+  found = runtime.load(path)(np.float32(subject.images))
   np.testing.assert_allclose(found, subject.probabilities, atol=1e-5)
 
 

@@ -1,6 +1,6 @@
 """Classifies files with an export; a process that has TensorFlow alone.
 
-python -I bare_process.py EXPORT_DIR FILES.npy OUTPUT.npz
+python -I bare_process.py EXPORT_DIR FILES.npy OUTPUT.npz [SIGNATURE]
 """
 
 import gc
@@ -13,10 +13,10 @@ import tensorflow as tf
 sys.modules |= dict.fromkeys(('transfusion_tf', 'data', 'svcca', 'keras'))
 
 
-def _main(export_dir, files, output):
+def _main(export_dir, files, output, signature='serve'):
   files = np.load(files, allow_pickle=True)
   network = tf.saved_model.load(export_dir)
-  serve = network.signatures['serve']
+  serve = network.signatures[signature]
   found = {k: v.numpy() for k, v in serve(tf.constant(list(files))).items()}
   found['names'] = network.class_names.numpy()
   none = serve(tf.constant([], tf.string))

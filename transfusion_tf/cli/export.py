@@ -20,8 +20,31 @@ _EXPORT_DIR = flags.DEFINE_string(
 _LAYERS = flags.DEFINE_list(
   'layers', [], 'Stages or layers of `activations` (default: all stages).'
 )
-_TFLITE = flags.DEFINE_bool('tflite', False, 'Write model.tflite, too.')
+_RUNTIMES = [
+  flags.DEFINE_bool(name, False, f'Write {what}, too.')
+  for name, what in (
+    ('onnx', "model.onnx, with pip install -e '.[onnx]'"),
+    ('openvino', "model.xml of OpenVINO, with pip install -e '.[openvino]'"),
+    ('tflite', 'model.tflite of LiteRT (TensorFlow Lite)'),
+    ('tflite_int8', 'model_int8.tflite, in 8 bits, by training images'),
+  )
+]
+_CHECK_IMAGES = flags.DEFINE_integer(
+  'check_images',
+  200,
+  'Test images on which each file is compared with the run; 0 takes all.',
+  lower_bound=0,
+)
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an earlier export.')
+_ABOUT = {
+  name: flags.DEFINE_string(name, '', f'For the model card: {what}.')
+  for name, what in (
+    ('license', 'an identifier as apache-2.0, or a name'),
+    ('owner', 'who answers for the network'),
+    ('citation', 'how to cite it, also as BibTeX'),
+    ('intended_use', 'what it is meant for'),
+  )
+}
 
 
 def main(_) -> None:
@@ -39,15 +62,22 @@ def main(_) -> None:
     run_dir=run_dir,
     step=run_folder.checkpoint_step(run_dir, checkpoint),
     layers=_LAYERS.value,
-    tflite=_TFLITE.value,
+    runtimes=[flag.name for flag in _RUNTIMES if flag.value],
+    about=export.About(**{name: f.value for name, f in _ABOUT.items()}),
+    num_checked=_CHECK_IMAGES.value,
     overwrite=_OVERWRITE.value,
   )
   for note in exported.notes:
     print(f'note: {note}')
-  for name, difference in exported.differences.items():
+  rows = dict(exported.agreements)
+  if exported.in_training:
+    rows[f'{run.network.precision} of the training'] = exported.in_training
+  in_float32 = ' in float32' if exported.in_training else ''
+  for name, agreement in rows.items():
     print(
-      f'{name}: probabilities within {difference:.2g} of the run on '
-      f'{exported.num_checked} images'
+      f'{name}: probabilities within {agreement.difference:.2g} of the run'
+      f'{in_float32} on {exported.num_checked} images, {run.primary_metric} '
+      f'{agreement.score_text}'
     )
   print(f'Written: {exported.directory}')
 

@@ -1,38 +1,27 @@
-"""The folder that an export makes: all of it, or nothing."""
+"""From a run to a folder: the files, and the card that tells what they are."""
 
-from collections.abc import Iterator, Sequence
-import contextlib
+from collections.abc import Collection, Sequence
 import dataclasses
+import json
 import os
 
-import keras
-import numpy as np
-import tensorflow as tf
-
-from transfusion_tf import errors
 from transfusion_tf import run_folder
-from transfusion_tf import scratch
 from transfusion_tf import storage
+from transfusion_tf.export import about as about_lib
+from transfusion_tf.export import agreement
+from transfusion_tf.export import contents as contents_lib
+from transfusion_tf.export import export_folder
 from transfusion_tf.export import model_card
+from transfusion_tf.export import portable
 from transfusion_tf.export import preparation as preparation_lib
+from transfusion_tf.export import runtimes as runtimes_lib
 from transfusion_tf.export import signatures
-from transfusion_tf.export import tflite as tflite_lib
-from transfusion_tf.init.sources import files
 from transfusion_tf.input_pipeline import stored_form
-from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.models import custom
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import description as description_lib
 
-KERAS, LITE, CARD = 'model.keras', 'model.tflite', 'model_card.md'
-# What an export consists of.
-_WRITTEN = {
-  *('saved_model.pb', 'fingerprint.pb', 'variables', 'assets'),
-  *(KERAS, LITE, CARD),
-}
-_NUM_CHECKED = 16  # Images on which an export is compared with its run.
-# Of two probabilities; the arithmetic is the same, its order may not be.
-_MAX_DIFFERENCE = 1e-4
+KERAS, CARD = export_folder.KERAS, export_folder.CARD
+NUM_CHECKED = 200  # Images on which an export is compared with its run.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +30,26 @@ class Exported:
 
   Attributes:
     directory: The folder.
-    differences: File -> largest difference of any probability from the run's
-      own, on `num_checked` stored images.
+    agreements: File -> how well it agrees with the run in float32, on
+      `num_checked` stored images.
+    in_training: How well the run in its own precision does; None if that is
+      float32.
     num_checked: Number of images compared.
+    score: The run's primary metric of them.
     notes: Peculiarities that a user should know.
   """
 
   directory: str
-  differences: dict[str, float]
+  agreements: dict[str, agreement.Agreement]
+  in_training: agreement.Agreement | None
   num_checked: int
+  score: float
   notes: tuple[str, ...] = ()
+
+  @property
+  def differences(self) -> dict[str, float]:
+    """File -> largest difference of any probability."""
+    return {name: a.difference for name, a in self.agreements.items()}
 
 
 def export(
@@ -60,10 +59,14 @@ def export(
   run_dir: str = '',
   step: int | None = None,
   layers: Sequence[str] = (),
-  tflite: bool = False,
+  runtimes: Collection[str] = (),
+  about: about_lib.About = about_lib.NOT_STATED,
+  num_checked: int = NUM_CHECKED,
   overwrite: bool = False,
 ) -> Exported:
   """Write a run's network, with its present weights, to `export_dir`.
+
+  It computes in float32, whatever the precision of the training.
 
   Args:
     run: Built on one device.
@@ -72,24 +75,29 @@ def export(
     step: Step of the checkpoint that the weights are from, if any.
     layers: Stages or Keras layers for the signature `activations`; all stages
       if empty.
-    tflite: If true, `model.tflite` is written, too.
+    runtimes: Names of `runtimes.RUNTIMES` that get a file.
+    about: What only its owner can say of it.
+    num_checked: The most stored images on which it is compared with the run; 0
+      takes all.
     overwrite: If true, an earlier export is replaced.
 
   Raises:
-    InputError: The folder is in use, or there is no such layer.
+    InputError: The folder is in use, there is no such layer, or a runtime is
+      not installed or lacks the network's operations.
     RunError: The exported network computes something else than the run.
   """
   export_dir = os.fspath(export_dir)
-  _check_export_dir(export_dir, overwrite)
+  chosen = runtimes_lib.named(runtimes)
+  export_folder.check(export_dir, overwrite)
   if not storage.is_remote(export_dir):
     export_dir = os.path.abspath(export_dir)
   layers = tuple(layers) or run.stages.readable
   preparation = preparation_lib.from_dataset(run.source.prepared)
   decisions = run_folder.decisions(run_dir, step) if run_dir else None
-  network = signatures.module(run, preparation, layers, decisions)
-  checked = _stored_files(run)
-  with _atomic_folder(export_dir, overwrite) as partial:
-    signatures.save(network, partial)
+  with export_folder.atomic(export_dir, overwrite) as partial:
+    contents = contents_lib.Contents(run, partial, num_checked)
+    network = signatures.module(contents.run, preparation, layers, decisions)
+    contents.write_saved_model(network)
     description = description_lib.Description(
       run.experiment.model.name,
       step,
@@ -98,37 +106,22 @@ def export(
       decisions,
     )
     description_lib.write(description, partial)
-    differences = {'SavedModel': _difference(run, checked, _served(partial))}
-    notes = _notes(run, run_dir)
-    try:
-      read = _keras_file(run, os.path.join(partial, KERAS))
-      differences[KERAS] = _difference(run, checked, read)
-    except _NotLoadableError as error:
-      notes = (*notes, f'no {KERAS}: {error}')
-    if tflite:
-      path = os.path.join(partial, LITE)
-      tflite_lib.write(run, path)
-      differences[LITE] = _difference(
-        run, checked, tflite_lib.reader(path, run)
-      )
-    for name, difference in differences.items():
-      if not difference <= _MAX_DIFFERENCE:
-        raise errors.RunError(
-          f'{name}: probabilities differ by {difference:.2g} from those of the '
-          'run; nothing was exported'
-        )
+    contents.write_keras()
+    small = portable.network(contents.run, _facts(run, run_dir, about))
+    for runtime in chosen:
+      contents.write_for(runtime, small)
     text = model_card.render(
-      run,
-      preparation,
-      layers,
-      run_dir,
-      step,
-      differences,
-      len(checked),
-      decisions,
+      run, preparation, layers, run_dir, step, contents, about, decisions
     )
     storage.write_text(os.path.join(partial, CARD), text)
-  return Exported(export_dir, differences, len(checked), notes)
+  return Exported(
+    export_dir,
+    contents.agreements,
+    contents.in_training,
+    contents.images.count,
+    contents.images.score,
+    (*_notes(run, run_dir), *contents.notes, *contents.remarks),
+  )
 
 
 def _notes(run, run_dir):
@@ -145,112 +138,15 @@ def _notes(run, run_dir):
   )
 
 
-def _check_export_dir(export_dir, overwrite):
-  if not storage.is_remote(export_dir) and not os.path.lexists(export_dir):
-    return
-  if not (found := storage.listdir(export_dir)) and (
-    storage.is_remote(export_dir) or os.path.isdir(export_dir)
-  ):
-    return
-  if storage.is_remote(export_dir) and set(found) <= _WRITTEN - {CARD}:
-    return  # An upload was interrupted.
-  if CARD not in found:
-    raise errors.InputError(
-      f'{export_dir} is there and is no export; choose another --export_dir'
-    )
-  if not overwrite:
-    raise errors.InputError(
-      f'{export_dir} holds an export; replace it with --overwrite or choose '
-      'another --export_dir'
-    )
-
-
-@contextlib.contextmanager
-def _atomic_folder(export_dir, overwrite) -> Iterator[str]:
-  """Yield a folder that replaces `export_dir` if the block succeeds.
-
-  An export in a bucket is complete once its card is there.
-  """
-  if storage.is_remote(export_dir):
-    with storage.local_folder() as local:
-      yield local
-      storage.remove(os.path.join(export_dir, CARD))
-      storage.remove_folder(export_dir)
-      storage.upload_folder(local, export_dir, last=CARD)
-    return
-  with contextlib.ExitStack() as stack:
-    with storage.convert_write_errors(export_dir):
-      storage.makedirs(os.path.dirname(export_dir))
-      partial = stack.enter_context(scratch.folder(export_dir))
-    yield partial
-    _check_export_dir(export_dir, overwrite)  # Another may have been faster.
-    with storage.convert_write_errors(export_dir):
-      replaced = stack.enter_context(scratch.folder(export_dir))
-      _replace(export_dir, partial, os.path.join(replaced, 'export'))
-
-
-def _replace(export_dir, partial, replaced):
-  """Rename a folder `export_dir`, and an export of that name `replaced`."""
-  if not storage.listdir(export_dir):
-    os.rename(partial, export_dir)
-    return
-  os.rename(export_dir, replaced)
-  try:
-    os.rename(partial, export_dir)
-  except OSError:
-    os.rename(replaced, export_dir)
-    raise
-
-
-def _stored_files(run):
-  """Return the first encoded images of the test split, or of the last."""
-  source = run.source.prepared
-  split = tfds_folder.TEST
-  if split not in source.splits:
-    split = source.splits[-1]
-  records = source.records(split).take(_NUM_CHECKED)
-  return [source.parse(record)['image'] for record in records]
-
-
-def _difference(run, encoded, read):
-  """Return the largest difference of `read(encoded)` from the run itself."""
-  images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
-  expected = run.probabilities(images).numpy()
-  return float(np.max(np.abs(read(encoded) - expected)))
-
-
-class _NotLoadableError(Exception):
-  """Raised with the reason why Keras cannot save or load a network."""
-
-
-def _keras_file(run, path):
-  """Write the Keras model; return its function of encoded images."""
-  try:
-    run.model.save(path)
-    # Our own file: what Python code it holds is of the run's layers.
-    model = keras.models.load_model(
-      path, custom.classes(run.model), compile=False, safe_mode=False
-    )
-  except Exception as error:  # Layers of the user's raise anything.
-    if isinstance(error, OSError) and error.errno:
-      raise  # A full disk is no fault of theirs.
-    if os.path.exists(path):
-      os.remove(path)
-    raise _NotLoadableError(
-      f'{run.model.name} has a layer that Keras cannot save and load '
-      f'({errors.describe(error)})'
-    ) from None
-  files.record_input(path, run.experiment.data.normalization)
-
-  def read(encoded):
-    images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
-    logits = model(run.prepare_evaluation(images), training=False)
-    return run.task.probabilities(tf.cast(logits, tf.float32)).numpy()
-
-  return read
-
-
-def _served(directory):
-  loaded = tf.saved_model.load(directory)
-  serve = loaded.signatures[signatures.SERVE + signatures.PREPARED]
-  return lambda encoded: serve(tf.stack(encoded))['probabilities'].numpy()
+def _facts(run, run_dir, about):
+  """Return what is noted in the files of runtimes."""
+  side = run.source.reader.evaluation_side
+  data = model_card.trained_on(run, run_dir)
+  facts = {
+    'description': f'{run.experiment.model.name}, trained on {data}',
+    'pixels': f'float32 [N, {side}, {side}, 3], RGB, 0 to 255; see {CARD}',
+    'class_names': json.dumps(list(run.task.names)),
+    'author': about.owner,
+    'license': about.license,
+  }
+  return {key: text for key, text in facts.items() if text}

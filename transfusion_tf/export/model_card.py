@@ -1,16 +1,24 @@
 """model_card.md: what an exported network is, and what it is not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import os
 import pathlib
+
+import markupsafe
 
 from transfusion_tf import config
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
+from transfusion_tf import shown_text
 from transfusion_tf import storage
 from transfusion_tf import templates
+from transfusion_tf.export import about as about_lib
+from transfusion_tf.export import card_data
+from transfusion_tf.export import contents as contents_lib
+from transfusion_tf.export import front_matter
 from transfusion_tf.export import preparation as preparation_lib
+from transfusion_tf.export import runtime_examples
 from transfusion_tf.image_ops import validate
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import scores as scores_lib
@@ -30,8 +38,8 @@ def render(
   layers: Sequence[str],
   run_dir: str,
   step: int | None,
-  differences: Mapping[str, float],
-  num_checked: int,
+  contents: contents_lib.Contents,
+  about: about_lib.About,
   decisions: decisions_lib.Decisions | None = None,
 ) -> str:
   """Return the card's text, from the run, its data and its folder.
@@ -44,8 +52,8 @@ def render(
     layers: Layers of the signature `activations`.
     run_dir: The run's folder, or empty.
     step: Step of the exported checkpoint, or None.
-    differences: File -> largest difference of its probabilities from the run's.
-    num_checked: Number of images on which they were compared.
+    contents: The files, and how well they agree with the run.
+    about: What is stated of the network.
     decisions: How its probabilities are read.
   """
   prepared = run.source.prepared
@@ -57,21 +65,34 @@ def render(
   scored = result.get('test', {}) if result.get('judged_step') == step else {}
   settings = config.flatten(run.experiment)
   table = _scores(run_dir) if scored else None
-  return templates.render(
+  data = trained_on(run, run_dir)
+  head = front_matter.render(
+    run.experiment.model.name,
+    data,
+    about,
+    scored,
+    result.get('judged_split', ''),
+    [*(['keras'] if contents.keras else []), *_tags(contents.runtimes)],
+  )
+  return head + templates.render(
     _TEMPLATE,
+    {'code': lambda text: markupsafe.Markup(text.strip())},
+    about=about,
+    citation=_indented(about.citation),
     model=run.experiment.model.name,
     parameters=run.model.count_params(),
     image_size=run.experiment.data.image_size,
-    window=_window(run.experiment.data),
+    window=card_data.window(run.experiment.data),
     window_side=run.source.reader.evaluation_side,
+    read_pixels=runtime_examples.read_pixels(run),
     normalization=run.experiment.data.normalization,
     task=type(run.task).__name__,
     classes=run.task.names,
     primary_metric=run.primary_metric,
-    data=other.get('dataset', dataset),
+    data=data,
     prepared_like=dataset if other else '',
-    splits={} if other else _splits(prepared),
-    published={} if other else _published_counts(prepared.summary),
+    splits={} if other else card_data.splits(prepared),
+    published={} if other else card_data.published_counts(prepared.summary),
     preparation=preparation.text,
     layers=layers,
     step=step,
@@ -86,13 +107,44 @@ def render(
     judged_split=result.get('judged_split'),
     judged_step=result.get('judged_step'),
     num_train=result.get('num_train'),
-    settings={k: v for k, v in settings.items() if k.startswith(_LISTED)},
+    settings={
+      k: _without_folders(v)
+      for k, v in settings.items()
+      if k.startswith(_LISTED)
+    },
     trained_with=result.get('versions', {}),
     exported_with=train_and_evaluate.versions(),
     statuses=validate.STATUSES,
-    differences=differences,
-    num_checked=num_checked,
+    contents=contents,
+    precision=run.network.precision,
   )
+
+
+def trained_on(run: run_lib.Run, run_dir: str) -> str:
+  """Return the name of the data set that a run was trained on."""
+  prepared = run.source.prepared
+  if run_dir:
+    other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
+    return other.get('dataset', prepared.identity['dataset'])
+  return prepared.identity['dataset']
+
+
+def _tags(runtimes):
+  """Return the tags of runtimes: what their flags begin with."""
+  return sorted({runtime.name.partition('_')[0] for runtime in runtimes})
+
+
+def _indented(text):
+  """Return a text as a block that Markdown shows as it is."""
+  lines = map(shown_text.printable, text.splitlines())
+  return markupsafe.Markup('\n'.join(f'    {line}' for line in lines))
+
+
+def _without_folders(value):
+  """Return a setting; of a path, only what it names."""
+  if isinstance(value, str) and (os.path.isabs(value) or '://' in value):
+    return os.path.basename(os.path.normpath(value))
+  return value
 
 
 def _scores(run_dir):
@@ -161,38 +213,3 @@ def _subgroups(run, table):
     for row in rows.astype(object).to_dict('records')
   ]
   return {'subgroups': texts, 'caution': subgroups.caution(rows)}
-
-
-def _window(data):
-  """Describe what evaluation sees of a prepared image."""
-  if data.eval_square:
-    return f'A central square, {data.eval_crop:.1%} of the shorter side'
-  if data.eval_crop < 1:
-    return f'The central part, {data.eval_crop:.1%} of height and of width'
-  return 'The whole image'
-
-
-def _published_counts(summary):
-  """Return the published numbers of images, if the data set has others."""
-  unlike = 'not the published number' in summary.get('problems', {})
-  return summary['published'] if unlike else {}
-
-
-def _splits(prepared):
-  """Split -> images, and patients and labels if preparing counted them."""
-  counted = prepared.summary.get('splits', {})
-  return {
-    split: {
-      'images': prepared.num_examples(split),
-      'patients': counted.get(split, {}).get('patients', '–'),
-      'labels': _counts_text(counted.get(split, {}).get('labels', {})),
-    }
-    for split in prepared.splits
-  }
-
-
-def _counts_text(counts):
-  """Return {class: count}, or {finding: {state: count}}, as text."""
-  if isinstance(counts, Mapping):
-    return '; '.join(f'{name}: {_counts_text(n)}' for name, n in counts.items())
-  return str(counts)

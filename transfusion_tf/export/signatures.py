@@ -2,7 +2,7 @@
 
 serve (and serving_default)
   image_bytes    string [N], JPEG or PNG files as the camera wrote them
-  probabilities  float32 [N, K]; NaN where the status is not `ok`
+  probabilities  float32 [N, K]; -1 where the status is not `ok`
   class_names    string [N, K]
   status         string [N], of `validate.STATUSES`
   decision       int32 [N, D], 1 or 0 at each threshold that is stored with the
@@ -20,11 +20,24 @@ activations
   status         as serve
   <layer>        float32 [N, ...], for each stage or layer
 
-serve_prepared, serve_images_prepared and activations_prepared take files and
-images as a prepared data set stores them. The two kinds are not told apart: a
+serve_pixels
+  pixels         float32 [N, C, C, 3], 0 to 255, as the run reads a prepared
+                 image; N is at least 1
+  ...            as serve, numbers alone: see `portable`
+serve_pixels_1
+  pixels         float32 [1, C, C, 3]: for compilers that want all sizes
+
+pixels
+  image_bytes    as serve
+  status         as serve
+  pixels         float32 [N, C, C, 3], what serve_pixels takes
+
+Those that end in _prepared take files and images as a prepared data set stores
+them. The two kinds are not told apart: a
 prepared file given to `serve` is prepared a second time.
 
-N may be 0. K is the number of classes.
+N may be 0. K is the number of classes. All numbers of an image that cannot be
+used are -1, which JSON can hold and no probability is.
 """
 
 from collections.abc import Sequence
@@ -33,13 +46,16 @@ import functools
 import tensorflow as tf
 
 from transfusion_tf import decisions as decisions_lib
-from transfusion_tf import tasks
 from transfusion_tf.analysis import endpoints
+from transfusion_tf.export import portable
 from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.image_ops import validate
 from transfusion_tf.run import build as run_lib
 
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
+SERVE_PIXELS, SERVE_PIXELS_1 = 'serve_pixels', 'serve_pixels_1'
+NO_ANSWER = -1.0  # In place of the numbers of an image that cannot be used.
+PIXELS = portable.PIXELS
 PREPARED = '_prepared'  # Ends the names of those that take prepared images.
 _DEFAULT = 'serving_default'
 _FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
@@ -63,11 +79,7 @@ def module(
   Raises:
     InputError: There is no such layer.
   """
-  # The Keras model stays out of the module: saved with it, the functions'
-  # variables are not found by loaders of TensorFlow 1, which `saved_model_cli
-  # run` is.
-  network = tf.Module(name='network')
-  network.weights = [variable.value for variable in run.model.variables]
+  network = portable.module(run)
   network.class_names = tf.Variable(list(run.task.names), trainable=False)
   chosen = decisions or decisions_lib.Decisions()
   classify, activate = _networks(run, layers, chosen)
@@ -90,6 +102,9 @@ def module(
     setattr(network, SERVE + suffix, _from_files(read, classify))
     setattr(network, SERVE_IMAGES + suffix, pictures)
     setattr(network, ACTIVATIONS + suffix, _from_files(read, activate))
+    setattr(network, PIXELS + suffix, _from_files(read, _pixels))
+  network.serve_pixels = portable.classifier(run)
+  network.serve_pixels_1 = portable.of_one(network.serve_pixels)
   return network
 
 
@@ -97,9 +112,11 @@ def save(network: tf.Module, directory: str) -> None:
   """Write a network of `module` as a SavedModel."""
   signatures = {
     name + suffix: getattr(network, name + suffix)
-    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS)
+    for name in (SERVE, SERVE_IMAGES, ACTIVATIONS, PIXELS)
     for suffix in ('', PREPARED)
   }
+  signatures[SERVE_PIXELS] = network.serve_pixels
+  signatures[SERVE_PIXELS_1] = network.serve_pixels_1
   signatures[_DEFAULT] = network.serve
   tf.saved_model.save(network, directory, signatures)
 
@@ -126,9 +143,7 @@ def _networks(run, layers, decisions):
 
   def classify(images):
     probabilities = _allow_empty(run.probabilities, images)
-    outputs = {'probabilities': probabilities}
-    if isinstance(run.task, tasks.Grades):
-      outputs[run.task.primary_metric] = run.task.scores(probabilities)
+    outputs = portable.outputs(run, probabilities)
     # The names go with each image, as servers that batch requests need it.
     names = list(run.task.names)
     outputs['class_names'] = _to_each(names, images)
@@ -159,6 +174,10 @@ def _decided(task, decisions, probabilities, images):
 
 def _to_each(names, images):
   return tf.broadcast_to(list(names), [tf.shape(images)[0], len(names)])
+
+
+def _pixels(images):
+  return {PIXELS: tf.cast(images, tf.float32)}
 
 
 def _from_files(read, function):
@@ -207,17 +226,14 @@ def _allow_empty(function, images):
 
 
 def _only_where(usable, outputs):
-  """Return numbers as float32, NaN where an image is not usable.
-
-  Decisions are whole numbers: there they are -1.
-  """
+  """Return NO_ANSWER where an image is not usable; decisions stay int32."""
 
   def masked(output):
     if output.dtype == tf.string:
       return output
+    if output.dtype != tf.int32:  # Not a decision.
+      output = tf.cast(output, tf.float32)
     mask = tf.reshape(usable, [-1] + [1] * (output.shape.rank - 1))
-    if output.dtype == tf.int32:
-      return tf.where(mask, output, -1)
-    return tf.where(mask, tf.cast(output, tf.float32), float('nan'))
+    return tf.where(mask, output, tf.cast(NO_ANSWER, output.dtype))
 
   return tf.nest.map_structure(masked, outputs)

@@ -1,0 +1,60 @@
+"""Networks of every kind convert to every runtime, for batches of any size."""
+
+import numpy as np
+import prepared_sets
+import pytest
+import zoo
+
+from transfusion_tf.export import portable
+from transfusion_tf.export import runtimes as runtimes_lib
+from transfusion_tf.run import build as run_lib
+
+# What converters stumbled over: GELU, constants that layers hold, recurrence.
+_QUICK = ('vit', 'normalization', 'lstm')
+_REFUSED = ('half_precision',)  # By `train.py`, so that there is no run.
+_FACTS = {'description': 'a network', 'pixels': 'of an image'}
+
+
+def _cases():
+  for network in zoo.NETWORKS.values():
+    if network.name in _REFUSED:
+      continue
+    marks = [
+      *([] if network.name in _QUICK else [pytest.mark.slow]),
+      *([] if network.is_installed else [pytest.mark.skip(network.needs)]),
+    ]
+    yield pytest.param(network, id=network.name, marks=marks)
+
+
+@pytest.mark.parametrize('name', runtimes_lib.RUNTIMES)
+@pytest.mark.parametrize('network', _cases())
+def test_a_network_computes_the_same_in_a_runtime(
+  network, name, data_dir, tmp_path
+):
+  runtime = runtimes_lib.RUNTIMES[name]
+  for module in (*runtime.modules, 'ai_edge_litert'):
+    pytest.importorskip(module, reason=f'{module} is not installed')
+  run = run_lib.build(
+    prepared_sets.experiment(
+      data_dir,
+      model__name=network.model,
+      data__image_size=network.image_size,
+    )
+  )
+  source = run.source
+  records = source.prepared.records('test').take(4)
+  pixels = np.float32(
+    [
+      source.reader.evaluation(source.prepared.parse(record)['image'])
+      for record in records
+    ]
+  )
+  path = str(tmp_path / runtime.file)
+  runtime.write(portable.network(portable.in_float32(run), _FACTS), path)
+  classify = runtime.load(path)
+  expected = run.probabilities(pixels)
+  atol = 0.15 if runtime.is_rounded else 1e-4
+  for count in (1, 4):
+    np.testing.assert_allclose(
+      classify(pixels[:count]), expected[:count], atol=atol
+    )

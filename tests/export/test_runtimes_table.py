@@ -1,0 +1,136 @@
+"""What each runtime makes of the networks: docs/runtimes.md.
+
+--rewrite_runtimes writes the rows of the networks that were run.
+"""
+
+import os
+import pathlib
+import time
+
+import numpy as np
+import prepared_sets
+import pytest
+import runtimes_table
+import tensorflow as tf
+
+from transfusion_tf import export
+from transfusion_tf.export import runtimes as runtimes_lib
+from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import train_and_evaluate
+
+# Name -> what its run is.
+_NETWORKS = {
+  'CBR-Tiny': {},
+  'CBR-Tiny, bfloat16': {'train__precision': 'mixed_bfloat16'},
+  'ResNet-50': {'model__name': 'resnet50', 'train__train_steps': 30},
+  'Inception-v3': {'model__name': 'inception_v3', 'train__train_steps': 30},
+  "a user's": {'model__name': 'tiny_nets:staged_net'},
+}
+_SAVED_MODEL = 'TensorFlow'
+_TITLES = {_SAVED_MODEL: 'SavedModel'} | {
+  runtime.title: runtime.file for runtime in runtimes_lib.RUNTIMES.values()
+}
+_BATCH = 8
+_REPEATS = 9
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+  """Images of 32 px, which the reader scales to 224: a task of minutes."""
+  folder = tmp_path_factory.mktemp('data')
+  prepared_sets.write_spots(folder, train=256, test=100)
+  return folder
+
+
+@pytest.fixture(scope='module')
+def new_rows(pytestconfig):
+  new: dict = {}
+  yield new
+  if pytestconfig.getoption('rewrite_runtimes'):
+    runtimes_table.write(list(_NETWORKS), new)
+
+
+def _loaded(directory):
+  """The function of each file, on one thread where that can be chosen."""
+  serve = tf.saved_model.load(directory).signatures['serve_pixels']
+  functions = {
+    _SAVED_MODEL: lambda pixels: serve(tf.constant(pixels))['probabilities']
+  }
+  for runtime in runtimes_lib.RUNTIMES.values():
+    path = os.path.join(directory, runtime.file)
+    functions[runtime.title] = runtime.load(path, num_threads=1)
+  return functions
+
+
+def _milliseconds(functions, pixels):
+  """Median CPU time of each; they take turns, so that all share the noise."""
+  found = {name: [] for name in functions}
+  for _ in range(_REPEATS + 2):
+    for name, function in functions.items():
+      began = time.process_time()
+      function(pixels)
+      found[name].append(1000 * (time.process_time() - began))
+  return {name: np.median(times[2:]) for name, times in found.items()}
+
+
+def _size(directory, title):
+  root = pathlib.Path(directory)
+  if title == _SAVED_MODEL:
+    files = [root / 'saved_model.pb', *(root / 'variables').iterdir()]
+  else:
+    (runtime,) = (r for r in runtimes_lib.RUNTIMES.values() if r.title == title)
+    files = [root / name for name in runtime.files]
+  return sum(file.stat().st_size for file in files) / 1e6
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize('network', _NETWORKS)
+def test_runtimes_agree(network, data, tmp_path, new_rows):
+  for runtime in runtimes_lib.RUNTIMES.values():
+    for module in (*runtime.modules, 'ai_edge_litert'):
+      pytest.importorskip(module, reason=f'{module} is not installed')
+  steps = {
+    'data__image_size': 224,
+    'train__batch_size': 8,
+    'train__train_steps': 150,
+  } | _NETWORKS[network]
+  steps['train__eval_every'] = steps['train__train_steps']
+  run_dir = str(tmp_path / 'run')
+  train_and_evaluate.run(prepared_sets.experiment(data, **steps), run_dir)
+  run = run_lib.load_run(run_dir, 'final', strategy='one_device')
+  made = export.export(
+    run, tmp_path / 'made', runtimes=runtimes_lib.RUNTIMES, num_checked=0
+  )
+  assert made.num_checked == 100
+  source = run.source
+  records = source.prepared.records('test').take(_BATCH)
+  pixels = np.float32(
+    [
+      source.reader.evaluation(source.prepared.parse(record)['image'])
+      for record in records
+    ]
+  )
+  functions = _loaded(made.directory)
+  one = _milliseconds(functions, pixels[:1])
+  batch = _milliseconds(functions, pixels)
+  for title, file in _TITLES.items():
+    agreement = made.agreements[file]
+    is_rounded = 'int8' in file
+    assert agreement.difference < (0.5 if is_rounded else 1e-4)
+    assert agreement.score == pytest.approx(
+      made.score, abs=0.1 if is_rounded else 2e-3
+    )
+    new_rows[network, title] = (
+      f'{agreement.difference:.1g}',
+      agreement.score_text,
+      f'{one[title]:.3g}',
+      f'{batch[title] / _BATCH:.3g}',
+      f'{_size(made.directory, title):.3g}',
+    )
+
+
+def test_the_page_has_every_network_and_runtime():
+  assert set(runtimes_table.rows()) == {
+    (network, title) for network in _NETWORKS for title in _TITLES
+  }

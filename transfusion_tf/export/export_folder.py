@@ -1,0 +1,81 @@
+"""The folder that an export makes: all of it, or nothing."""
+
+from collections.abc import Iterator
+import contextlib
+import os
+
+from transfusion_tf import errors
+from transfusion_tf import scratch
+from transfusion_tf import storage
+from transfusion_tf.export import runtimes
+
+KERAS, CARD, LABELS = 'model.keras', 'model_card.md', 'labels.txt'
+# What an export consists of.
+_WRITTEN = {
+  *('saved_model.pb', 'fingerprint.pb', 'variables', 'assets'),
+  *(KERAS, CARD, LABELS),
+  *runtimes.FILES,
+}
+
+
+def check(export_dir: str, overwrite: bool) -> None:
+  """Raise InputError if an export cannot be made in a folder.
+
+  Args:
+    export_dir: The folder.
+    overwrite: Whether an export that is there may be replaced.
+  """
+  if not storage.is_remote(export_dir) and not os.path.lexists(export_dir):
+    return
+  if not (found := storage.listdir(export_dir)) and (
+    storage.is_remote(export_dir) or os.path.isdir(export_dir)
+  ):
+    return
+  if storage.is_remote(export_dir) and set(found) <= _WRITTEN - {CARD}:
+    return  # An upload was interrupted.
+  if CARD not in found:
+    raise errors.InputError(
+      f'{export_dir} is there and is no export; choose another --export_dir'
+    )
+  if not overwrite:
+    raise errors.InputError(
+      f'{export_dir} holds an export; replace it with --overwrite or choose '
+      'another --export_dir'
+    )
+
+
+@contextlib.contextmanager
+def atomic(export_dir: str, overwrite: bool) -> Iterator[str]:
+  """Yield a folder that replaces `export_dir` if the block succeeds.
+
+  An export in a bucket is complete once its card is there.
+  """
+  if storage.is_remote(export_dir):
+    with storage.local_folder() as local:
+      yield local
+      storage.remove(os.path.join(export_dir, CARD))
+      storage.remove_folder(export_dir)
+      storage.upload_folder(local, export_dir, last=CARD)
+    return
+  with contextlib.ExitStack() as stack:
+    with storage.convert_write_errors(export_dir):
+      storage.makedirs(os.path.dirname(export_dir))
+      partial = stack.enter_context(scratch.folder(export_dir))
+    yield partial
+    check(export_dir, overwrite)  # Another may have been faster.
+    with storage.convert_write_errors(export_dir):
+      replaced = stack.enter_context(scratch.folder(export_dir))
+      _replace(export_dir, partial, os.path.join(replaced, 'export'))
+
+
+def _replace(export_dir, partial, replaced):
+  """Rename a folder `export_dir`, and an export of that name `replaced`."""
+  if not storage.listdir(export_dir):
+    os.rename(partial, export_dir)
+    return
+  os.rename(export_dir, replaced)
+  try:
+    os.rename(partial, export_dir)
+  except OSError:
+    os.rename(replaced, export_dir)
+    raise
