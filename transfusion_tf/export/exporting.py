@@ -85,21 +85,24 @@ def export(
   preparation = preparation_lib.from_dataset(run.source.prepared)
   network = signatures.module(run, preparation, layers)
   checked = _stored_files(run)
+  images = tf.stack([run.source.reader.evaluation(e) for e in checked])
+  expected = run.probabilities(images).numpy()
   with _atomic_folder(export_dir, overwrite) as partial:
     signatures.save(network, partial)
-    differences = {'SavedModel': _difference(run, checked, _served(partial))}
+    differences = {
+      'SavedModel': _difference(expected, _served(partial)(checked))
+    }
     notes = _notes(run, run_dir)
     try:
-      read = _keras_file(run, os.path.join(partial, KERAS))
-      differences[KERAS] = _difference(run, checked, read)
+      classify = _keras_file(run, os.path.join(partial, KERAS))
+      differences[KERAS] = _difference(expected, classify(images))
     except _NotLoadableError as error:
       notes = (*notes, f'no {KERAS}: {error}')
     if tflite:
       path = os.path.join(partial, LITE)
       tflite_lib.write(run, path)
-      differences[LITE] = _difference(
-        run, checked, tflite_lib.reader(path, run)
-      )
+      read = tflite_lib.reader(path, run)
+      differences[LITE] = _difference(expected, read(checked))
     for name, difference in differences.items():
       if not difference <= _MAX_DIFFERENCE:
         raise errors.RunError(
@@ -194,11 +197,9 @@ def _stored_files(run):
   return [source.parse(record)['image'] for record in records]
 
 
-def _difference(run, encoded, read):
-  """Return the largest difference of `read(encoded)` from the run itself."""
-  images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
-  expected = run.probabilities(images).numpy()
-  return float(np.max(np.abs(read(encoded) - expected)))
+def _difference(expected, found):
+  """Return the largest difference from what the run itself computes."""
+  return float(np.max(np.abs(found - expected)))
 
 
 class _NotLoadableError(Exception):
@@ -206,7 +207,7 @@ class _NotLoadableError(Exception):
 
 
 def _keras_file(run, path):
-  """Write the Keras model; return its function of encoded images."""
+  """Write the Keras model; return its function of images as the run reads."""
   try:
     run.model.save(path)
     # Our own file: what Python code it holds is of the run's layers.
@@ -224,12 +225,11 @@ def _keras_file(run, path):
     ) from None
   files.record_input(path, run.experiment.data.normalization)
 
-  def read(encoded):
-    images = tf.stack([run.source.reader.evaluation(e) for e in encoded])
+  def classify(images):
     logits = model(run.prepare_evaluation(images), training=False)
     return run.task.probabilities(tf.cast(logits, tf.float32)).numpy()
 
-  return read
+  return classify
 
 
 def _served(directory):
