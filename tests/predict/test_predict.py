@@ -216,7 +216,9 @@ def test_one_bad_file_is_one_row(fundus, tmp_path):
   # One picture, in four kinds of files, is one picture.
   scores = table[table['status'] == 'ok'].filter(like='p_').drop_duplicates()
   assert len(scores) == 1
-  json.loads((tmp_path / 'out.json').read_text(), parse_constant=pytest.fail)
+  json.loads(
+    (tmp_path / 'out.csv.json').read_text(), parse_constant=pytest.fail
+  )
 
 
 def test_a_picture_without_a_fundus_is_scored_and_noted(fundus, tmp_path):
@@ -298,7 +300,10 @@ def test_other_pictures_do_not_take_a_tables_place(fundus, tmp_path):
   assert output.read_bytes() == before
   _predict(classifier, unlabelled.of_folder(folders[1]), output, overwrite=True)
   assert len(pd.read_csv(output)) == 80
-  assert sorted(p.name for p in tmp_path.iterdir()) == ['out.csv', 'out.json']
+  assert sorted(p.name for p in tmp_path.iterdir()) == [
+    'out.csv',
+    'out.csv.json',
+  ]
 
 
 def _copies(folder, source, count):
