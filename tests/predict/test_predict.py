@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+import pathlib
 import shutil
 import signal
 import tarfile
@@ -348,6 +349,31 @@ def test_a_killed_command_continues(fundus, tmp_path, server, call):
   one, two = (tmp_path / name for name in ('killed.csv', 'whole.csv'))
   assert one.read_bytes() == two.read_bytes()
   assert not parts.exists()
+
+
+def test_networks_and_tables_may_be_in_a_bucket(fundus, tmp_path, bucket, call):
+  bucket.upload(pathlib.Path(fundus.run_dir), 'fundus/run')
+  bucket.upload(pathlib.Path(fundus.export_dir), 'fundus/export')
+  folder = str(fundus.raw / 'test')
+  _predict(
+    fundus.classifier, unlabelled.of_folder(folder), tmp_path / 'here.csv'
+  )
+  there = 'gs://bucket/fundus'
+  for network, name in (('run', 'a.csv'), ('export', 'b.parquet')):
+    done = call(
+      'predict.py',
+      f'--{network}_dir={there}/{network}',
+      f'--images={folder}',
+      f'--output={there}/{name}',
+      '--num_processes=1',
+      env=bucket.environment,
+    )
+    assert done.returncode == 0, done.stderr
+    (tmp_path / name).write_bytes(bucket.read(f'fundus/{name}'))
+    assert not bucket.names(f'fundus/{name}.parts/')
+  found = (tmp_path / 'a.csv').read_bytes()
+  assert found == (tmp_path / 'here.csv').read_bytes()
+  assert len(pd.read_parquet(tmp_path / 'b.parquet')) == 6
 
 
 @pytest.mark.parametrize(
