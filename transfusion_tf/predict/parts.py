@@ -84,7 +84,8 @@ class Table:
         )
       if begun != dict(identity):
         for name in storage.listdir(self._folder):
-          storage.remove(os.path.join(self._folder, name))
+          if name.endswith(self._kind):  # Not what holds the folder.
+            storage.remove(os.path.join(self._folder, name))
         storage.write_json(path, dict(identity))
       yield True
 
