@@ -184,3 +184,29 @@ def test_what_a_study_lacks_has_no_section(tmp_path):
   assert (
     clinical_sections.write(str(tmp_path), {}, decided, pd.DataFrame()) == []
   )
+
+
+def test_confusion_is_a_mean_over_networks(tmp_path):
+  runs = _runs(2)
+  assert clinical.confusion(runs).empty  # Tables of earlier versions.
+  for run in runs:
+    names = np.where(run.scores['auc:label'] > 0, 'sick', 'well')
+    run.scores['true:class'] = names
+  counts = clinical.confusion(runs)
+  for true, given in (('sick', 'well'), ('well', 'well')):
+    expected = [
+      np.sum((run.scores['true:class'] == true) & (run.scores[given] > 0.5))
+      for run in runs
+    ]
+    assert counts.loc[true, given] == np.mean(expected)
+  sections = clinical_sections.write(
+    str(tmp_path),
+    {'cbr_tiny': {'random': runs}},
+    decision.Decision((), ()),
+    pd.DataFrame(),
+  )
+  (section,) = (s for s in sections if s.title == 'Confusion')
+  well = section.table.set_index('True').loc['well']
+  share = counts.loc['well', 'well'] / counts.loc['well'].sum()
+  assert well['well'] == f'{share:.0%}'
+  assert well['Images'] == counts.loc['well'].sum()

@@ -189,7 +189,7 @@ def import_data() -> None:
   clone = pathlib.Path(__file__).parents[2]
   if not (clone / 'data' / 'base_builder.py').exists():
     raise errors.InputError(
-      'this command builds data sets, with code that a clone has and an '
+      'this command reads raw images, with code that a clone has and an '
       'installed package has not; run it in a clone: python bin/...'
     )
   if str(clone) not in sys.path:

@@ -1,7 +1,7 @@
 """A table in the making: parts in a folder beside it, which can be continued.
 
 FILE.parts/ holds `begun.json`, which says what the table is made of, and the
-parts that are complete. FILE appears when all are there, with FILE's JSON that
+parts that are complete. FILE appears when all are there, with FILE.json, which
 says what it is, and the folder is deleted. The same command after a kill makes
 the parts that are lacking; the table has the bytes of one that was not killed.
 """
@@ -18,7 +18,7 @@ from transfusion_tf import json_file
 from transfusion_tf import storage
 
 CSV, PARQUET = '.csv', '.parquet'
-_BEGUN = 'begun.json'
+_BEGUN, _MADE_OF = 'begun.json', 'made_of'
 _REMEDY = 'delete it, and start the same command again'
 
 
@@ -48,7 +48,7 @@ class Table:
     if self._kind == PARQUET:
       _pyarrow(path)
     self._folder = f'{path}.parts'
-    self._description = f'{os.path.splitext(path)[0]}.json'
+    self._description = f'{path}.json'
 
   @contextlib.contextmanager
   def begun(
@@ -66,46 +66,28 @@ class Table:
     Raises:
       InputError: Another table, or another process, is in its place.
     """
-    if self._is_other(self._description, 'made_of', identity, overwrite):
-      raise errors.InputError(
-        f'{self.path} is there and is of other pictures or another network; '
-        'replace it with --overwrite or choose another --output'
-      )
     if storage.exists(self.path) and not overwrite:
+      if _read(self._description).get(_MADE_OF) != dict(identity):
+        raise errors.InputError(
+          f'{self.path} is there and is of other pictures or another network; '
+          'replace it with --overwrite or choose another --output'
+        )
       yield False
       return
     with storage.held(self._folder, 'wait for it, or choose another --output'):
       path = os.path.join(self._folder, _BEGUN)
-      if self._is_other(path, None, identity, overwrite):
+      begun = _read(path)
+      if begun and begun != dict(identity) and not overwrite:
         raise errors.InputError(
           f'{self._folder} was begun on other pictures or another network; '
           'begin anew with --overwrite or choose another --output'
         )
-      if not storage.exists(path):
+      if begun != dict(identity):
         for name in storage.listdir(self._folder):
-          storage.remove(os.path.join(self._folder, name))
+          if name.endswith(self._kind):  # Not what holds the folder.
+            storage.remove(os.path.join(self._folder, name))
         storage.write_json(path, dict(identity))
       yield True
-
-  def _is_other(self, path, key, identity, overwrite):
-    """Return whether a JSON file, or the table beside it, is of another."""
-    is_table = key is not None
-    try:
-      found = json_file.read(path, dict[str, object], _REMEDY)
-    except FileNotFoundError:
-      return is_table and storage.exists(self.path) and not overwrite
-    except errors.DamagedFileError:
-      found = {}
-    if is_table:
-      if not storage.exists(self.path):
-        return False
-      found = found.get(key)
-    if found == dict(identity):
-      return False
-    if overwrite and not is_table:
-      storage.remove(path)
-      return False
-    return not overwrite
 
   def lacking(self, count: int) -> list[int]:
     """Return the numbers, of `count` parts, that are not complete."""
@@ -153,7 +135,7 @@ class Table:
     """
     # First: a table without it would be anybody's.
     storage.write_json(
-      self._description, {**description, 'made_of': dict(identity)}
+      self._description, {**description, _MADE_OF: dict(identity)}
     )
     if self._kind == CSV:
       with storage.atomic_write(self.path, 'wb') as file:
@@ -180,6 +162,14 @@ class Table:
 
   def _part(self, number):
     return os.path.join(self._folder, f'{number:07d}{self._kind}')
+
+
+def _read(path):
+  """Return the object in a JSON file; empty if there is none that is whole."""
+  try:
+    return json_file.read(path, dict[str, object], _REMEDY)
+  except (FileNotFoundError, errors.DamagedFileError):
+    return {}
 
 
 def _pyarrow(path):

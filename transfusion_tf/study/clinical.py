@@ -10,6 +10,7 @@ import dataclasses
 import pandas as pd
 
 from transfusion_tf import metrics
+from transfusion_tf import output_names
 from transfusion_tf.metrics import operating_points
 from transfusion_tf.study import decision
 from transfusion_tf.study import over_networks
@@ -17,7 +18,7 @@ from transfusion_tf.study import results
 
 # In the order of a table; those that the labels do not have stay out.
 METRICS = (
-  *('macro_auc', 'balanced_accuracy', 'average_precision'),
+  *('macro_auc', 'balanced_accuracy', 'kappa', 'average_precision'),
   *('brier', 'brier_skill', 'ece'),
 )
 
@@ -55,6 +56,35 @@ def scores(
       continue
     found[name] = over_networks.score(_group(parts, patient))
   return found
+
+
+def confusion(runs: Sequence[results.Result]) -> pd.DataFrame:
+  """Return how often images of each true class or grade are given each.
+
+  Empty of findings, and of runs of earlier versions.
+
+  Args:
+    runs: The runs of a start.
+
+  Returns:
+    Means over networks, [K, K]; a row is a true class.
+  """
+  counts = []
+  for run in runs:
+    table = run.scores
+    if output_names.TRUE not in table:
+      return pd.DataFrame()
+    names = list(output_names.of_columns(table))
+    # Of grades the network may have a rule of its own.
+    answered = table.get('kappa:answer')
+    given = (
+      table[names].to_numpy().argmax(axis=1) if answered is None else answered
+    )
+    found = metrics.agreement.confusion(
+      names, table[output_names.TRUE].to_list(), [names[k] for k in given]
+    )
+    counts.append(pd.DataFrame(found['counts'], names, names))
+  return sum(counts[1:], counts[0]) / len(counts)
 
 
 def noise(runs: Sequence[results.Result]) -> float | None:

@@ -21,7 +21,11 @@ from transfusion_tf.study import subgroups
 from transfusion_tf.study.plots import reliability
 
 NUMBERS, SUBGROUPS = 'clinical.csv', 'subgroups.csv'
-TITLES = ('Clinical numbers', 'Operating points', 'Calibration', 'Subgroups')
+TITLES = (
+  *('Clinical numbers', 'Operating points', 'Calibration', 'Subgroups'),
+  'Confusion',
+)
+_MOST_CONFUSED = 20  # Classes of a matrix that is shown.
 
 
 def write(
@@ -46,6 +50,7 @@ def write(
   sections = [
     *_section(TITLES[0], lambda: _numbers(root, runs, targets)),
     *_section(TITLES[1], lambda: _points(runs, targets)),
+    *_section(TITLES[4], lambda: _confusion(runs, _shown(runs, decided))),
   ]
   for model, starts in runs.items():
     title = f'{TITLES[2]} of {registry.label(model)}'
@@ -212,6 +217,25 @@ def _subgroups(root, runs, shown, groups):
         'Less all others': [d.text(sign='+') for d in table['difference']],
       }
     ),
+  }
+
+
+def _confusion(runs, shown):
+  model, start = shown
+  counts = clinical.confusion(runs[model][start])
+  if not 2 <= len(counts) <= _MOST_CONFUSED:
+    return {}
+  images = counts.sum(axis=1)
+  shares = counts.div(images.where(images > 0), axis=0)
+  table = shares.map(lambda x: '–' if pd.isna(x) else f'{x:.0%}')
+  table.insert(0, 'Images', images.round().astype(int))
+  return {
+    'paragraphs': [
+      f'{registry.label(model)} from {display.scheme(start).label}: the test '
+      'images of each true class or grade (rows) by the most probable one '
+      '(columns), means over networks.'
+    ],
+    'table': table.rename_axis('True').reset_index(),
   }
 
 
