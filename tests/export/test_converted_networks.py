@@ -5,6 +5,7 @@ import prepared_sets
 import pytest
 import zoo
 
+from transfusion_tf import errors
 from transfusion_tf.export import portable
 from transfusion_tf.export import runtimes as runtimes_lib
 from transfusion_tf.run import build as run_lib
@@ -12,6 +13,8 @@ from transfusion_tf.run import build as run_lib
 # What converters stumbled over: GELU, constants that layers hold, recurrence.
 _QUICK = ('vit', 'normalization', 'lstm')
 _REFUSED = ('half_precision',)  # By `train.py`, so that there is no run.
+# Loops, which the converter has no 8 bits for.
+_WITHOUT_INT8 = ('lstm', 'bidirectional_gru', 'time_distributed')
 _FACTS = {'description': 'a network', 'pixels': 'of an image'}
 
 
@@ -50,7 +53,12 @@ def test_a_network_computes_the_same_in_a_runtime(
     ]
   )
   path = str(tmp_path / runtime.file)
-  runtime.write(portable.network(portable.in_float32(run), _FACTS), path)
+  portable_network = portable.network(portable.in_float32(run), _FACTS)
+  if runtime.is_rounded and network.name in _WITHOUT_INT8:
+    with pytest.raises(errors.InputError, match='does not convert'):
+      runtime.write(portable_network, path)
+    return
+  runtime.write(portable_network, path)
   classify = runtime.load(path)
   expected = run.probabilities(pixels)
   atol = 0.15 if runtime.is_rounded else 1e-4

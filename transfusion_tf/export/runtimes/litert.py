@@ -33,6 +33,8 @@ probabilities = network(pixels=pixels)['probabilities']
       try:
         content = self._convert(network, serve)
       except Exception:  # Of MLIR, whatever it is.
+        if self.is_rounded:
+          raise  # What has no batch crashes the converter here.
         content = self._convert(network, portable.of_one(serve))
         note = (
           f'{self.file} takes one image at a time: {self.title} does not have '
