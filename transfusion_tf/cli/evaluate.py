@@ -18,7 +18,15 @@ findings are matched with the outputs by name; where it has other names,
 
   python bin/evaluate.py --run_dir=RUN --data_dir=DATA --dataset=elsewhere \
     --class_map=abnormal=malignant,normal=benign
+  python bin/evaluate.py --run_dir=RUN --table=LIST.csv --images=FOLDER \
+    --class_map=abnormal=malignant,normal=benign --output_dir=ELSEWHERE
+
+Raw images are prepared as those of the training were. A page beside the scores
+compares the site with the internal test: metrics, with the interval of their
+difference, the thresholds of validation, calibration, and the pictures.
 """
+
+import os
 
 from absl import flags
 
@@ -26,6 +34,7 @@ from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import checkpoint_flags
 from transfusion_tf.cli import operating_flags
+from transfusion_tf.cli import table_flags
 
 checkpoint_flags.define(__name__, checkpoint='best', several=True)
 _SPLIT = flags.DEFINE_string('split', 'test', 'Split of the data set.')
@@ -36,7 +45,18 @@ _CLASS_MAP = flags.DEFINE_list(
   'class_map', [], 'THEIRS=OURS: a name of the data set, that of an output.'
 )
 _OUTPUT_DIR = flags.DEFINE_string(
-  'output_dir', '', 'Folder of the results of several runs.'
+  'output_dir',
+  '',
+  "Folder of the results, and of --images as prepared (default: the run's).",
+)
+_TABLE = flags.DEFINE_string(
+  'table', None, "Another site's raw images: a CSV of paths and labels."
+)
+_IMAGES = flags.DEFINE_string(
+  'images', None, 'Where its paths start; or a folder for each class.'
+)
+_ON_BAD = flags.DEFINE_enum(
+  'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
 _STORE_POINTS = flags.DEFINE_bool(
   'store_points',
@@ -49,6 +69,19 @@ _CALIBRATE = flags.DEFINE_bool(
   'Fit a temperature on validation, and store it with the thresholds.',
 )
 flags.adopt_module_key_flags(operating_flags)
+# How pictures are cut, and which are tested, is not for the table to say.
+_TABLE_FLAGS = [
+  flag
+  for flag in table_flags.ALL
+  if flag
+  not in (table_flags.FUNDUS, table_flags.TEST_LIST, table_flags.TEST_CSV)
+]
+for _flag in _TABLE_FLAGS:
+  flags.declare_key_flag(_flag.name)
+_GROUPS = dict.fromkeys(
+  [flag.name for flag in (_TABLE, _IMAGES, _ON_BAD, *_TABLE_FLAGS)],
+  "Another site's raw images",
+)
 
 
 def main(_) -> None:
@@ -58,43 +91,73 @@ def main(_) -> None:
   from transfusion_tf.run import ensemble
 
   named = checkpoint_flags.named_all()
+  if len(named) > 1:
+    if not _OUTPUT_DIR.value:
+      raise errors.InputError(
+        '--run_dir names several runs: say with --output_dir where the results '
+        'of their mean go'
+      )
+    if _STORE_POINTS.value or _CALIBRATE.value:
+      raise errors.InputError(
+        '--store_points and --calibrate are for one run: the thresholds of '
+        "several are chosen on their members' validation scores wherever they "
+        'are used'
+      )
+  dataset, changes = _data(named[0][0])
   if len(named) == 1:
-    _evaluate_run(*named[0])
+    _evaluate_run(*named[0], dataset, changes)
     return
-  if not _OUTPUT_DIR.value:
-    raise errors.InputError(
-      '--run_dir names several runs: say with --output_dir where the results '
-      'of their mean go'
-    )
-  if _STORE_POINTS.value or _CALIBRATE.value:
-    raise errors.InputError(
-      '--store_points and --calibrate are for one run: the thresholds of '
-      "several are chosen on their members' validation scores wherever they "
-      'are used'
-    )
-  together = ensemble.load_run(
-    named,
-    _DATASET.value,
-    _CLASS_MAP.value,
-    **checkpoint_flags.runtime_changes(),
-  )
   evaluate_ensemble.evaluate(
-    together, _SPLIT.value, _OUTPUT_DIR.value, operating_flags.targets()
+    ensemble.load_run(named, dataset, _CLASS_MAP.value, **changes),
+    _SPLIT.value,
+    _OUTPUT_DIR.value,
+    operating_flags.targets(),
   )
 
 
-def _evaluate_run(run_dir, checkpoint):
-  from transfusion_tf.cli import evaluation_text
+def _data(run_dir):
+  """Return the name of another data set, if any, and where it is.
+
+  A table of raw images is prepared first.
+  """
+  from transfusion_tf import errors
+  from transfusion_tf.cli import own_images
   from transfusion_tf.run import build as run_lib
   from transfusion_tf.run import scores as scores_lib
 
-  split = _SPLIT.value
+  changes = checkpoint_flags.runtime_changes()
+  if not _IMAGES.value:
+    if _TABLE.value:
+      raise errors.InputError(
+        '--table: say with --images where its paths start'
+      )
+    return _DATASET.value, changes
+  if _DATASET.value or changes:
+    raise errors.InputError(
+      '--images are raw, --dataset and --data_dir prepared: give one of them'
+    )
+  if not _OUTPUT_DIR.value:
+    raise errors.InputError(
+      '--images are prepared first: say with --output_dir where to'
+    )
+  data_dir = os.path.join(_OUTPUT_DIR.value, 'data')
+  form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
+  dataset = own_images.prepare_other_site(
+    data_dir, _TABLE.value, _IMAGES.value, form, _ON_BAD.value == 'fail'
+  )
+  return dataset, {'data_dir': data_dir}
+
+
+def _evaluate_run(run_dir, checkpoint, dataset, changes):
+  from transfusion_tf import run_folder
+  from transfusion_tf.cli import evaluation_text
+  from transfusion_tf.run import build as run_lib
+  from transfusion_tf.run import scores as scores_lib
+  from transfusion_tf.study import external
+
+  split, folder = _SPLIT.value, _OUTPUT_DIR.value
   run = run_lib.load_run(
-    run_dir,
-    checkpoint,
-    _DATASET.value,
-    _CLASS_MAP.value,
-    **checkpoint_flags.runtime_changes(),
+    run_dir, checkpoint, dataset, _CLASS_MAP.value, **changes
   )
   is_own = scores_lib.is_training_data(run, run_dir)
   for note in evaluation_text.notes(run, split, is_own):
@@ -111,8 +174,28 @@ def _evaluate_run(run_dir, checkpoint):
     points = scores_lib.operating_points(
       validation, scores, operating_flags.targets()
     )
+  compared = None
+  if not is_own:
+    compared = external.of_run(
+      run,
+      run_dir,
+      run_folder.checkpoint_step(run_dir, checkpoint),
+      split,
+      scores,
+      validation,
+      lacking,
+      operating_flags.targets(),
+    )
   path = scores_lib.write(
-    run, run_dir, split, checkpoint, scores, summaries, points
+    run,
+    run_dir,
+    split,
+    checkpoint,
+    scores,
+    summaries,
+    points,
+    folder,
+    compared.record() if compared else {},
   )
   for line in evaluation_text.lines(
     run.task, split, scores, summaries, points, lacking
@@ -124,10 +207,10 @@ def _evaluate_run(run_dir, checkpoint):
       f'stored with the run: {len(stored.points)} thresholds'
       + (f', temperature {at:.3f}' if at is not None else '')
     )
-  for line in evaluation_text.files(path, scores):
+  for line in evaluation_text.files(path, scores, compared):
     print(line)
 
 
 def run() -> None:
   """Run the command."""
-  app.run(main)
+  app.run(main, _GROUPS)

@@ -5,11 +5,13 @@ import os
 
 from transfusion_tf import errors
 from transfusion_tf import metrics
+from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.cli import evaluation_text
 from transfusion_tf.run import ensemble
 from transfusion_tf.run import ensemble_scores
 from transfusion_tf.run import scores as scores_lib
+from transfusion_tf.study import external as external_lib
 
 
 def evaluate(
@@ -54,6 +56,10 @@ def evaluate(
   }
   with storage.convert_write_errors(output_dir):
     storage.makedirs(output_dir)
+  external = None
+  if not is_own:
+    external = _external(run, split, gain.scores, validation, lacking, targets)
+    header |= external.record()
   name = scores_lib.file_name(run, f'{split}_ensemble', is_own)
   path = os.path.join(output_dir, name)
   scores_lib.write_table(path, gain.scores, header)
@@ -65,9 +71,33 @@ def evaluate(
     print(line)
   for line in _gain_lines(run, split, gain):
     print(line)
-  for line in evaluation_text.files(path, gain.scores):
+  for line in evaluation_text.files(path, gain.scores, external):
     print(line)
   return path
+
+
+def _external(run, split, scores, validation, lacking, targets):
+  """Return the comparison with the members' own test images."""
+  tables, missing = ensemble_scores.stored_tables(
+    run.parts, run_folder.TEST_SCORES
+  )
+  own = ensemble_scores.mean_table(run.task, tables)[0] if tables else None
+  thresholds = ()
+  if validation and scores_lib.has_thresholds(run.task):
+    table, _ = ensemble_scores.mean_table(run.task, validation)
+    thresholds = scores_lib.choose(table, targets)
+  return external_lib.Validation(
+    run.experiment.model.name,
+    run.task,
+    run.primary_metric,
+    external_lib.Scored(
+      run.source.prepared.name, scores, '', run.source.prepared, split
+    ),
+    external_lib.home(run.parts[0].run_dir, own, missing),
+    run.source.label_map,
+    thresholds,
+    lacking if scores_lib.has_thresholds(run.task) else '',
+  )
 
 
 def _gain_lines(run, split, gain):

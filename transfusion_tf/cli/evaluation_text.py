@@ -11,6 +11,8 @@ from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import label_counts
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import scores as scores_lib
+from transfusion_tf.study import external
+from transfusion_tf.study import external_page
 from transfusion_tf.study.plots import reliability
 
 _MOST_CONFUSED = 20  # Classes of a confusion matrix that is printed.
@@ -56,8 +58,18 @@ def lines(
   yield from _confusion(scores_lib.confusion(task, scores))
 
 
-def files(path: str, scores: pd.DataFrame) -> Iterator[str]:
-  """Draw the calibration curve beside a table; yield what was written."""
+def files(
+  path: str,
+  scores: pd.DataFrame,
+  validation: external.Validation | None = None,
+) -> Iterator[str]:
+  """Draw what belongs beside a table; yield what was written.
+
+  Args:
+    path: Path of the table.
+    scores: The table.
+    validation: The comparison with the internal test, on another site's images.
+  """
   curve = path.removesuffix('.csv') + '_reliability.png'
   if reliability.write(curve, scores):
     noise = reliability.noise(scores)
@@ -65,6 +77,15 @@ def files(path: str, scores: pd.DataFrame) -> Iterator[str]:
       f'calibration curve: {curve} (a perfectly calibrated network would show '
       f'an ece of about {noise:.3f} on so many images)'
     )
+  if validation:
+    name = validation.primary
+    if difference := validation.difference(name):
+      yield (
+        f'{name} less that of the internal test {metrics.text(difference)}'
+      )
+    page = path.removesuffix('.csv') + '.html'
+    external_page.write(page, validation)
+    yield f'page: {page}'
   yield f'{len(scores)} images; scores: {path}'
 
 

@@ -15,11 +15,11 @@ from transfusion_tf import storage
 from transfusion_tf.image_ops import validate
 from transfusion_tf.input_pipeline import image_reader
 from transfusion_tf.input_pipeline import stored_form
-from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import description as description_lib
 from transfusion_tf.run import ensemble
 from transfusion_tf.run import ensemble_scores
+from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.train import strategy as strategy_lib
 
 _SERVE = 'serve_prepared'
@@ -97,7 +97,7 @@ def _of_folder(run_dir, which, changes):
   """Return a run's config, task and the form of its images."""
   experiment = run_lib.load_config(run_dir, **changes)
   task = run_folder.task(run_dir, experiment.data)
-  form = _form(run_dir, experiment)
+  form = scores_lib.stored_form(run_dir, experiment)
   if task is None:
     task = run_lib.load_run(run_dir, which, **changes).task
   return experiment, task, form
@@ -177,16 +177,6 @@ def from_export(export_dir: str, batch_size: int) -> Classifier:
     _file_digest(export_dir),
     batch_size,
     _spread(tf.distribute.get_strategy(), batch_size, forward),
-  )
-
-
-def _form(run_dir, experiment):
-  if record := run_folder.stored_form(run_dir):
-    return stored_form.from_json(record)
-  return stored_form.from_dataset(
-    tfds_folder.open_dataset(
-      experiment.runtime.data_dir, experiment.data.dataset
-    )
   )
 
 

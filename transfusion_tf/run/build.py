@@ -242,15 +242,20 @@ def build(
       data,
       experiment.seed,
       label_map.parse(class_map, prepared.label_names, task.names),
-      _image_memory(experiment, prepared.num_examples(tfds_folder.TRAIN)),
+      _image_memory(experiment, prepared),
     ),
     network=network,
   )
 
 
-def _image_memory(experiment, num_train):
+def _image_memory(experiment, prepared):
   """Return the share of the free memory that pays: none in a single epoch."""
-  train, num_examples = experiment.train, experiment.data.subset or num_train
+  if tfds_folder.TRAIN not in prepared.splits:  # Of another site, to score.
+    return 0.0
+  train = experiment.train
+  num_examples = experiment.data.subset or prepared.num_examples(
+    tfds_folder.TRAIN
+  )
   epochs = train.train_epochs
   if train.train_steps:
     epochs = train.train_steps * train.batch_size / max(num_examples, 1)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from transfusion_tf import config
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import errors
 from transfusion_tf import metrics
@@ -17,6 +18,7 @@ from transfusion_tf import output_names
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf import tasks
+from transfusion_tf.input_pipeline import stored_form as stored_form_lib
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
@@ -158,6 +160,23 @@ def validation(
   return _of_validation(run, run_dir, which)
 
 
+def stored_form(
+  run_dir: str, experiment: config.Experiment
+) -> stored_form_lib.StoredForm:
+  """Return the form in which the images of a run's training were stored.
+
+  An earlier version did not record it: the data set tells, which has to be
+  there.
+  """
+  if record := run_folder.stored_form(run_dir):
+    return stored_form_lib.from_json(record)
+  return stored_form_lib.from_dataset(
+    tfds_folder.open_dataset(
+      experiment.runtime.data_dir, experiment.data.dataset
+    )
+  )
+
+
 def has_thresholds(task: tasks.Task) -> bool:
   """Return whether a task asks yes-or-no questions."""
   return not isinstance(task, tasks.Classes) or len(task.names) == 2
@@ -277,6 +296,8 @@ def write(
   scores: pd.DataFrame,
   summaries: Mapping[str, metrics.Summary],
   points: Sequence[Mapping[str, Any]] = (),
+  folder: str = '',
+  more: Mapping[str, Any] | None = None,
 ) -> str:
   """Write the results of `build.evaluate` to the run's folder.
 
@@ -292,17 +313,24 @@ def write(
     scores: One row per example.
     summaries: The metrics.
     points: The operating points.
+    folder: A folder to write to in place of the run's.
+    more: What else the JSON file says.
 
   Returns:
     The path of the table.
   """
   is_own = is_training_data(run, run_dir)
-  path = os.path.join(run_dir, file_name(run, f'{split}_{which}', is_own))
+  name = file_name(run, f'{split}_{which}', is_own)
+  path = os.path.join(folder or run_dir, name)
   header = {
     **described(run, split, scores, summaries, points),
     'checkpoint': which,
     'step': run_folder.checkpoint_step(run_dir, which),
+    **(more or {}),
   }
+  if folder:
+    with storage.convert_write_errors(folder):
+      storage.makedirs(folder)
   return write_table(path, scores, header)
 
 
