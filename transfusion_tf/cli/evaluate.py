@@ -70,12 +70,8 @@ _CALIBRATE = flags.DEFINE_bool(
 )
 flags.adopt_module_key_flags(operating_flags)
 # How pictures are cut, and which are tested, is not for the table to say.
-_TABLE_FLAGS = [
-  flag
-  for flag in table_flags.ALL
-  if flag
-  not in (table_flags.FUNDUS, table_flags.TEST_LIST, table_flags.TEST_CSV)
-]
+_NOT_OF_SITES = {'fundus', 'test_list', 'test_csv'}
+_TABLE_FLAGS = [f for f in table_flags.ALL if f.name not in _NOT_OF_SITES]
 for _flag in _TABLE_FLAGS:
   flags.declare_key_flag(_flag.name)
 _GROUPS = dict.fromkeys(

@@ -71,7 +71,7 @@ def _answer(validation):
       'internal test': external.positives(home),
     },
   ]
-  rows = [row for row in rows if row['here'] != '–']
+  rows = [row | {'difference': '–'} for row in rows if row['here'] != '–']
   for name in validation.compared():
     difference = validation.difference(name)
     rows.append(
