@@ -12,9 +12,9 @@ from PIL import Image
 
 from data import near_duplicates
 from data import raw_dataset
+from transfusion_tf.image_ops import rules
 
 _SIDE = 256  # Pixels; sharpness is compared at one size.
-_BLANK = 2.0  # Gray levels of standard deviation, of the whole image.
 _FEW = 30  # Images, below which none is unlike the others.
 # Times the usual spread (1.4826 times the median distance from the median). Of
 # 400 chest x-rays of NIH the least sharp is at 2.9; blurred with a radius of 2
@@ -69,7 +69,7 @@ def problems(
   brightness, contrast, sharpness = looks.T
   sizes = np.array([record.size for record in records], float)
   aspect, area = np.log(sizes[:, 0] / sizes[:, 1]), np.log(sizes.prod(axis=1))
-  blank = contrast < _BLANK
+  blank = contrast < rules.MIN_SEEN
   enough = len(records) >= _FEW
   usual = np.median(brightness)
   odd = np.abs(aspect - np.median(aspect)) > np.log(_ODD_ASPECT)

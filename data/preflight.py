@@ -170,9 +170,11 @@ def inspect(
     note = look(decoded.picture) if look else ''
   except raw_dataset.InvalidRecordError as error:
     return {}, [(error.kind, str(error))]
+  size, file_kind = _size_and_kind(data, decoded.picture)
   facts = {
     'sha256': hashlib.sha256(data).hexdigest(),
-    'size': _size(data, decoded.picture),
+    'size': size,
+    'file_kind': file_kind,
     'appearance': describe(decoded.picture) if describe else None,
   }
   notes = [*decoded.notes, *([(note, '')] if note else [])]
@@ -181,16 +183,20 @@ def inspect(
   return facts, notes
 
 
-def _size(data, image):
-  """Return (width, height) in the file: a JPEG was decoded at a fraction."""
+def _size_and_kind(data, image):
+  """Return (width, height) in the file, and what kind of file it is.
+
+  A JPEG was decoded at a fraction of its size.
+  """
   try:
     with warnings.catch_warnings():  # Some quote the file.
       warnings.simplefilter('ignore')
-      width, height = Image.open(io.BytesIO(data)).size
+      opened = Image.open(io.BytesIO(data))
+      (width, height), kind = opened.size, opened.format or ''
   except Exception:  # DICOM, which is decoded whole.
-    return image.size
+    return image.size, 'DICOM'
   turned = (width > height) != (image.width > image.height)
-  return (height, width) if turned else (width, height)
+  return ((height, width) if turned else (width, height)), kind
 
 
 def _divide(records, seed, split_file, fills) -> tuple[Records, Problems]:

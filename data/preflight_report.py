@@ -53,19 +53,21 @@ class Report:
   def notes(self) -> list[raw_dataset.Problem]:
     return [problem for problem in self.dataset.problems if not problem.bad]
 
-  def refuse(self, bad: bool = True) -> None:
+  def refuse(self, bad: bool = True, split: str = 'train') -> None:
     """Raise InputError if anything is bad, or if nothing is good.
 
     Args:
       bad: False lets bad images pass: they are left out.
+      split: The split that has to have an image.
     """
     if bad and self.bad:
       raise errors.InputError(
         f'{self.name}: {len(self.bad):,} bad images or labels, the first: '
         f'{self.bad[0]}. Mend them, or leave them out with --on_bad=skip'
       )
-    if 'train' not in self.dataset.splits():
-      raise errors.InputError(f'{self.name}: not one usable training image')
+    if split not in self.dataset.splits():
+      noun = 'training' if split == 'train' else split
+      raise errors.InputError(f'{self.name}: not one usable {noun} image')
 
   def refuse_untrainable(self) -> None:
     """Raise InputError if a split is empty or all images are labeled alike."""
@@ -88,6 +90,7 @@ class Report:
       },
       'published': dict(self.dataset.published),
       'problems': _count(problem.kind for problem in self.dataset.problems),
+      'raw_files': sizes.facts(self.dataset.records),
       'seed': self.seed,
       'splits_sha256': splits.sha256(self.dataset.records),
       'records_sha256': _fingerprint(self.dataset.records),

@@ -66,6 +66,7 @@ class Record:
   labels: Mapping[str, Any]  # The features other than image and ids.
   sha256: str = ''  # Of the file, once it has been read.
   size: tuple[int, int] = (0, 0)  # (width, height), once it has been read.
+  file_kind: str = ''  # Pillow's name of it, or DICOM, once it has been read.
   # Of `data.appearance`, once it has been read.
   appearance: Any = None
   # Column -> the group that the image belongs to, e.g. sex or a band of age.

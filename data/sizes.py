@@ -1,6 +1,8 @@
 """The sizes of raw images, and what storing them at another size does."""
 
+import collections
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -9,6 +11,7 @@ from data import raw_dataset
 # A square of a wider picture changes shapes that a network may have to see.
 _MAX_ASPECT = 1.25
 _MIN_ENLARGED = 1.25
+_POINTS = (0.05, 0.5, 0.95)
 
 
 def text(records: Sequence[raw_dataset.Record]) -> str:
@@ -23,6 +26,28 @@ def text(records: Sequence[raw_dataset.Record]) -> str:
   middle = _pixels(sizes[len(sizes) // 2])
   ends = f'{_pixels(sizes[0])} to {_pixels(sizes[-1])}'
   return f'sizes: {ends} pixels, the middle one {middle}'
+
+
+def facts(records: Sequence[raw_dataset.Record]) -> dict[str, Any]:
+  """Return what raw files are like, for whoever compares two data sets.
+
+  Returns:
+    `kinds`, the number of files of each kind; `shorter_side` in pixels and
+    `aspect`, width over height: of each the 5 %, 50 % and 95 % points.
+  """
+  kinds = collections.Counter(r.file_kind for r in records if r.file_kind)
+  sizes = np.array([r.size for r in records if all(r.size)], float)
+  if not len(sizes):
+    return {'kinds': dict(kinds)}
+  values = {
+    'shorter_side': sizes.min(axis=1),
+    'aspect': sizes[:, 0] / sizes[:, 1],
+  }
+  points = {
+    name: [round(float(q), 4) for q in np.quantile(each, _POINTS)]
+    for name, each in values.items()
+  }
+  return {'kinds': dict(sorted(kinds.items())), **points}
 
 
 def notes(

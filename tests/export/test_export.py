@@ -494,7 +494,8 @@ def test_any_task_and_model_can_be_exported(
   assert made.differences['model.tflite'] <= 1e-5
   loaded = tf.saved_model.load(tmp_path / 'made')
   found = loaded.signatures['serve'](tf.constant([b'']))
-  assert set(found) == {'probabilities', 'class_names', 'status'}
+  decided = {'decision', 'decision_names'} if 'label' in label else set()
+  assert set(found) == {'probabilities', 'class_names', 'status'} | decided
   named = [name.decode() for name in loaded.class_names.numpy()]
   assert named == list(run.task.names)
   source = init.weights.load(tmp_path / 'made' / exporting.KERAS, run.model)

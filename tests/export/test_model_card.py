@@ -14,6 +14,7 @@ import yaml
 
 from transfusion_tf import errors
 from transfusion_tf import export
+from transfusion_tf import run_folder
 from transfusion_tf.export import exporting
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
@@ -63,8 +64,11 @@ def trained(tmp_path_factory, data_dir):
     ),
     run_dir,
   )
-  run = run_lib.load_run(run_dir, 'final', strategy='one_device')
-  export.export(run, folder / 'export', run_dir=run_dir, step=6, about=_ABOUT)
+  run = run_lib.load_run(run_dir, strategy='one_device')
+  step = run_folder.result(run_dir)['judged_step']
+  export.export(
+    run, folder / 'export', run_dir=run_dir, step=step, about=_ABOUT
+  )
   return folder
 
 

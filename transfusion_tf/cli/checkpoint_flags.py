@@ -5,18 +5,23 @@ from absl import flags
 from transfusion_tf import errors
 
 
-def define(module: str, checkpoint: str, required: bool = True) -> None:
+def define(
+  module: str, checkpoint: str, required: bool = True, several: bool = False
+) -> None:
   """Define --run_dir, --checkpoint and --data_dir, as flags of a module.
 
   Args:
     module: Name of the module.
     checkpoint: The default of --checkpoint.
     required: Whether --run_dir has to be given.
+    several: Whether it may name several runs, for `named_all`.
   """
+  more = '; A,B,C is the mean of several' if several else ''
   flags.DEFINE_string(
     'run_dir',
     None,
-    'RUN[@CHECKPOINT]: a folder made by train.py, and one of its checkpoints.',
+    'RUN[@CHECKPOINT]: a folder made by train.py, and one of its checkpoints'
+    f'{more}.',
     required=required,
     module_name=module,
   )
@@ -45,10 +50,34 @@ def named() -> tuple[str, str]:
   Raises:
     InputError: --run_dir and --checkpoint name two checkpoints.
   """
+  return _named(flags.FLAGS.run_dir)
+
+
+def named_all() -> list[tuple[str, str]]:
+  """Return folder and checkpoint of each run that --run_dir names.
+
+  Raises:
+    InputError: As `named`; or a name is empty.
+  """
+  from transfusion_tf import run_folder
+  from transfusion_tf import storage
+
+  value = flags.FLAGS.run_dir
+  if storage.isdir(run_folder.split_checkpoint(value)[0]):
+    return [_named(value)]  # Names of folders may have commas.
+  names = value.split(',')
+  if not all(names):
+    raise errors.InputError(
+      f'--run_dir={value}: a name between commas is empty'
+    )
+  return [_named(name) for name in names]
+
+
+def _named(name):
   from transfusion_tf import run_folder
 
   values = flags.FLAGS
-  run_dir, checkpoint = run_folder.split_checkpoint(values.run_dir)
+  run_dir, checkpoint = run_folder.split_checkpoint(name)
   is_given = bool(values['checkpoint'].present)
   if checkpoint and is_given and values.checkpoint != checkpoint:
     raise errors.InputError(

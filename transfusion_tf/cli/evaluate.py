@@ -7,13 +7,26 @@ validation images of the run's own data: --specificity and --sensitivity say
 what these have to show; --store_points makes predict.py and export.py decide by
 them. A calibration curve is drawn beside the scores.
 
+Several runs are scored as one, the mean of their probabilities, beside each of
+them, with the gain over the best single one and over their mean:
+
+  python bin/evaluate.py --run_dir=A,B,C --output_dir=ENSEMBLE
+
 Another site's data set is scored by --data_dir and --dataset. Its classes or
 findings are matched with the outputs by name; where it has other names,
 --class_map says which is which:
 
   python bin/evaluate.py --run_dir=RUN --data_dir=DATA --dataset=elsewhere \
     --class_map=abnormal=malignant,normal=benign
+  python bin/evaluate.py --run_dir=RUN --table=LIST.csv --images=FOLDER \
+    --class_map=abnormal=malignant,normal=benign --output_dir=ELSEWHERE
+
+Raw images are prepared as those of the training were. A page beside the scores
+compares the site with the internal test: metrics, with the interval of their
+difference, the thresholds of validation, calibration, and the pictures.
 """
+
+import os
 
 from absl import flags
 
@@ -21,15 +34,29 @@ from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import checkpoint_flags
 from transfusion_tf.cli import operating_flags
+from transfusion_tf.cli import table_flags
 
-checkpoint_flags.define(__name__, checkpoint='best')
-_MOST_CONFUSED = 20  # Classes of a confusion matrix that is printed.
+checkpoint_flags.define(__name__, checkpoint='best', several=True)
 _SPLIT = flags.DEFINE_string('split', 'test', 'Split of the data set.')
 _DATASET = flags.DEFINE_string(
   'dataset', '', 'Another prepared data set than the one of training.'
 )
 _CLASS_MAP = flags.DEFINE_list(
   'class_map', [], 'THEIRS=OURS: a name of the data set, that of an output.'
+)
+_OUTPUT_DIR = flags.DEFINE_string(
+  'output_dir',
+  '',
+  "Folder of the results, and of --images as prepared (default: the run's).",
+)
+_TABLE = flags.DEFINE_string(
+  'table', None, "Another site's raw images: a CSV of paths and labels."
+)
+_IMAGES = flags.DEFINE_string(
+  'images', None, 'Where its paths start; or a folder for each class.'
+)
+_ON_BAD = flags.DEFINE_enum(
+  'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
 _STORE_POINTS = flags.DEFINE_bool(
   'store_points',
@@ -42,35 +69,97 @@ _CALIBRATE = flags.DEFINE_bool(
   'Fit a temperature on validation, and store it with the thresholds.',
 )
 flags.adopt_module_key_flags(operating_flags)
+# How pictures are cut, and which are tested, is not for the table to say.
+_NOT_OF_SITES = {'fundus', 'test_list', 'test_csv'}
+_TABLE_FLAGS = [f for f in table_flags.ALL if f.name not in _NOT_OF_SITES]
+for _flag in _TABLE_FLAGS:
+  flags.declare_key_flag(_flag.name)
+_GROUPS = dict.fromkeys(
+  [flag.name for flag in (_TABLE, _IMAGES, _ON_BAD, *_TABLE_FLAGS)],
+  "Another site's raw images",
+)
 
 
 def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf import errors
-  from transfusion_tf import metrics
-  from transfusion_tf.input_pipeline import label_counts
+  from transfusion_tf.cli import evaluate_ensemble
+  from transfusion_tf.run import ensemble
+
+  named = checkpoint_flags.named_all()
+  if len(named) > 1:
+    if not _OUTPUT_DIR.value:
+      raise errors.InputError(
+        '--run_dir names several runs: say with --output_dir where the results '
+        'of their mean go'
+      )
+    if _STORE_POINTS.value or _CALIBRATE.value:
+      raise errors.InputError(
+        '--store_points and --calibrate are for one run: the thresholds of '
+        "several are chosen on their members' validation scores wherever they "
+        'are used'
+      )
+  dataset, changes = _data(named[0][0])
+  if len(named) == 1:
+    _evaluate_run(*named[0], dataset, changes)
+    return
+  evaluate_ensemble.evaluate(
+    ensemble.load_run(named, dataset, _CLASS_MAP.value, **changes),
+    _SPLIT.value,
+    _OUTPUT_DIR.value,
+    operating_flags.targets(),
+  )
+
+
+def _data(run_dir):
+  """Return the name of another data set, if any, and where it is.
+
+  A table of raw images is prepared first.
+  """
+  from transfusion_tf import errors
+  from transfusion_tf.cli import own_images
   from transfusion_tf.run import build as run_lib
   from transfusion_tf.run import scores as scores_lib
-  from transfusion_tf.study.plots import reliability
 
-  run_dir, checkpoint = checkpoint_flags.named()
-  split = _SPLIT.value
-  run = run_lib.load_run(
-    run_dir,
-    checkpoint,
-    _DATASET.value,
-    _CLASS_MAP.value,
-    **checkpoint_flags.runtime_changes(),
-  )
-  if not scores_lib.is_training_data(run, run_dir):
-    for note in run.source.label_map.notes(run.source.prepared.name):
-      print(f'note: {note}')
-  if missing := label_counts.lacking(run.source.prepared, split):
-    print(
-      f'note: {split} of {run.source.prepared.name} has '
-      f'{errors.listed(missing)}: what is missing cannot be scored'
+  changes = checkpoint_flags.runtime_changes()
+  if not _IMAGES.value:
+    if _TABLE.value:
+      raise errors.InputError(
+        '--table: say with --images where its paths start'
+      )
+    return _DATASET.value, changes
+  if _DATASET.value or changes:
+    raise errors.InputError(
+      '--images are raw, --dataset and --data_dir prepared: give one of them'
     )
+  if not _OUTPUT_DIR.value:
+    raise errors.InputError(
+      '--images are prepared first: say with --output_dir where to'
+    )
+  data_dir = os.path.join(_OUTPUT_DIR.value, 'data')
+  form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
+  dataset = own_images.prepare_other_site(
+    data_dir, _TABLE.value, _IMAGES.value, form, _ON_BAD.value == 'fail'
+  )
+  return dataset, {'data_dir': data_dir}
+
+
+def _evaluate_run(run_dir, checkpoint, dataset, changes):
+  from transfusion_tf import run_folder
+  from transfusion_tf.cli import evaluation_text
+  from transfusion_tf.run import build as run_lib
+  from transfusion_tf.run import scores as scores_lib
+  from transfusion_tf.study import external
+
+  split, folder = _SPLIT.value, _OUTPUT_DIR.value
+  run = run_lib.load_run(
+    run_dir, checkpoint, dataset, _CLASS_MAP.value, **changes
+  )
+  is_own = scores_lib.is_training_data(run, run_dir)
+  for note in evaluation_text.notes(run, split, is_own):
+    print(note)
   scores, summaries = run_lib.evaluate(run, split)
+  stored = None
   if _STORE_POINTS.value or _CALIBRATE.value:
     stored = scores_lib.store_decisions(
       run, run_dir, checkpoint, operating_flags.targets(), _CALIBRATE.value
@@ -81,50 +170,43 @@ def main(_) -> None:
     points = scores_lib.operating_points(
       validation, scores, operating_flags.targets()
     )
+  compared = None
+  if not is_own:
+    compared = external.of_run(
+      run,
+      run_dir,
+      run_folder.checkpoint_step(run_dir, checkpoint),
+      split,
+      scores,
+      validation,
+      lacking,
+      operating_flags.targets(),
+    )
   path = scores_lib.write(
-    run, run_dir, split, checkpoint, scores, summaries, points
+    run,
+    run_dir,
+    split,
+    checkpoint,
+    scores,
+    summaries,
+    points,
+    folder,
+    compared.record() if compared else {},
   )
-  for name, metric in summaries.items():
-    print(f'{split} {name} {metrics.text(metric)}')
-  for point in points:
-    print(f'{split} {metrics.operating_points.text(point)}')
-  if lacking:
-    print(f'note: no operating points: {lacking}')
-  for line in _confusion(scores_lib.confusion(run.task, scores)):
+  for line in evaluation_text.lines(
+    run.task, split, scores, summaries, points, lacking
+  ):
     print(line)
-  if _STORE_POINTS.value or _CALIBRATE.value:
+  if stored:
     at = stored.temperature
     print(
       f'stored with the run: {len(stored.points)} thresholds'
       + (f', temperature {at:.3f}' if at is not None else '')
     )
-  curve = path.removesuffix('.csv') + '_reliability.png'
-  if reliability.write(curve, scores):
-    noise = reliability.noise(scores)
-    print(
-      f'calibration curve: {curve} (a perfectly calibrated network would show '
-      f'an ece of about {noise:.3f} on so many images)'
-    )
-  print(f'{len(scores)} images; scores: {path}')
-
-
-def _confusion(matrix):
-  """Return the lines of a confusion matrix; none of very many classes."""
-  names, counts = matrix.get('names', ()), matrix.get('counts', ())
-  if not 0 < len(names) <= _MOST_CONFUSED:
-    return []
-  cells = [['true \\ most probable', *names]]
-  cells += [[n, *map(str, row)] for n, row in zip(names, counts, strict=True)]
-  widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-  return [
-    '  '.join(
-      cell.rjust(width) if n else cell.ljust(width)
-      for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-    )
-    for row in cells
-  ]
+  for line in evaluation_text.files(path, scores, compared):
+    print(line)
 
 
 def run() -> None:
   """Run the command."""
-  app.run(main)
+  app.run(main, _GROUPS)

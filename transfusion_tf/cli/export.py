@@ -1,10 +1,12 @@
 r"""Makes a trained network a folder that needs nothing of this project.
 
   python bin/export.py --run_dir=RUN@best --export_dir=DIR
+  python bin/export.py --run_dir=A,B,C --export_dir=DIR
 
-DIR is a SavedModel that takes JPEG and PNG files, as the camera wrote them
-(`serve`) or as prepare_data.py stored them (`serve_prepared`); with
-model.keras, to train on, and model_card.md, which tells how to use it.
+Several runs make one network, the mean of their probabilities. DIR is a
+SavedModel that takes JPEG and PNG files, as the camera wrote them (`serve`) or
+as prepare_data.py stored them (`serve_prepared`); with model.keras, to train
+on, and model_card.md, which tells how to use it.
 """
 
 from absl import flags
@@ -13,7 +15,7 @@ from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import checkpoint_flags
 
-checkpoint_flags.define(__name__, checkpoint='best')
+checkpoint_flags.define(__name__, checkpoint='best', several=True)
 _EXPORT_DIR = flags.DEFINE_string(
   'export_dir', None, 'Folder to make.', required=True
 )
@@ -50,17 +52,14 @@ _ABOUT = {
 def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf import export
-  from transfusion_tf import run_folder
-  from transfusion_tf.run import build as run_lib
 
-  run_dir, checkpoint = checkpoint_flags.named()
+  named = checkpoint_flags.named_all()
   changes = checkpoint_flags.runtime_changes() | {'strategy': 'one_device'}
-  run = run_lib.load_run(run_dir, checkpoint, **changes)
+  run, record = _loaded(named, changes)
   exported = export.export(
     run,
     _EXPORT_DIR.value,
-    run_dir=run_dir,
-    step=run_folder.checkpoint_step(run_dir, checkpoint),
+    record=record,
     layers=_LAYERS.value,
     runtimes=[flag.name for flag in _RUNTIMES if flag.value],
     about=export.About(**{name: f.value for name, f in _ABOUT.items()}),
@@ -80,6 +79,22 @@ def main(_) -> None:
       f'{agreement.score_text}'
     )
   print(f'Written: {exported.directory}')
+
+
+def _loaded(named, changes):
+  """Return the run, or the ensemble, and what is known of it."""
+  from transfusion_tf import run_folder
+  from transfusion_tf.run import build as run_lib
+  from transfusion_tf.run import ensemble
+  from transfusion_tf.run import record as record_lib
+
+  if len(named) > 1:
+    together = ensemble.load_run(named, **changes)
+    return together, record_lib.of_ensemble(together)
+  run_dir, checkpoint = named[0]
+  run = run_lib.load_run(run_dir, checkpoint, **changes)
+  step = run_folder.checkpoint_step(run_dir, checkpoint)
+  return run, record_lib.of_run(run_dir, step)
 
 
 def run() -> None:

@@ -1,13 +1,16 @@
-"""Preparing the images of a study, once."""
+"""Preparing the images of a study, or of another site, once."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import re
 
 from transfusion_tf import datasets
+from transfusion_tf import errors
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags
+from transfusion_tf.input_pipeline import stored_form
 
 MANIFEST = 'raw_files.json'
 
@@ -38,9 +41,67 @@ def prepare(
     InputError: The raw data are not usable.
   """
   app.import_data()
+  from data.image_table import image_table_dataset_builder
+
+  fundus = table_flags.FUNDUS.value
+  return _prepare(
+    data_dir,
+    csv,
+    images,
+    refuse_bad,
+    {'image_size': image_size, 'fundus': fundus},
+    functools.partial(
+      image_table_dataset_builder.Builder, image_size=image_size, fundus=fundus
+    ),
+  )
+
+
+def prepare_other_site(
+  data_dir: str,
+  csv: str | None,
+  images: str,
+  form: stored_form.StoredForm,
+  refuse_bad: bool,
+) -> str:
+  """Make DATA_DIR/NAME as `prepare`, to score a network on it.
+
+  Args:
+    data_dir: The folder of the data.
+    csv: The table, or several; None takes folders for classes.
+    images: Where its paths start.
+    form: The form in which the network's training images were stored.
+    refuse_bad: If false, bad images are left out.
+
+  Returns:
+    The name of the data set.
+
+  Raises:
+    InputError: The raw data are not usable, or the form is of no table.
+  """
+  app.import_data()
+  from data.image_table import other_site
+
+  if form.kind == 'as_it_is':
+    raise errors.InputError(
+      'the training images of this run were stored as their files are, by '
+      'another project or of ImageNet: prepare the other site in the same way, '
+      'and give it as --data_dir and --dataset'
+    )
+  return _prepare(
+    data_dir,
+    csv,
+    images,
+    refuse_bad,
+    dataclasses.asdict(form),
+    functools.partial(other_site.Builder, kind=form.kind, side=form.side),
+    other_site.SPLIT,
+  )
+
+
+def _prepare(data_dir, csv, images, refuse_bad, form, builder_of, tested=''):
+  """Make DATA_DIR/NAME; `tested` is the split of a set that is only scored."""
   from data import manifest
   from data import tables
-  from data.image_table import image_table_dataset_builder
   from data.image_table import layout
 
   columns, name = table_flags.columns(), _name(images)
@@ -49,8 +110,7 @@ def prepare(
   settings = {
     **dataclasses.asdict(columns),
     'name': name,
-    'image_size': image_size,
-    'fundus': table_flags.FUNDUS.value,
+    **form,
     'on_bad': 'fail' if refuse_bad else 'skip',
     'by_folder': not csv,
   }
@@ -65,19 +125,16 @@ def prepare(
     if csv
     else layout.find_folders(images, columns)
   )
-  builder = image_table_dataset_builder.Builder(
-    name=name,
-    table=table,
-    image_size=image_size,
-    fundus=table_flags.FUNDUS.value,
-    data_dir=data_dir,
-  )
+  builder = builder_of(name=name, table=table, data_dir=data_dir)
   listed = list(table.dataset.records)
   checked = builder.check(images)
   print(checked)
   checked.write(os.path.join(data_dir, 'preflight', checked.name))
-  checked.refuse(bad=refuse_bad)
-  checked.refuse_untrainable()
+  if tested:
+    checked.refuse(bad=refuse_bad, split=tested)
+  else:
+    checked.refuse(bad=refuse_bad)
+    checked.refuse_untrainable()
   builder.build(checked, remedy='give another --output_dir')
   manifest.write(
     record, settings, paths, listed, checked.dataset.records, images

@@ -27,7 +27,9 @@ from transfusion_tf.cli import table_flags
 
 _MACHINE = ('strategy', 'tpu', 'num_virtual_cpus', 'eval_batch_size')
 
-checkpoint_flags.define(__name__, checkpoint='best', required=False)
+checkpoint_flags.define(
+  __name__, checkpoint='best', required=False, several=True
+)
 _EXPORT_DIR = flags.DEFINE_string(
   'export_dir', None, 'A folder made by export.py, in place of --run_dir.'
 )
@@ -116,8 +118,11 @@ def _classifier():
   changes = {'strategy': 'auto', 'tpu': '', 'num_virtual_cpus': 0} | changes
   if changes['num_virtual_cpus']:
     compute.split_cpu(changes['num_virtual_cpus'])
-  run_dir, checkpoint = checkpoint_flags.named()
+  named = checkpoint_flags.named_all()
   changes |= checkpoint_flags.runtime_changes()
+  if len(named) > 1:
+    return networks.from_runs(named, **changes)
+  run_dir, checkpoint = named[0]
   return networks.from_run(run_dir, checkpoint, **changes)
 
 
@@ -134,10 +139,13 @@ def _notes(pictures, others, description):
     len(description.task.names) == 2
   )
   if description.decisions is None and has_thresholds:
-    yield (
-      f'no thresholds are stored for step {description.step}: evaluate.py '
-      '--store_points stores them'
-    )
+    if description.step is None:
+      yield 'no thresholds: not all members have scores of the same validation'
+    else:
+      yield (
+        f'no thresholds are stored for step {description.step}: evaluate.py '
+        '--store_points stores them'
+      )
 
 
 def main(_) -> None:

@@ -5,7 +5,6 @@ import dataclasses
 import json
 import os
 
-from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf.export import about as about_lib
 from transfusion_tf.export import agreement
@@ -19,6 +18,7 @@ from transfusion_tf.export import signatures
 from transfusion_tf.input_pipeline import stored_form
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import description as description_lib
+from transfusion_tf.run import record as record_lib
 
 KERAS, CARD = export_folder.KERAS, export_folder.CARD
 NUM_CHECKED = 200  # Images on which an export is compared with its run.
@@ -58,6 +58,7 @@ def export(
   *,
   run_dir: str = '',
   step: int | None = None,
+  record: record_lib.Record | None = None,
   layers: Sequence[str] = (),
   runtimes: Collection[str] = (),
   about: about_lib.About = about_lib.NOT_STATED,
@@ -73,6 +74,7 @@ def export(
     export_dir: A folder to make, on this machine or in a bucket.
     run_dir: The run's folder, if any; the model card takes results from it.
     step: Step of the checkpoint that the weights are from, if any.
+    record: What is known of the network, in place of `run_dir` and `step`.
     layers: Stages or Keras layers for the signature `activations`; all stages
       if empty.
     runtimes: Names of `runtimes.RUNTIMES` that get a file.
@@ -93,26 +95,26 @@ def export(
     export_dir = os.path.abspath(export_dir)
   layers = tuple(layers) or run.stages.readable
   preparation = preparation_lib.from_dataset(run.source.prepared)
-  decisions = run_folder.decisions(run_dir, step) if run_dir else None
+  record = record or record_lib.of_run(run_dir, step)
   with export_folder.atomic(export_dir, overwrite) as partial:
     contents = contents_lib.Contents(run, partial, num_checked)
-    network = signatures.module(contents.run, preparation, layers, decisions)
+    network = signatures.module(
+      contents.run, preparation, layers, record.decisions
+    )
     contents.write_saved_model(network)
     description = description_lib.Description(
       run.experiment.model.name,
-      step,
+      record.step,
       run.task,
       stored_form.from_dataset(run.source.prepared),
-      decisions,
+      record.decisions,
     )
     description_lib.write(description, partial)
     contents.write_keras()
-    small = portable.network(contents.run, _facts(run, run_dir, about))
+    small = portable.network(contents.run, _facts(run, record, about))
     for runtime in chosen:
       contents.write_for(runtime, small)
-    text = model_card.render(
-      run, preparation, layers, run_dir, step, contents, about, decisions
-    )
+    text = model_card.render(run, preparation, layers, record, contents, about)
     storage.write_text(os.path.join(partial, CARD), text)
   return Exported(
     export_dir,
@@ -120,15 +122,13 @@ def export(
     contents.in_training,
     contents.images.count,
     contents.images.score,
-    (*_notes(run, run_dir), *contents.notes, *contents.remarks),
+    (*_notes(run, record), *contents.notes, *contents.remarks),
   )
 
 
-def _notes(run, run_dir):
+def _notes(run, record):
   prepared = run.source.prepared
-  if not run_dir:
-    return ()
-  other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
+  other = record.other(prepared.fingerprint)
   if not other:
     return ()
   return (
@@ -138,10 +138,10 @@ def _notes(run, run_dir):
   )
 
 
-def _facts(run, run_dir, about):
+def _facts(run, record, about):
   """Return what is noted in the files of runtimes."""
   side = run.source.reader.evaluation_side
-  data = model_card.trained_on(run, run_dir)
+  data = model_card.trained_on(run, record)
   facts = {
     'description': f'{run.experiment.model.name}, trained on {data}',
     'pixels': f'float32 [N, {side}, {side}, 3], RGB, 0 to 255; see {CARD}',

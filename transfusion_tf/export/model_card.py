@@ -6,12 +6,9 @@ import pathlib
 
 import markupsafe
 
-from transfusion_tf import config
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import metrics
-from transfusion_tf import run_folder
 from transfusion_tf import shown_text
-from transfusion_tf import storage
 from transfusion_tf import templates
 from transfusion_tf.export import about as about_lib
 from transfusion_tf.export import card_data
@@ -21,6 +18,7 @@ from transfusion_tf.export import preparation as preparation_lib
 from transfusion_tf.export import runtime_examples
 from transfusion_tf.image_ops import validate
 from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import record as record_lib
 from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import subgroups
@@ -36,11 +34,9 @@ def render(
   run: run_lib.Run,
   preparation: preparation_lib.Preparation,
   layers: Sequence[str],
-  run_dir: str,
-  step: int | None,
+  record: record_lib.Record,
   contents: contents_lib.Contents,
   about: about_lib.About,
-  decisions: decisions_lib.Decisions | None = None,
 ) -> str:
   """Return the card's text, from the run, its data and its folder.
 
@@ -50,22 +46,16 @@ def render(
     run: The run.
     preparation: The steps that raw files go through.
     layers: Layers of the signature `activations`.
-    run_dir: The run's folder, or empty.
-    step: Step of the exported checkpoint, or None.
+    record: What is known of the network.
     contents: The files, and how well they agree with the run.
     about: What is stated of the network.
-    decisions: How its probabilities are read.
   """
   prepared = run.source.prepared
   dataset = prepared.identity['dataset']
-  result, other = {}, {}
-  if run_dir:
-    result = run_folder.result(run_dir) or {}
-    other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
-  scored = result.get('test', {}) if result.get('judged_step') == step else {}
-  settings = config.flatten(run.experiment)
-  table = _scores(run_dir) if scored else None
-  data = trained_on(run, run_dir)
+  result, other = record.result, record.other(prepared.fingerprint)
+  scored = result.get('test', {}) if record.is_judged else {}
+  table, decisions = record.scores, record.decisions
+  data = trained_on(run, record)
   head = front_matter.render(
     run.experiment.model.name,
     data,
@@ -80,6 +70,7 @@ def render(
     about=about,
     citation=_indented(about.citation),
     model=run.experiment.model.name,
+    members=run.members,
     parameters=run.model.count_params(),
     image_size=run.experiment.data.image_size,
     window=card_data.window(run.experiment.data),
@@ -95,7 +86,7 @@ def render(
     published={} if other else card_data.published_counts(prepared.summary),
     preparation=preparation.text,
     layers=layers,
-    step=step,
+    step=record.step,
     metrics={name: metrics.cells(score) for name, score in scored.items()},
     noise=_noise(table),
     points=_points(_judged(decisions, table, result)) if scored else [],
@@ -109,7 +100,7 @@ def render(
     num_train=result.get('num_train'),
     settings={
       k: _without_folders(v)
-      for k, v in settings.items()
+      for k, v in run.settings.items()
       if k.startswith(_LISTED)
     },
     trained_with=result.get('versions', {}),
@@ -120,13 +111,11 @@ def render(
   )
 
 
-def trained_on(run: run_lib.Run, run_dir: str) -> str:
-  """Return the name of the data set that a run was trained on."""
+def trained_on(run: run_lib.Run, record: record_lib.Record) -> str:
+  """Return the name of the data set that a network was trained on."""
   prepared = run.source.prepared
-  if run_dir:
-    other = run_folder.begun_on_other(run_dir, prepared.fingerprint)
-    return other.get('dataset', prepared.identity['dataset'])
-  return prepared.identity['dataset']
+  other = record.other(prepared.fingerprint)
+  return other.get('dataset', prepared.identity['dataset'])
 
 
 def _tags(runtimes):
@@ -145,12 +134,6 @@ def _without_folders(value):
   if isinstance(value, str) and (os.path.isabs(value) or '://' in value):
     return os.path.basename(os.path.normpath(value))
   return value
-
-
-def _scores(run_dir):
-  """Return RUN/test_scores.csv, or None."""
-  path = os.path.join(run_dir, run_folder.TEST_SCORES)
-  return scores_lib.read(path) if storage.exists(path) else None
 
 
 def _noise(table):

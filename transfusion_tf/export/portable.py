@@ -12,16 +12,11 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from transfusion_tf import config
 from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import tfds_folder
-from transfusion_tf.models import graph as graph_lib
-from transfusion_tf.models import state as state_lib
 from transfusion_tf.run import build as run_lib
-from transfusion_tf.run import network as network_lib
 
 PIXELS, PROBABILITIES = 'pixels', 'probabilities'
-_FLOAT32 = 'float32'
 _NUM_REPRESENTATIVE = 200  # Images that show the range of activations.
 
 
@@ -69,20 +64,11 @@ def module(run: run_lib.Run) -> tf.Module:
 
 
 def in_float32(run: run_lib.Run) -> run_lib.Run:
-  """Return a run with its weights in a network that computes in float32.
-
-  Weights are float32 in every precision; only what is computed from them is
-  rounded to fewer bits.
-  """
-  if run.network.precision == _FLOAT32:
+  """Return a run with its weights in a network that computes in float32."""
+  network = run.network.in_float32()
+  if network is run.network:
     return run
-  experiment = config.override(run.experiment, {'train.precision': _FLOAT32})
-  copy = network_lib.Network(experiment, run.task, run.strategy)
-  weights = graph_lib.Graph(run.model).weights
-  state_lib.assign(
-    copy.model, {w.path: np.asarray(w.variable) for w in weights}
-  )
-  return dataclasses.replace(run, network=copy)
+  return dataclasses.replace(run, network=network)
 
 
 def classifier(run: run_lib.Run) -> tf.types.experimental.PolymorphicFunction:

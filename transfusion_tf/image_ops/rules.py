@@ -30,6 +30,10 @@ BLOCK = 1 << 24
 JPEG_QUALITY = 95  # Of stored images, whose colors have full resolution.
 MIN_RANGE = 1e-6  # Of gray values that are stretched: no division by zero.
 
+# Gray levels, of a standard deviation or between colors: with less, an image is
+# blank, or without color.
+MIN_SEEN = 2.0
+
 # Finding the disc of the fundus.
 THUMBNAIL_SIDE = 256  # It is sought on a small copy; this is its longer side.
 MEDIAN_SIDE = 5  # Of the window of the filter that removes noise.

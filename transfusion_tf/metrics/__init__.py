@@ -17,12 +17,14 @@ What a metric holds is written to columns of a table of scores
   agreement          kappa of grades, confusion matrices
   answers            the metrics that labels and probabilities make
   operating_points   sensitivity and specificity at a threshold
+  differences        of two metrics, on the same patients or on others
   columns, summary   tables of scores, results as text
 """
 
 from transfusion_tf.metrics import agreement as agreement
 from transfusion_tf.metrics import answers as answers
 from transfusion_tf.metrics import calibration as calibration
+from transfusion_tf.metrics import differences as differences
 from transfusion_tf.metrics import operating_points as operating_points
 from transfusion_tf.metrics.agreement import Kappa as Kappa
 from transfusion_tf.metrics.base import LEVEL as LEVEL

@@ -106,11 +106,16 @@ def build(
       f'{name}: its last stage is {stages.names[-1]!r}; call the one that '
       f'makes the logits {stages_lib.HEAD!r}'
     )
-  _STAGES[model] = stages
+  set_stages(model, stages)
   for layer in graph_lib.layers(model):
     if bn_momentum and isinstance(layer, keras.layers.BatchNormalization):
       layer.momentum = bn_momentum
   return model
+
+
+def set_stages(model: keras.Model, stages: stages_lib.Stages) -> None:
+  """Let `stages_of` return the stages of a model."""
+  _STAGES[model] = stages
 
 
 def stages_of(model: keras.Model) -> stages_lib.Stages | None:

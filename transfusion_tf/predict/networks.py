@@ -15,9 +15,11 @@ from transfusion_tf import storage
 from transfusion_tf.image_ops import validate
 from transfusion_tf.input_pipeline import image_reader
 from transfusion_tf.input_pipeline import stored_form
-from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import description as description_lib
+from transfusion_tf.run import ensemble
+from transfusion_tf.run import ensemble_scores
+from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.train import strategy as strategy_lib
 
 _SERVE = 'serve_prepared'
@@ -60,16 +62,49 @@ def from_run(run_dir: str, which: str, **changes) -> Classifier:
   Raises:
     InputError: No such checkpoint, or the network has changed.
   """
-  experiment = run_lib.load_config(run_dir, **changes)
-  task = run_folder.task(run_dir, experiment.data)
-  form = _form(run_dir, experiment)
-  if task is None:
-    task = run_lib.load_run(run_dir, which, **changes).task
+  experiment, task, form = _of_folder(run_dir, which, changes)
   network = run_lib.load_network(run_dir, which, task, **changes)
   step = run_folder.checkpoint_step(run_dir, which)
   description = description_lib.Description(
     experiment.model.name, step, task, form, run_folder.decisions(run_dir, step)
   )
+  return _of_network(network, experiment, description)
+
+
+def from_runs(named: Sequence[tuple[str, str]], **changes) -> Classifier:
+  """Return the ensemble of several runs; see `from_run`.
+
+  Args:
+    named: Folder and checkpoint of each.
+    **changes: Changes to the runs' `config.Runtime`.
+
+  Raises:
+    InputError: As `run.ensemble.load_network`.
+  """
+  experiment, task, form = _of_folder(*named[0], changes)
+  network, parts = ensemble.load_network(named, task, **changes)
+  description = description_lib.Description(
+    network.model.name,
+    None,
+    task,
+    form,
+    ensemble_scores.decisions(parts, task),
+  )
+  return _of_network(network, experiment, description)
+
+
+def _of_folder(run_dir, which, changes):
+  """Return a run's config, task and the form of its images."""
+  experiment = run_lib.load_config(run_dir, **changes)
+  task = run_folder.task(run_dir, experiment.data)
+  form = scores_lib.stored_form(run_dir, experiment)
+  if task is None:
+    task = run_lib.load_run(run_dir, which, **changes).task
+  return experiment, task, form
+
+
+def _of_network(network, experiment, description):
+  form = description.form
   reader = image_reader.ImageReader(experiment.data, form.square_side)
   side = reader.evaluation_side
   shape = (side, side, 3)
@@ -142,16 +177,6 @@ def from_export(export_dir: str, batch_size: int) -> Classifier:
     _file_digest(export_dir),
     batch_size,
     _spread(tf.distribute.get_strategy(), batch_size, forward),
-  )
-
-
-def _form(run_dir, experiment):
-  if record := run_folder.stored_form(run_dir):
-    return stored_form.from_json(record)
-  return stored_form.from_dataset(
-    tfds_folder.open_dataset(
-      experiment.runtime.data_dir, experiment.data.dataset
-    )
   )
 
 

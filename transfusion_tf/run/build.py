@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 import dataclasses
 import math
 import os
+from typing import Any
 
 import keras
 import numpy as np
@@ -73,6 +74,16 @@ class Run:
     chosen = self.experiment.train.primary_metric
     return chosen or self.task.primary_metric
 
+  @property
+  def settings(self) -> dict[str, Any]:
+    """The config, dotted field -> value."""
+    return config.flatten(self.experiment)
+
+  @property
+  def members(self) -> tuple[str, ...]:
+    """What it is the mean of, by name; empty unless it is an ensemble."""
+    return ()
+
   def prepare_training(self, batch: dict) -> 'tf.Tensor':
     """Convert a training batch to the network's input."""
     return self.network.prepare_training(batch)
@@ -93,16 +104,21 @@ class Run:
     Args:
       on_batch: Called after each batch.
     """
-    network, prepared = self.network, self.source.prepared
+    prepared = self.source.prepared
 
     def predict(split):
-      if split not in network.passes:
-        network.passes[split] = self._evaluation_passes(split)
-      return network.evaluator(
-        network.passes[split], prepared.num_examples(split), on_batch
+      return self.network.evaluator(
+        self.passes(split), prepared.num_examples(split), on_batch
       )
 
     return predict
+
+  def passes(self, split: str) -> evaluation.Passes:
+    """Return the passes over a split, the same ones at every call."""
+    passes = self.network.passes
+    if split not in passes:
+      passes[split] = self._evaluation_passes(split)
+    return passes[split]
 
   def check_batch_size(self, lanes: int = 0) -> None:
     """Check what `training_batches` divides, without building it.
@@ -226,15 +242,20 @@ def build(
       data,
       experiment.seed,
       label_map.parse(class_map, prepared.label_names, task.names),
-      _image_memory(experiment, prepared.num_examples(tfds_folder.TRAIN)),
+      _image_memory(experiment, prepared),
     ),
     network=network,
   )
 
 
-def _image_memory(experiment, num_train):
+def _image_memory(experiment, prepared):
   """Return the share of the free memory that pays: none in a single epoch."""
-  train, num_examples = experiment.train, experiment.data.subset or num_train
+  if tfds_folder.TRAIN not in prepared.splits:  # Of another site, to score.
+    return 0.0
+  train = experiment.train
+  num_examples = experiment.data.subset or prepared.num_examples(
+    tfds_folder.TRAIN
+  )
   epochs = train.train_epochs
   if train.train_steps:
     epochs = train.train_steps * train.batch_size / max(num_examples, 1)
@@ -273,7 +294,11 @@ def load_run(
 
 
 def load_network(
-  run_dir: str, which: str, task: tasks.Task, **changes
+  run_dir: str,
+  which: str,
+  task: tasks.Task,
+  devices: tf.distribute.Strategy | None = None,
+  **changes,
 ) -> network_lib.Network:
   """Load the network of a trained run, without its data.
 
@@ -281,13 +306,14 @@ def load_network(
     run_dir: The folder of the run.
     which: The checkpoint, as in `run_folder.checkpoint_step`.
     task: The meaning of its outputs.
+    devices: The devices; those of the run's config if None.
     **changes: Changes to the run's `config.Runtime`.
 
   Raises:
     InputError: As `read_weights`.
   """
   experiment = load_config(run_dir, **changes)
-  network = network_lib.Network(experiment, task)
+  network = network_lib.Network(experiment, task, devices)
   _check_network(network, experiment, run_dir)
   step = run_folder.checkpoint_step(run_dir, which)
   state_lib.assign(network.model, _weights(network.model, run_dir, step))

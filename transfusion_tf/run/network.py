@@ -14,6 +14,7 @@ import functools
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -34,6 +35,7 @@ from transfusion_tf.train import optimizers
 from transfusion_tf.train import step as step_lib
 from transfusion_tf.train import strategy as strategy_lib
 
+FLOAT32 = 'float32'
 _PREPARE = 'prepare'  # Of operations, in profiles and compiled programs.
 # What runs of one network may differ in: dotted field -> one value for all.
 _VALUES = {
@@ -137,6 +139,22 @@ class Network:
     self._learning_rate.assign(learning_rate)
     self._train_step.reset()
     return self._train_step
+
+  def in_float32(self) -> Network:
+    """Return one with these weights that computes in float32; may be itself.
+
+    Weights are float32 in every precision; only what is computed from them is
+    rounded to fewer bits.
+    """
+    if self.precision == FLOAT32:
+      return self
+    experiment = config.override(self._experiment, {'train.precision': FLOAT32})
+    copy = Network(experiment, self.task, self.strategy)
+    weights = graph_lib.Graph(self.model).weights
+    state_lib.assign(
+      copy.model, {w.path: np.asarray(w.variable) for w in weights}
+    )
+    return copy
 
   def check_gradients(self) -> None:
     """Check that gradients are right in the precision of the network.

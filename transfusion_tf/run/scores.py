@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from transfusion_tf import config
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import errors
 from transfusion_tf import metrics
@@ -17,6 +18,7 @@ from transfusion_tf import output_names
 from transfusion_tf import run_folder
 from transfusion_tf import storage
 from transfusion_tf import tasks
+from transfusion_tf.input_pipeline import stored_form as stored_form_lib
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
@@ -151,20 +153,50 @@ def validation(
     The table, or None and why there is none. The reason is empty for validation
     itself, and for labels that have no operating points.
   """
-  if isinstance(run.task, tasks.Classes) and len(run.task.names) > 2:
+  if not has_thresholds(run.task):
     return None, ''
   if is_training_data(run, run_dir) and split == tfds_folder.VALIDATION:
     return None, ''  # It chooses the thresholds, and cannot judge them.
   return _of_validation(run, run_dir, which)
 
 
+def stored_form(
+  run_dir: str, experiment: config.Experiment
+) -> stored_form_lib.StoredForm:
+  """Return the form in which the images of a run's training were stored.
+
+  An earlier version did not record it: the data set tells, which has to be
+  there.
+  """
+  if record := run_folder.stored_form(run_dir):
+    return stored_form_lib.from_json(record)
+  return stored_form_lib.from_dataset(
+    tfds_folder.open_dataset(
+      experiment.runtime.data_dir, experiment.data.dataset
+    )
+  )
+
+
+def has_thresholds(task: tasks.Task) -> bool:
+  """Return whether a task asks yes-or-no questions."""
+  return not isinstance(task, tasks.Classes) or len(task.names) == 2
+
+
+def stored(run_dir: str, step: int, name: str) -> pd.DataFrame | None:
+  """Return RUN/NAME, a table of scores, if it is of this checkpoint."""
+  path = os.path.join(run_dir, name)
+  finished = run_folder.result(run_dir) or {}
+  if finished.get('judged_step') != step or not storage.exists(path):
+    return None
+  return read(path)
+
+
 def _of_validation(run, run_dir, which):
   """Return the scores of the run's own validation images, or why not."""
-  path = os.path.join(run_dir, run_folder.VALIDATION_SCORES)
-  finished = run_folder.result(run_dir) or {}
   step = run_folder.checkpoint_step(run_dir, which)
-  if finished.get('judged_step') == step and storage.exists(path):
-    return read(path), ''
+  table = stored(run_dir, step, run_folder.VALIDATION_SCORES)
+  if table is not None:
+    return table, ''
   if is_training_data(run, run_dir):
     return run_lib.evaluate(run, tfds_folder.VALIDATION)[0], ''
   return None, (
@@ -200,7 +232,7 @@ def store_decisions(
     if _lacks_labels(run.task, table) and is_training_data(run, run_dir):
       table, _ = run_lib.evaluate(run, tfds_folder.VALIDATION)
     temperature = decisions_lib.fit_temperature(
-      run.task, table[list(run.task.names)], _labels(run.task, table)
+      run.task, table[list(run.task.names)], labels(run.task, table)
     )
   chosen = decisions_lib.Decisions(choose(table, targets), temperature)
   step = run_folder.checkpoint_step(run_dir, which)
@@ -208,8 +240,12 @@ def store_decisions(
   return chosen
 
 
-def _labels(task, table):
-  """Return the labels that a table of scores was made with."""
+def labels(task: tasks.Task, table: pd.DataFrame) -> dict[str, Any]:
+  """Return the labels that a table of scores was made with: key -> [N].
+
+  Raises:
+    InputError: The table is of an earlier version, which kept no classes.
+  """
   if isinstance(task, tasks.Findings):
     states = {}
     for name in task.names:
@@ -260,6 +296,8 @@ def write(
   scores: pd.DataFrame,
   summaries: Mapping[str, metrics.Summary],
   points: Sequence[Mapping[str, Any]] = (),
+  folder: str = '',
+  more: Mapping[str, Any] | None = None,
 ) -> str:
   """Write the results of `build.evaluate` to the run's folder.
 
@@ -275,23 +313,49 @@ def write(
     scores: One row per example.
     summaries: The metrics.
     points: The operating points.
+    folder: A folder to write to in place of the run's.
+    more: What else the JSON file says.
 
   Returns:
     The path of the table.
   """
+  is_own = is_training_data(run, run_dir)
+  name = file_name(run, f'{split}_{which}', is_own)
+  path = os.path.join(folder or run_dir, name)
+  header = {
+    **described(run, split, scores, summaries, points),
+    'checkpoint': which,
+    'step': run_folder.checkpoint_step(run_dir, which),
+    **(more or {}),
+  }
+  if folder:
+    with storage.convert_write_errors(folder):
+      storage.makedirs(folder)
+  return write_table(path, scores, header)
+
+
+def file_name(run: run_lib.Run, name: str, is_own: bool) -> str:
+  """Return the name of a table of scores; of another data set, with its."""
+  if not is_own:
+    prepared = run.source.prepared
+    digest = prepared.identity['fingerprint'][:8]
+    name = f'{prepared.name}-{digest}_{name}'
+  return f'scores_{name}.csv'
+
+
+def described(
+  run: run_lib.Run,
+  split: str,
+  scores: pd.DataFrame,
+  summaries: Mapping[str, metrics.Summary],
+  points: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+  """Return what the JSON file beside a table of scores says of it."""
   source = run.source
   identity = source.prepared.identity
-  name = f'{split}_{which}'
-  if not is_training_data(run, run_dir):
-    digest = identity['fingerprint'][:8]
-    name = f'{source.prepared.name}-{digest}_{name}'
-  path = os.path.join(run_dir, f'scores_{name}.csv')
-  step = run_folder.checkpoint_step(run_dir, which)
-  header = {
+  return {
     'data': identity,
     'split': split,
-    'checkpoint': which,
-    'step': step,
     'outputs': list(run.task.names),
     'names': dict(source.label_map.stored),
     'notes': source.label_map.notes(identity['dataset']),
@@ -300,6 +364,12 @@ def write(
     'confusion': confusion(run.task, scores),
     'time': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
   }
+
+
+def write_table(
+  path: str, scores: pd.DataFrame, header: Mapping[str, Any]
+) -> str:
+  """Write a table of scores, and a JSON file beside it; return the path."""
   storage.write_text(path, scores.to_csv(index=False))
-  storage.write_json(path.removesuffix('.csv') + '.json', header)
+  storage.write_json(path.removesuffix('.csv') + '.json', dict(header))
   return path
