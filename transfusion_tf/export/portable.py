@@ -88,6 +88,18 @@ def of_one(
   return _traced(classify.python_function, one)
 
 
+def of_probabilities(
+  classify: tf.types.experimental.PolymorphicFunction,
+) -> tf.types.experimental.PolymorphicFunction:
+  """Return a `classifier` without what is computed from probabilities."""
+  (spec,) = classify.input_signature
+
+  def probabilities(pixels):
+    return {PROBABILITIES: classify.python_function(pixels)[PROBABILITIES]}
+
+  return _traced(probabilities, spec)
+
+
 def _traced(function, spec):
   """Return a `tf.function` that calls no others, as converters want it.
 

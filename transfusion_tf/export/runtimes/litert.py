@@ -29,6 +29,9 @@ probabilities = network(pixels=pixels)['probabilities']
 
   def write(self, network, path):
     serve, note = network.module.serve_pixels, ''
+    if self.is_rounded:
+      # Sums of rounded probabilities may be zero, and are divided by.
+      serve = portable.of_probabilities(serve)
     with self.convert_errors(network):
       try:
         content = self._convert(network, serve)
@@ -71,7 +74,8 @@ probabilities = network(pixels=pixels)['probabilities']
 class LiteRtInt8(LiteRt):
   """The same in 8 bits, by the ranges that training images show.
 
-  Pixels and probabilities stay float32. All between them is int8.
+  Pixels and probabilities stay float32. All between them is int8. There is no
+  other output.
   """
 
   name, title = 'tflite_int8', 'LiteRT in 8 bits'
