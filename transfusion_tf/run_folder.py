@@ -305,6 +305,11 @@ def split_checkpoint(name: str) -> tuple[str, str]:
   return run_dir, which
 
 
+def name(run_dir: str) -> str:
+  """Return the name of a run's folder, without where it is."""
+  return os.path.basename(os.path.normpath(run_dir))
+
+
 def checkpoint_step(run_dir: str, which: str = '') -> int:
   """Return the step of a run's checkpoint.
 

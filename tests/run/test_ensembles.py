@@ -10,6 +10,7 @@ import prepared_sets
 import pytest
 from sklearn import metrics as sklearn_metrics
 import tensorflow as tf
+import tensorflow_datasets as tfds
 
 from transfusion_tf import errors
 from transfusion_tf import export
@@ -296,3 +297,70 @@ def test_evaluate_refuses_in_one_line(tmp_path, call, run_dirs, flags, part):
   assert part in found.stderr
   assert len(found.stderr.strip().splitlines()) == 1
   assert not (tmp_path / 'out').exists()
+
+
+def test_an_ensemble_is_validated_on_another_site(
+  tmp_path, call, run_dirs, data_dir
+):
+  """Beside the mean of the members' own test scores, with a page."""
+  prepared_sets.write_spots(tmp_path / 'data', 'clinic', test=60)
+  found = call(
+    'evaluate.py',
+    f'--run_dir={",".join(run_dirs)}',
+    f'--data_dir={tmp_path}/data',
+    '--dataset=clinic',
+    f'--output_dir={tmp_path}/out',
+  )
+  assert found.returncode == 0, found.stderr
+  (path,) = (tmp_path / 'out').glob('scores_clinic-*_test_ensemble.json')
+  header = json.loads(path.read_text())
+  tables = [pd.read_csv(f'{run_dir}/test_scores.csv') for run_dir in run_dirs]
+  mean = np.mean([table[list('01234')] for table in tables], axis=0)
+  home = sklearn_metrics.roc_auc_score(
+    tables[0]['true:class'] >= 2, mean[:, 2:].sum(axis=1) / mean.sum(axis=1)
+  )
+  here = header['metrics']['referable']['value']
+  difference = header['differences']['referable']['value']
+  assert difference == pytest.approx(here - home)
+  page = path.with_suffix('.html').read_text()
+  assert 'Ensemble of 3 runs on clinic' in page
+  assert header['operating_points'][0]['point'] in page
+
+
+def test_an_ensemble_of_several_classes_is_validated(tmp_path, call):
+  """Which have no thresholds, and calibration of the most probable class."""
+  names = ['a', 'b', 'c']
+  label = {'label': tfds.features.ClassLabel(names=names)}
+  rng = np.random.default_rng(0)
+
+  def examples(split, count):
+    for n in range(count):
+      image = rng.integers(0, 120, (32, 32, 3)).astype(np.uint8)
+      image[..., n % 3] += 60
+      ids = {'image_id': f'{split}{n}', 'patient_id': f'{split}{n // 2}'}
+      yield {'image': image, 'label': n % 3, **ids}
+
+  for name in ('home', 'away'):
+    splits = {'train': 48, 'validation': 30, 'test': 45}
+    prepared_sets.write(
+      tmp_path,
+      name,
+      label,
+      {s: list(examples(name + s, n)) for s, n in splits.items()},
+    )
+  runs = [
+    _train(tmp_path, tmp_path / f'r{n}', data__dataset='home', seed=n)
+    for n in range(2)
+  ]
+  found = call(
+    'evaluate.py',
+    f'--run_dir={",".join(runs)}',
+    '--dataset=away',
+    f'--output_dir={tmp_path}/out',
+  )
+  assert found.returncode == 0, found.stderr
+  assert 'operating points' not in found.stdout
+  (page,) = (tmp_path / 'out').glob('*.html')
+  assert 'At the fixed thresholds' not in page.read_text()
+  assert 'macro' not in page.read_text()
+  assert 'AUC, mean over classes' in page.read_text()

@@ -130,7 +130,7 @@ def test_the_page_says_all_of_it_and_loads_nothing(validated):
     'At the fixed thresholds',
     'JPEG 100%',
     'PNG 100%',
-    'The typical brightness here is below',
+    'The typical brightness there is below',
     'data:image/png',
   ):
     assert part in text or part in page, part

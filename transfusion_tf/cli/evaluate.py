@@ -139,7 +139,12 @@ def _data(run_dir):
   data_dir = os.path.join(_OUTPUT_DIR.value, 'data')
   form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
   dataset = own_images.prepare_other_site(
-    data_dir, _TABLE.value, _IMAGES.value, form, _ON_BAD.value == 'fail'
+    data_dir,
+    _TABLE.value,
+    _IMAGES.value,
+    form.kind,
+    form.side,
+    _ON_BAD.value == 'fail',
   )
   return dataset, {'data_dir': data_dir}
 

@@ -87,7 +87,8 @@ def _external(run, split, scores, validation, lacking, targets):
     table, _ = ensemble_scores.mean_table(run.task, validation)
     thresholds = scores_lib.choose(table, targets)
   return external_lib.Validation(
-    run.experiment.model.name,
+    f'Ensemble of {len(run.parts)} runs',
+    f'the mean of {", ".join(run.members)}',
     run.task,
     run.primary_metric,
     external_lib.Scored(

@@ -10,7 +10,6 @@ from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf.cli import app
 from transfusion_tf.cli import table_flags
-from transfusion_tf.input_pipeline import stored_form
 
 MANIFEST = 'raw_files.json'
 
@@ -60,7 +59,8 @@ def prepare_other_site(
   data_dir: str,
   csv: str | None,
   images: str,
-  form: stored_form.StoredForm,
+  kind: str,
+  side: int,
   refuse_bad: bool,
 ) -> str:
   """Make DATA_DIR/NAME as `prepare`, to score a network on it.
@@ -69,7 +69,8 @@ def prepare_other_site(
     data_dir: The folder of the data.
     csv: The table, or several; None takes folders for classes.
     images: Where its paths start.
-    form: The form in which the network's training images were stored.
+    kind: `StoredForm.kind` of the network's training images.
+    side: `StoredForm.side` of them.
     refuse_bad: If false, bad images are left out.
 
   Returns:
@@ -81,7 +82,7 @@ def prepare_other_site(
   app.import_data()
   from data.image_table import other_site
 
-  if form.kind == 'as_it_is':
+  if kind == 'as_it_is':
     raise errors.InputError(
       'the training images of this run were stored as their files are, by '
       'another project or of ImageNet: prepare the other site in the same way, '
@@ -92,8 +93,8 @@ def prepare_other_site(
     csv,
     images,
     refuse_bad,
-    dataclasses.asdict(form),
-    functools.partial(other_site.Builder, kind=form.kind, side=form.side),
+    {'kind': kind, 'side': side},
+    functools.partial(other_site.Builder, kind=kind, side=side),
     other_site.SPLIT,
   )
 

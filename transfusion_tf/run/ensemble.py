@@ -55,8 +55,7 @@ class Member:
   @property
   def name(self) -> str:
     """The folder's name and the step."""
-    folder = os.path.basename(os.path.normpath(self.run_dir))
-    return f'{folder}@{self.step}'
+    return f'{run_folder.name(self.run_dir)}@{self.step}'
 
 
 class Ensemble(network_lib.Network):

@@ -72,6 +72,7 @@ class Validation:
 
   Attributes:
     network: What it is called.
+    origin: The runs and steps that it is of.
     task: The meaning of its outputs.
     primary: The metric that it was selected by.
     here: The other site's images.
@@ -82,6 +83,7 @@ class Validation:
   """
 
   network: str
+  origin: str
   task: tasks.Task
   primary: str
   here: Scored
@@ -95,7 +97,14 @@ class Validation:
     names = dict.fromkeys([self.primary, *_METRICS])
     if self.task.kind == tasks.Findings.kind:
       names |= dict.fromkeys(self.task.names)
-    return [name for name in names if self.here.metric(name)]
+    return [
+      name for name in names if self._is_asked(name) and self.here.metric(name)
+    ]
+
+  def _is_asked(self, name):
+    """Return whether a metric is of these labels."""
+    known = tasks.METRICS.get(name)
+    return known is None or known.kind in (self.task.kind, '')
 
   def difference(self, name: str) -> metrics.Summary | None:
     """Return a metric less that at home; None if it is not known there."""
@@ -171,6 +180,7 @@ def of_run(
   )
   return Validation(
     run.experiment.model.name,
+    f'{run_folder.name(run_dir)}, step {step}',
     run.task,
     run.primary_metric,
     Scored(run.source.prepared.name, scores, '', run.source.prepared, split),

@@ -12,8 +12,9 @@ from transfusion_tf.study import external
 from transfusion_tf.study import report
 from transfusion_tf.study.plots import reliability
 
-_HERE = display.Style('here', '#D55E00', '-', 's')
-_HOME = display.Style('internal test', '#0072B2', '--', 'o')
+_THERE, _INTERNAL = 'other site', 'internal test'
+_HERE = display.Style(_THERE, '#D55E00', '-', 's')
+_HOME = display.Style(_INTERNAL, '#0072B2', '--', 'o')
 _INTERVALS = (
   'Intervals are of 95 % over the patients of each set; that of a difference '
   'takes them for different people. It says how far apart the two results are, '
@@ -25,8 +26,8 @@ _PREVALENCE = (
 )
 _POINTS = (
   'Thresholds were chosen on the validation images of the training, and are '
-  'the same on both sets. What the network shows here is what the site would '
-  'get that takes them over.'
+  'the same on both sets: the other site shows what it would get by taking '
+  'them over.'
 )
 _CURVE = (
   'Fraction of positive images by probability, in bins of as many images each. '
@@ -35,9 +36,9 @@ _CURVE = (
   'or less, frequent than in the training.'
 )
 _LOOKS = (
-  'Of the images as the network gets them, {} here and {} of the internal test '
-  'at most, and of the raw files as they were when the sets were prepared. '
-  'Numbers are medians, with the middle 90 % in brackets.'
+  'Of {} images of the other site and {} of the internal test, as they are '
+  'stored for the network, and of the raw files that the two sets were '
+  'prepared from. Numbers are medians, with the middle 90 % in brackets.'
 )
 
 
@@ -59,26 +60,26 @@ def _sections(validation):
 def _answer(validation):
   here, home = validation.here, validation.home
   rows = [
-    {'': 'images', 'here': _count(here), 'internal test': _count(home)},
+    {'': 'images', _THERE: _count(here), _INTERNAL: _count(home)},
     {
       '': 'patients',
-      'here': _count(here, 'patient_id'),
-      'internal test': _count(home, 'patient_id'),
+      _THERE: _count(here, 'patient_id'),
+      _INTERNAL: _count(home, 'patient_id'),
     },
     {
       '': 'positive',
-      'here': external.positives(here),
-      'internal test': external.positives(home),
+      _THERE: external.positives(here),
+      _INTERNAL: external.positives(home),
     },
   ]
-  rows = [row | {'difference': '–'} for row in rows if row['here'] != '–']
+  rows = [row | {'difference': '–'} for row in rows if row[_THERE] != '–']
   for name in validation.compared():
     difference = validation.difference(name)
     rows.append(
       {
         '': display.metric(name),
-        'here': _value(here, name),
-        'internal test': _value(home, name),
+        _THERE: _value(here, name),
+        _INTERNAL: _value(home, name),
         'difference': _text(difference, '+') if difference else '–',
       }
     )
@@ -111,9 +112,9 @@ def _verdict(validation):
   if low is None:
     return text + ' There are too few patients for an interval.'
   if high < 0:
-    return text + ' It is lower here than chance explains.'
+    return text + ' It is lower there, by more than chance explains.'
   if low > 0:
-    return text + ' It is higher here than chance explains.'
+    return text + ' It is higher there, by more than chance explains.'
   return text + (
     f' Chance alone could make it. A loss of up to {max(-low, 0):.3f} is not '
     'excluded.'
@@ -134,25 +135,24 @@ def _points(validation):
   rows = []
   for point in here:
     own = home.get((point['question'], point['point']))
-    alone = point['question'] in (
-      metrics.answers.TWO_CLASSES,
-      metrics.answers.REFERABLE,
-    )
-    threshold = point['threshold']
-    rows.append(
-      {
-        'point': ('' if alone else f'{point["question"]}: ')
-        + f'{point["point"]}, {point["at_least"]:g} on validation',
-        'threshold': 'none' if threshold is None else f'{threshold:.4f}',
-        'sensitivity here': _text(point['sensitivity']),
-        'sensitivity, internal': _text(own['sensitivity']) if own else '–',
-        'specificity here': _text(point['specificity']),
-        'specificity, internal': _text(own['specificity']) if own else '–',
-      }
-    )
+    rows += [_point_row(_THERE, point)]
+    rows += [_point_row(_INTERNAL, own)] if own else []
   return report.Section(
     'At the fixed thresholds', [_POINTS], pd.DataFrame(rows), cards=True
   )
+
+
+def _point_row(images, point):
+  alone = (metrics.answers.TWO_CLASSES, metrics.answers.REFERABLE)
+  question = '' if point['question'] in alone else f'{point["question"]}, '
+  threshold = point['threshold']
+  return {
+    'chosen for': f'{question}{point["point"]} of {point["at_least"]:g}',
+    'threshold': 'none' if threshold is None else f'{threshold:.4f}',
+    'images': images,
+    'sensitivity': _text(point['sensitivity']),
+    'specificity': _text(point['specificity']),
+  }
 
 
 def _calibration(validation):
@@ -232,7 +232,7 @@ def _raw_rows(here, home) -> Iterator[dict]:
 
 
 def _row(title, here, home):
-  return {'': title, 'here': here, 'internal test': home}
+  return {'': title, _THERE: here, _INTERNAL: home}
 
 
 def _spread(values):
@@ -265,11 +265,11 @@ def _warnings(here, home) -> Iterator[str]:
     if not low <= middle <= high:
       side = 'above' if middle > high else 'below'
       yield (
-        f'The typical {name} here is {side} that of nine in ten images of the '
+        f'The typical {name} there is {side} that of nine in ten images of the '
         'internal test.'
       )
   if here.is_blank.mean() > home.is_blank.mean() + 0.02:
-    yield 'There are more blank images here.'
+    yield 'There are more blank images there.'
   if abs(here.has_color.mean() - home.has_color.mean()) > 0.5:
     yield 'Most images of one set are in color, and most of the other are not.'
 
@@ -277,19 +277,26 @@ def _warnings(here, home) -> Iterator[str]:
 def _names(validation):
   matched = validation.label_map
   rows = [
-    {'name here': name, 'output of the network': output}
+    {'name there': name, 'output of the network': output}
     for name, output in matched.stored.items()
   ]
   rows += [
-    {'name here': name, 'output of the network': 'none: not scored'}
+    {'name there': name, 'output of the network': 'none: not scored'}
     for name in matched.unused
   ]
   rows += [
-    {'name here': 'none: no example', 'output of the network': name}
+    {'name there': 'none: no example', 'output of the network': name}
     for name in matched.absent
   ]
-  text = 'How the names of the site were matched with the outputs.'
-  return report.Section('Names', [text], pd.DataFrame(rows))
+  return report.Section(
+    'Names and origin',
+    [
+      'How the names of the other site were matched with the outputs of the '
+      f'network, which is {validation.origin}. The images are split '
+      f'{validation.here.split} of {validation.here.name}.'
+    ],
+    pd.DataFrame(rows),
+  )
 
 
 def _count(scored, column='image_id'):
