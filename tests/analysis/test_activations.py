@@ -286,3 +286,37 @@ def test_filters_are_the_first_convolutions(net):
   dense = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
   with pytest.raises(errors.InputError, match='no convolution'):
     filters.conv1(dense)
+
+
+@pytest.mark.parametrize(
+  'dtype, tolerance',
+  [('float16', 1e-2), ('float64', 1e-8), ('>f4', 1e-6), ('int32', 2e-2)],
+)
+def test_activations_of_two_types_compare(
+  tmp_path, images, net, dtype, tolerance
+):
+  """As folders have them that others made: the types need not agree."""
+  plain = {n: _write(tmp_path / n, images, _net(i)) for i, n in enumerate('ab')}
+  a, b = plain.values()
+  other = shutil.copytree(b, tmp_path / 'other')
+  acts = np.load(other / 'low.npy')
+  scale = 1_000 if dtype == 'int32' else 1  # CCA knows no scale.
+  np.save(other / 'low.npy', (scale * acts).astype(dtype))
+  record = json.loads((other / 'manifest.json').read_text())
+  record['layers']['low'] |= {
+    'dtype': dtype,
+    'sha256': hashlib.sha256((other / 'low.npy').read_bytes()).hexdigest(),
+  }
+  (other / 'manifest.json').write_text(json.dumps(record))
+  sampling = sampling_lib.Sampling(300, 6, 3)
+
+  def coefficients(one, two):
+    folders = {'one': str(one), 'two': str(two)}
+    source = activations.make_source(folders, ['low'])
+    (found,) = similarity.from_source(source, None, sampling).values()
+    return [m.coefficients for m in found['low'].repeats]
+
+  want = coefficients(a, b)
+  np.testing.assert_allclose(coefficients(a, other), want, 0, tolerance)
+  np.testing.assert_allclose(coefficients(other, a), want, 0, tolerance)
+  np.testing.assert_allclose(coefficients(other, b), 1, 0, tolerance)

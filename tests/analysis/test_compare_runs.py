@@ -3,8 +3,11 @@
 import json
 import os
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
+import paths
 import prepared_sets
 import pytest
 
@@ -147,12 +150,33 @@ def test_binaries(runs, call, tmp_path):
   assert list(record['layers']) == ['conv1', 'conv2', 'conv3', 'conv4']
   assert record['sampling']['num_channels'] == 16
   assert 'conv4' in found.stdout and str(output) in found.stdout
+  assert ' low ' in found.stdout and ' high ' in found.stdout
+  layer = record['layers']['conv1']
+  interval = layer['intervals']['mean']
+  assert interval['low'] < interval['estimate'] < interval['high']
+  output.unlink()
   os.truncate(f'{folder}/conv1.npy', 1_000)
   found = call('svcca.py', f'--a={folder}', f'--b={folder}', *sample)
   assert found.returncode == 2
   assert found.stderr.startswith('svcca.py: ')
   assert found.stderr.count('\n') == 1
   assert 'conv1.npy is damaged' in found.stderr
+
+
+def test_a_closed_pipe_loses_no_result(runs, tmp_path):
+  """The file is written before anything is printed."""
+  output = tmp_path / 'svcca.json'
+  command = [
+    sys.executable, paths.BIN / 'svcca.py', f'--a={runs[0]}', f'--b={runs[1]}',
+    '--layers=conv1', '--num_patches=400', '--num_channels=16',
+    f'--output={output}',
+  ]  # fmt: skip
+  process = subprocess.Popen(
+    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+  )
+  process.stdout.close()
+  process.wait()
+  assert list(json.loads(output.read_text())['layers']) == ['conv1']
 
 
 # Command -> its other flags; {output} is where it writes.

@@ -45,14 +45,14 @@ def nets():
   return {f'net{seed}': _net(seed) for seed in range(3)}
 
 
-def _sample(model, images, layer, index, plan, repeat):
+def _sample(model, images, layer, index, plan, repeat, whole=False):
   """[d, p] of one repeat, gathered from activations held whole."""
   tapped = keras.Model(model.inputs, model.get_layer(layer).output)
   acts = np.asarray(tapped(images))
   patches = [
     acts[i].reshape(-1, acts.shape[-1])[plan.patches(index, i, 1)]
     for i in range(plan.num_images)
-    if plan.fold(i) != plan.left_out(repeat)
+    if whole or plan.fold(i) != plan.left_out(repeat)
   ]
   channels = plan.sampling.channels(repeat, acts.shape[-1])
   return np.concatenate(patches)[:, channels].T.astype(np.float64)
@@ -92,6 +92,14 @@ def test_agrees_with_svcca_on_the_same_sample(
       widths = [networks['a'].get_layer(layer).output.shape[-1]] * 2
       estimate = cka.cka_of_layers(a.T, b.T, widths, same_channels=True)
       assert abs(got.cka_layer - estimate) < 1e-8
+      a, b = (
+        _sample(model, images, layer, index, plan, repeat, whole=True)
+        for model in networks.values()
+      )
+      whole = result['a', 'b'][layer].whole[repeat]
+      assert abs(whole.cka - _cka(a, b)) < 1e-8
+      assert abs(whole.cka_unbiased - cka.cka(a.T, b.T)) < 1e-8
+    assert result['a', 'b'][layer].folds == 3
 
 
 def test_unbiased_cka_is_computed_if_asked_for(images, nets):

@@ -119,13 +119,34 @@ class ChannelSamples:
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class RepeatStatistics:
+  """The statistics of a repeat's channels, in numpy arrays.
+
+  Attributes:
+    whole: Those of all folds.
+    left_out: Those of the fold that the repeat leaves out, if it does.
+    layout: Groups of the channels.
+  """
+
+  whole: moments.Statistics
+  left_out: moments.Statistics | None
+  layout: fourth_moments.Layout | None
+
+  def repeat(self) -> moments.Statistics:
+    """Return those of the folds that the repeat keeps."""
+    if self.left_out is None:
+      return self.whole
+    return self.whole.without(self.left_out, self.layout)
+
+
 def accumulate(
   source: activation_source.ActivationSource,
   plan: sampling.SamplingPlan,
   columns: Sequence[ChannelSamples],
   strategy: tf.distribute.Strategy,
-) -> list[list[moments.Statistics]]:
-  """Return statistics `[column][repeat]` of the plan's sample, in numpy arrays.
+) -> list[list[RepeatStatistics]]:
+  """Return statistics `[column][repeat]` of the plan's sample.
 
   Raises:
     InputError: The images end early.
@@ -141,13 +162,19 @@ def accumulate(
     for repeat in range(plan.sampling.repeats):
       if plan.left_out(repeat) == fold:
         left_out[repeat] = _take(state, columns, repeat)
-  repeats = []
-  for repeat in range(plan.sampling.repeats):
-    taken = _take(total, columns, repeat)
-    if repeat in left_out:
-      parts = zip(taken, left_out[repeat], columns, strict=True)
-      taken = [x.without(part, c.layout(repeat)) for x, part, c in parts]
-    repeats.append(taken)
+  none = [None] * len(columns)
+  repeats = [
+    [
+      RepeatStatistics(whole, part, column.layout(repeat))
+      for whole, part, column in zip(
+        _take(total, columns, repeat),
+        left_out.get(repeat, none),
+        columns,
+        strict=True,
+      )
+    ]
+    for repeat in range(plan.sampling.repeats)
+  ]
   return [list(column) for column in zip(*repeats, strict=True)]
 
 
@@ -264,9 +291,15 @@ def _gather_rows(x, indices):
 
 
 def _gather_channels(column, networks, channels):
-  """Return [n, D]: the chosen channels of a column's networks."""
+  """Return [n, D] in float64: the chosen channels of a column's networks.
+
+  Stored activations of two networks may be of two types.
+  """
   rows = [
-    x if len(chosen) == x.shape[-1] else tf.gather(x, chosen, axis=1)
+    tf.cast(
+      x if len(chosen) == x.shape[-1] else tf.gather(x, chosen, axis=1),
+      tf.float64,
+    )
     for x, chosen in zip(
       [networks[place] for place in column.networks], channels, strict=True
     )

@@ -16,6 +16,7 @@ import pandas as pd
 
 from svcca import cca_core
 from transfusion_tf.analysis import alignment
+from transfusion_tf.analysis import image_error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,27 +85,50 @@ class Similarity:
     noise_floor: The same of permuted rows, the value of unrelated networks.
     num_patches: p of a repeat.
     num_images: n of all repeats together.
+    whole: Measures of each repeat's channels on all n images.
+    folds: Number of folds of the images: repeat r leaves fold r % folds out.
   """
 
   repeats: tuple[Measures, ...]
   noise_floor: tuple[Measures, ...]
   num_patches: int
   num_images: int
+  whole: tuple[Measures, ...]
+  folds: int
 
   @property
   def mean(self) -> float:
     """The mean of the repeats' `mean`."""
     return average(self.repeats)['mean']
 
-  def to_json(self) -> dict[str, Any]:
-    """Return means and standard deviations over repeats, then each repeat's."""
+  def intervals(self) -> dict[str, image_error.Interval | None]:
+    """Return every measure's estimate for all images, with its interval."""
+    whole, kept = (
+      pd.DataFrame([m.scalars() for m in side])
+      for side in (self.whole, self.repeats)
+    )
     return {
-      **average(self.repeats),
-      'noise_floor': average(self.noise_floor),
+      name: image_error.interval(whole[name], kept[name], self.folds)
+      for name in whole
+    }
+
+  def to_json(self) -> dict[str, Any]:
+    """Return means and standard deviations over repeats, then each repeat's.
+
+    What is undefined is None: JSON has no NaN.
+    """
+    intervals = {
+      name: found._asdict() if found else None
+      for name, found in self.intervals().items()
+    }
+    return {
+      **_defined(average(self.repeats)),
+      'intervals': intervals,
+      'noise_floor': _defined(average(self.noise_floor)),
       'num_patches': self.num_patches,
       'num_images': self.num_images,
       'repeats': [
-        m.scalars() | {'coefficients': m.coefficients.tolist()}
+        _defined(m.scalars()) | {'coefficients': m.coefficients.tolist()}
         for m in self.repeats
       ],
     }
@@ -115,6 +139,11 @@ def average(repeats: Sequence[Measures]) -> dict[str, float]:
   table = pd.DataFrame([m.scalars() for m in repeats])
   stddev = table.std(ddof=len(table) > 1).add_suffix('_std')
   return table.mean().to_dict() | stddev.to_dict()
+
+
+def _defined(values):
+  """Return values with None in place of NaN."""
+  return {n: x if np.isfinite(x) else None for n, x in values.items()}
 
 
 class Whitened(NamedTuple):

@@ -138,7 +138,7 @@ class Statistics(NamedTuple):
     layout: fourth_moments.Layout | None,
     strategy: tf.distribute.Strategy,
   ) -> 'Statistics':
-    """Return the statistics of rows [n, D], any float type, in random order.
+    """Return the statistics of rows [n, D], in float64 and in random order.
 
     Args:
       rows: The rows of each replica of the strategy.
@@ -221,12 +221,11 @@ class Statistics(NamedTuple):
 
 
 def _sums(rows):
-  rows = tf.cast(rows, tf.float64)
   return tf.cast(tf.shape(rows)[0], tf.float64), tf.reduce_sum(rows, axis=0)
 
 
 def _products(rows, mean, sizes, layout):
-  rows = tf.cast(rows, tf.float64) - mean
+  rows = rows - mean
   others = tf.roll(rows[:, -sizes[-1] :], shift=1, axis=0)
   cross = tf.matmul(rows[:, : sizes[0]], others, transpose_a=True)
   if layout is None:

@@ -138,12 +138,16 @@ def from_source(
     columns, groups * len(source.layers), statistics, options
   )
   for column, group, repeats in measured:
-    measures, floors = zip(*repeats, strict=True)
-    for pair, values in zip(
-      group.pairs, zip(*measures, strict=True), strict=True
-    ):
+    measures, floors, wholes = zip(*repeats, strict=True)
+    by_pair = (zip(*values, strict=True) for values in (measures, wholes))
+    for pair, values, whole in zip(group.pairs, *by_pair, strict=True):
       result[pair][source.layers[column.layer]] = cca.Similarity(
-        values, floors, plan.num_patches(column.layer), plan.num_images
+        values,
+        floors,
+        plan.num_patches(column.layer),
+        plan.num_images,
+        whole,
+        plan.folds,
       )
   return result
 
@@ -158,13 +162,13 @@ def _draw(source, sampling, options, layer, group):
 
 
 def _measure_all(columns, groups, statistics, options):
-  """Yield (column, group, [repeat] measures and floor)."""
+  """Yield (column, group, [repeat] measures, floor, measures of all folds)."""
   # LAPACK runs outside Python's lock: a job for each column and repeat, on one
   # thread each; BLAS's own threads would only wait for each other.
   limit = threadpoolctl.threadpool_limits(1, user_api='blas')
   with limit, futures.ThreadPoolExecutor() as pool:
     jobs = [
-      [pool.submit(_measure, x, group, column, options) for x in repeats]
+      [pool.submit(_measure_repeat, x, group, column, options) for x in repeats]
       for column, group, repeats in zip(
         columns, groups, statistics, strict=True
       )
@@ -194,7 +198,7 @@ def _check_finite(source, columns, statistics):
   for column, repeats in zip(columns, statistics, strict=True):
     for repeat in repeats:
       stops = np.cumsum(column.drawn)[:-1]
-      means = np.split(repeat.moments.mean, stops)
+      means = np.split(repeat.whole.moments.mean, stops)
       for place, mean in zip(column.networks, means, strict=True):
         if not np.all(np.isfinite(mean)):
           raise errors.InputError(
@@ -203,7 +207,16 @@ def _check_finite(source, columns, statistics):
           )
 
 
-def _measure(statistics, group, column, options):
+def _measure_repeat(repeat, group, column, options):
+  """Return the measures of each pair, the floor, and those of all folds."""
+  measures, floor = _measure(repeat.repeat(), group, column, options)
+  if repeat.left_out is None:
+    return measures, floor, measures
+  whole, _ = _measure(repeat.whole, group, column, options, with_floor=False)
+  return measures, floor, whole
+
+
+def _measure(statistics, group, column, options, with_floor=True):
   """Return the measures of each pair, and of the permuted rows."""
   moments, _, permuted = statistics
   alignments = alignment.Alignments(statistics, column.drawn, column.widths)
@@ -222,6 +235,8 @@ def _measure(statistics, group, column, options):
     [alignments.compare(place[a], place[b]) for a, b in group.pairs],
     options,
   )
+  if not with_floor:
+    return measures, None
   first, last, cross = (x / permuted.freedom for x in permuted[1:4])
   (floor,) = cca.compare(
     [cca.whiten(first, options)],

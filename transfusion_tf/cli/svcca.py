@@ -2,9 +2,11 @@ r"""Similarity of two networks, layer by layer: (SV)CCA as in Appendix C, CKA.
 
   python bin/svcca.py --a=RUN@init --b=RUN --layers=conv1,block1
 
-Two folders that extract_activations.py made are compared in the same way. The
-noise floor is the similarity that unrelated networks would show, in CCA; that
-of --unbiased_cka is 0. --output has every measure.
+Two folders that extract_activations.py made are compared in the same way. "low"
+and "high" are the 95 % interval of the mean that endlessly many images would
+give, which few images overstate: more --num_images make it narrow. The noise
+floor is the similarity that unrelated networks would show, in CCA; that of
+--unbiased_cka is 0. --output has every measure.
 """
 
 import dataclasses
@@ -72,7 +74,6 @@ def main(_) -> None:
   )
   result = _compare(values, sample, options)
   layers = {layer: value.to_json() for layer, value in result.items()}
-  _print(layers)
   record = {
     'a': values.a,
     'b': values.b,
@@ -80,20 +81,38 @@ def main(_) -> None:
     'options': dataclasses.asdict(options),
     'layers': layers,
   }
+  # First of all: whoever reads what is printed may leave early.
   storage.write_json(values.output, record)
+  _print(layers)
+  for layer, row in layers.items():
+    channels = len(row['repeats'][0]['coefficients'])
+    if row['num_images'] < channels:
+      print(
+        f'note: {layer}: {row["num_images"]} images for {channels} channels: '
+        'the interval may be too narrow; give more --num_images'
+      )
   print(f'Written: {values.output}')
 
 
 def _print(layers):
-  columns = {'mean': 'mean', '± sd': 'mean_std', 'plain': 'plain_mean'}
   for number, (layer, row) in enumerate(layers.items()):
-    shown = {head: row[name] for head, name in columns.items()}
-    shown['floor'] = row['noise_floor']['mean']
+    interval = row['intervals']['mean'] or dict.fromkeys(('low', 'high'))
+    shown = {
+      'mean': row['mean'],
+      'low': interval['low'],
+      'high': interval['high'],
+      'plain': row['plain_mean'],
+      'floor': row['noise_floor']['mean'],
+    }
     if 'cka_layer' in row:
       shown['CKA'] = row['cka_layer']
     if not number:
       print(f'{"layer":20}' + ''.join(f' {head:>7}' for head in shown))
-    print(f'{layer:20}' + ''.join(f' {x:7.4f}' for x in shown.values()))
+    print(f'{layer:20} ' + ' '.join(map(_figure, shown.values())))
+
+
+def _figure(value):
+  return f'{"-":>7}' if value is None else f'{value:7.4f}'
 
 
 def _compare(values, sample, options):
