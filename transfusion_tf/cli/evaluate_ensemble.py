@@ -43,6 +43,16 @@ def evaluate(
   is_own = ensemble_scores.is_training_data(run)
   for note in evaluation_text.notes(run, split, is_own):
     print(note)
+  of_it = [
+    part.name
+    for part in run.parts
+    if scores_lib.is_training_data(run, part.run_dir)
+  ]
+  if of_it and not is_own:
+    print(
+      f'note: of the members, only {errors.listed(of_it)} had this data set in '
+      'training: others may have been trained on images that it tests'
+    )
   validation, lacking = ensemble_scores.validation(run, split)
   gain = ensemble_scores.evaluate(run, split, validation)
   points = []

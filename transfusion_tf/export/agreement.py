@@ -11,6 +11,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import errors
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
@@ -96,9 +97,11 @@ class StoredImages:
 
   def _score(self, probabilities):
     run = self._run
-    labels = tf.nest.map_structure(
-      lambda label: label[: self.count], run.labels(self.split)
-    )
+    try:
+      known = run.labels(self.split)
+    except errors.InputError:  # Of another site, by names of its own.
+      return math.nan
+    labels = tf.nest.map_structure(lambda label: label[: self.count], known)
     name = run.primary_metric
     metric = run.task.metrics(probabilities, labels, [name])[name]
     return math.nan if metric.undefined else float(metric.value())
