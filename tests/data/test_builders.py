@@ -28,6 +28,7 @@ from data.image_table import layout as image_table
 from data.retina import retina_dataset_builder
 from transfusion_tf import cores
 from transfusion_tf import errors
+from transfusion_tf import scratch
 from transfusion_tf import stop_signals
 from transfusion_tf.input_pipeline import tfds_folder
 
@@ -248,7 +249,7 @@ def test_a_build_that_fails_leaves_nothing_under_the_final_name(
   with pytest.raises(KeyboardInterrupt):
     _build('kaggle', tmp_path)
   config = tmp_path / 'data/retina' / f'kaggle_{_SIZE}'
-  assert not list(config.iterdir())
+  assert [path.name for path in config.iterdir()] == [scratch.LOCK]
   with pytest.raises(errors.InputError, match='no prepared data set'):
     tfds_folder.open_dataset(str(tmp_path / 'data'), 'retina')
   monkeypatch.undo()

@@ -1,6 +1,7 @@
 """Exports: the trained network, wherever TensorFlow is, on any bytes."""
 
 import dataclasses
+import importlib.util
 import json
 import os
 import pathlib
@@ -19,7 +20,6 @@ import pytest
 import raw_sets
 from sklearn import metrics
 import tensorflow as tf
-from tensorflow.python.tools import saved_model_cli
 import tensorflow_datasets as tfds
 
 from data import images
@@ -41,6 +41,8 @@ from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
 
 _EXPORT = paths.BIN / 'export.py'
+# Not imported: its flags have names that ours have.
+_SAVED_MODEL_CLI = 'tensorflow.python.tools.saved_model_cli'
 _NOT_PREPARED = {
   'empty': b'',
   'not_jpeg_or_png': b'GIF89a and then',
@@ -182,7 +184,7 @@ def test_the_loader_of_tensorflow_1_agrees(bare):
 def test_saved_model_cli_agrees(study, raw_files, bare, server, tmp_path):
   done = processes.call_script(
     server,
-    saved_model_cli.__file__,
+    importlib.util.find_spec(_SAVED_MODEL_CLI).origin,
     *('run', '--dir', study.export_dir, '--tag_set', 'serve'),
     *('--signature_def', 'serve', '--inputs', f'image_bytes={raw_files}'),
     *('--outdir', tmp_path),
