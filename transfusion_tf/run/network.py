@@ -14,6 +14,7 @@ import functools
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -155,6 +156,10 @@ class Network:
         'computes their gradients wrongly on CPUs: take float32 or larger '
         'images'
       )
+
+  def initial_weights(self) -> list[np.ndarray]:
+    """Return weights that Keras draws anew, in the order of the model's."""
+    return [np.asarray(weight) for weight in self._build().weights]
 
   def begin(self, experiment: config.Experiment) -> None:
     """Take up another run: all but the weights is as in a new network."""
