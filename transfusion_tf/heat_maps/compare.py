@@ -74,8 +74,8 @@ def survival(
   """Return what is left of the maps of pictures.
 
   Args:
-    trained: [picture] maps of the trained network.
-    drawn: [draw][picture] maps of random weights.
+    trained: `[picture]` maps of the trained network.
+    drawn: `[draw][picture]` maps of random weights.
   """
   pairs = list(itertools.combinations(range(len(drawn)), 2))
   with_trained = [

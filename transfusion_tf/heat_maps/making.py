@@ -27,7 +27,7 @@ class Explained:
     image: uint8 [S, S, 3], what the network was given, before it is scaled.
     probabilities: [K] of the trained network.
     output: Number of the output that the maps are of.
-    maps: [level] maps.
+    maps: `[level]` maps.
   """
 
   id: str
