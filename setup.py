@@ -96,6 +96,7 @@ _COMMANDS = (
   'evaluate',
   'export',
   'extract_activations',
+  'heat_maps',
   'import_slim',
   'make_demo_data',
   'predict',

@@ -31,7 +31,7 @@ _ORDER = (
   *('models', 'metrics', 'tasks', 'decisions'),
   *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
   *('init', 'run', 'tpu', 'analysis'),
-  *('study', 'paper', 'export', 'predict', 'cli'),
+  *('study', 'paper', 'export', 'predict', 'heat_maps', 'cli'),
 )
 
 

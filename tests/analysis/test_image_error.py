@@ -78,7 +78,6 @@ def test_covers_what_many_images_give(likeness, num_images):
     for name, interval in found.intervals().items():
       covered[name] += interval.low <= true[name] <= interval.high
       spread[name] += abs(average[name] - true[name]) <= average[f'{name}_std']
-  print(likeness, num_images, covered, spread)
   assert min(covered.values()) >= 0.85 * trials
   assert max(spread.values()) < min(covered.values())
 

@@ -15,15 +15,14 @@ whether it could be scored. The same command continues one that was stopped.
 
 import collections
 import functools
-import os
 
 from absl import flags
 
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import checkpoint_flags
+from transfusion_tf.cli import picture_flags
 from transfusion_tf.cli import run_flags
-from transfusion_tf.cli import table_flags
 
 _MACHINE = ('strategy', 'tpu', 'num_virtual_cpus', 'eval_batch_size')
 
@@ -32,17 +31,6 @@ checkpoint_flags.define(
 )
 _EXPORT_DIR = flags.DEFINE_string(
   'export_dir', None, 'A folder made by export.py, in place of --run_dir.'
-)
-_IMAGES = flags.DEFINE_string(
-  'images',
-  None,
-  'A folder or an archive of pictures; with --table, where its paths start '
-  '(default: the folder of the table).',
-)
-_TABLE = flags.DEFINE_string(
-  'table',
-  None,
-  'A table of pictures: .csv, .parquet, or .txt with a path a line.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'The table to write: .csv or .parquet.', required=True
@@ -53,7 +41,7 @@ _OVERWRITE = flags.DEFINE_bool(
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes', 0, 'That prepare pictures; 0 is one a core.', 0, 256
 )
-flags.declare_key_flag(table_flags.PATH_COLUMN.name)
+picture_flags.define(__name__)
 run_flags.define(__name__, _MACHINE)
 
 
@@ -63,36 +51,8 @@ def _check_flags():
 
   if bool(flags.FLAGS.run_dir) == bool(_EXPORT_DIR.value):
     raise errors.InputError('give either --run_dir or --export_dir')
-  if not _TABLE.value and not _IMAGES.value:
-    raise errors.InputError('give --images, --table or both')
+  picture_flags.check()
   parts.Table(_OUTPUT.value)  # Its path is right.
-
-
-def _given(others):
-  """Return the pictures, and whether they are in an order of their own.
-
-  Args:
-    others: A counter of the ends of names that are no pictures'.
-  """
-  from data import unlabelled
-  from transfusion_tf import errors
-
-  table, images = _TABLE.value, _IMAGES.value
-
-  def count(name):
-    others[os.path.splitext(name)[1].lower() or 'no ending'] += 1
-
-  if not table:
-    if unlabelled.is_archive(images):
-      return unlabelled.of_archive(images, count), False
-    return unlabelled.of_folder(images, count), False
-  if images and unlabelled.is_archive(images):
-    raise errors.InputError(
-      f'--images={images}: a table names files, not parts of archives; unpack '
-      'it, or leave out --table'
-    )
-  root = images or os.path.dirname(table) or '.'
-  return unlabelled.of_table(table, table_flags.PATH_COLUMN.value, root), True
 
 
 def _classifier():
@@ -158,11 +118,11 @@ def main(_) -> None:
   from transfusion_tf.predict import pictures as pictures_lib
 
   others = collections.Counter[str]()
-  given, in_order = _given(others)
+  given, in_order = picture_flags.given(others)
   with pictures_lib.Pictures.kept(given, in_order) as pictures:
     if not len(pictures):
       raise errors.InputError(
-        f'{_TABLE.value or _IMAGES.value}: no pictures are there'
+        f'{picture_flags.source()}: no pictures are there'
       )
     classifier = _classifier()
     description = classifier.description

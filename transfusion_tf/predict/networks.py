@@ -8,6 +8,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from transfusion_tf import config
 from transfusion_tf import cores
 from transfusion_tf import errors
 from transfusion_tf import run_folder
@@ -19,6 +20,7 @@ from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import description as description_lib
 from transfusion_tf.run import ensemble
 from transfusion_tf.run import ensemble_scores
+from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.train import strategy as strategy_lib
 
@@ -48,8 +50,26 @@ class Classifier:
   probabilities: Callable[[Sequence[bytes]], tuple[np.ndarray, np.ndarray]]
 
 
-def from_run(run_dir: str, which: str, **changes) -> Classifier:
-  """Return the network of a run at one of its checkpoints.
+@dataclasses.dataclass(frozen=True, eq=False)
+class LoadedRun:
+  """A run's network at one of its checkpoints.
+
+  Attributes:
+    experiment: The config.
+    description: How the network is used.
+    network: The network.
+    read: Encoded pictures [N] -> uint8 [N, C, C, 3], which the network's
+      preparation takes, and of each `validate.OK` or why it is not decoded.
+  """
+
+  experiment: config.Experiment
+  description: description_lib.Description
+  network: network_lib.Network
+  read: Callable[['tf.Tensor'], tuple['tf.Tensor', 'tf.Tensor']]
+
+
+def load(run_dir: str, which: str, **changes) -> LoadedRun:
+  """Load a run's network.
 
   Its data set is not opened, unless an earlier version began the run: that did
   not record how pictures are stored.
@@ -128,18 +148,25 @@ def _of_network(network, experiment, description):
       fn_output_signature=specs,
     )
 
+  return LoadedRun(experiment, description, network, read_all)
+
+
+def from_run(run_dir: str, which: str, **changes) -> Classifier:
+  """Return the network of a run, as `load` does."""
+  loaded = load(run_dir, which, **changes)
+  experiment, network = loaded.experiment, loaded.network
   digest = hashlib.sha256(repr(experiment.data).encode())
   for variable in network.model.variables:
     digest.update(variable.numpy().tobytes())
   return Classifier(
-    description,
+    loaded.description,
     digest.hexdigest(),
     experiment.runtime.eval_batch_size * _num_replicas(network.strategy),
     _spread(
       network.strategy,
       experiment.runtime.eval_batch_size,
       network.probabilities,
-      read_all,
+      loaded.read,
     ),
   )
 

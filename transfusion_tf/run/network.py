@@ -174,6 +174,10 @@ class Network:
         'images'
       )
 
+  def initial_weights(self) -> list[np.ndarray]:
+    """Return weights that Keras draws anew, in the order of the model's."""
+    return [np.asarray(weight) for weight in self._build().weights]
+
   def begin(self, experiment: config.Experiment) -> None:
     """Take up another run: all but the weights is as in a new network."""
     self._experiment = experiment
