@@ -21,6 +21,8 @@ _NEEDED = {
   'study': '--images=x --output_dir=x',
   'evaluate': '--run_dir=x',
   'export': '--run_dir=x --export_dir=x',
+  'predict': '--run_dir=x --images=x --output=x.csv',
+  'heat_maps': '--run_dir=x --images=x --output=x.html',
   'extract_activations': '--run_dir=x --output=x',
   'svcca': '--a=x --b=x',
   'prepare_data': '--dataset=retina --manual_dir=x --data_dir=x',

@@ -110,7 +110,7 @@ def from_runs(named: Sequence[tuple[str, str]], **changes) -> Classifier:
     form,
     ensemble_scores.decisions(parts, task),
   )
-  return _of_network(network, experiment, description)
+  return _classifier(_of_network(network, experiment, description))
 
 
 def _of_folder(run_dir, which, changes):
@@ -153,7 +153,10 @@ def _of_network(network, experiment, description):
 
 def from_run(run_dir: str, which: str, **changes) -> Classifier:
   """Return the network of a run, as `load` does."""
-  loaded = load(run_dir, which, **changes)
+  return _classifier(load(run_dir, which, **changes))
+
+
+def _classifier(loaded):
   experiment, network = loaded.experiment, loaded.network
   digest = hashlib.sha256(repr(experiment.data).encode())
   for variable in network.model.variables:
