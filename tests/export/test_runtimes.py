@@ -266,6 +266,7 @@ def test_what_does_not_convert_is_one_line(tmp_path, data_dir, runtime):
   assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_the_saved_model_converts_by_its_signature_of_pixels(made, tmp_path):
   """As users do it, with the converters' own commands."""
   expected = made.run.predictor()('test')

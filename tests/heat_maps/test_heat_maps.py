@@ -87,7 +87,10 @@ def _attribution(network, **kwargs):
   )
 
 
-@pytest.mark.parametrize('model', ['tiny_nets:staged_net', 'cbr_tiny'])
+@pytest.mark.parametrize(
+  'model',
+  ['tiny_nets:staged_net', pytest.param('cbr_tiny', marks=pytest.mark.slow)],
+)
 @pytest.mark.parametrize(
   'task', [_TASK, tasks.Findings(('a', 'b', 'c'), uncertain='mix')]
 )

@@ -356,6 +356,7 @@ def test_a_killed_command_continues(fundus, tmp_path, server, call):
   assert not parts.exists()
 
 
+@pytest.mark.slow
 def test_networks_and_tables_may_be_in_a_bucket(fundus, tmp_path, bucket, call):
   bucket.upload(pathlib.Path(fundus.run_dir), 'fundus/run')
   bucket.upload(pathlib.Path(fundus.export_dir), 'fundus/export')

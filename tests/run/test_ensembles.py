@@ -209,6 +209,7 @@ def test_predict_and_export_answer_as_evaluation(tmp_path, named, together):
   assert loaded.count_params() == together.model.count_params()
 
 
+@pytest.mark.slow
 def test_bf16_members_are_exported_in_float32(tmp_path, data_dir, named):
   rounded = _train(
     data_dir, tmp_path / 'run', train__precision='mixed_bfloat16', seed=7
@@ -327,6 +328,7 @@ def test_an_ensemble_is_validated_on_another_site(
   assert header['operating_points'][0]['point'] in page
 
 
+@pytest.mark.slow
 def test_an_ensemble_of_several_classes_is_validated(tmp_path, call):
   """Which have no thresholds, and calibration of the most probable class."""
   names = ['a', 'b', 'c']
