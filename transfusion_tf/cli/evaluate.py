@@ -157,6 +157,7 @@ def _evaluate_run(run_dir, checkpoint, dataset, changes):
   from transfusion_tf.study import external
 
   split, folder = _SPLIT.value, _OUTPUT_DIR.value
+  targets = operating_flags.targets()
   run = run_lib.load_run(
     run_dir, checkpoint, dataset, _CLASS_MAP.value, **changes
   )
@@ -164,17 +165,16 @@ def _evaluate_run(run_dir, checkpoint, dataset, changes):
   for note in evaluation_text.notes(run, split, is_own):
     print(note)
   scores, summaries = run_lib.evaluate(run, split)
+  validation, lacking = scores_lib.validation(run, run_dir, split, checkpoint)
   stored = None
   if _STORE_POINTS.value or _CALIBRATE.value:
     stored = scores_lib.store_decisions(
-      run, run_dir, checkpoint, operating_flags.targets(), _CALIBRATE.value
+      run, run_dir, checkpoint, targets, _CALIBRATE.value, validation
     )
-  validation, lacking = scores_lib.validation(run, run_dir, split, checkpoint)
-  points = []
+  thresholds, points = (), []
   if validation is not None:
-    points = scores_lib.operating_points(
-      validation, scores, operating_flags.targets()
-    )
+    thresholds = scores_lib.choose(validation, targets)
+    points = scores_lib.judge(thresholds, scores)
   compared = None
   if not is_own:
     compared = external.of_run(
@@ -183,9 +183,8 @@ def _evaluate_run(run_dir, checkpoint, dataset, changes):
       run_folder.checkpoint_step(run_dir, checkpoint),
       split,
       scores,
-      validation,
+      thresholds,
       lacking,
-      operating_flags.targets(),
     )
   path = scores_lib.write(
     run,

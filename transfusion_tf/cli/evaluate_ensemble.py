@@ -55,10 +55,14 @@ def evaluate(
     )
   validation, lacking = ensemble_scores.validation(run, split)
   gain = ensemble_scores.evaluate(run, split, validation)
+  thresholds: Sequence[metrics.operating_points.Chosen] = ()
   points = []
-  if validation and scores_lib.has_thresholds(run.task):
+  if not scores_lib.has_thresholds(run.task):
+    lacking = ''
+  elif validation:
     table, _ = ensemble_scores.mean_table(run.task, validation)
-    points = scores_lib.operating_points(table, gain.scores, targets)
+    thresholds = scores_lib.choose(table, targets)
+    points = scores_lib.judge(thresholds, gain.scores)
   header = {
     **scores_lib.described(run, split, gain.scores, gain.summaries, points),
     'runs': [{'run': p.run_dir, 'step': p.step} for p in run.parts],
@@ -68,13 +72,11 @@ def evaluate(
     storage.makedirs(output_dir)
   external = None
   if not is_own:
-    external = _external(run, split, gain.scores, validation, lacking, targets)
+    external = _external(run, split, gain.scores, thresholds, lacking)
     header |= external.record()
   name = scores_lib.file_name(run, f'{split}_ensemble', is_own)
   path = os.path.join(output_dir, name)
   scores_lib.write_table(path, gain.scores, header)
-  if not scores_lib.has_thresholds(run.task):
-    lacking = ''
   for line in evaluation_text.lines(
     run.task, split, gain.scores, gain.summaries, points, lacking
   ):
@@ -86,16 +88,12 @@ def evaluate(
   return path
 
 
-def _external(run, split, scores, validation, lacking, targets):
+def _external(run, split, scores, thresholds, lacking):
   """Return the comparison with the members' own test images."""
   tables, missing = ensemble_scores.stored_tables(
     run.parts, run_folder.TEST_SCORES
   )
   own = ensemble_scores.mean_table(run.task, tables)[0] if tables else None
-  thresholds = ()
-  if validation and scores_lib.has_thresholds(run.task):
-    table, _ = ensemble_scores.mean_table(run.task, validation)
-    thresholds = scores_lib.choose(table, targets)
   return external_lib.Validation(
     f'Ensemble of {len(run.parts)} runs',
     f'the mean of {", ".join(run.members)}',
@@ -107,7 +105,7 @@ def _external(run, split, scores, validation, lacking, targets):
     external_lib.home(run.parts[0].run_dir, own, missing),
     run.source.label_map,
     thresholds,
-    lacking if scores_lib.has_thresholds(run.task) else '',
+    lacking,
   )
 
 

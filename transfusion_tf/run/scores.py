@@ -182,7 +182,7 @@ def has_thresholds(task: tasks.Task) -> bool:
   return not isinstance(task, tasks.Classes) or len(task.names) == 2
 
 
-def stored(run_dir: str, step: int, name: str) -> pd.DataFrame | None:
+def stored(run_dir: str, step: int | None, name: str) -> pd.DataFrame | None:
   """Return RUN/NAME, a table of scores, if it is of this checkpoint."""
   path = os.path.join(run_dir, name)
   finished = run_folder.result(run_dir) or {}
@@ -211,6 +211,7 @@ def store_decisions(
   which: str,
   targets: Sequence[metrics.operating_points.Target] | None = None,
   calibrate: bool = False,
+  validation: pd.DataFrame | None = None,
 ) -> decisions_lib.Decisions:
   """Choose thresholds, and a temperature, and store them with the run.
 
@@ -220,11 +221,14 @@ def store_decisions(
     which: The checkpoint, as requested.
     targets: What is asked of validation.
     calibrate: Whether a temperature is fitted.
+    validation: Scores of the run's validation images, if they are known.
 
   Raises:
     InputError: There are no scores of validation.
   """
-  table, lacking = _of_validation(run, run_dir, which)
+  table, lacking = validation, ''
+  if table is None:
+    table, lacking = _of_validation(run, run_dir, which)
   if table is None:
     raise errors.InputError(f'{run_dir}: nothing to choose by: {lacking}')
   temperature = None

@@ -157,9 +157,8 @@ def of_run(
   step: int,
   split: str,
   scores: pd.DataFrame,
-  validation: pd.DataFrame | None,
+  thresholds: Sequence[metrics.operating_points.Chosen],
   lacking: str,
-  targets: Sequence[metrics.operating_points.Target],
 ) -> Validation:
   """Return the comparison of a run on the open data set with its own test.
 
@@ -169,9 +168,8 @@ def of_run(
     step: The checkpoint.
     split: The split that was scored.
     scores: Its scores.
-    validation: Scores of the run's own validation images.
-    lacking: Why these are not known.
-    targets: What is asked of validation.
+    thresholds: What the run's own validation images chose.
+    lacking: Why they chose none, if that is to be said.
   """
   own = scores_lib.stored(run_dir, step, run_folder.TEST_SCORES)
   missing = (
@@ -186,7 +184,7 @@ def of_run(
     Scored(run.source.prepared.name, scores, '', run.source.prepared, split),
     home(run_dir, own, missing if own is None else ''),
     run.source.label_map,
-    () if validation is None else scores_lib.choose(validation, targets),
+    thresholds,
     lacking,
   )
 
