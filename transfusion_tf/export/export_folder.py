@@ -8,8 +8,10 @@ from transfusion_tf import errors
 from transfusion_tf import scratch
 from transfusion_tf import storage
 from transfusion_tf.export import runtimes
+from transfusion_tf.export.runtimes import litert_metadata
 
-KERAS, CARD, LABELS = 'model.keras', 'model_card.md', 'labels.txt'
+KERAS, CARD = 'model.keras', 'model_card.md'
+LABELS = litert_metadata.LABELS
 # What an export consists of.
 _WRITTEN = {
   *('saved_model.pb', 'fingerprint.pb', 'variables', 'assets'),

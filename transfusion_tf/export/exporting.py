@@ -111,7 +111,9 @@ def export(
     )
     description_lib.write(description, partial)
     contents.write_keras()
-    small = portable.network(contents.run, _facts(run, record, about))
+    small = portable.network(
+      contents.run, _facts(run, record, about), network.serve_pixels
+    )
     for runtime in chosen:
       contents.write_for(runtime, small)
     text = model_card.render(run, preparation, layers, record, contents, about)

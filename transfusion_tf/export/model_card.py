@@ -25,7 +25,6 @@ from transfusion_tf.study import subgroups
 from transfusion_tf.study.plots import reliability
 
 _TEMPLATE = pathlib.Path(__file__).parent / 'templates' / 'model_card.md'
-_MOST_CONFUSED = 20  # Classes of a confusion matrix that is shown.
 # Settings that are listed; those of `runtime` change no result.
 _LISTED = ('data.', 'model.', 'init.', 'optimizer.', 'train.', 'seed')
 
@@ -145,7 +144,7 @@ def _noise(table):
 
 def _confusion(task, table):
   """Return a row for each class: its name, and how often each was said."""
-  if table is None or len(task.names) > _MOST_CONFUSED:
+  if table is None or len(task.names) > metrics.agreement.MOST_SHOWN:
     return []
   found = scores_lib.confusion(task, table)
   return [

@@ -39,10 +39,20 @@ class PortableNetwork:
   about: dict[str, str] = dataclasses.field(default_factory=dict)
 
 
-def network(run: run_lib.Run, about: dict[str, str]) -> PortableNetwork:
-  """Return the network of a run `in_float32`."""
+def network(
+  run: run_lib.Run,
+  about: dict[str, str],
+  classify: tf.types.experimental.PolymorphicFunction | None = None,
+) -> PortableNetwork:
+  """Return the network of a run.
+
+  Args:
+    run: The run, `in_float32`.
+    about: As `PortableNetwork.about`.
+    classify: Its `classifier`, if it has been traced.
+  """
   holder = module(run)
-  holder.serve_pixels = classifier(run)
+  holder.serve_pixels = classify or classifier(run)
   return PortableNetwork(
     run.experiment.model.name,
     tuple(run.task.names),

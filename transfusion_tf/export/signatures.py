@@ -33,8 +33,8 @@ pixels
   pixels         float32 [N, C, C, 3], what serve_pixels takes
 
 Those that end in _prepared take files and images as a prepared data set stores
-them. The two kinds are not told apart: a
-prepared file given to `serve` is prepared a second time.
+them. The two kinds are not told apart: a prepared file given to `serve` is
+prepared a second time.
 
 N may be 0. K is the number of classes. All numbers of an image that cannot be
 used are -1, which JSON can hold and no probability is.
