@@ -2,6 +2,7 @@
 
 import bz2
 from collections.abc import Callable, Iterable, Iterator, Sequence
+import contextlib
 import csv
 import difflib
 import gzip
@@ -107,7 +108,7 @@ def column(
     InputError: As `read`.
   """
   places: list[int] = []
-  try:
+  with _convert_read_errors(path):
     regular_files.check(path)
     opened = _OPEN.get(pathlib.Path(path).suffix.lower(), open)
     with opened(path, 'rt', encoding='utf-8-sig') as file:
@@ -120,14 +121,6 @@ def column(
           places = [header.index(name) for name in names]
           continue
         yield [row[n] if n < len(row) else '' for n in places]
-  except FileNotFoundError:
-    raise errors.InputError(f'no {path}') from None
-  except UnicodeDecodeError:
-    raise errors.InputError(
-      f'{path} is not a text file in UTF-8; save it as "CSV UTF-8"'
-    ) from None
-  except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:
-    raise errors.InputError(f'{path} cannot be read: {error}') from None
   if not places:
     raise errors.InputError(f'{path} is not a CSV file: it is empty')
 
@@ -193,19 +186,31 @@ def several(paths: str | os.PathLike) -> list[str]:
   ]
 
 
-def _text(path):
-  """Return what a file holds, unpacked, as text without byte-order mark."""
-  name = os.path.basename(path)
+@contextlib.contextmanager
+def _convert_read_errors(path):
+  """Convert what reading and unpacking a file raises into one line."""
   try:
-    data = _unpacked(path)
+    yield
+  except errors.InputError:
+    raise
   except FileNotFoundError:
-    folder = os.path.dirname(path) or '.'
+    name, folder = os.path.basename(path), os.path.dirname(path) or '.'
     raise errors.InputError(f'no {name} in {folder}') from None
+  except UnicodeDecodeError:
+    raise errors.InputError(
+      f'{path} is not a text file in UTF-8; save it as "CSV UTF-8"'
+    ) from None
   except (
     *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError),
     *(OSError, ValueError, RuntimeError, EOFError),
   ) as error:
     raise errors.InputError(f'{path} cannot be read: {error}') from None
+
+
+def _text(path):
+  """Return what a file holds, unpacked, as text without byte-order mark."""
+  with _convert_read_errors(path):
+    data = _unpacked(path)
   if len(data) > _MAX_BYTES:
     raise errors.InputError(
       f'{path} holds more than {_MAX_BYTES:,} bytes: not a table of labels'

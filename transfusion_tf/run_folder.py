@@ -52,12 +52,7 @@ class _Summary(TypedDict):
   undefined: NotRequired[str]
 
 
-class _Point(TypedDict):
-  question: str
-  point: str
-  at_least: float
-  threshold: float | None
-  chosen_on: int
+class _Point(decisions_lib.PointRecord):
   sensitivity: _Summary
   specificity: _Summary
 
@@ -231,8 +226,13 @@ def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
   Returns:
     As `begun_on`; empty if it is the same data set, or is unknown.
   """
-  known = begun_on(run_dir)
-  return known if known and known['fingerprint'] != fingerprint else {}
+  return if_other(begun_on(run_dir), fingerprint)
+
+
+def if_other(known: Mapping[str, str], fingerprint: str) -> dict[str, str]:
+  """Return what `begun_on` returned if it is another data set, else empty."""
+  is_other = known and known['fingerprint'] != fingerprint
+  return dict(known) if is_other else {}
 
 
 def _described(run_dir):

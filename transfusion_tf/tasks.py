@@ -51,7 +51,7 @@ class NamedMetric:
 
 METRICS: dict[str, NamedMetric] = {}
 # Probabilities of 0 and 1, as sigmoids of 32 bits have them, have no logit.
-_LEAST, _LEAST_OF_CHOICE = 1e-7, 1e-30
+LEAST, LEAST_OF_CHOICE = 1e-7, 1e-30
 # Why no checkpoint is selected by a metric.
 _NOT_PRIMARY = {
   'brier': 'less of it is better, and of a primary metric more; brier_skill '
@@ -200,7 +200,7 @@ class _Sigmoids(Task):
     return tf.sigmoid(logits)
 
   def logits(self, probabilities):
-    inner = tf.clip_by_value(probabilities, _LEAST, 1 - _LEAST)
+    inner = tf.clip_by_value(probabilities, LEAST, 1 - LEAST)
     return tf.math.log(inner) - tf.math.log1p(-inner)
 
 
@@ -365,7 +365,7 @@ class Classes(Task):
     return tf.nn.softmax(logits)
 
   def logits(self, probabilities):
-    return tf.math.log(tf.maximum(probabilities, _LEAST_OF_CHOICE))
+    return tf.math.log(tf.maximum(probabilities, LEAST_OF_CHOICE))
 
   def most_probable(self, probabilities):
     return tf.argmax(probabilities, axis=-1)

@@ -15,8 +15,6 @@ from transfusion_tf.study import external
 from transfusion_tf.study import external_page
 from transfusion_tf.study.plots import reliability
 
-_MOST_CONFUSED = 20  # Classes of a confusion matrix that is printed.
-
 
 def notes(run: run_lib.Run, split: str, is_own: bool) -> Iterator[str]:
   """Yield what is unusual about the data set, before it is scored."""
@@ -92,7 +90,7 @@ def files(
 def _confusion(matrix):
   """Yield the lines of a confusion matrix; none of very many classes."""
   names, counts = matrix.get('names', ()), matrix.get('counts', ())
-  if not 0 < len(names) <= _MOST_CONFUSED:
+  if not 0 < len(names) <= metrics.agreement.MOST_SHOWN:
     return
   cells = [['true \\ most probable', *names]]
   cells += [[n, *map(str, row)] for n, row in zip(names, counts, strict=True)]

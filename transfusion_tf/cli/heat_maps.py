@@ -128,14 +128,10 @@ def main(_) -> None:
       _STEPS.value,
       bar.update,
     )
-  title = f'Heat maps of {loaded.description.model}, step '
-  page.write(
-    _OUTPUT.value,
-    f'{title}{loaded.description.step}',
-    task,
-    result,
-    left_out,
+  title = (
+    f'Heat maps of {loaded.description.model}, step {loaded.description.step}'
   )
+  page.write(_OUTPUT.value, title, task, result, left_out)
   _print(result, left_out)
   print(f'page: {_OUTPUT.value}')
 

@@ -88,6 +88,8 @@ def _classifier():
 
 def _notes(pictures, others, description):
   """Yield what a user should know before waiting for the table."""
+  from transfusion_tf.run import scores as scores_lib
+
   if pictures.num_repeated:
     yield (
       f'{pictures.num_repeated:,} rows name a picture again, which gets one row'
@@ -95,10 +97,9 @@ def _notes(pictures, others, description):
   if others:
     kinds = ', '.join(f'{n:,} {kind}' for kind, n in others.most_common(5))
     yield f'{others.total():,} files are no pictures by their names ({kinds})'
-  has_thresholds = description.task.kind != 'label' or (
-    len(description.task.names) == 2
-  )
-  if description.decisions is None and has_thresholds:
+  if description.decisions is None and scores_lib.has_thresholds(
+    description.task
+  ):
     if description.step is None:
       yield 'no thresholds: not all members have scores of the same validation'
     else:

@@ -9,6 +9,8 @@ from scipy import special
 
 from transfusion_tf.metrics import base
 
+MOST_SHOWN = 20  # Classes of a confusion matrix that people look at.
+
 
 @base.register('grade', 'answer')
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -162,12 +162,14 @@ def _name(members):
 
 def _of_choice(logits):
   total = sum(keras.ops.softmax(each) for each in logits)
-  return keras.ops.log(keras.ops.maximum(total / len(logits), 1e-30))
+  return keras.ops.log(
+    keras.ops.maximum(total / len(logits), tasks.LEAST_OF_CHOICE)
+  )
 
 
 def _of_sigmoids(logits):
   total = sum(keras.ops.sigmoid(each) for each in logits)
-  inner = keras.ops.clip(total / len(logits), 1e-7, 1 - 1e-7)
+  inner = keras.ops.clip(total / len(logits), tasks.LEAST, 1 - tasks.LEAST)
   return keras.ops.log(inner) - keras.ops.log1p(-inner)
 
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import dataclasses
-import os
 from typing import Any
 
 import pandas as pd
 
 from transfusion_tf import decisions as decisions_lib
 from transfusion_tf import run_folder
-from transfusion_tf import storage
 from transfusion_tf.run import ensemble as ensemble_lib
 from transfusion_tf.run import ensemble_scores
 from transfusion_tf.run import scores as scores_lib
@@ -40,8 +38,7 @@ class Record:
 
   def other(self, fingerprint: str) -> Mapping[str, str]:
     """Return the data set of the training if it is another one, else empty."""
-    known = self.begun_on
-    return known if known and known['fingerprint'] != fingerprint else {}
+    return run_folder.if_other(self.begun_on, fingerprint)
 
 
 def of_run(run_dir: str, step: int | None) -> Record:
@@ -54,14 +51,14 @@ def of_run(run_dir: str, step: int | None) -> Record:
   if not run_dir:
     return Record(step)
   result = run_folder.result(run_dir) or {}
-  is_judged = result.get('judged_step') == step
-  path = os.path.join(run_dir, run_folder.TEST_SCORES)
-  has_scores = is_judged and result.get('test') and storage.exists(path)
+  scores = None
+  if result.get('test'):
+    scores = scores_lib.stored(run_dir, step, run_folder.TEST_SCORES)
   return Record(
     step,
     result,
-    is_judged,
-    scores_lib.read(path) if has_scores else None,
+    result.get('judged_step') == step,
+    scores,
     run_folder.decisions(run_dir, step),
     run_folder.begun_on(run_dir),
   )

@@ -25,7 +25,6 @@ TITLES = (
   *('Clinical numbers', 'Operating points', 'Calibration', 'Subgroups'),
   'Confusion',
 )
-_MOST_CONFUSED = 20  # Classes of a matrix that is shown.
 
 
 def write(
@@ -223,7 +222,7 @@ def _subgroups(root, runs, shown, groups):
 def _confusion(runs, shown):
   model, start = shown
   counts = clinical.confusion(runs[model][start])
-  if not 2 <= len(counts) <= _MOST_CONFUSED:
+  if not 2 <= len(counts) <= metrics.agreement.MOST_SHOWN:
     return {}
   images = counts.sum(axis=1)
   shares = counts.div(images.where(images > 0), axis=0)

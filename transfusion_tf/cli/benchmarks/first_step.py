@@ -112,8 +112,8 @@ def _ours(root, run_dir, model):
 
 
 def _bare(root, model):
-  (pattern,) = (root / 'data').glob('**/dataset_info.json')
-  records = f'{pattern.parent}/*-train.tfrecord*'
+  (info,) = (root / 'data').glob('**/dataset_info.json')
+  records = f'{info.parent}/*-train.tfrecord*'
   return _seconds(_BARE, model, records, _SIDE, _BATCH, _GRADES)
 
 
