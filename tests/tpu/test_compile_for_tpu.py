@@ -62,6 +62,7 @@ def test_cells_are_files(tmp_path):
   assert not cells_lib.exists(cell, tmp_path)
   cells_lib.save(cell, str(tmp_path))
   assert cells_lib.exists(cell, tmp_path)
+  assert not cells_lib.exists(cell, tmp_path, with_code=True)
   (loaded,) = cells_lib.load(str(tmp_path))
   assert json.dumps(dataclasses.asdict(loaded)) == json.dumps(
     dataclasses.asdict(cell)
@@ -110,13 +111,18 @@ def test_steps_compile_for_a_tpu(tmp_path):
     (programs.evaluation_step(_SMALL), 1),
     (programs.training_step(_SMALL, num_chips=4), 4),
   ]:
-    cell = cells_lib.measured(
-      dataclasses.replace(_CELL, num_chips=num_chips),
-      *environment.compile_hlo(python, hlo, 'v5e:2x2', num_chips),
+    cell, with_code = (
+      cells_lib.measured(
+        dataclasses.replace(_CELL, num_chips=num_chips),
+        *environment.compile_hlo(python, hlo, 'v5e:2x2', num_chips, code),
+      )
+      for code in (False, True)
     )
-    assert 0 < cell.memory < cell.chip.memory
+    assert 0 < cell.temporary < cell.memory < cell.chip.memory
     assert cell.flops > 1e9
     assert bool(cell.exchanged) == (num_chips > 1)
+    assert with_code.code
+    assert dataclasses.replace(with_code, code=0) == cell
 
 
 def test_a_batch_that_does_not_divide_is_one_line(call):

@@ -28,8 +28,9 @@ class Cell:
     error: Why it does not compile; empty if it does.
     flops: Operations of one chip.
     traffic: Bytes between one chip and its memory.
-    memory: Bytes that the step occupies, its arguments included.
+    memory: Bytes of the step's arrays.
     temporary: Those of `memory` that are neither arguments nor results.
+    code: Bytes of the machine code; 0 if none was generated.
     largest: The operations that move the most: (bytes, kind, source, result).
     exchanged: What crosses chips: (bytes, kind, source, number of arrays).
   """
@@ -47,6 +48,7 @@ class Cell:
   traffic: int = 0
   memory: int = 0
   temporary: int = 0
+  code: int = 0
   largest: tuple[tuple, ...] = ()
   exchanged: tuple[tuple, ...] = ()
 
@@ -89,20 +91,12 @@ class Cell:
 
 
 def measured(cell: Cell, program: str, statistics: dict) -> Cell:
-  """Return a cell with the figures of a compiled program."""
+  """Return a cell with the figures of `environment.compile_hlo`."""
   operations = memory_traffic.operations(program)
   return dataclasses.replace(
     cell,
-    flops=statistics['flops'],
     traffic=sum(o.bytes for o in operations),
-    memory=(
-      statistics['argument_bytes']
-      + statistics['output_bytes']
-      - statistics['alias_bytes']
-      + statistics['temporary_bytes']
-      + statistics['code_bytes']
-    ),
-    temporary=statistics['temporary_bytes'],
+    **statistics,
     largest=_rows(memory_traffic.largest(operations, _NUM_LARGEST)),
     exchanged=tuple(
       (memory_traffic.payload(o), o.kind, o.source, f'{len(o.operands)} arrays')
@@ -126,13 +120,20 @@ def load(directory: str) -> Iterator[Cell]:
   """Read the cells of a directory."""
   for name in sorted(os.listdir(directory)):
     if name.endswith('.json'):
-      path = os.path.join(directory, name)
-      yield json_file.read(path, Cell, 'delete it and compile again')
+      yield _read(os.path.join(directory, name))
 
 
-def exists(cell: Cell, directory: str) -> bool:
-  """Return whether a cell has been measured."""
-  return os.path.exists(os.path.join(directory, f'{cell.name}.json'))
+def _read(path):
+  return json_file.read(path, Cell, 'delete it and compile again')
+
+
+def exists(cell: Cell, directory: str, with_code: bool = False) -> bool:
+  """Return whether a cell has been measured, `with_code` if that is wanted."""
+  path = os.path.join(directory, f'{cell.name}.json')
+  if not os.path.exists(path):
+    return False
+  found = _read(path)
+  return not with_code or bool(found.code or found.error)
 
 
 def text(cell: Cell) -> str:
@@ -154,6 +155,7 @@ def text(cell: Cell) -> str:
       f'{cell.images_per_second:8.0f} images/s a chip',
       f'  memory         {cell.memory / 1e9:9.2f} of '
       f'{cell.chip.memory / 1e9:.1f} GB, temporary {cell.temporary / 1e9:.2f}',
+      *[f'  machine code   {cell.code / 1e9:9.2f} GB'] * bool(cell.code),
       *_section('largest operations', cell.largest),
       *_section('between chips', cell.exchanged),
     ]

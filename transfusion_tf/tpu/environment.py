@@ -17,6 +17,7 @@ import venv
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf import tpu_settings
+from transfusion_tf.tpu import compile_hlo as script
 
 _PACKAGES = ('jax==0.10.2', 'jaxlib==0.10.2', 'libtpu==0.0.42')
 _SCRIPT = pathlib.Path(__file__).with_name('compile_hlo.py')
@@ -58,24 +59,33 @@ def make(directory: str) -> str:
 
 
 def compile_hlo(
-  python: str, hlo: bytes, topology: str, num_chips: int = 1
+  python: str,
+  hlo: bytes,
+  topology: str,
+  num_chips: int = 1,
+  code: bool = False,
 ) -> tuple[str, dict]:
-  """Return the program compiled for a chip, and the compiler's statistics.
+  """Return the program as optimized for a chip, and statistics.
+
+  The statistics are `flops` and the bytes of `memory`, of its `temporary`
+  arrays, and of the machine `code`: 0 if none is generated.
 
   Args:
     python: The result of `make`.
     hlo: The program of one chip.
     topology: E.g. `v5e:2x2`.
     num_chips: Number of the topology's chips that run it together.
+    code: Whether to generate machine code, too, which takes minutes.
 
   Raises:
     RunError: It does not compile, e.g. because it exceeds the chip's memory.
   """
   with storage.local_folder() as folder, _lifeline() as stdin:
-    source, program = (pathlib.Path(folder, n) for n in ('hlo', 'program'))
+    source = pathlib.Path(folder, 'hlo')
     source.write_bytes(hlo)
     done = subprocess.run(
-      [python, _SCRIPT, source, topology, str(num_chips), program],
+      [python, str(_SCRIPT), str(source), topology, str(num_chips), folder]
+      + ['code'] * code,
       env=os.environ | _ENVIRONMENT,
       stdin=stdin,
       capture_output=True,
@@ -83,7 +93,8 @@ def compile_hlo(
     )
     if done.returncode:
       raise errors.RunError(_last_line(done.stderr))
-    return program.read_text('utf-8'), json.loads(done.stdout.splitlines()[-1])
+    program = pathlib.Path(folder, script.PROGRAM).read_text('utf-8')
+    return program, json.loads(done.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager
@@ -99,8 +110,12 @@ def _lifeline() -> Iterator[int]:
 
 def _last_line(text):
   """Return the line that says what went wrong."""
-  if excess := re.search(r'Used (\S+) of (\S+) hbm', text):
-    return f'it needs {excess[1]}B of the {excess[2]}B of memory'
+  for excess in (
+    re.search(r'Used (\S+) of (\S+) hbm', text),
+    re.search(r'temporaries \((\S+)\) exceeds available HBM \((\S+)\)', text),
+  ):
+    if excess:
+      return f'it needs {excess[1]}iB of the {excess[2]}iB of memory'
   lines = [line for line in text.splitlines() if line.strip()]
   named = [line for line in lines if 'Error' in line or 'ERROR' in line]
   line = (named or lines or ['no message'])[-1].strip()

@@ -10,8 +10,8 @@ from transfusion_tf.tpu import chips
 _MARKS = ('<!-- begin table -->\n', '<!-- end table -->')
 _HEADER = (
   '| Network | Pixels | Batch | Precision | Memory, GB | Traffic, GB '
-  '| Arithmetic, ms | Bound, ms | Images/s |',
-  '|---|---|---|---|---|---|---|---|---|',
+  '| Arithmetic, ms | Bound, ms | Images/s | Code, MB |',
+  '|---|---|---|---|---|---|---|---|---|---|',
 )
 
 
@@ -63,9 +63,10 @@ def _row(cell):
       f'{1e3 * cell.compute_seconds:.2f}',
       f'{1e3 * cell.bound:.2f}',
       f'{cell.images_per_second:.0f}',
+      f'{cell.code / 1e6:.0f}' if cell.code else '–',
     ]
     if not cell.error
-    else [f'no: {cell.error}', '', '', '', '']
+    else [f'no: {cell.error}', '', '', '', '', '']
   )
   named = [registry.label(cell.model), cell.image_size, cell.batch_size]
   return f'| {" | ".join(map(str, [*named, cell.precision, *figures]))} |'
