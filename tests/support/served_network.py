@@ -29,9 +29,9 @@ class Served:
 
   @property
   def memory(self) -> int:
-    """Resident bytes of all its processes."""
+    """Bytes that its processes hold; pages of files come and go."""
     family = [self.process, *self.process.children(recursive=True)]
-    return sum(process.memory_info().rss for process in family)
+    return sum(_anonymous(process.pid) for process in family)
 
 
 class Client:
@@ -49,6 +49,14 @@ class Client:
     response = self._connection.getresponse()
     content = response.read()
     return response.status, json.loads(content, parse_constant=refuse)
+
+
+def _anonymous(pid):
+  status = pathlib.Path(f'/proc/{pid}/status').read_text()
+  return sum(
+    1024 * int(kilobytes)
+    for kilobytes in re.findall(r'^(?:RssAnon|VmSwap):\s+(\d+)', status, re.M)
+  )
 
 
 def refuse(constant):
