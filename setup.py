@@ -58,6 +58,10 @@ _EXTRAS = {
   'openvino': ['openvino>=2025.4'],  # Converts to model.xml, and runs it.
   'parquet': ['pyarrow>=17'],  # Lists of pictures to predict, and their table.
   'profile': ['tensorboard-plugin-profile>=2.20'],  # Shows train --profile.
+  'serving': [
+    'bentoml>=1.4.39',  # The server of docs/serving.md.
+    'tensorflow-serving-api>=2.20',  # Messages of TF Serving, for gRPC.
+  ],
 }
 _EXTRAS['docs'] = [
   'mkdocs>=1.6',  # Builds the site of docs/.
@@ -73,6 +77,7 @@ _EXTRAS['test'] = [
   'mypy>=1.15',  # Types of signatures and calls.
   'nbclient>=0.10',  # Executes the tutorials.
   'nbformat>=5.10',  # Reads what they show.
+  'psutil>=6',  # Memory of a server's processes.
   'pytest>=8',  # The runner.
   'pytest-timeout>=2.3',  # A hang is a failure.
   'pytest-xdist>=3.6',  # Test files side by side.
@@ -88,6 +93,7 @@ if not _PLATFORM:  # They require the wheel of that name.
   _EXTRAS['test'] += [
     'tf-keras>=2.20',  # What tf-slim's layers are made of.
     'tf-slim>=1.1.0',  # Oracle: the published Inception-v3 graph.
+    *_EXTRAS['serving'],
   ]
 
 _COMMANDS = (

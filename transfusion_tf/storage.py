@@ -7,7 +7,7 @@ consists of several objects is valid through one that is written last.
 """
 
 import atexit
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 import contextlib
 import errno
 import glob as glob_lib
@@ -295,21 +295,22 @@ def upload(local: str, path: str) -> None:
       shutil.copyfileobj(source, file, _READ_BYTES)
 
 
-def upload_folder(local: str, path: str, last: str) -> None:
+def upload_folder(local: str, path: str, last: Sequence[str]) -> None:
   """Copy a folder of this machine to a bucket.
 
   Args:
     local: The folder.
     path: What it is to be called in the bucket.
-    last: Name of the file that is written last, and by which a reader knows
-      that the others are complete.
+    last: Names of files that are written last, in this order. By the very last
+      a reader knows that the others are complete.
   """
   names = [
     os.path.relpath(os.path.join(parent, name), local)
     for parent, _, found in os.walk(local)
     for name in sorted(found)
   ]
-  for name in sorted(names, key=lambda name: (name == last, name)):
+  names = sorted(set(names) - set(last)) + [n for n in last if n in names]
+  for name in names:
     upload(os.path.join(local, name), os.path.join(path, name))
 
 

@@ -464,6 +464,21 @@ def test_layers_of_ones_own_and_their_state_are_exported(tmp_path, monkeypatch):
     init.weights.load(path)
 
 
+def test_a_layer_whose_name_begins_with_an_underscore_is_exported(
+  tmp_path, monkeypatch
+):
+  code = _OWN_LAYERS.replace('class Block', 'class _Block')
+  code = code.replace('(Block)', '(_Block)').replace(
+    "Block(name='block')", "_Block(name='_block')"
+  )
+  run = _run_of_mine(tmp_path, monkeypatch, _TWO_CLASSES, 1, code)
+  for folder, layers in (('stages', ()), ('layer', ['_block'])):
+    export.export(run, tmp_path / folder, layers=layers)
+    loaded = tf.saved_model.load(tmp_path / folder)
+    found = loaded.signatures['activations'](tf.constant([b'']))
+    assert set(found) == {*(layers or run.stages.readable), 'status'}
+
+
 def test_what_keras_cannot_save_is_exported_without_its_file(
   tmp_path, monkeypatch
 ):

@@ -61,7 +61,7 @@ def write(
   if storage.is_remote(folder):
     with storage.local_folder() as local:
       _write(local, manifest, batches, forward)
-      storage.upload_folder(local, folder, last=manifest_lib.NAME)
+      storage.upload_folder(local, folder, last=[manifest_lib.NAME])
     return
   partial = folder.rstrip('/') + '.partial'
   with storage.held(partial, 'wait for it or choose another', 'writing'):

@@ -14,6 +14,7 @@ from transfusion_tf.models import graph as graph_lib
 from transfusion_tf.models import stages
 from transfusion_tf.models import state as state_lib
 
+_SCOPE = 'activations'
 _ARRAY_BATCH = 8  # Images of one array that go through the networks at once.
 
 
@@ -74,7 +75,9 @@ class Extractor:
   def __call__(self, images: Any, training: bool = False) -> dict[str, Any]:
     """Compute name -> activations [B, ..., C]."""
     images = keras.ops.convert_to_tensor(images, self._model.inputs[0].dtype)
-    values = self._graph.run(images, self._tensors.values(), training)
+    # Outside of all scopes, a graph has no place for a layer named `_block`.
+    with tf.name_scope(_SCOPE):
+      values = self._graph.run(images, self._tensors.values(), training)
     return {name: values[tensor] for name, tensor in self._tensors.items()}
 
   def shapes(self, image_shape: Sequence[int]) -> dict[str, tuple[int, ...]]:

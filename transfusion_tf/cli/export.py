@@ -11,6 +11,7 @@ on, and model_card.md, which tells how to use it.
 
 from absl import flags
 
+from transfusion_tf import errors
 from transfusion_tf import startup
 from transfusion_tf.cli import app
 from transfusion_tf.cli import checkpoint_flags
@@ -37,6 +38,11 @@ _CHECK_IMAGES = flags.DEFINE_integer(
   'Test images on which each file is compared with the run; 0 takes all.',
   lower_bound=0,
 )
+_VERSION = flags.DEFINE_string(
+  'version',
+  '',
+  'Make EXPORT_DIR/N, a folder a version as TF Serving has them: N, or next.',
+)
 _OVERWRITE = flags.DEFINE_bool('overwrite', False, 'Replace an earlier export.')
 _ABOUT = {
   name: flags.DEFINE_string(name, '', f'For the model card: {what}.')
@@ -53,12 +59,13 @@ def main(_) -> None:
   startup.import_tensorflow()
   from transfusion_tf import export
 
+  export_dir = _export_dir()
   named = checkpoint_flags.named_all()
   changes = checkpoint_flags.runtime_changes() | {'strategy': 'one_device'}
   run, record = _loaded(named, changes)
   exported = export.export(
     run,
-    _EXPORT_DIR.value,
+    export_dir,
     record=record,
     layers=_LAYERS.value,
     runtimes=[flag.name for flag in _RUNTIMES if flag.value],
@@ -79,6 +86,20 @@ def main(_) -> None:
       f'{agreement.score_text}'
     )
   print(f'Written: {exported.directory}')
+
+
+def _export_dir():
+  """Return the folder to make: of a version, if one is asked for."""
+  from transfusion_tf.export.serving import versions
+
+  if not _VERSION.value:
+    return _EXPORT_DIR.value
+  if _OVERWRITE.value:
+    raise errors.InputError(
+      '--overwrite replaces no version, as servers do not load one twice; '
+      f'--version={versions.NEXT} adds one'
+    )
+  return versions.folder(_EXPORT_DIR.value, _VERSION.value)
 
 
 def _loaded(named, changes):

@@ -13,6 +13,8 @@ from transfusion_tf.export import portable
 from transfusion_tf.export import signatures
 from transfusion_tf.export.runtimes import base
 from transfusion_tf.export.runtimes import litert_metadata
+from transfusion_tf.export.serving import examples
+from transfusion_tf.export.serving import warm_up
 from transfusion_tf.run import build as run_lib
 
 SAVED_MODEL = 'SavedModel'
@@ -30,6 +32,7 @@ class Contents:
     in_training: How well the run in its own precision does; None if that is
       float32.
     keras: `model.keras`, None if Keras cannot load the network.
+    example: A request to a server of the SavedModel, and its answer.
     runtimes: Those that have a file.
     remarks: Peculiarities of their files, which the card has, too.
     notes: Others that a user should know.
@@ -53,6 +56,7 @@ class Contents:
         lambda batch: agreement_lib.probabilities(run, batch)
       )
     self.keras: keras_file.KerasFile | None = None
+    self.example: examples.Example | None = None
     self.runtimes: list[base.Runtime] = []
     self.remarks: list[str] = []
     self.notes: list[str] = []
@@ -69,6 +73,8 @@ class Contents:
     self._compare(
       SAVED_MODEL, lambda batch: serve(batch.encoded)['probabilities'].numpy()
     )
+    self.example = examples.make(loaded.signatures[signatures.SERVE])
+    warm_up.write(self._folder, [examples.picture()])
     names = litert_metadata.labels(self.run.task.names)
     storage.write_text(self._path(export_folder.LABELS), names)
 

@@ -12,9 +12,10 @@ from transfusion_tf.export.runtimes import litert_metadata
 
 KERAS, CARD = 'model.keras', 'model_card.md'
 LABELS = litert_metadata.LABELS
+_GRAPH = 'saved_model.pb'
 # What an export consists of.
 _WRITTEN = {
-  *('saved_model.pb', 'fingerprint.pb', 'variables', 'assets'),
+  *(_GRAPH, 'fingerprint.pb', 'variables', 'assets', 'assets.extra'),
   *(KERAS, CARD, LABELS),
   *runtimes.FILES,
 }
@@ -57,7 +58,8 @@ def atomic(export_dir: str, overwrite: bool) -> Iterator[str]:
       yield local
       storage.remove(os.path.join(export_dir, CARD))
       storage.remove_folder(export_dir)
-      storage.upload_folder(local, export_dir, last=CARD)
+      # Without its graph, a server that looks meanwhile finds no network.
+      storage.upload_folder(local, export_dir, last=(_GRAPH, CARD))
     return
   with contextlib.ExitStack() as stack:
     with storage.convert_write_errors(export_dir):

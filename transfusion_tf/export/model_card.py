@@ -106,6 +106,8 @@ def render(
     exported_with=train_and_evaluate.versions(),
     statuses=validate.STATUSES,
     contents=contents,
+    example=contents.example,
+    is_short=len(run.task.names) <= metrics.agreement.MOST_SHOWN,
     precision=run.network.precision,
   )
 

@@ -55,10 +55,10 @@ from transfusion_tf.run import build as run_lib
 SERVE, SERVE_IMAGES, ACTIVATIONS = 'serve', 'serve_images', 'activations'
 SERVE_PIXELS, SERVE_PIXELS_1 = 'serve_pixels', 'serve_pixels_1'
 NO_ANSWER = -1.0  # In place of the numbers of an image that cannot be used.
-PIXELS = portable.PIXELS
+PIXELS, IMAGE_BYTES = portable.PIXELS, 'image_bytes'
 PREPARED = '_prepared'  # Ends the names of those that take prepared images.
-_DEFAULT = 'serving_default'
-_FILES = [tf.TensorSpec([None], tf.string, 'image_bytes')]
+SERVING_DEFAULT = 'serving_default'
+_FILES = [tf.TensorSpec([None], tf.string, IMAGE_BYTES)]
 _IMAGES = [tf.TensorSpec([None, None, None, 3], tf.uint8, 'images')]
 
 
@@ -117,7 +117,7 @@ def save(network: tf.Module, directory: str) -> None:
   }
   signatures[SERVE_PIXELS] = network.serve_pixels
   signatures[SERVE_PIXELS_1] = network.serve_pixels_1
-  signatures[_DEFAULT] = network.serve
+  signatures[SERVING_DEFAULT] = network.serve
   tf.saved_model.save(network, directory, signatures)
 
 

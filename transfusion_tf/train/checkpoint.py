@@ -244,7 +244,7 @@ class Checkpoints:
     with storage.local_folder() as local:
       with storage.convert_write_errors(local):
         variables.write(os.path.join(local, _PREFIX))
-      storage.upload_folder(local, final, last=_INDEX)
+      storage.upload_folder(local, final, last=[_INDEX])
 
 
 def folder(step: int) -> str:

@@ -1,0 +1,1 @@
+"""What servers of exported networks go by, TF Serving first."""
