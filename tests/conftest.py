@@ -5,7 +5,6 @@ import functools
 
 import buckets
 import collector
-import prepared_sets
 import processes
 import pytest
 
@@ -31,6 +30,9 @@ def pytest_addoption(parser):
 @pytest.fixture(scope='session')
 def data_dir(tmp_path_factory):
   """A data_dir that holds `retina`: 96, 33 and 35 small images."""
+  # Not above: what starts the workers would import TensorFlow before them.
+  import prepared_sets
+
   directory = tmp_path_factory.mktemp('data')
   prepared_sets.write_spots(directory)
   return directory

@@ -32,6 +32,7 @@ def _write(root):
   builder.build(report)
   experiment = prepared_sets.experiment(
     folder / 'data',
+    model__name='tiny_nets:net',
     train__train_steps=4,
     train__eval_every=2,
     runtime__pictures=True,

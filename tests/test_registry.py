@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 import prepared_sets
 import pytest
+import runs as runs_lib
 import tensorflow as tf
 
 from transfusion_tf import config
@@ -126,9 +127,7 @@ def test_its_stages_are_transfused(toy):
   assert names == ['random', 'transfer_upto_conv1', 'transfer']
 
 
-def test_it_is_trained_evaluated_and_exported(toy, tmp_path):
-  data_dir = tmp_path / 'data'
-  prepared_sets.write_spots(data_dir)
+def test_it_is_trained_evaluated_and_exported(toy, data_dir, tmp_path):
   first, second = str(tmp_path / 'first'), str(tmp_path / 'second')
   experiment = prepared_sets.experiment(data_dir, model__name=toy)
   train_and_evaluate.run(experiment, first)
@@ -194,12 +193,10 @@ def halved():
   del init.schemes.FROM_SOURCE['halved']
 
 
-def test_a_scheme_starts_a_run(halved, tmp_path):
-  data_dir = tmp_path / 'data'
-  prepared_sets.write_spots(data_dir)
+def test_a_scheme_starts_a_run(halved, data_dir, tmp_path):
   first, second = str(tmp_path / 'first'), str(tmp_path / 'second')
-  train_and_evaluate.run(prepared_sets.experiment(data_dir), first)
-  train_and_evaluate.run(
+  runs_lib.train(prepared_sets.experiment(data_dir), first)
+  runs_lib.train(
     prepared_sets.experiment(
       data_dir, init__scheme=halved, init__pretrained=f'{first}@final'
     ),
@@ -254,9 +251,8 @@ def distance_metric():
   del tasks.METRICS['distance']
 
 
-def test_a_metric_is_in_all_results(distance_metric, tmp_path):
-  prepared_sets.write_spots(tmp_path / 'data')
-  experiment = prepared_sets.experiment(tmp_path / 'data')
+def test_a_metric_is_in_all_results(distance_metric, data_dir, tmp_path):
+  experiment = prepared_sets.experiment(data_dir, model__name='tiny_nets:net')
   result = train_and_evaluate.run(experiment, str(tmp_path / 'run'))
   assert {'referable', 'brier', distance_metric} <= set(result['test'])
   found = result['test'][distance_metric]

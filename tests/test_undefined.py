@@ -6,6 +6,7 @@ import chain
 import pandas as pd
 import pytest
 import raw_sets
+import runs
 
 from transfusion_tf import export
 from transfusion_tf import metrics
@@ -61,10 +62,16 @@ def test_a_finding_without_positives(raw, tmp_path):
   json.loads(text, parse_constant=pytest.fail)  # No NaN.
 
 
-def test_evaluate_names_the_class_that_cannot_be_scored(raw, call, tmp_path):
-  experiment = _prepare(raw, tmp_path, 'benign')
-  run_dir = str(tmp_path / 'run')
-  train_and_evaluate.run(experiment, run_dir)
+@pytest.fixture(scope='module')
+def benign(raw, tmp_path_factory):
+  """A run whose test split has one class."""
+  root = tmp_path_factory.mktemp('benign')
+  runs.train(_prepare(raw, root, 'benign'), root / 'run')
+  return str(root / 'run')
+
+
+def test_evaluate_names_the_class_that_cannot_be_scored(benign, call, tmp_path):
+  run_dir = benign
   done = call('evaluate.py', f'--run_dir={run_dir}', cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   assert 'note: test of squares has no malignant' in done.stdout
@@ -74,10 +81,8 @@ def test_evaluate_names_the_class_that_cannot_be_scored(raw, call, tmp_path):
   assert 'note' not in done.stdout
 
 
-def test_a_test_split_of_one_class(raw, tmp_path):
-  experiment = _prepare(raw, tmp_path, 'benign')
-  run_dir = str(tmp_path / 'run')
-  train_and_evaluate.run(experiment, run_dir)
+def test_a_test_split_of_one_class(benign, tmp_path):
+  run_dir = benign
   run = run_lib.load_run(run_dir, 'best', strategy='one_device')
   _, found = run_lib.evaluate(run, 'test')
   assert found['auc']['value'] is None
@@ -99,7 +104,7 @@ def _study(raw, root, table, num_seeds=1):
     sources={'tiny_nets:net': {'': str(root / 'tiny_nets-net/random/seed0')}},
   )
   for run in plan.runs(str(root)):
-    train_and_evaluate.run(run.experiment, str(root / run.key))
+    runs.train(run.experiment, root / run.key)
   found = outcome.read(plan, str(root))
   costs = {'tiny_nets:net': model_cost.measure(base, 2)}
   table, said = study_page.write(

@@ -3,22 +3,24 @@
 import json
 import os
 import pathlib
-import subprocess
-import sys
+import shutil
 
 import numpy as np
 import paths
 import prepared_sets
+import processes
 import pytest
+import runs as runs_lib
+import stops
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import run_folder
 from transfusion_tf.analysis import compare_runs
 from transfusion_tf.analysis import sampling as sampling_lib
 from transfusion_tf.run import build as run_lib
-from transfusion_tf.run import train_and_evaluate
 
-_SAMPLING = sampling_lib.Sampling(num_patches=500, num_channels=16, repeats=3)
+_SAMPLING = sampling_lib.Sampling(num_patches=500, num_channels=16, repeats=2)
 _FEW = sampling_lib.Sampling(num_patches=4, num_channels=16, repeats=3)
 _LAYERS = ['conv1', 'conv2']
 
@@ -28,11 +30,11 @@ def runs(data_dir, tmp_path_factory):
   """Two short runs, from two seeds."""
   folder = tmp_path_factory.mktemp('runs')
   for seed in range(2):
-    train_and_evaluate.run(
+    runs_lib.train(
       prepared_sets.experiment(
         data_dir, model__name='cbr_tiny', seed=seed, train__train_steps=1
       ),
-      str(folder / f'seed{seed}'),
+      folder / f'seed{seed}',
     )
   return [str(folder / f'seed{seed}') for seed in range(2)]
 
@@ -99,7 +101,7 @@ def test_figure_3(runs):
   table = compare_runs.before_and_after(
     runs, layers=_LAYERS, sampling=_SAMPLING
   )
-  assert len(table) == 2 * len(_LAYERS) * 3
+  assert len(table) == 2 * len(_LAYERS) * _SAMPLING.repeats
   assert list(table['b'].unique()) == [f'{run}@final' for run in runs]
   assert list(table['a'].unique()) == [f'{run}@init' for run in runs]
   assert table['mean'].between(table['noise_floor'], 1).all()
@@ -109,12 +111,12 @@ def test_refuses_runs_on_different_data(runs, tmp_path_factory, tmp_path):
   data_dir = tmp_path_factory.mktemp('other')
   prepared_sets.write_spots(data_dir, test=20)
   other = str(tmp_path / 'other')
-  train_and_evaluate.run(
-    prepared_sets.experiment(
-      data_dir, model__name='cbr_tiny', train__train_steps=1
-    ),
-    other,
+  shutil.copytree(runs[1], other)
+  settings = pathlib.Path(other, run_folder.CONFIG)
+  moved = config.override(
+    config.load(str(settings)), {'runtime.data_dir': str(data_dir)}
   )
+  config.save(moved, str(settings))
   with pytest.raises(errors.InputError, match='only on the same images'):
     _compare([(runs[0], other)])
 
@@ -143,7 +145,10 @@ def test_binaries(runs, call, tmp_path):
   assert found.returncode == 0, found.stderr
   assert 'conv1                20x16x16x32 float16' in found.stdout
   assert set(os.listdir(folder)) == {'conv1.npy', 'manifest.json'}
-  sample = ['--num_patches=400', '--num_channels=16', f'--output={output}']
+  sample = [
+    *('--num_patches=400', '--num_channels=16', '--repeats=2'),
+    f'--output={output}',
+  ]
   found = call('svcca.py', f'--a={runs[0]}', f'--b={runs[1]}', *sample)
   assert found.returncode == 0, found.stderr
   record = json.loads(output.read_text())
@@ -163,18 +168,21 @@ def test_binaries(runs, call, tmp_path):
   assert 'conv1.npy is damaged' in found.stderr
 
 
-def test_a_closed_pipe_loses_no_result(runs, tmp_path):
+def test_a_closed_pipe_loses_no_result(runs, server, tmp_path):
   """The file is written before anything is printed."""
-  output = tmp_path / 'svcca.json'
-  command = [
-    sys.executable, paths.BIN / 'svcca.py', f'--a={runs[0]}', f'--b={runs[1]}',
-    '--layers=conv1', '--num_patches=400', '--num_channels=16',
+  output, pipe = tmp_path / 'svcca.json', tmp_path / 'pipe'
+  os.mkfifo(pipe)
+  reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+  flags = [
+    *(f'--a={runs[0]}', f'--b={runs[1]}', '--layers=conv1'),
+    *('--num_patches=400', '--num_channels=16', '--repeats=2'),
     f'--output={output}',
-  ]  # fmt: skip
-  process = subprocess.Popen(
-    command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+  ]
+  process = processes.Process(
+    server, paths.BIN / 'svcca.py', flags, pipe, errors=tmp_path / 'errors'
   )
-  process.stdout.close()
+  stops.wait_until_caught(process)  # It has opened the pipe by then.
+  os.close(reader)
   process.wait()
   assert list(json.loads(output.read_text())['layers']) == ['conv1']
 

@@ -1,6 +1,5 @@
 """What all binaries share: help, what a run says of itself, and -v."""
 
-import functools
 import json
 import os
 import re
@@ -30,20 +29,25 @@ def test_help_shows_defaults_and_choices(call):
   assert re.search(r'--on_bad=fail\|skip +What to do', text)
 
 
-def test_a_run_says_where_it_is_and_how_it_goes_on(call, data_dir, tmp_path):
-  run_dir = tmp_path / 'a run'
-  done = call(
-    'train.py',
-    '--recipe=demo_retina',
-    '--dataset=retina',
-    f'--data_dir={data_dir}',
-    f'--run_dir={run_dir}',
-    '--image_size=32',
-    '--train_steps=2',
-    '--eval_every=2',
-    '--nopictures',
-  )
+@pytest.fixture(scope='module')
+def finished(call, data_dir, tmp_path_factory):
+  """The folder of a run by the command, and what the command printed."""
+  run_dir = tmp_path_factory.mktemp('finished') / 'a run'
+  done = call('train.py', *_run_flags(data_dir, run_dir))
   assert done.returncode == 0, done.stderr
+  return run_dir, done
+
+
+def _run_flags(data_dir, run_dir):
+  return [
+    *('--recipe=demo_retina', '--dataset=retina', f'--data_dir={data_dir}'),
+    *(f'--run_dir={run_dir}', '--image_size=32', '--train_steps=1'),
+    *('--nopictures', '--deterministic', '--strategy=one_device'),
+  ]
+
+
+def test_a_run_says_where_it_is_and_how_it_goes_on(finished):
+  run_dir, done = finished
   assert f"tensorboard --logdir='{run_dir}'" in done.stdout
   assert f"evaluate.py --run_dir='{run_dir}'" in done.stdout
   (flagfile,) = re.findall(r"--flagfile='(.*)'/train.flags", done.stdout)
@@ -163,26 +167,13 @@ def _fresh(tmp_path, settings, name, *flags):
   )
 
 
-def test_a_users_keras_json_changes_no_network(call, data_dir, tmp_path):
+def test_a_users_keras_json_changes_no_network(finished, data_dir, tmp_path):
   """The network is that of a process which began without one."""
-  runs = [tmp_path / 'without', tmp_path / 'with']
-  for run, train in zip(
-    runs, (call, functools.partial(_fresh, tmp_path, _SETTINGS)), strict=True
-  ):
-    done = train(
-      'train.py',
-      '--recipe=demo_retina',
-      '--dataset=retina',
-      f'--data_dir={data_dir}',
-      f'--run_dir={run}',
-      '--image_size=32',
-      '--train_steps=1',
-      '--nopictures',
-      '--deterministic',
-      '--strategy=one_device',
-    )
-    assert done.returncode == 0, done.stderr
-    assert not done.stderr
+  runs = [finished[0], tmp_path / 'with']
+  flags = _run_flags(data_dir, runs[1])
+  done = _fresh(tmp_path, _SETTINGS, 'train.py', *flags)
+  assert done.returncode == 0, done.stderr
+  assert not done.stderr
   for name in ('init.json', 'metrics.jsonl', 'test_scores.csv'):
     assert len({(run / name).read_bytes() for run in runs}) == 1, name
 

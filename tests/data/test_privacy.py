@@ -181,6 +181,7 @@ def test_no_file_that_is_written_holds_what_was_planted(tmp_path, capfd):
   builder.build(report)
   experiment = prepared_sets.experiment(
     written / 'data',
+    model__name='tiny_nets:net',
     train__train_steps=4,
     train__eval_every=2,
     runtime__pictures=True,

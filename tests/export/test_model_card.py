@@ -1,6 +1,5 @@
 """The model card: what hubs read, what only an owner knows, what is pasted."""
 
-import os
 import pathlib
 import re
 import subprocess
@@ -8,6 +7,7 @@ import sys
 
 import numpy as np
 import prepared_sets
+import processes
 import pytest
 import tensorflow_datasets as tfds
 import yaml
@@ -108,7 +108,9 @@ def test_no_folder_is_named(trained):
 
 
 def test_nothing_is_assumed(tmp_path, data_dir):
-  run = run_lib.build(prepared_sets.experiment(data_dir))
+  run = run_lib.build(
+    prepared_sets.experiment(data_dir, model__name='tiny_nets:net')
+  )
   export.export(run, tmp_path / 'made')
   head, text = _card(tmp_path / 'made')
   assert {'license', 'license_name', 'model-index', 'metrics'}.isdisjoint(head)
@@ -171,7 +173,7 @@ def net(num_classes, input_shape):
 
 
 def test_keras_loads_layers_of_ones_own_as_the_card_says(
-  tmp_path, data_dir, monkeypatch
+  tmp_path, data_dir, server, monkeypatch
 ):
   (tmp_path / 'net_with_layers.py').write_text(_LAYERS)
   monkeypatch.syspath_prepend(tmp_path)
@@ -185,14 +187,8 @@ def test_keras_loads_layers_of_ones_own_as_the_card_says(
   assert 'safe_mode=False' in example
   script = tmp_path / 'load.py'
   script.write_text(f'{example}\nprint(network.count_params())')
-  done = subprocess.run(
-    [sys.executable, script],
-    cwd=tmp_path,
-    env=os.environ | {'PYTHONPATH': ''},
-    capture_output=True,
-    text=True,
-    check=True,
-  )
+  done = processes.call_script(server, script, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
   assert int(done.stdout.splitlines()[-1]) == run.model.count_params()
 
 

@@ -1,15 +1,11 @@
 """Heat maps: what integrates, where the answer is known, and random weights."""
 
-import os
 import shutil
 import stat
-import subprocess
-import sys
 
 import chain
 import keras
 import numpy as np
-import paths
 import prepared_sets
 import pytest
 import raw_sets
@@ -210,18 +206,21 @@ def test_weights_are_lost_from_the_head_down_and_come_back(trained):
     np.testing.assert_array_equal(weight, old)
 
 
-def _survival(network, method, output=None):
+@pytest.fixture(scope='module')
+def maps(trained):
+  """Maps of a trained network, and of three with random weights."""
   images, _ = _pictures(24, 3_000)
   squares = {str(n): image for n, image in enumerate(images[1::2])}
-  result = making.make(network, squares, output, num_draws=4, num_steps=16)
-  return result.survival(method)
+  return [
+    making.make(network, squares, 1, num_draws=4, num_steps=16)
+    for network in (trained, *(_network(seed=s) for s in (3, 4, 5)))
+  ]
 
 
 @pytest.mark.parametrize('method', making.METHODS)
-def test_the_test_tells_a_trained_network_from_a_random_one(trained, method):
+def test_the_test_tells_a_trained_network_from_a_random_one(maps, method):
   """Random weights leave less of maps of what was learnt than of others."""
-  learnt = _survival(trained, method, 1).trained
-  random = [_survival(_network(seed=s), method, 1).trained for s in (3, 4, 5)]
+  learnt, *random = (result.survival(method).trained for result in maps)
   assert learnt < np.mean(random) - 0.05
 
 
@@ -265,7 +264,7 @@ def run(tmp_path_factory):
   return root
 
 
-def test_command(run, tmp_path):
+def test_command(run, call, tmp_path):
   (run / 'raw' / 'broken.png').write_bytes(b'no picture')
   raw = run / 'raw'
   files = {p for p in raw.rglob('*') if p.is_file() and p.suffix != '.csv'}
@@ -273,17 +272,11 @@ def test_command(run, tmp_path):
   table = tmp_path / 'wanted.txt'
   table.write_text('\n'.join(['broken.png', *listed[:3], '<b>.png']) + '\n')
   page = tmp_path / 'maps.html'
-  command = [
-    sys.executable, paths.BIN / 'heat_maps.py', f'--run_dir={run}/run@best',
-    f'--images={run}/raw', f'--output={page}', '--draws=2', '--steps=8',
-  ]  # fmt: skip
-  environment = os.environ | {'PYTHONPATH': str(paths.TESTS / 'support')}
-  found = subprocess.run(
-    [*command, f'--table={table}'],
-    capture_output=True,
-    text=True,
-    env=environment,
-  )
+  flags = [
+    *(f'--run_dir={run}/run@best', f'--images={run}/raw', f'--output={page}'),
+    *('--draws=2', '--steps=8'),
+  ]
+  found = call('heat_maps.py', *flags, f'--table={table}')
   assert found.returncode == 0, found.stderr
   assert found.stdout.count('rank correlation with maps of random') == 2
   assert stat.S_IMODE(page.stat().st_mode) == 0o600
@@ -293,11 +286,6 @@ def test_command(run, tmp_path):
   assert text.count('<img') == 3 * (1 + 2 * 4)
   assert 'broken.png' in text and '&lt;b&gt;.png' in text
   page.unlink()
-  found = subprocess.run(
-    [*command, '--explain=lumpp'],
-    capture_output=True,
-    text=True,
-    env=environment,
-  )
+  found = call('heat_maps.py', *flags, '--explain=lumpp')
   assert found.returncode == 2 and found.stderr.count('\n') == 1
   assert 'lumpp' in found.stderr and not page.exists()

@@ -276,7 +276,7 @@ def test_from_config_refuses(tiny, settings, words):
   'name, slim_from', [('resnet50', 'block3'), ('cbr_large_w', 'conv3')]
 )
 def test_slim_hybrid_transfers_below_and_is_random_above(name, slim_from):
-  full, _ = init_cases.cached(name)
+  full = models.build(name, 5, (75, 75, 3))
   source = init_cases.pretrained(full)
   model = models.build(name, 5, (75, 75, 3), slim_from=slim_from)
   stages = models.stages_of(model)
@@ -306,9 +306,8 @@ def test_bank_equals_the_papers_snippet():
     assert found == pytest.approx(expected[name], rel=1e-9)
 
 
-def with_gabor(name, like=None, **kwargs):
-  model = models.build(name, 5, (75, 75, 3), **kwargs)
-  stages = models.stages_of(model)
+def with_gabor(name, like=None):
+  model, stages = init_cases.cached(name)
   scheme = compose.by_role(
     schemes.keep(), kernel=gabor.filters(like or schemes.random())
   )

@@ -362,8 +362,10 @@ def test_runs(tmp_path):
 
 def test_a_run_of_the_other_geometry(tmp_path):
   saved, _ = init_cases.cached('resnet50')
-  run = write_run(tmp_path, saved, steps=(0,), judged=0)
-  other = models.build('resnet50', 5, (64, 64, 3), stride_in='first')
+  run = write_run(tmp_path, saved, (0,), judged=0, slim_from='block2')
+  other = models.build(
+    'resnet50', 5, (64, 64, 3), stride_in='first', slim_from='block2'
+  )
   refuses('stride_in=last, the new net stride_in=first', run, other)
   assert weights.load(run, saved) is not None
 

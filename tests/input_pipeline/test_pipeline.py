@@ -1,6 +1,7 @@
 """The input pipeline's laws: which examples, in which order, how often."""
 
 import collections
+import functools
 import itertools
 
 import numpy as np
@@ -59,35 +60,50 @@ def test_a_global_seed_of_zero_is_no_error(data_dir):
     tf.random.set_seed(before)
 
 
+@pytest.fixture(scope='module')
+def from_the_start(data_dir):
+  return _take(prepared_sets.source(data_dir), 43, batch_size=10)
+
+
 @pytest.mark.parametrize('start_step', [1, 11, 12, 13, 40])
-def test_starting_late_gives_what_would_have_come(data_dir, start_step):
+def test_starting_late_gives_what_would_have_come(
+  data_dir, from_the_start, start_step
+):
   """In mid-epoch, at its end and after several; a batch may cross epochs."""
   source = prepared_sets.source(data_dir)
-  expected = _take(source, start_step + 3, batch_size=10)[start_step:]
+  expected = from_the_start[start_step : start_step + 3]
   got = _take(source, 3, batch_size=10, start_step=start_step)
   tf.nest.map_structure(np.testing.assert_array_equal, got, expected)
 
 
-@pytest.mark.parametrize('subset', [0, 48])
-@pytest.mark.parametrize('num_workers', [1, 2, 4])
-def test_workers_share_each_epoch_and_each_batch(data_dir, num_workers, subset):
-  """Four lanes: the global batches are the same on 1, 2 and 4 workers."""
-  source = prepared_sets.source(data_dir, data__subset=subset)
-  shares = [
-    [
+@pytest.fixture(scope='module')
+def of_workers(data_dir):
+  """The images of 12 global batches; those of each number are read once."""
+
+  @functools.cache
+  def read(num_workers, subset):
+    source = prepared_sets.source(data_dir, data__subset=subset)
+    shares = [
       list(pipeline.train(source, 8, 5, share).take(12).as_numpy_iterator())
       for share in (
-        example_order.Shard.for_worker(w, workers, num_lanes=4)
-        for w in range(workers)
+        example_order.Shard.for_worker(w, num_workers, num_lanes=4)
+        for w in range(num_workers)
       )
     ]
-    for workers in (1, num_workers)
-  ]
-  alone, together = (
-    [np.concatenate([b[n]['image'] for b in workers]) for n in range(12)]
-    for workers in shares
+    return [np.concatenate([b[n]['image'] for b in shares]) for n in range(12)]
+
+  return read
+
+
+@pytest.mark.parametrize('subset', [0, 48])
+@pytest.mark.parametrize('num_workers', [2, 4])
+def test_workers_share_each_epoch_and_each_batch(
+  of_workers, num_workers, subset
+):
+  """Four lanes: the global batches are the same on 1, 2 and 4 workers."""
+  np.testing.assert_array_equal(
+    of_workers(1, subset), of_workers(num_workers, subset)
   )
-  np.testing.assert_array_equal(alone, together)
 
 
 def test_lanes_of_files_cover_an_epoch_once(data_dir):

@@ -51,6 +51,11 @@ def at_587():
   return {n: models.build(n, 5, (587, 587, 3)) for n in models.NAMES}
 
 
+@pytest.fixture(scope='module')
+def of_any_size():
+  return {n: models.build(n, 3, (None, None, 3)) for n in models.NAMES}
+
+
 def count(weights):
   return sum(math.prod(w.shape) for w in weights)
 
@@ -117,8 +122,10 @@ def test_every_weight_has_one_stage_in_order(at_587, name):
 
 
 @pytest.mark.parametrize('name', models.NAMES)
-def test_weight_names_depend_on_nothing_else_in_the_process(at_587, name):
-  again = models.build(name, 5, (299, 299, 3))
+def test_weight_names_depend_on_nothing_else_in_the_process(
+  at_587, of_any_size, name
+):
+  again = of_any_size[name]
   assert [w.path for w in again.weights] == [
     w.path for w in at_587[name].weights
   ]
@@ -127,8 +134,8 @@ def test_weight_names_depend_on_nothing_else_in_the_process(at_587, name):
 
 
 @pytest.mark.parametrize('name', models.NAMES)
-def test_any_size_and_float32_logits(name):
-  model = models.build(name, 3, (None, None, 3))
+def test_any_size_and_float32_logits(of_any_size, name):
+  model = of_any_size[name]
   for height, width in [(75, 75), (80, 101)]:
     logits = model(np.ones((2, height, width, 3), 'float32'))
     assert logits.shape == (2, 3)
@@ -153,9 +160,9 @@ def test_logits_stay_float32_in_mixed_precision():
     ('inception_v3', 0.9997, 1e-3),
   ],
 )
-def test_batch_norm_constants(name, momentum, epsilon):
-  for given, expected in [(0.0, momentum), (0.9, 0.9)]:
-    model = models.build(name, 2, (96, 96, 3), bn_momentum=given)
+def test_batch_norm_constants(at_587, name, momentum, epsilon):
+  given = models.build(name, 2, (96, 96, 3), bn_momentum=0.9)
+  for model, expected in [(at_587[name], momentum), (given, 0.9)]:
     norms = [
       layer
       for layer in model.layers
@@ -220,9 +227,9 @@ def cbr_parameters(kernel_size, channels, classes=5):
     ),
   ],
 )
-def test_slim_widths(name, slim_from, expected, parameters):
+def test_slim_widths(at_587, name, slim_from, expected, parameters):
   slim = models.build(name, 5, (64, 64, 3), slim_from=slim_from)
-  full = models.build(name, 5, (64, 64, 3))
+  full = at_587[name]
   assert widths(slim) == expected
   assert count(slim.trainable_weights) == parameters
   stages = models.stages_of(full)

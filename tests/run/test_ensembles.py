@@ -2,16 +2,19 @@
 
 import json
 import pathlib
+import shutil
 
 import keras
 import numpy as np
 import pandas as pd
 import prepared_sets
 import pytest
+import runs
 from sklearn import metrics as sklearn_metrics
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import export
 from transfusion_tf import run_folder
@@ -21,7 +24,6 @@ from transfusion_tf.run import description
 from transfusion_tf.run import ensemble
 from transfusion_tf.run import ensemble_scores
 from transfusion_tf.run import record
-from transfusion_tf.run import train_and_evaluate
 
 _NETWORKS = ('tiny_nets:net', 'tiny_nets:net', 'cbr_tiny')
 
@@ -37,7 +39,7 @@ def _train(data_dir, run_dir, **changes):
     }
     | changes,
   )
-  train_and_evaluate.run(experiment, str(run_dir))
+  runs.train(experiment, run_dir)
   return str(run_dir)
 
 
@@ -274,8 +276,12 @@ def test_members_have_to_mean_and_see_the_same(tmp_path, data_dir, run_dirs):
 
   other = _train(data_dir, tmp_path / 'referable', data__referable_from=3)
   assert 'referable_from: 3, not 2' in refused(other)
-  other = _train(data_dir, tmp_path / 'small', data__image_size=24)
-  assert 'data.image_size: 24, not 32' in refused(other)
+  other = tmp_path / 'small'
+  shutil.copytree(run_dirs[1], other)
+  path = str(other / run_folder.CONFIG)
+  small = config.override(config.load(path), {'data.image_size': 24})
+  config.save(small, path)
+  assert 'data.image_size: 24, not 32' in refused(str(other))
   assert 'is there twice' in refused(first)
 
 
@@ -350,13 +356,13 @@ def test_an_ensemble_of_several_classes_is_validated(tmp_path, call):
       label,
       {s: list(examples(name + s, n)) for s, n in splits.items()},
     )
-  runs = [
+  run_dirs = [
     _train(tmp_path, tmp_path / f'r{n}', data__dataset='home', seed=n)
     for n in range(2)
   ]
   found = call(
     'evaluate.py',
-    f'--run_dir={",".join(runs)}',
+    f'--run_dir={",".join(run_dirs)}',
     '--dataset=away',
     f'--output_dir={tmp_path}/out',
   )

@@ -93,6 +93,8 @@ def machine(request, server, data_dir, tmp_path):
     made.bucket, made.is_remote = bucket, True
     return made
   changes = {
+    # Whose random state is restored, too.
+    'one device': {'model__name': 'tiny_nets:net_with_dropout'},
     'two devices': {
       'runtime__strategy': 'mirrored',
       'runtime__num_virtual_cpus': 2,

@@ -49,7 +49,11 @@ def _experiment(data_dir, **changes):
 
 _EXPERIMENTS = {
   _SHOWN: {'runtime__pictures': True, 'runtime__profile': _PROFILED},
-  _PLAIN: {'runtime__pictures': False, 'optimizer__learning_rate': 0.01},
+  _PLAIN: {
+    'model__name': 'tiny_nets:net',
+    'runtime__pictures': False,
+    'optimizer__learning_rate': 0.01,
+  },
 }
 
 
@@ -213,7 +217,7 @@ def test_pictures_are_there_and_can_be_left_out(client):
 def test_hparams_compare_the_runs(client, study):
   experiment = client.ask('plugin/hparams/experiment', {'experimentName': ''})
   differing = {i['name'] for i in experiment['hparamInfos'] if i.get('differs')}
-  assert differing == {'learning_rate'}
+  assert differing == {'learning_rate', 'model'}
   groups = client.ask(
     'plugin/hparams/session_groups',
     {

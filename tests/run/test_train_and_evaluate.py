@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import prepared_sets
 import pytest
+import runs
 from sklearn import metrics as sklearn_metrics
 import tensorflow as tf
 import tensorflow_datasets as tfds
@@ -42,9 +43,8 @@ def run_dir(data_dir, tmp_path_factory):
 
 
 def _run(data_dir, run_dir, **changes):
-  return train_and_evaluate.run(
-    prepared_sets.experiment(data_dir, **changes), str(run_dir)
-  )
+  experiment = prepared_sets.experiment(data_dir, **changes)
+  return runs.train(experiment, run_dir)
 
 
 def _own_run(data_dir, run_dir, module, function, **changes):
@@ -53,13 +53,13 @@ def _own_run(data_dir, run_dir, module, function, **changes):
   own.net = function
   sys.modules[module] = own
   try:
-    result = _run(
+    experiment = prepared_sets.experiment(
       data_dir,
-      run_dir,
       model__name=f'{module}:net',
       train__train_steps=3,
       **changes,
     )
+    result = train_and_evaluate.run(experiment, str(run_dir))
     return result, init.weights.load(str(run_dir))
   finally:
     del sys.modules[module]

@@ -29,7 +29,7 @@ def test_the_chance_is_the_share_of_studies(above, below, patients):
   rng = np.random.default_rng(1)
   shared = statistics.Variance(patients, 60)
   told, happened = [], []
-  for _ in range(1500):
+  for _ in range(750):
     truth = rng.uniform(-3, 3)
     groups = [rng.normal(0, 0.6, 16), rng.normal(truth, 0.3, 16)]
     few, many = (

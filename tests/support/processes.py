@@ -24,6 +24,7 @@ from transfusion_tf import startup
 
 TRAIN = paths.ROOT / 'bin' / 'train.py'
 OBSERVED = paths.TESTS / 'support' / 'observed_run.py'
+_PATHS = {'PYTHONPATH': os.pathsep.join(sys.path)}
 
 
 class Server:
@@ -36,7 +37,7 @@ class Server:
       stdout=subprocess.PIPE,
       stderr=subprocess.DEVNULL,
       text=True,
-      env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)},
+      env=os.environ | _PATHS,
     )
 
   def ask(self, **request):
@@ -61,7 +62,7 @@ class Interpreters:
     process = subprocess.Popen(
       [sys.executable, request['script'], *request['arguments']],
       cwd=request['cwd'],
-      env=os.environ | request['env'],
+      env=os.environ | _PATHS | request['env'],
       stdin=subprocess.DEVNULL,
       stdout=open(request['log'], 'a'),
       stderr=open(request['errors'], 'a'),
@@ -170,10 +171,9 @@ def train_pair(server, experiment, run_dir) -> list[Process]:
 def fresh(experiment, run_dir, env=None) -> subprocess.Popen:
   """The same in a new interpreter, which shares nothing with this one."""
   lines = flagfile.lines(experiment, 'demo_retina', str(run_dir))
-  paths = {'PYTHONPATH': os.pathsep.join(sys.path)}
   return subprocess.Popen(
     [sys.executable, TRAIN, *lines.splitlines()],
-    env=os.environ | paths | (env or {}),
+    env=os.environ | _PATHS | (env or {}),
     stdout=subprocess.DEVNULL,
     stderr=subprocess.DEVNULL,
   )

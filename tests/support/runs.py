@@ -1,5 +1,6 @@
-"""What tests read from run folders."""
+"""Runs made for tests, and what tests read from their folders."""
 
+import collections
 import json
 import os
 import pathlib
@@ -8,7 +9,20 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import run_folder
+from transfusion_tf.run import network
+from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.train import checkpoint
+
+_shared = collections.defaultdict(network.Shared)
+
+
+def train(experiment, run_dir) -> dict:
+  """Trains in this process, where runs of one network trace it once.
+
+  Not for networks that a test defines: another may have their name.
+  """
+  shared = _shared[network.shared_by(experiment)]
+  return train_and_evaluate.run(experiment, str(run_dir), shared=shared)
 
 
 def steps(run_dir) -> list[int]:

@@ -47,6 +47,8 @@ class Network:
     self._estimator = batch_statistics.Estimator(run.model)
     self._forward: Callable | None = None
     self._predict: Callable | None = None
+    # Split and distance -> its batches; making them takes a fifth of a second.
+    self._datasets: dict[tuple[str, int], tf.data.Dataset] = {}
 
   def assign(self, weights) -> None:
     """Assign weights, in the order of `model.weights` or by path."""
@@ -113,9 +115,13 @@ class Network:
     """Yield batches of images, with the number that is no padding."""
     run = self.run
     batch_size = run.experiment.runtime.eval_batch_size
-    with pipeline.convert_image_errors(run.source):
+    if (split, every) not in self._datasets:
       # A worker reads every n-th image, and decodes no other.
-      for batch in pipeline.evaluation(run.source, split, batch_size, 0, every):
+      self._datasets[split, every] = pipeline.evaluation(
+        run.source, split, batch_size, 0, every
+      )
+    with pipeline.convert_image_errors(run.source):
+      for batch in self._datasets[split, every]:
         if count := int(np.sum(batch['weight'])):
           yield batch['image'], count
 

@@ -14,6 +14,7 @@ WEIGHT/Adam_1, WEIGHT/ExponentialMovingAverage.
 """
 
 import contextlib
+import functools
 import hashlib
 import re
 from typing import NamedTuple
@@ -208,10 +209,7 @@ def _check_scope(checkpoint, paths, name):
 
 def _check_shapes(checkpoint, theirs, name):
   """Raise InputError if weights are missing, too many or of another shape."""
-  num_classes = theirs.get('head/bias', [1])[0]
-  model = models.build(name, num_classes, (None, None, 3))
-  ours = {v.path: list(v.shape) for v in model.weights}
-  ours['head/kernel'] = [1, 1, *ours['head/kernel']]
+  ours = _shapes(name, theirs.get('head/bias', [1])[0])
   types.raise_on_mismatch(
     f'{checkpoint} does not fit {name}',
     {
@@ -224,6 +222,14 @@ def _check_shapes(checkpoint, theirs, name):
       ],
     },
   )
+
+
+@functools.cache  # Building a network takes a second.
+def _shapes(name, num_classes):
+  """Return the shape of each weight that a checkpoint should have, by path."""
+  model = models.build(name, num_classes, (None, None, 3))
+  shapes = {v.path: list(v.shape) for v in model.weights}
+  return shapes | {'head/kernel': [1, 1, *shapes['head/kernel']]}
 
 
 def _read(reader, checkpoint, variable):
