@@ -2,10 +2,10 @@
 
   ENVIRONMENT/bin/python compile_hlo.py HLO TOPOLOGY NUM_CHIPS FOLDER [code]
 
-Reads the file HLO, lets the compiler write what it does to FOLDER, writes the
-optimized program there and prints statistics as JSON; ends when its stdin does. JAX compiles for a described
-topology, without its devices; it takes StableHLO, into which XLA converts all
-of HLO but copies.
+Reads the file HLO, writes the optimized program and what the compiler says of
+it to FOLDER, and prints statistics as JSON; ends when its stdin does. JAX
+compiles for a described topology, without its devices; it takes StableHLO, into
+which XLA converts all of HLO but copies.
 
 A program is optimized, and every array has its place in memory, within seconds;
 machine code takes minutes. Without `code`, this ends before it.
