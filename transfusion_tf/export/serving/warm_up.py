@@ -20,7 +20,8 @@ from transfusion_tf.export import signatures
 PATH = 'assets.extra/tf_serving_warmup_requests'
 # A batch of another size is not traced anew, and needs no request.
 SIGNATURES = (
-  *(signatures.SERVING_DEFAULT, signatures.SERVE),
+  signatures.SERVING_DEFAULT,
+  signatures.SERVE,
   signatures.SERVE + signatures.PREPARED,
 )
 # What of prediction_log.proto, predict.proto and model.proto a request takes,
