@@ -11,8 +11,8 @@ known, in seconds, before machine code is generated, which takes minutes:
 --machine_code does that, too.
 
 Flags take several values, separated by commas: all combinations are compiled.
-With --output_dir, each is a JSON file; those that exist are not
-compiled again. --table renews the table of a page from these files:
+With --output_dir, each is a JSON file; those that exist are not compiled again.
+--table renews the table of a page from these files:
 
   python bin/compile_for_tpu.py --output_dir=CELLS --table=docs/tpu.md
 """

@@ -111,9 +111,7 @@ def _rows(operations):
 
 def save(cell: Cell, directory: str) -> None:
   """Write a cell as JSON."""
-  storage.write_json(
-    os.path.join(directory, f'{cell.name}.json'), dataclasses.asdict(cell)
-  )
+  storage.write_json(_path(cell, directory), dataclasses.asdict(cell))
 
 
 def load(directory: str) -> Iterator[Cell]:
@@ -129,11 +127,15 @@ def _read(path):
 
 def exists(cell: Cell, directory: str, with_code: bool = False) -> bool:
   """Return whether a cell has been measured, `with_code` if that is wanted."""
-  path = os.path.join(directory, f'{cell.name}.json')
-  if not os.path.exists(path):
-    return False
+  path = _path(cell, directory)
+  if not with_code or not os.path.exists(path):
+    return os.path.exists(path)
   found = _read(path)
-  return not with_code or bool(found.code or found.error)
+  return bool(found.code or found.error)
+
+
+def _path(cell, directory):
+  return os.path.join(directory, f'{cell.name}.json')
 
 
 def text(cell: Cell) -> str:

@@ -56,13 +56,15 @@ def main(hlo, topology, num_chips, folder, code=''):
   compiling = futures.ThreadPoolExecutor(1).submit(
     _compile, hlo, topology, int(num_chips)
   )
-  while code or not list(pathlib.Path(folder).glob(_ALL_PLACED)):
-    if compiling.done():
-      break
+  while not compiling.done() and (code or not _is_placed(folder)):
     time.sleep(0.05)
   code_bytes = compiling.result() if compiling.done() else 0
   print(json.dumps(_results(folder) | {'code': code_bytes}), flush=True)
   os._exit(0)  # The compiler does not stop otherwise.
+
+
+def _is_placed(folder):
+  return any(pathlib.Path(folder).glob(_ALL_PLACED))
 
 
 def _compile(hlo, topology, num_chips):
