@@ -82,6 +82,7 @@ _EXTRAS['test'] = [
   'pytest-timeout>=2.3',  # A hang is a failure.
   'pytest-xdist>=3.6',  # Test files side by side.
   'ruff>=0.8',  # Formatter and linter.
+  'saliency>=0.2.1',  # Oracle: integrated gradients by their authors' library.
   *_EXTRAS['dicom'],
   *_EXTRAS['parquet'],
   *_EXTRAS['docs'],  # The site builds without warnings.

@@ -8,6 +8,12 @@ import collector
 import processes
 import pytest
 
+from transfusion_tf import tpu_settings
+
+# tensorflow-serving-api and tf-slim require TensorFlow's usual wheel.
+_OF_THE_USUAL_WHEEL = ['export/test_serving.py', 'init/test_tf_slim.py']
+collect_ignore = [] if tpu_settings.has_host_xla() else _OF_THE_USUAL_WHEEL
+
 
 def pytest_collection_finish():
   collector.resume()

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 
 import host_xla
 import pytest
@@ -97,6 +98,19 @@ def test_a_step_of_one_chip_has_no_all_reduce_and_one_of_four_has():
   assert b'CollectiveReduceV2' not in alone
   assert b'CollectiveReduceV2' in shared
   assert b'prepare/' in alone
+
+
+@host_xla.needed
+def test_batch_norm_of_all_chips_is_reduced_in_both_passes():
+  """Sums and sums of squares of four layers, and their gradients."""
+  apart = programs.training_step(_SMALL, num_chips=4)
+  experiment = config.override(_SMALL, {'train.sync_batch_norm': True})
+  together = programs.training_step(experiment, num_chips=4)
+  forward = re.compile(rb'conv(\d).bn_\d/CollectiveReduceV2')
+  assert not forward.findall(apart)
+  assert set(forward.findall(together)) == {b'1', b'2', b'3', b'4'}
+  reductions = [hlo.count(b'CollectiveReduceV2') for hlo in (apart, together)]
+  assert reductions[1] - reductions[0] >= 2 * 2 * 4
 
 
 @host_xla.needed

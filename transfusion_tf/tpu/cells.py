@@ -167,5 +167,8 @@ def text(cell: Cell) -> str:
 def _section(title, rows):
   if rows:
     yield f'  {title}:'
-  for size, kind, source, result in rows:
+  ordered = sorted(rows, key=lambda row: -row[0])
+  for size, kind, source, result in ordered[:_NUM_LARGEST]:
     yield f'    {size / 1e6:8.2f} MB  {kind:<18} {source or ""} {result}'[:120]
+  if rest := ordered[_NUM_LARGEST:]:
+    yield f'    {sum(row[0] for row in rest) / 1e6:8.2f} MB  {len(rest)} more'

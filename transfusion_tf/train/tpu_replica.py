@@ -47,9 +47,20 @@ class _Replica(tf.distribute.ReplicaContext):
     return tf.nest.map_structure(lambda x: self._all_reduce(op, x), value)
 
   def _all_reduce(self, op, value):
-    count = self.num_replicas_in_sync
-    if count == 1:
+    if self.num_replicas_in_sync == 1:
       return value
+
+    # As of TensorFlow's own contexts: each replica's loss depends on the values
+    # of all, whose gradients are reduced as they were.
+    @tf.custom_gradient
+    def reduced(value):
+      result = self._communicate(op, value)
+      return result, lambda upstream: self._all_reduce(op, upstream)
+
+    return reduced(value)
+
+  def _communicate(self, op, value):
+    count = self.num_replicas_in_sync
     total = tf.raw_ops.CollectiveReduceV2(
       input=value,
       group_size=count,
