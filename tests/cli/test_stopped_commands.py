@@ -24,9 +24,11 @@ def _stop_and_finish(start, command, folder, num_stops, signals=None, seed=0):
     number = signals[turn] if signals else number
     # One of two is a new interpreter.
     new = {'server': processes.Interpreters()} if turn % 2 else {}
+    left = set(stops.scratch(folder / 'scratch'))  # By one that was killed.
     in_time = stops.stop(start(command, out, **new), number, fraction * seconds)
     print(command, turn, number.name, f'{fraction:.2f}', in_time, flush=True)
-    assert number == signal.SIGKILL or not stops.scratch(folder / 'scratch')
+    now = set(stops.scratch(folder / 'scratch'))
+    assert number == signal.SIGKILL or now <= left
     if turn % 2:
       process = start(command, out)
       assert process.wait() == 0, process.complaints

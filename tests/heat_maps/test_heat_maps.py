@@ -203,6 +203,7 @@ def test_weights_are_lost_from_the_head_down_and_come_back(trained):
     (('conv1', 1, True), set(stages)),
     (('conv1', 2, True), set(stages)),
   ]
+  assert randomization.num_levels(trained, 2) == len(changed)
   for weight, old in zip(trained.model.weights, before, strict=True):
     np.testing.assert_array_equal(weight, old)
 

@@ -116,6 +116,7 @@ class Bucket:
     (folder / 'seed' / BUCKET).mkdir(parents=True)
     self.requests: list[Request] = []
     self.faults = Faults()
+    self._uploaded: set[str] = set()  # Paths of uploads that have ended.
     self._lock, self._creating = threading.Lock(), threading.Lock()
     self._log = (folder / 'emulator.log').open('w')
     self._port = _free_port()
@@ -222,16 +223,27 @@ class Bucket:
       status, answered, content = 0, [], b''
     elif path.split('?')[0].endswith('/storageLayout'):
       status, answered, content = 200, [], _LAYOUT
+    elif method == 'PUT' and _asks_for_status(headers):
+      status, answered, content = self._status(path), [], b''
     elif 'ifGenerationMatch=0' in path:
       status, answered, content = self._create(method, path, body, headers)
     else:
       status, answered, content = self._ask(method, path, body, headers)
+    if method == 'PUT' and status == 200:
+      self._uploaded.add(path)
     request = Request(
       method, path, status, len(body or b''), len(content), fault
     )
     with self._lock:
       self.requests.append(request)
     return status, answered, content, fault
+
+  def _status(self, path):
+    """Return 200 for an upload that has ended, 308 for one without a byte.
+
+    The emulator makes an empty object where its status is asked for.
+    """
+    return 200 if path in self._uploaded else 308
 
   def _create(self, method, path, body, headers):
     """Create an object if there is none, as the real service does at once.
@@ -243,6 +255,12 @@ class Bucket:
       if self._ask('GET', _object(query['name'][0]))[0] == 200:
         return 412, [], b'conditionNotMet'
       return self._ask(method, path, body, headers)
+
+
+def _asks_for_status(headers):
+  values = {name.lower(): value for name, value in headers.items()}
+  place = values.get('content-range', '')
+  return place.startswith('bytes */') and place != 'bytes */0'
 
 
 class _Proxy(socketserver.ThreadingTCPServer):

@@ -36,6 +36,13 @@ COMMANDS = {
     *('--layers=conv1,conv2', '--num_patches=2000'),
   ],
   'evaluate': lambda root, out: [f'--run_dir={_copy(root, out)}'],
+  'predict': lambda root, out: [
+    *(f'--run_dir={root}/run', f'--images={root}/raw', f'--output={out}.csv'),
+  ],
+  'heat_maps': lambda root, out: [
+    *(f'--run_dir={root}/run', f'--images={root}/raw', f'--output={out}.html'),
+    *('--num_pictures=2', '--steps=8', '--draws=1'),
+  ],
   'export': lambda root, out: [
     *(f'--run_dir={root}/run', f'--export_dir={out}', '--overwrite'),
   ],
@@ -48,7 +55,7 @@ COMMANDS = {
 }
 EXACT = (
   *('make_demo_data', 'prepare_data', 'import_slim'),
-  *('extract_activations', 'svcca'),
+  *('extract_activations', 'svcca', 'predict'),
 )
 
 
@@ -66,7 +73,8 @@ def _copy(root, out):
 
 def files(out):
   """The files of OUT, or the one beside it: name -> digest."""
-  single = [out.with_name(f'{out.name}.{kind}') for kind in ('json', 'npz')]
+  endings = ('json', 'npz', 'csv', 'csv.json', 'html')
+  single = [out.with_name(f'{out.name}.{ending}') for ending in endings]
   found = [*single, *out.rglob('*')]
   return {
     str(path).removeprefix(str(out)): hashlib.sha256(

@@ -101,6 +101,7 @@ def main(_) -> None:
   from transfusion_tf import errors
   from transfusion_tf.heat_maps import making
   from transfusion_tf.heat_maps import page
+  from transfusion_tf.heat_maps import randomization
   from transfusion_tf.predict import networks
   from transfusion_tf.predict import pictures as pictures_lib
 
@@ -119,7 +120,8 @@ def main(_) -> None:
       f'{picture_flags.source()}: none of its pictures can be read'
       + ''.join(f' ({name}: {reason})' for name, reason in left_out[:1])
     )
-  with tqdm.tqdm(desc='maps', unit='map', file=sys.stderr) as bar:
+  total = len(images) * randomization.num_levels(loaded.network, _DRAWS.value)
+  with tqdm.tqdm(desc='maps', unit='map', total=total, file=sys.stderr) as bar:
     result = making.make(
       loaded.network,
       images,

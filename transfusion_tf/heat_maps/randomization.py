@@ -32,6 +32,11 @@ class Level(NamedTuple):
   is_all: bool
 
 
+def num_levels(network: network_lib.Network, num_draws: int) -> int:
+  """Return how many levels there are for so many draws."""
+  return len(_drawn_stages(network)) + num_draws
+
+
 def levels(
   network: network_lib.Network, num_draws: int, seed: int = 0
 ) -> Iterator[Level]:
@@ -47,11 +52,8 @@ def levels(
   """
   model = network.model
   trained = [np.asarray(weight) for weight in model.weights]
-  stage_of = [
-    network.stages.stage_of(weight.path)
-    for weight in graph_lib.Graph(model).weights
-  ]
-  names = [name for name in network.stages.names if name in stage_of][::-1]
+  stage_of = _stage_of_weights(network)
+  names = _drawn_stages(network)
   try:
     yield Level(TRAINED, 0, False)
     for draw in range(1, num_draws + 1):
@@ -70,3 +72,16 @@ def levels(
         yield Level(name, draw, is_all)
   finally:
     state_lib.assign(model, trained)
+
+
+def _drawn_stages(network):
+  """Return the stages with weights, from the head down."""
+  stages = set(_stage_of_weights(network))
+  return [name for name in network.stages.names if name in stages][::-1]
+
+
+def _stage_of_weights(network):
+  return [
+    network.stages.stage_of(weight.path)
+    for weight in graph_lib.Graph(network.model).weights
+  ]
