@@ -68,6 +68,15 @@ class ImageRoot:
       )
     return among[0] if among else full
 
+  def locate(self, cell: str) -> tuple[str, str]:
+    """Return the id and the full path of the image that a cell names.
+
+    Raises:
+      InvalidRecordError: See `file`.
+    """
+    full = self.file(cell)
+    return self.relative(full), full
+
   def relative(self, path: str) -> str:
     """Return a path from the folder, the same on every machine."""
     start = self.shown
