@@ -11,7 +11,7 @@ from data import images
 from data import raw_dataset
 from data import splits
 from data import tables
-from data.image_table import files
+from data.image_table import folders
 from data.image_table import held_out
 from data.image_table import labels as labels_lib
 from data.image_table import paths
@@ -19,6 +19,7 @@ from data.image_table import patients
 from data.image_table import readers
 from data.image_table import source as source_lib
 from data.image_table import subgroups
+from data.image_table import tables_of_files
 from transfusion_tf import errors
 from transfusion_tf import output_names
 
@@ -46,26 +47,26 @@ def find(
   image_root: str | os.PathLike,
   columns: source_lib.Columns,
 ) -> Table:
-  """List the images of a table; see `files.of_table`.
+  """List the images of a table; see `tables_of_files.read`.
 
   Raises:
     InputError: No such table or column, labels that make no sense together, or
       a folder that cannot be read.
   """
-  return read(files.of_table(csv, image_root, columns))
+  return read(tables_of_files.read(csv, image_root, columns))
 
 
 @images.convert_listing_errors()
 def find_folders(
   image_root: str | os.PathLike, columns: source_lib.Columns
 ) -> Table:
-  """List the images of a folder for each class; see `files.of_folders`.
+  """List the images of a folder for each class; see `folders.read`.
 
   Raises:
     InputError: There are no such folders, one cannot be read, or their names
       cannot be classes.
   """
-  return read(files.of_folders(image_root, columns))
+  return read(folders.read(image_root, columns))
 
 
 @images.convert_listing_errors()
@@ -117,6 +118,7 @@ def read(source: source_lib.Source) -> Table:
     list(source.problems),
     names=() if kind == 'findings' else names,
     fills_splits=True,
+    completes_splits=source.completes_splits,
   )
   record_of = functools.partial(
     _record,
@@ -132,6 +134,8 @@ def read(source: source_lib.Source) -> Table:
   dataset.problems += labels_lib.notes(table, columns.labels, kind, names)
   if columns.patient:
     patients.same(dataset, columns.join_patients)
+  else:
+    dataset.problems += patients.candidates(table, columns, dataset.records)
   if columns.majority:
     readers.vote(dataset, kind)
   dataset.problems += _without_label(source.pictures, table[source_lib.CELL])

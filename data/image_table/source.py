@@ -12,6 +12,10 @@ from typing import Protocol
 import pandas as pd
 
 from data import raw_dataset
+from data import tables
+from data.image_table import held_out
+from data.image_table import subgroups
+from transfusion_tf import errors
 
 # Columns that no table can have: what names the picture of a row, and the file
 # that the row is from.
@@ -85,7 +89,6 @@ class Rows:
   """
 
   places: Mapping[str, str]
-
   paths: Sequence[str] = ()
 
   def relative(self, path: str) -> str:
@@ -106,6 +109,8 @@ class Source:
     pictures: Where the pictures are.
     columns: The meaning of the columns.
     problems: What is wrong with rows that are left out.
+    files: What all of it is read from, if it is not files of images.
+    completes_splits: Whether a split is drawn that it lacks beside `train`.
   """
 
   where: str
@@ -113,3 +118,39 @@ class Source:
   pictures: Pictures
   columns: Columns
   problems: Sequence[raw_dataset.Problem] = ()
+  files: tuple[str, ...] = ()
+  completes_splits: bool = False
+
+
+def complete(
+  where: str, table: pd.DataFrame, asked: Columns, known: Columns
+) -> Columns:
+  """Return what the columns are by the flags or, where they are silent, known.
+
+  Args:
+    where: What messages call the table.
+    table: The rows of a source that knows its columns.
+    asked: By the flags of the user.
+    known: By the source itself.
+
+  Raises:
+    InputError: A flag names a column that there is not, or means tables alone.
+  """
+  if asked.test_csv:
+    raise errors.InputError(f'--test_csv is for tables; {where} is none')
+  names = [name for name in table if not name.startswith('\0')]
+  groups = [column.name for column in subgroups.parse(asked.subgroups)]
+  given = [asked.patient, asked.split, *asked.labels, *asked.ignored, *groups]
+  tables.check_columns(where, names, filter(None, given))
+  held_out.check(asked.split, asked.test_list, '')
+  labels = asked.labels or known.labels
+  if not set(labels) <= set(known.labels):  # It knows nothing of these.
+    known = dataclasses.replace(known, kind='', classes=())
+  return dataclasses.replace(
+    asked,
+    labels=labels,
+    patient=asked.patient or known.patient,
+    split='' if asked.test_list else asked.split or known.split,
+    kind=asked.kind or known.kind,
+    classes=asked.classes or known.classes,
+  )

@@ -1,10 +1,9 @@
-"""Sources made of files of images: a CSV of paths, or a folder a class."""
+"""Tables of paths and labels, beside files of images."""
 
 import dataclasses
 import os
 import pathlib
 
-from data import cells
 from data import tables
 from data.image_table import held_out
 from data.image_table import paths
@@ -13,7 +12,7 @@ from data.image_table import subgroups
 from transfusion_tf import errors
 
 
-def of_table(
+def read(
   csv: str | os.PathLike,
   image_root: str | os.PathLike,
   columns: source_lib.Columns,
@@ -64,38 +63,5 @@ def of_table(
   )
 
 
-def of_folders(
-  image_root: str | os.PathLike, columns: source_lib.Columns
-) -> source_lib.Source:
-  """Return a row for each image in folders of classes; see `from_folders`.
-
-  Raises:
-    InputError: There are no such folders, or one cannot be read.
-  """
-  if columns.subgroups:
-    raise errors.InputError(
-      '--subgroup_columns are columns of a table; folders of classes have none'
-    )
-  root = paths.ImageRoot(image_root)
-  table = paths.from_folders(root)
-  table[source_lib.CELL] = table[paths.PATH]
-  table[source_lib.TABLE] = os.path.basename(root.shown)
-  columns = dataclasses.replace(
-    columns,
-    path=paths.PATH,
-    labels=(paths.LABEL,),
-    patient='',
-    split=paths.SPLIT if paths.SPLIT in table else '',
-    # Folders called 0 and 1 are classes, not states of a finding.
-    kind=columns.kind or _folders_kind(table),
-  )
-  return source_lib.Source(os.fspath(image_root), table, root, columns)
-
-
 def _path_columns(path):
   return [name.strip() for name in path.split(',')]
-
-
-def _folders_kind(table):
-  integers = all(cells.integer(name) is not None for name in table[paths.LABEL])
-  return 'grade' if integers else 'label'
