@@ -28,6 +28,7 @@ _PLACE = re.compile(r'(\w*)\[([0-9]{1,18})\]', re.ASCII)
 _LOCAL_HEADER = 30  # Bytes before the name of a member; APPNOTE.TXT, 4.3.7.
 # What claims to unpack to more, and to so many times its size, is no picture.
 _MOST_UNPACKED, _MOST_RATIO = 2**30, 200
+_BLOCK = 2**20  # Bytes read at a time.
 _MAX_HEADER = 10_000  # As numpy has it.
 _PNG = 1  # Level of compression: a picture is decoded again at once.
 
@@ -96,6 +97,20 @@ def is_compressed(path: str, name: str) -> bool:
     return archive.getinfo(f'{name}.npy').compress_type != zipfile.ZIP_STORED
 
 
+def check_whole(path: str, name: str) -> None:
+  """Compare the bytes of an array with the sum that the archive has of them.
+
+  Raises:
+    InputError: They are other ones.
+  """
+  with _convert_errors(path), _open(path) as archive:
+    info = archive.getinfo(f'{name}.npy')
+    _check_ratio(info)
+    with archive.open(info) as file:
+      while file.read(_BLOCK):
+        pass
+
+
 def open_array(path: str, name: str) -> np.ndarray:
   """Return an array that is stored as it is, mapped into memory.
 
@@ -152,7 +167,7 @@ def unpack(path: str, name: str, folder: str) -> str:
         f'{folder} has no room; set TMPDIR to a larger disk'
       )
     with archive.open(info) as file, open(target, 'wb') as out:
-      shutil.copyfileobj(file, out, 2**20)
+      shutil.copyfileobj(file, out, _BLOCK)
   open_array(target, '')  # Refuses what is no array.
   return target
 
@@ -231,7 +246,7 @@ def _convert_errors(path) -> Iterator[None]:
     ) from None
   except zipfile.BadZipFile:
     raise errors.InputError(
-      f'{path} is not an .npz archive of NumPy, or not all of one'
+      f'{path} is no .npz archive of NumPy, or is not whole'
     ) from None
   except (
     *(OSError, ValueError, EOFError, zlib.error, RuntimeError, TypeError),

@@ -32,8 +32,8 @@ def read(
       '--subgroup_columns are columns of a table; folders of classes have none'
     )
   root = paths.ImageRoot(image_root)
-  found = [(path, _parts(root, path)) for path in root.paths]
-  rows = [parts for _, parts in found if not _is_of_system(parts)]
+  usable = images(root)
+  rows = [_parts(root, path) for path in usable]
   rows = [parts for parts in rows if len(parts) > 1]
   if not rows:
     raise errors.InputError(
@@ -42,8 +42,8 @@ def read(
     )
   has_splits = _has_splits(root, rows)
   # An image beside the folders of classes has no label.
-  rows = [parts for parts in rows if len(parts) > 1 + has_splits]
-  table = _table(root, rows, has_splits)
+  labeled = [parts for parts in rows if len(parts) > 1 + has_splits]
+  table = _table(root, labeled, has_splits)
   columns = dataclasses.replace(
     columns,
     path=_PATH,
@@ -56,11 +56,16 @@ def read(
   return source_lib.Source(
     os.fspath(image_root),
     table,
-    _Labeled(root, [path for path, p in found if not _is_of_system(p)]),
+    _Labeled(root, usable),
     columns,
-    [*_left_out(found), *_lacking(root, rows, has_splits)],
+    [*_left_out(root), *_lacking(root, rows, has_splits)],
     completes_splits=True,
   )
+
+
+def images(root: paths.ImageRoot) -> list[str]:
+  """Return the images of a folder that no system has left there."""
+  return [p for p in root.paths if not _is_of_system(_parts(root, p))]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,8 +130,9 @@ def _kind(table):
   return 'grade' if integers else 'label'
 
 
-def _left_out(found) -> Iterator[raw_dataset.Problem]:
-  for _, parts in found:
+def _left_out(root) -> Iterator[raw_dataset.Problem]:
+  for path in root.paths:
+    parts = _parts(root, path)
     if _is_of_system(parts):
       yield raw_dataset.Problem('left out, of a system', '/'.join(parts))
 

@@ -76,7 +76,7 @@ def images_below(image_root: str | os.PathLike) -> list[str]:
   Raises:
     InputError: A folder cannot be read.
   """
-  return paths.ImageRoot(image_root).paths
+  return folders.images(paths.ImageRoot(image_root))
 
 
 # A column that no table can have.

@@ -90,6 +90,8 @@ def _images(path, name):
   file, array = path, name
   if arrays.is_compressed(path, name):
     file, array = arrays.unpack(path, name, storage.process_folder()), ''
+  else:
+    arrays.check_whole(path, name)
   images = arrays.open_array(file, array)
   _check_images(path, name, images)
   return file, array, len(images)

@@ -30,8 +30,7 @@ def raw(tmp_path):
 def _prepare(raw, tmp_path, csv='labels.csv', image_size=24):
   return own_images.prepare(
     str(tmp_path / 'data'),
-    str(raw / csv) if csv else None,
-    str(raw),
+    own_images.given('', str(raw / csv) if csv else None, str(raw)),
     image_size,
     refuse_bad=True,
   )

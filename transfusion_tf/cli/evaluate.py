@@ -140,8 +140,7 @@ def _data(run_dir):
   form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
   dataset = own_images.prepare_other_site(
     data_dir,
-    _TABLE.value,
-    _IMAGES.value,
+    own_images.given('', _TABLE.value, _IMAGES.value),
     form.kind,
     form.side,
     _ON_BAD.value == 'fail',

@@ -1,0 +1,135 @@
+"""What --data names: a table, a folder, a file of MedMNIST.
+
+`KIND:PATH` says so; of a path alone, the kind follows from what is there.
+"""
+
+import dataclasses
+import os
+import pathlib
+import re
+from typing import Protocol
+
+from data import images as images_lib
+from data import tables
+from data.image_table import folders
+from data.image_table import medmnist
+from data.image_table import source as source_lib
+from data.image_table import tables_of_files
+from transfusion_tf import errors
+
+_TABLES = ('.csv', '.tsv', '.txt')
+_PACKED = ('.gz', '.zip', '.bz2', '.xz')
+_DEFAULT = 'labels.csv'  # The table of a folder.
+
+
+class _Read(Protocol):
+  def __call__(
+    self, path: str, columns: source_lib.Columns
+  ) -> source_lib.Source: ...
+
+
+# Kinds of files that hold pictures and labels.
+_FILES: dict[str, _Read] = {'medmnist': medmnist.read}
+TABLE, FOLDER = 'table', 'folder'
+KINDS = (TABLE, FOLDER, *_FILES)
+
+
+@dataclasses.dataclass(frozen=True)
+class Given:
+  """Raw data.
+
+  Attributes:
+    kind: One of KINDS.
+    path: The table, or several, the folder or the file.
+    images: Of a table, where its paths start.
+  """
+
+  kind: str
+  path: str
+  images: str = ''
+
+  @property
+  def files(self) -> list[str]:
+    """The files that say what there is, beside files of images."""
+    if self.kind == FOLDER:
+      return []
+    return tables.several(self.path) if self.kind == TABLE else [self.path]
+
+  @property
+  def has_image_files(self) -> bool:
+    """Whether the pictures are files of their own."""
+    return self.kind in (TABLE, FOLDER)
+
+  @property
+  def root(self) -> str:
+    """The folder that all files of images are below of."""
+    return {TABLE: self.images, FOLDER: self.path}.get(
+      self.kind, os.path.dirname(self.path) or '.'
+    )
+
+  @property
+  def name(self) -> str:
+    """What the data set is called, if nobody says so."""
+    path = pathlib.Path(
+      self.root if self.has_image_files else self.path
+    ).resolve()
+    stem = path.name if self.has_image_files else path.stem
+    return re.sub('[^a-z0-9]+', '_', f'own {stem}'.lower()).strip('_')
+
+  @images_lib.convert_listing_errors()
+  def read(self, columns: source_lib.Columns) -> source_lib.Source:
+    """Return the rows.
+
+    Raises:
+      InputError: They cannot be read, or make no sense.
+    """
+    if self.kind == TABLE:
+      return tables_of_files.read(self.path, self.images, columns)
+    if self.kind == FOLDER:
+      return folders.read(self.path, columns)
+    return _FILES[self.kind](self.path, columns)
+
+
+def parse(data: str, images: str = '') -> Given:
+  """Return what a value of --data names.
+
+  Args:
+    data: `KIND:PATH` or a path.
+    images: Of a table, where its paths start; its own folder if not given.
+
+  Raises:
+    InputError: There is no such file, or none of a kind that is known.
+  """
+  kind, colon, path = data.partition(':')
+  if not colon or kind not in KINDS:
+    kind, path = '', data
+  if not os.path.exists(tables.several(path)[0]):
+    raise errors.InputError(f'--data={data}: no such file or folder')
+  kind = kind or _kind(path)
+  if os.path.isdir(path) and kind == TABLE:
+    images, path = images or path, os.path.join(path, _DEFAULT)
+  if images and kind != TABLE:
+    raise errors.InputError(
+      f'--data={data}: --images is where the paths of a table start, and this '
+      f'is of the kind {kind}'
+    )
+  if kind == TABLE:
+    return Given(kind, path, images or os.path.dirname(path) or '.')
+  return Given(kind, path)
+
+
+def _kind(path):
+  if os.path.isdir(path):
+    is_table = os.path.exists(os.path.join(path, _DEFAULT))
+    return TABLE if is_table else FOLDER
+  name = tables.several(path)[0].lower()
+  for ending in _PACKED:
+    name = name.removesuffix(ending)
+  if name.endswith(_TABLES):
+    return TABLE
+  if path.lower().endswith('.npz'):
+    return 'medmnist'
+  raise errors.InputError(
+    f'--data={path} is neither a table ({", ".join(_TABLES)}) nor a folder or '
+    f'a file of a known kind; say which it is: {":, ".join(KINDS)}:'
+  )

@@ -1,0 +1,78 @@
+"""The same pictures in each of the shapes in which data sets come."""
+
+import dataclasses
+import pathlib
+
+import numpy as np
+from PIL import Image
+
+SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}
+NAMES = ('normal', 'pneumonia')
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+  name: str  # Of a file.
+  split: str
+  label: int
+  pixels: np.ndarray
+
+
+def rows(
+  train: int = 14, validation: int = 6, test: int = 8, color: bool = False
+) -> list[Row]:
+  """Pictures of 28 pixels that are unlike each other, of two classes."""
+  rng = np.random.default_rng(0)
+  shape = (28, 28, 3) if color else (28, 28)
+  counts = {'train': train, 'validation': validation, 'test': test}
+  return [
+    Row(
+      f'{split}_{number:04d}.png',
+      split,
+      number % 2,
+      rng.integers(0, 256, shape).astype(np.uint8),
+    )
+    for split, count in counts.items()
+    for number in range(count)
+  ]
+
+
+def table(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """A table beside files; returns the table."""
+  (folder / 'images').mkdir(parents=True)
+  lines = ['path,label,split']
+  for row in pictures:
+    Image.fromarray(row.pixels).save(folder / 'images' / row.name)
+    lines.append(f'{row.name},{NAMES[row.label]},{row.split}')
+  (folder / 'table.csv').write_text('\n'.join(lines) + '\n')
+  return folder / 'table.csv'
+
+
+def classes(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """A folder of a folder for each split, of a folder for each class."""
+  for row in pictures:
+    path = folder / SPLITS[row.split] / NAMES[row.label] / row.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(row.pixels).save(path)
+  return folder
+
+
+def arrays(pictures: list[Row]) -> dict[str, np.ndarray]:
+  """What a file of MedMNIST holds."""
+  held = {}
+  for split, short in SPLITS.items():
+    own = [row for row in pictures if row.split == split]
+    if own:
+      held[f'{short}_images'] = np.stack([row.pixels for row in own])
+      labels = [[row.label] for row in own]
+      held[f'{short}_labels'] = np.array(labels, np.uint8)
+  return held
+
+
+def medmnist(
+  folder: pathlib.Path, pictures: list[Row], save=np.savez
+) -> pathlib.Path:
+  """A file as MedMNIST publishes it."""
+  folder.mkdir(parents=True)
+  save(folder / 'pneumoniamnist.npz', **arrays(pictures))
+  return folder / 'pneumoniamnist.npz'
