@@ -1,4 +1,4 @@
-"""What --data names: a table, a folder, a file of MedMNIST.
+"""What --data names: a table, a folder, or files of pictures and labels.
 
 `KIND:PATH` says so; of a path alone, the kind follows from what is there.
 """
@@ -13,8 +13,10 @@ from data import images as images_lib
 from data import tables
 from data.image_table import folders
 from data.image_table import medmnist
+from data.image_table import shards
 from data.image_table import source as source_lib
 from data.image_table import tables_of_files
+from data.image_table import webdataset
 from transfusion_tf import errors
 
 _TABLES = ('.csv', '.tsv', '.txt')
@@ -28,8 +30,15 @@ class _Read(Protocol):
   ) -> source_lib.Source: ...
 
 
+# Kinds of files of which a folder may hold several.
+_OF_FOLDERS = ('webdataset',)
 # Kinds of files that hold pictures and labels.
-_FILES: dict[str, _Read] = {'medmnist': medmnist.read}
+_FILES: dict[str, _Read] = {
+  'medmnist': medmnist.read,
+  'webdataset': webdataset.read,
+}
+_ENDINGS = {'.npz': 'medmnist', '.tar': 'webdataset'}
+_ENDING = {kind: ending for ending, kind in _ENDINGS.items()}
 TABLE, FOLDER = 'table', 'folder'
 KINDS = (TABLE, FOLDER, *_FILES)
 
@@ -53,7 +62,9 @@ class Given:
     """The files that say what there is, beside files of images."""
     if self.kind == FOLDER:
       return []
-    return tables.several(self.path) if self.kind == TABLE else [self.path]
+    if self.kind == TABLE:
+      return tables.several(self.path)
+    return shards.find(self.path, _ENDING[self.kind])
 
   @property
   def has_image_files(self) -> bool:
@@ -120,15 +131,20 @@ def parse(data: str, images: str = '') -> Given:
 
 def _kind(path):
   if os.path.isdir(path):
-    is_table = os.path.exists(os.path.join(path, _DEFAULT))
-    return TABLE if is_table else FOLDER
+    if os.path.exists(os.path.join(path, _DEFAULT)):
+      return TABLE
+    for ending, kind in _ENDINGS.items():
+      if kind in _OF_FOLDERS and shards.find(path, ending):
+        return kind
+    return FOLDER
   name = tables.several(path)[0].lower()
   for ending in _PACKED:
     name = name.removesuffix(ending)
   if name.endswith(_TABLES):
     return TABLE
-  if path.lower().endswith('.npz'):
-    return 'medmnist'
+  for ending, kind in _ENDINGS.items():
+    if path.lower().endswith(ending):
+      return kind
   raise errors.InputError(
     f'--data={path} is neither a table ({", ".join(_TABLES)}) nor a folder or '
     f'a file of a known kind; say which it is: {":, ".join(KINDS)}:'

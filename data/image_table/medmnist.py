@@ -20,7 +20,7 @@ from transfusion_tf import errors
 from transfusion_tf import storage
 
 _SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}
-_LABEL, _SPLIT = 'label', 'split'
+_LABEL, _SPLIT = 'label', source_lib.SPLIT
 
 
 def read(path: str, columns: source_lib.Columns) -> source_lib.Source:

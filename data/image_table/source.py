@@ -20,6 +20,7 @@ from transfusion_tf import errors
 # Columns that no table can have: what names the picture of a row, and the file
 # that the row is from.
 CELL, TABLE = '\0path', '\0table'
+SPLIT = 'split'  # The column of a split that names of files tell.
 
 
 @dataclasses.dataclass(frozen=True)

@@ -20,11 +20,12 @@ def _compressed(folder, pictures):
   return shapes.medmnist(folder, pictures, np.savez_compressed)
 
 
-# Shape -> how to write it; columns of a table; whether names are kept.
+# Shape -> how to write it; columns of a table.
 _SHAPES = {
   'table': (shapes.table, {'split': 'split'}),
   'medmnist': (shapes.medmnist, {}),
   'medmnist, compressed': (_compressed, {}),
+  'webdataset': (shapes.tar, {}),
   'classes': (shapes.classes, {}),
 }
 
@@ -84,7 +85,9 @@ def test_the_same_pictures_are_the_same_set_in_any_shape(shape, built):
   assert not [p for p in checked.dataset.problems if p.bad]
 
 
-@pytest.mark.parametrize('shape', ['medmnist', 'medmnist, compressed'])
+@pytest.mark.parametrize(
+  'shape', ['medmnist', 'medmnist, compressed', 'webdataset']
+)
 def test_by_the_same_names_even_the_files_are_the_same(shape, built):
   """So that whatever is trained on them is, bit for bit."""
   folders = [built(s)[1] / 'pictures/1.0.0' for s in ('table', shape)]

@@ -1,7 +1,10 @@
 """The same pictures in each of the shapes in which data sets come."""
 
 import dataclasses
+import io
+import json
 import pathlib
+import tarfile
 
 import numpy as np
 from PIL import Image
@@ -55,6 +58,27 @@ def classes(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(row.pixels).save(path)
   return folder
+
+
+def tar(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """An archive as WebDataset's writer makes it."""
+  folder.mkdir(parents=True)
+  with tarfile.open(folder / 'pictures.tar', 'w') as archive:
+    for row in pictures:
+      buffer = io.BytesIO()
+      Image.fromarray(row.pixels).save(buffer, 'PNG')
+      stem = row.name.removesuffix('.png')
+      add(archive, f'{stem}.cls', NAMES[row.label].encode())
+      add(archive, f'{stem}.json', json.dumps({'split': row.split}).encode())
+      add(archive, row.name, buffer.getvalue())
+  return folder / 'pictures.tar'
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+  """Add a file to an archive."""
+  info = tarfile.TarInfo(name)
+  info.size = len(data)
+  archive.addfile(info, io.BytesIO(data))
 
 
 def arrays(pictures: list[Row]) -> dict[str, np.ndarray]:
