@@ -5,9 +5,10 @@ A place in a file is `FILE::PART`, by the module that reads such files.
 
 from data import archives
 from data import arrays
+from data import arrow_rows
 from data import regular_files
 
-_FORMATS = (archives, arrays)
+_FORMATS = (archives, arrays, arrow_rows)
 
 
 def is_inside(path: str) -> bool:

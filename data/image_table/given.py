@@ -3,17 +3,17 @@
 `KIND:PATH` says so; of a path alone, the kind follows from what is there.
 """
 
+from collections.abc import Callable
 import dataclasses
 import os
 import pathlib
 import re
-from typing import Protocol
 
 from data import images as images_lib
 from data import tables
 from data.image_table import folders
+from data.image_table import hugging_face
 from data.image_table import medmnist
-from data.image_table import shards
 from data.image_table import source as source_lib
 from data.image_table import tables_of_files
 from data.image_table import webdataset
@@ -24,21 +24,26 @@ _PACKED = ('.gz', '.zip', '.bz2', '.xz')
 _DEFAULT = 'labels.csv'  # The table of a folder.
 
 
-class _Read(Protocol):
-  def __call__(
-    self, path: str, columns: source_lib.Columns
-  ) -> source_lib.Source: ...
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+  """Files that hold pictures and labels.
+
+  Attributes:
+    read: A path and the columns by flags -> the source.
+    files: A path -> the files of rows at or below it.
+    endings: Of the names of files.
+  """
+
+  read: Callable[[str, source_lib.Columns], source_lib.Source]
+  files: Callable[[str], list[str]]
+  endings: tuple[str, ...]
 
 
-# Kinds of files of which a folder may hold several.
-_OF_FOLDERS = ('webdataset',)
-# Kinds of files that hold pictures and labels.
-_FILES: dict[str, _Read] = {
-  'medmnist': medmnist.read,
-  'webdataset': webdataset.read,
+_FILES = {
+  'medmnist': _Kind(medmnist.read, medmnist.files, ('.npz',)),
+  'webdataset': _Kind(webdataset.read, webdataset.files, ('.tar',)),
+  'hf': _Kind(hugging_face.read, hugging_face.files, ('.parquet', '.arrow')),
 }
-_ENDINGS = {'.npz': 'medmnist', '.tar': 'webdataset'}
-_ENDING = {kind: ending for ending, kind in _ENDINGS.items()}
 TABLE, FOLDER = 'table', 'folder'
 KINDS = (TABLE, FOLDER, *_FILES)
 
@@ -64,7 +69,7 @@ class Given:
       return []
     if self.kind == TABLE:
       return tables.several(self.path)
-    return shards.find(self.path, _ENDING[self.kind])
+    return _FILES[self.kind].files(self.path)
 
   @property
   def has_image_files(self) -> bool:
@@ -98,9 +103,10 @@ class Given:
       return tables_of_files.read(self.path, self.images, columns)
     if self.kind == FOLDER:
       return folders.read(self.path, columns)
-    return _FILES[self.kind](self.path, columns)
+    return _FILES[self.kind].read(self.path, columns)
 
 
+@images_lib.convert_listing_errors()
 def parse(data: str, images: str = '') -> Given:
   """Return what a value of --data names.
 
@@ -130,21 +136,24 @@ def parse(data: str, images: str = '') -> Given:
 
 
 def _kind(path):
-  if os.path.isdir(path):
-    if os.path.exists(os.path.join(path, _DEFAULT)):
-      return TABLE
-    for ending, kind in _ENDINGS.items():
-      if kind in _OF_FOLDERS and shards.find(path, ending):
-        return kind
+  """Return the kind of what is there.
+
+  Raises:
+    InputError: It is of none.
+  """
+  is_folder = os.path.isdir(path)
+  if is_folder and os.path.exists(os.path.join(path, _DEFAULT)):
+    return TABLE
+  for name, kind in _FILES.items():
+    if any(file.lower().endswith(kind.endings) for file in kind.files(path)):
+      return name
+  if is_folder:
     return FOLDER
   name = tables.several(path)[0].lower()
   for ending in _PACKED:
     name = name.removesuffix(ending)
   if name.endswith(_TABLES):
     return TABLE
-  for ending, kind in _ENDINGS.items():
-    if path.lower().endswith(ending):
-      return kind
   raise errors.InputError(
     f'--data={path} is neither a table ({", ".join(_TABLES)}) nor a folder or '
     f'a file of a known kind; say which it is: {":, ".join(KINDS)}:'

@@ -23,6 +23,11 @@ _SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 _LABEL, _SPLIT = 'label', source_lib.SPLIT
 
 
+def files(path: str) -> list[str]:
+  """Return the file itself; a folder may hold others."""
+  return [] if os.path.isdir(path) else [path]
+
+
 def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   """Return a row for each picture, in the order and the splits of the file.
 

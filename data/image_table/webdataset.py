@@ -23,6 +23,15 @@ _TEXTS = ('cls', 'txt', 'text', 'id')  # Each is a column of its name.
 _MAX_TEXT = 2**20  # Bytes of such a file; a longer one holds no label.
 
 
+def files(path: str) -> list[str]:
+  """Return the archives, in their order.
+
+  Raises:
+    OSError: A folder cannot be read.
+  """
+  return shards.find(path, '.tar')
+
+
 def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   """Return a row for each picture of an archive, or of those in a folder.
 
@@ -32,12 +41,12 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   Raises:
     InputError: It is no tar, holds no pictures, or no labels.
   """
-  files = shards.find(path, '.tar')
-  splits = shards.splits(os.path.abspath(path), files)
+  found = files(path)
+  splits = shards.splits(os.path.abspath(path), found)
   rows: list[rows_lib.Row] = []
   problems: list[raw_dataset.Problem] = []
-  for file, split in zip(files, splits, strict=True):
-    prefix = f'{os.path.basename(file)}/' if len(files) > 1 else ''
+  for file, split in zip(found, splits, strict=True):
+    prefix = f'{os.path.basename(file)}/' if len(found) > 1 else ''
     for sample in _samples(file):
       try:
         row = _row(file, sample)
@@ -53,7 +62,7 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   if not any(splits):
     rows = _by_first_folder(rows)
   return rows_lib.of_rows(
-    path, rows, columns, source_lib.Columns(), files, problems
+    path, rows, columns, source_lib.Columns(), found, problems
   )
 
 

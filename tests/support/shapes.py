@@ -65,12 +65,10 @@ def tar(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
   folder.mkdir(parents=True)
   with tarfile.open(folder / 'pictures.tar', 'w') as archive:
     for row in pictures:
-      buffer = io.BytesIO()
-      Image.fromarray(row.pixels).save(buffer, 'PNG')
       stem = row.name.removesuffix('.png')
       add(archive, f'{stem}.cls', NAMES[row.label].encode())
       add(archive, f'{stem}.json', json.dumps({'split': row.split}).encode())
-      add(archive, row.name, buffer.getvalue())
+      add(archive, row.name, png(row.pixels))
   return folder / 'pictures.tar'
 
 
@@ -79,6 +77,57 @@ def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
   info = tarfile.TarInfo(name)
   info.size = len(data)
   archive.addfile(info, io.BytesIO(data))
+
+
+def hugging_face(pictures: list[Row]):
+  """A `DatasetDict` of pictures as bytes, with names of files and classes."""
+  import datasets
+
+  features = datasets.Features(
+    {
+      'image': datasets.Image(),
+      'label': datasets.ClassLabel(names=list(NAMES)),
+    }
+  )
+  return datasets.DatasetDict(
+    {
+      split: datasets.Dataset.from_dict(
+        {
+          'image': [
+            {'bytes': png(row.pixels), 'path': row.name}
+            for row in pictures
+            if row.split == split
+          ],
+          'label': [row.label for row in pictures if row.split == split],
+        },
+        features=features,
+      )
+      for split in {row.split: None for row in pictures}
+    }
+  )
+
+
+def parquet(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """Shards as a repository of Hugging Face's hub has them."""
+  (folder / 'data').mkdir(parents=True)
+  for split, rows_ in hugging_face(pictures).items():
+    for shard in range(2):
+      path = folder / 'data' / f'{split}-{shard:05d}-of-00002.parquet'
+      rows_.shard(2, shard, contiguous=True).to_parquet(path)
+  return folder
+
+
+def saved_to_disk(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """What `save_to_disk` writes."""
+  hugging_face(pictures).save_to_disk(folder)
+  return folder
+
+
+def png(pixels: np.ndarray) -> bytes:
+  """The bytes of a file."""
+  buffer = io.BytesIO()
+  Image.fromarray(pixels).save(buffer, 'PNG')
+  return buffer.getvalue()
 
 
 def arrays(pictures: list[Row]) -> dict[str, np.ndarray]:
