@@ -16,6 +16,7 @@ from data.image_table import hugging_face
 from data.image_table import medmnist
 from data.image_table import source as source_lib
 from data.image_table import tables_of_files
+from data.image_table import tfds_sets
 from data.image_table import webdataset
 from transfusion_tf import errors
 
@@ -42,6 +43,7 @@ class _Kind:
 _FILES = {
   'medmnist': _Kind(medmnist.read, medmnist.files, ('.npz',)),
   'webdataset': _Kind(webdataset.read, webdataset.files, ('.tar',)),
+  'tfds': _Kind(tfds_sets.read, tfds_sets.files, ('dataset_info.json',)),
   'hf': _Kind(hugging_face.read, hugging_face.files, ('.parquet', '.arrow')),
 }
 TABLE, FOLDER = 'table', 'folder'
@@ -75,6 +77,11 @@ class Given:
   def has_image_files(self) -> bool:
     """Whether the pictures are files of their own."""
     return self.kind in (TABLE, FOLDER)
+
+  @property
+  def ready(self) -> tuple[str, str] | None:
+    """The data_dir and the name, if it is a set that needs no preparing."""
+    return tfds_sets.ready(self.path) if self.kind == 'tfds' else None
 
   @property
   def root(self) -> str:

@@ -26,6 +26,7 @@ _SHAPES = {
   'medmnist': (shapes.medmnist, {}),
   'medmnist, compressed': (_compressed, {}),
   'webdataset': (shapes.tar, {}),
+  'tfds': (shapes.tfds_set, {}),
   'parquet': (shapes.parquet, {}),
   'save_to_disk': (shapes.saved_to_disk, {}),
   'classes': (shapes.classes, {}),
@@ -89,7 +90,14 @@ def test_the_same_pictures_are_the_same_set_in_any_shape(shape, built):
 
 @pytest.mark.parametrize(
   'shape',
-  ['medmnist', 'medmnist, compressed', 'webdataset', 'parquet', 'save_to_disk'],
+  [
+    'medmnist',
+    'medmnist, compressed',
+    'webdataset',
+    'parquet',
+    'save_to_disk',
+    'tfds',
+  ],
 )
 def test_by_the_same_names_even_the_files_are_the_same(shape, built):
   """So that whatever is trained on them is, bit for bit."""

@@ -123,6 +123,43 @@ def saved_to_disk(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
   return folder
 
 
+def tfds_set(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """What TFDS prepares."""
+  import tensorflow_datasets as tfds
+
+  splits = dict.fromkeys(row.split for row in pictures)
+  tfds.dataset_builders.store_as_tfds_dataset(
+    name='shapes',
+    version='1.0.0',
+    features=tfds.features.FeaturesDict(
+      {
+        'image': tfds.features.Image(
+          shape=(*pictures[0].pixels.shape[:2], 1), encoding_format='png'
+        ),
+        'file_name': tfds.features.Text(),
+        'label': tfds.features.ClassLabel(names=NAMES),
+      }
+    ),
+    split_datasets={
+      split: [
+        (
+          row.name,
+          {
+            'image': row.pixels[..., None],
+            'file_name': row.name,
+            'label': row.label,
+          },
+        )
+        for row in pictures
+        if row.split == split
+      ]
+      for split in splits
+    },
+    data_dir=folder,
+  )
+  return folder / 'shapes'
+
+
 def png(pixels: np.ndarray) -> bytes:
   """The bytes of a file."""
   buffer = io.BytesIO()

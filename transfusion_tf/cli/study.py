@@ -341,6 +341,9 @@ def _data(root):
       '--data is raw, --dataset and --data_dir name a prepared set: give one'
     )
   if given := own_images.given(_DATA.value, _TABLE.value, _IMAGES.value):
+    if ready := given.ready:
+      print(f'{given.path} is prepared: used as it is')
+      return ready
     return os.path.join(root, 'data'), own_images.prepare(
       os.path.join(root, 'data'),
       given,
