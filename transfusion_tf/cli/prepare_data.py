@@ -34,8 +34,9 @@ _DATA = flags.DEFINE_string(
   'data',
   '',
   'In place of both, images and labels of your own: a table, a folder of a '
-  'folder for each class, or a file of MedMNIST; found by what it is, or said '
-  'as table:, folder:, medmnist:.',
+  'folder for each class, or what MedMNIST, Hugging Face, WebDataset or TFDS '
+  'writes; found by what it is, or said as table:, folder:, medmnist:, hf:, '
+  'webdataset:, tfds:.',
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir',

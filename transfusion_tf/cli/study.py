@@ -41,8 +41,9 @@ from transfusion_tf.init import schemes
 _DATA = flags.DEFINE_string(
   'data',
   '',
-  'Images and labels: a table, a folder of a folder for each class, or a file '
-  'of MedMNIST; found by what it is, or said as table:, folder:, medmnist:.',
+  'Images and labels: a table, a folder of a folder for each class, or what '
+  'MedMNIST, Hugging Face, WebDataset or TFDS writes; found by what it is, or '
+  'said as table:, folder:, medmnist:, hf:, webdataset:, tfds:.',
 )
 _TABLE = flags.DEFINE_string(
   'table', None, 'CSV: a row an image, with labels; or give --dataset.'
