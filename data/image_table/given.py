@@ -13,6 +13,7 @@ from data import images as images_lib
 from data import tables
 from data.image_table import folders
 from data.image_table import hugging_face
+from data.image_table import image_folder
 from data.image_table import medmnist
 from data.image_table import source as source_lib
 from data.image_table import tables_of_files
@@ -43,6 +44,9 @@ class _Kind:
 _FILES = {
   'medmnist': _Kind(medmnist.read, medmnist.files, ('.npz',)),
   'webdataset': _Kind(webdataset.read, webdataset.files, ('.tar',)),
+  'imagefolder': _Kind(
+    image_folder.read, image_folder.files, image_folder.NAMES
+  ),
   'tfds': _Kind(tfds_sets.read, tfds_sets.files, ('dataset_info.json',)),
   'hf': _Kind(hugging_face.read, hugging_face.files, ('.parquet', '.arrow')),
 }
@@ -76,7 +80,7 @@ class Given:
   @property
   def has_image_files(self) -> bool:
     """Whether the pictures are files of their own."""
-    return self.kind in (TABLE, FOLDER)
+    return self.kind in (TABLE, FOLDER, 'imagefolder')
 
   @property
   def ready(self) -> tuple[str, str] | None:
@@ -86,9 +90,11 @@ class Given:
   @property
   def root(self) -> str:
     """The folder that all files of images are below of."""
-    return {TABLE: self.images, FOLDER: self.path}.get(
-      self.kind, os.path.dirname(self.path) or '.'
-    )
+    if self.kind == TABLE:
+      return self.images
+    if os.path.isdir(self.path):
+      return self.path
+    return os.path.dirname(self.path) or '.'
 
   @property
   def name(self) -> str:

@@ -46,6 +46,11 @@ def cell(value: Any) -> str | None:
   return None
 
 
+def cells_of(values: Mapping[str, Any]) -> dict[str, str]:
+  """Return the cells of an object of JSON; what is no cell is left out."""
+  return {k: c for k, v in values.items() if (c := cell(v)) is not None}
+
+
 def of_rows(
   where: str,
   rows: Sequence[Row],
@@ -77,21 +82,7 @@ def of_rows(
   ).fillna('')
   table[source_lib.CELL] = ids
   table[source_lib.TABLE] = pathlib.Path(where).name
-  names = [
-    str(name)
-    for name in table
-    if name not in (source_lib.CELL, source_lib.TABLE)
-  ]
-  if not known.labels and not asked.labels:
-    usual = [name for name in _LABELS if name in names]
-    if not usual:
-      raise errors.InputError(
-        f'{where}: say with --label_columns which columns hold labels (it has: '
-        f'{errors.listed(names)})'
-      )
-    known = dataclasses.replace(known, labels=(usual[0],))
-  if not known.split and source_lib.SPLIT in names:
-    known = dataclasses.replace(known, split=source_lib.SPLIT)
+  known = usual(where, table, asked, known)
   problems = list(problems)
   if not known.kind and not asked.kind and len(known.labels) == 1:
     known, note = _named_by_numbers(known, table)
@@ -105,6 +96,31 @@ def of_rows(
     tuple(files),
     completes_splits=True,
   )
+
+
+def usual(
+  where: str,
+  table: pd.DataFrame,
+  asked: source_lib.Columns,
+  known: source_lib.Columns,
+) -> source_lib.Columns:
+  """Return `known` with the label and the split by columns of usual names.
+
+  Raises:
+    InputError: Nothing says which column is the label.
+  """
+  names = [str(name) for name in table if not str(name).startswith('\0')]
+  if not known.labels and not asked.labels:
+    labels = [name for name in _LABELS if name in names]
+    if not labels:
+      raise errors.InputError(
+        f'{where}: say with --label_columns which columns hold labels (it has: '
+        f'{errors.listed(names)})'
+      )
+    known = dataclasses.replace(known, labels=(labels[0],))
+  if not known.split and source_lib.SPLIT in names:
+    known = dataclasses.replace(known, split=source_lib.SPLIT)
+  return known
 
 
 def _named_by_numbers(known, table):

@@ -138,11 +138,7 @@ def _columns(name, text):
     raise raw_dataset.InvalidRecordError(
       'impossible label', f'{name} is no object of JSON'
     )
-  return {
-    key: cell
-    for key, v in value.items()
-    if (cell := rows_lib.cell(v)) is not None
-  }
+  return rows_lib.cells_of(value)
 
 
 def _by_first_folder(rows):

@@ -1,5 +1,6 @@
 """Hugging Face's sets, as its library writes them, and Parquet of others."""
 
+import json
 import os
 
 import datasets
@@ -214,6 +215,66 @@ def test_harmed_files_are_one_line_or_bad_images(shape, tmp_path):
       assert '\n' not in str(error)
       continue
     preflight.check(found.dataset, num_processes=1)
+
+
+def test_metadata_beside_images(tmp_path):
+  """As `imagefolder` has it: of lines of JSON, or a CSV."""
+  folder = shapes.image_folder(tmp_path / 'set', _PICTURES)
+  for name in ('val', 'test'):
+    (folder / name / 'metadata.jsonl').unlink()
+    names = sorted(p.name for p in (folder / name).iterdir())[:3]
+    lines = ','.join(['file_name', 'label', 'patient_id'])
+    rows = [f'{n},{shapes.NAMES[k % 2]},p{k}' for k, n in enumerate(names)]
+    (folder / name / 'metadata.csv').write_text('\n'.join([lines, *rows]))
+  path = folder / 'train/metadata.jsonl'
+  rows = [json.loads(line) for line in path.read_text().splitlines()]
+  text = '\n'.join(json.dumps({**r, 'patient_id': 'p'}) for r in rows)
+  path.write_text(text + '\n\n')
+  given = given_lib.parse(str(folder))
+  assert given.kind == 'imagefolder' and given.root == str(folder)
+  assert [os.path.basename(os.path.dirname(f)) for f in given.files] == [
+    *('test', 'train', 'val'),
+  ]
+  found = layout.read(given.read(layout.Columns(patient='patient_id')))
+  records = {r.image_id: r for r in found.dataset.records}
+  assert len(records) == 8 + 3 + 3
+  assert records['val/validation_0001.png'].labels == {'label': 'pneumonia'}
+  assert records['val/validation_0001.png'].split == 'validation'
+  assert records['train/train_0003.png'].patient_id == 'p'
+  notes = {p.location for p in found.dataset.problems}
+  assert notes == {'val/validation_0003.png', 'test/test_0003.png'}
+
+
+def test_names_of_metadata_stay_below_the_folder(tmp_path):
+  (tmp_path / 'secret.png').write_bytes(_CELLS[0]['bytes'])
+  folder = shapes.image_folder(tmp_path / 'set', _PICTURES)
+  for name in ('../../secret.png', '/etc/passwd', '', 'gone.png'):
+    line = json.dumps({'file_name': name, 'label': 'normal'})
+    with open(folder / 'train/metadata.jsonl', 'a') as file:
+      file.write(line + '\n')
+  found = layout.read(given_lib.parse(str(folder)).read(layout.Columns()))
+  checked = preflight.check(found.dataset, num_processes=1)
+  assert len(checked.records) == 16
+  kinds = sorted(p.kind for p in checked.problems if p.bad)
+  assert kinds.count('outside the image root') == 2 and len(kinds) == 4
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('{"file_name": "a.png"}\n[1]\n', 'jsonl:2 is no object'),
+    ('{"file_name": "a.png"}\n', 'say with --label_columns'),
+    ('{"label": "a"}\n', "no column 'file_name'"),
+    ('', "no column 'file_name'"),
+    ('[' * 99_999, 'jsonl:1 is no object'),
+  ],
+)
+def test_damaged_metadata_are_one_line(text, message, tmp_path):
+  (tmp_path / 'a.png').write_bytes(_CELLS[0]['bytes'])
+  (tmp_path / 'metadata.jsonl').write_text(text)
+  with pytest.raises(errors.InputError, match=message) as caught:
+    given_lib.parse(str(tmp_path)).read(layout.Columns())
+  assert '\n' not in str(caught.value)
 
 
 def test_nothing_of_a_set_is_run(tmp_path):

@@ -29,6 +29,7 @@ _SHAPES = {
   'tfds': (shapes.tfds_set, {}),
   'parquet': (shapes.parquet, {}),
   'save_to_disk': (shapes.saved_to_disk, {}),
+  'imagefolder': (shapes.image_folder, {}),
   'classes': (shapes.classes, {}),
 }
 

@@ -107,6 +107,18 @@ def hugging_face(pictures: list[Row]):
   )
 
 
+def image_folder(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
+  """Files of images with a file of metadata in the folder of each split."""
+  for row in pictures:
+    path = folder / SPLITS[row.split] / row.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(row.pixels).save(path)
+    with open(path.parent / 'metadata.jsonl', 'a') as file:
+      line = {'file_name': row.name, 'label': NAMES[row.label], 'box': [1, 2]}
+      file.write(json.dumps(line) + '\n')
+  return folder
+
+
 def parquet(folder: pathlib.Path, pictures: list[Row]) -> pathlib.Path:
   """Shards as a repository of Hugging Face's hub has them."""
   (folder / 'data').mkdir(parents=True)

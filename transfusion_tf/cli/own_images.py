@@ -100,7 +100,7 @@ def _prepare(data_dir, given, refuse_bad, form, builder_of, tested=''):
     'on_bad': 'fail' if refuse_bad else 'skip',
     'by_folder': given.kind == 'folder',
   }
-  if not given.has_image_files:
+  if given.kind not in ('table', 'folder'):
     settings['data'] = given.kind
   record = os.path.join(data_dir, MANIFEST)
   if datasets.info_files(os.path.join(data_dir, name)):

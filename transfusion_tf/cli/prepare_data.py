@@ -35,8 +35,8 @@ _DATA = flags.DEFINE_string(
   '',
   'In place of both, images and labels of your own: a table, a folder of a '
   'folder for each class, or what MedMNIST, Hugging Face, WebDataset or TFDS '
-  'writes; found by what it is, or said as table:, folder:, medmnist:, hf:, '
-  'webdataset:, tfds:.',
+  'writes; found by what it is, or said as table:, folder:, medmnist:, '
+  'imagefolder:, hf:, webdataset:, tfds:.',
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir',

@@ -43,7 +43,7 @@ _DATA = flags.DEFINE_string(
   '',
   'Images and labels: a table, a folder of a folder for each class, or what '
   'MedMNIST, Hugging Face, WebDataset or TFDS writes; found by what it is, or '
-  'said as table:, folder:, medmnist:, hf:, webdataset:, tfds:.',
+  'said as table:, folder:, medmnist:, imagefolder:, hf:, webdataset:, tfds:.',
 )
 _TABLE = flags.DEFINE_string(
   'table', None, 'CSV: a row an image, with labels; or give --dataset.'
