@@ -83,16 +83,23 @@ class Given:
     return self.kind in (TABLE, FOLDER, 'imagefolder')
 
   @property
+  def is_gone(self) -> bool:
+    """Whether nothing is there."""
+    return not os.path.exists(tables.several(self.path)[0])
+
+  @property
   def ready(self) -> tuple[str, str] | None:
     """The data_dir and the name, if it is a set that needs no preparing."""
-    return tfds_sets.ready(self.path) if self.kind == 'tfds' else None
+    if self.kind != 'tfds' or self.is_gone:
+      return None
+    return tfds_sets.ready(self.path)
 
   @property
   def root(self) -> str:
     """The folder that all files of images are below of."""
     if self.kind == TABLE:
       return self.images
-    if os.path.isdir(self.path):
+    if self.kind == FOLDER or _is_folder(self.path):
       return self.path
     return os.path.dirname(self.path) or '.'
 
@@ -120,12 +127,14 @@ class Given:
 
 
 @images_lib.convert_listing_errors()
-def parse(data: str, images: str = '') -> Given:
+def parse(data: str, images: str = '', prepared_as: str = '') -> Given:
   """Return what a value of --data names.
 
   Args:
     data: `KIND:PATH` or a path.
     images: Of a table, where its paths start; its own folder if not given.
+    prepared_as: The kind of what was prepared of it before, if anything was: it
+      may be gone since then.
 
   Raises:
     InputError: There is no such file, or none of a kind that is known.
@@ -133,10 +142,11 @@ def parse(data: str, images: str = '') -> Given:
   kind, colon, path = data.partition(':')
   if not colon or kind not in KINDS:
     kind, path = '', data
-  if not os.path.exists(tables.several(path)[0]):
+  is_there = os.path.exists(tables.several(path)[0])
+  if not is_there and not prepared_as:
     raise errors.InputError(f'--data={data}: no such file or folder')
-  kind = kind or _kind(path)
-  if os.path.isdir(path) and kind == TABLE:
+  kind = kind or (_kind(path) if is_there else prepared_as)
+  if kind == TABLE and _is_folder(path):
     images, path = images or path, os.path.join(path, _DEFAULT)
   if images and kind != TABLE:
     raise errors.InputError(
@@ -146,6 +156,13 @@ def parse(data: str, images: str = '') -> Given:
   if kind == TABLE:
     return Given(kind, path, images or os.path.dirname(path) or '.')
   return Given(kind, path)
+
+
+def _is_folder(path):
+  """Return whether a path is of a folder, or was, if it is gone."""
+  if os.path.exists(path):
+    return os.path.isdir(path)
+  return not pathlib.Path(path).suffix
 
 
 def _kind(path):

@@ -8,6 +8,7 @@ Pictures stay in the files, and are read where they are.
 from collections.abc import Callable, Iterator
 import dataclasses
 import os
+import pathlib
 import posixpath
 import re
 
@@ -22,6 +23,7 @@ from transfusion_tf import storage
 
 _IDS = ('image_id', 'file_name', 'filename', 'name', 'id')
 _PATIENT = 'patient'
+_INFO, _FEATURES = 'dataset_info.json', 'features.json'
 _HEADER, _FOOTER = 12, 4  # Bytes around a record: its length, and sums.
 _SPLITS = ('train', 'validation', 'test')
 _MOST_TEXT = 2**16  # Bytes of a text that is a cell.
@@ -69,13 +71,20 @@ _KNOWN = {
 
 
 def files(path: str) -> list[str]:
-  """Return the descriptions of the sets in a folder, or at most two below."""
-  found = datasets.info_files(path) if os.path.isdir(path) else []
-  # Hugging Face's library has files of the same name.
+  """Return the files of the sets in a folder, or at most two below."""
+  infos = datasets.info_files(path) if os.path.isdir(path) else []
+  # Hugging Face's library has files of the same name, and no features.json.
+  folders = [
+    folder
+    for folder in map(pathlib.Path, map(os.path.dirname, infos))
+    if (folder / _FEATURES).exists()
+  ]
+  names = (_INFO, _FEATURES, '*.tfrecord*')
   return [
-    info
-    for info in found
-    if os.path.exists(os.path.join(os.path.dirname(info), 'features.json'))
+    os.fspath(file)
+    for folder in folders
+    for name in names
+    for file in sorted(folder.glob(name))
   ]
 
 
@@ -116,13 +125,11 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   known = _KNOWN.get(info.name, _Known())
   label = _label(folder, info.features, columns)
   rows: list[rows_lib.Row] = []
-  files_: list[str] = [os.path.join(folder, 'dataset_info.json')]
   for split in info.splits.values():
     name = cells.SPLITS.get(split.name)
     if not name and len(info.splits) > 1:
       continue  # `sample`, `all`: of the others, or not to be learned.
     for file in map(os.fspath, split.filepaths):
-      files_.append(file)
       for number, row in enumerate(
         _rows(file, info.features, label, known), start=len(rows)
       ):
@@ -132,13 +139,17 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
           row = row._replace(cells={**row.cells, source_lib.SPLIT: name})
         rows.append(row)
   return rows_lib.of_rows(
-    path, rows, columns, _meaning(info.features, label, known), files_
+    path,
+    rows,
+    columns,
+    _meaning(info.features, label, known),
+    files(folder),
   )
 
 
 def _folder(path):
   """Return the folder of the one version that is meant."""
-  found = sorted(map(os.path.dirname, files(path)))
+  found = sorted({os.path.dirname(file) for file in files(path)})
   if not found:
     raise errors.InputError(f'{path} holds no set of TensorFlow Datasets')
   if len({os.path.dirname(folder) for folder in found}) > 1:

@@ -144,7 +144,7 @@ def _data(run_dir):
   form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
   dataset = own_images.prepare_other_site(
     data_dir,
-    own_images.given(_DATA.value, _TABLE.value, _IMAGES.value),
+    own_images.given(_DATA.value, _TABLE.value, _IMAGES.value, data_dir),
     form.kind,
     form.side,
     _ON_BAD.value == 'fail',

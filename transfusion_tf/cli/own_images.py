@@ -105,7 +105,9 @@ def _prepare(data_dir, given, refuse_bad, form, builder_of, tested=''):
   record = os.path.join(data_dir, MANIFEST)
   if datasets.info_files(os.path.join(data_dir, name)):
     among = layout.images_below(given.path) if given.kind == 'folder' else ()
-    if manifest.is_unchanged(record, settings, paths, given.root, among):
+    if manifest.is_unchanged(
+      record, settings, paths, given.root, among, given.is_gone
+    ):
       print(f'{name} is prepared, its raw files have not changed: no check')
       return name
   table = layout.read(given.read(columns))
@@ -126,13 +128,14 @@ def _prepare(data_dir, given, refuse_bad, form, builder_of, tested=''):
   return name
 
 
-def given(data: str, csv: str | None, images: str | None) -> Any:
+def given(data: str, csv: str | None, images: str | None, data_dir: str) -> Any:
   """Return the raw data that flags name: a `data.image_table.given.Given`.
 
   Args:
     data: Value of --data.
     csv: Value of --table; without it, --images are folders for classes.
     images: Value of --images.
+    data_dir: Where it is prepared, or was: then it need not be there any more.
 
   Returns:
     What they name; None if they name nothing.
@@ -141,12 +144,15 @@ def given(data: str, csv: str | None, images: str | None) -> Any:
     InputError: There is none, or too much is named.
   """
   app.import_data()
+  from data import manifest
   from data.image_table import given as given_lib
 
   if data and csv:
     raise errors.InputError('--data and --table both name the data: give one')
   if data:
-    return given_lib.parse(data, images or '')
+    before = manifest.settings(os.path.join(data_dir, MANIFEST))
+    kind = before.get('data', 'folder' if before.get('by_folder') else 'table')
+    return given_lib.parse(data, images or '', kind if before else '')
   if not images:
     return None
   if csv:

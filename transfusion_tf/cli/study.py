@@ -341,12 +341,13 @@ def _data(root):
     raise errors.InputError(
       '--data is raw, --dataset and --data_dir name a prepared set: give one'
     )
-  if given := own_images.given(_DATA.value, _TABLE.value, _IMAGES.value):
+  made = os.path.join(root, 'data')
+  if given := own_images.given(_DATA.value, _TABLE.value, _IMAGES.value, made):
     if ready := given.ready:
       print(f'{given.path} is prepared: used as it is')
       return ready
-    return os.path.join(root, 'data'), own_images.prepare(
-      os.path.join(root, 'data'),
+    return made, own_images.prepare(
+      made,
       given,
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
