@@ -131,7 +131,7 @@ def parse(data: str, images: str = '', prepared_as: str = '') -> Given:
   """Return what a value of --data names.
 
   Args:
-    data: `KIND:PATH` or a path.
+    data: `KIND:PATH` or a path; of TFDS also `tfds:NAME`.
     images: Of a table, where its paths start; its own folder if not given.
     prepared_as: The kind of what was prepared of it before, if anything was: it
       may be gone since then.
@@ -142,6 +142,8 @@ def parse(data: str, images: str = '', prepared_as: str = '') -> Given:
   kind, colon, path = data.partition(':')
   if not colon or kind not in KINDS:
     kind, path = '', data
+  if kind == 'tfds':
+    path = tfds_sets.named(path)
   is_there = os.path.exists(tables.several(path)[0])
   if not is_there and not prepared_as:
     raise errors.InputError(f'--data={data}: no such file or folder')

@@ -88,6 +88,13 @@ def files(path: str) -> list[str]:
   ]
 
 
+def named(path: str) -> str:
+  """Return a path, or that of the set of this name in TFDS' own folder."""
+  own = os.environ.get('TFDS_DATA_DIR') or '~/tensorflow_datasets'
+  there = os.path.join(os.path.expanduser(own), path)
+  return there if os.path.exists(there) and not os.path.exists(path) else path
+
+
 def ready(path: str) -> tuple[str, str] | None:
   """Return the data_dir and the name of a set that is trained on as it is.
 

@@ -160,6 +160,18 @@ def test_a_damaged_file_is_one_line(tmp_path):
     _read(path)
 
 
+def test_a_name_is_looked_for_where_tfds_keeps_its_sets(tmp_path, monkeypatch):
+  _retina(tmp_path / 'own')
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'own'))
+  name = 'diabetic_retinopathy_detection'
+  given = given_lib.parse(f'tfds:{name}')
+  assert given.path == str(tmp_path / 'own' / name)
+  assert given.name == f'own_{name}'
+  for text in ('tfds:other', name):  # Without its kind it is a path alone.
+    with pytest.raises(errors.InputError, match='no such file or folder'):
+      given_lib.parse(text)
+
+
 def test_a_set_without_labels_is_one_line(tmp_path):
   features = {'name': tfds.features.Text()}
   splits = {'train': [{'name': 'a'}, {'name': 'b'}]}
