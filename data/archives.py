@@ -2,7 +2,8 @@
 
 Kaggle's sets come as `train.zip.001`, `train.zip.002`, ...: one zip archive,
 cut; ImageNet as a tar of tars. A path into an archive is `ARCHIVE::MEMBER`;
-the member of a tar is `OFFSET+SIZE`, so that it is found at once.
+the member of a tar, or of a file of TFDS' records, is `OFFSET+SIZE`, so that it
+is found at once.
 """
 
 from collections.abc import Iterator
@@ -23,13 +24,15 @@ from transfusion_tf import errors
 MAX_BYTES = 2**31
 _INSIDE = '::'
 _SUFFIXES = ('.zip', '.zip.001', '.tar')
+_RECORDS = re.compile(r'\.tfrecord-[0-9]+-of-[0-9]+\Z', re.ASCII)
 _ENCRYPTED = 1  # Bit of a member's flags.
 
 
 def is_inside(path: str) -> bool:
   """Return whether a path leads into an archive."""
   archive, inside, _ = path.partition(_INSIDE)
-  return bool(inside) and archive.lower().endswith(_SUFFIXES)
+  is_archive = archive.lower().endswith(_SUFFIXES) or _is_of_records(archive)
+  return bool(inside) and is_archive
 
 
 def zip_members(archive: str | os.PathLike) -> list[str]:
@@ -80,8 +83,8 @@ def read(path: str) -> bytes:
     OSError: The file does not exist, or the archive is damaged there.
   """
   archive, member = path.split(_INSIDE, 1)
-  if archive.lower().endswith('.tar'):
-    return _read_from_tar(archive, member)
+  if archive.lower().endswith('.tar') or _is_of_records(archive):
+    return _read_piece(archive, member)
   try:
     opened = _open_zip(archive)
     _check_length(member, archive, opened.getinfo(member).file_size)
@@ -99,7 +102,7 @@ def read(path: str) -> bytes:
     ) from None
 
 
-def _read_from_tar(archive, member):
+def _read_piece(archive, member):
   place = re.fullmatch(r'([0-9]{1,18})[+]([0-9]{1,18})', member, re.ASCII)
   if not place:
     raise FileNotFoundError(f'{member} is no place in {archive}')
@@ -109,6 +112,10 @@ def _read_from_tar(archive, member):
   with open(archive, 'rb') as file:
     file.seek(offset)
     return file.read(size)
+
+
+def _is_of_records(path):
+  return _RECORDS.search(path) is not None
 
 
 def _check_length(member, archive, length):

@@ -16,6 +16,7 @@ from data import archives
 from data import containers
 from data import jpeg_segments
 from data import pixels
+from data import places
 from data import png_chunks
 from data import raw_dataset
 from data import regular_files
@@ -46,11 +47,11 @@ class Decoded:
 
 
 def read(path: str) -> bytes:
-  """Return the bytes of an image, from a file or from inside a zip archive."""
+  """Return the bytes of an image, from a file or from a part of one."""
   try:
-    if archives.is_inside(path) and not os.path.lexists(path):
-      return archives.read(path)
-    return regular_files.read(path, archives.MAX_BYTES)
+    if os.path.lexists(path):
+      return regular_files.read(path, archives.MAX_BYTES)
+    return places.read(path)
   except (ValueError, OSError) as error:  # The former, of a path with a NUL.
     if not isinstance(error, OSError):
       error = FileNotFoundError(str(error))

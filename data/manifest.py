@@ -53,12 +53,21 @@ def write(
   storage.write_json(os.fspath(path), content)
 
 
+def settings(path: str | os.PathLike) -> dict[str, Any]:
+  """Return the settings of a manifest; none if there is none to be read."""
+  try:
+    return dict(json_file.read(path, _Manifest, 'it is made again')['settings'])
+  except (OSError, errors.InputError):
+    return {}
+
+
 def is_unchanged(
   path: str | os.PathLike,
   settings: Mapping[str, Any],
   tables: Iterable[str],
   root: str,
   found: Iterable[str] = (),
+  is_gone: bool = False,
 ) -> bool:
   """Return whether the raw files are those of the manifest at `path`.
 
@@ -71,6 +80,7 @@ def is_unchanged(
     tables: As they are now.
     root: As it is now.
     found: Images that have to be in the manifest.
+    is_gone: Whether nothing of the raw files is there any more.
 
   Raises:
     InputError: The settings have changed.
@@ -87,6 +97,8 @@ def is_unchanged(
         f'{os.path.dirname(path)} was prepared with {name}={before[name]!r}, '
         f'not {value!r}: give another --output_dir or the earlier value'
       )
+  if is_gone:
+    return True
   current = list(tables)
   return (
     len(current) == len(earlier)

@@ -66,6 +66,7 @@ def check(
       seed=seed,
       split_file=split_file,
       fills=dataset.fills_splits,
+      completes=dataset.completes_splits,
     ),
     _one_split_a_patient,
     _one_split_an_image,
@@ -199,10 +200,33 @@ def _size_and_kind(data, image):
   return ((height, width) if turned else (width, height)), kind
 
 
-def _divide(records, seed, split_file, fills) -> tuple[Records, Problems]:
+def _divide(
+  records, seed, split_file, fills, completes
+) -> tuple[Records, Problems]:
   if split_file:
     return splits.from_csv(records, split_file)
-  return splits.by_patient(records, seed, fills), []
+  divided = splits.by_patient(
+    splits.reopened(records) if completes else records, seed, fills
+  )
+  return divided, _drawn(records, divided, seed) if fills else []
+
+
+def _drawn(records, divided, seed):
+  """Return a note for each split that a source with splits does not have."""
+  given = {record.split for record in records}
+  if given <= {''}:
+    return []
+  drawn = {record.split for record in divided} - given
+  return [
+    raw_dataset.Problem(
+      'split drawn',
+      split,
+      f'{fraction:.0%} of the patients of train, by their ids and seed {seed}: '
+      'the source has no such split',
+    )
+    for split, fraction in splits.FRACTIONS.items()
+    if split in drawn
+  ]
 
 
 def _one_split_a_patient(records: Records) -> tuple[Records, Problems]:

@@ -14,19 +14,17 @@ import os
 import pathlib
 import tarfile
 
-import numpy as np
 import pandas as pd
-from PIL import Image
 
 from data import splits
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout
+from data.image_table import medmnist
 from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import storage
 
 _EXPECTED = 'docs/studies.md says what is expected in --raw_dir'
-_MEDMNIST_SPLITS = {'train': 'train', 'validation': 'val', 'test': 'test'}
 # Of so few patients, more are tested than usual: an interval is as wide as the
 # test set is small.
 _NIH_TEST, _NIH_VALIDATION = 0.4, 0.15
@@ -37,13 +35,11 @@ class PublicSet:
   """A set.
 
   Attributes:
-    unpack: Writes labels.csv and images/ of a raw folder into an empty one.
-    columns: What the columns of labels.csv are.
+    read: Returns the images of a raw folder; may unpack it into an empty one.
     image_size: The shorter side to store; 0 leaves it as it is.
   """
 
-  unpack: Callable[[pathlib.Path, pathlib.Path], None]
-  columns: layout.Columns
+  read: Callable[[pathlib.Path, pathlib.Path], layout.Table]
   image_size: int = 0
 
 
@@ -61,20 +57,17 @@ def prepare(raw_dir: str, data_dir: str) -> None:
       raise errors.InputError(f'{raw}: no such folder; {_EXPECTED}')
     print(f'== Preparing {name}', flush=True)
     with storage.local_folder() as scratch:
-      folder = pathlib.Path(scratch)
-      public.unpack(raw, folder)
-      _build(name, public, folder, data_dir)
+      _build(name, public, raw, pathlib.Path(scratch), data_dir)
 
 
-def _build(name, public, folder, data_dir):
-  images = folder / 'images'
+def _build(name, public, raw, folder, data_dir):
   builder = image_table_dataset_builder.Builder(
     name=name,
-    table=layout.find(folder / 'labels.csv', images, public.columns),
+    table=public.read(raw, folder),
     image_size=public.image_size,
     data_dir=data_dir,
   )
-  checked = builder.check(images)
+  checked = builder.check(raw)
   print(checked)
   checked.write(os.path.join(data_dir, 'preflight', checked.name))
   # PneumoniaMNIST repeats images of its validation set in its training set.
@@ -82,36 +75,31 @@ def _build(name, public, folder, data_dir):
   builder.build(checked)
 
 
-def _unpack_cifar10(raw, folder):
+def _read_cifar10(raw, folder):
   if os.path.exists(raw / 'labels.csv'):
-    _link(raw, folder)
-    return
-  with _readable(raw / 'cifar10.tar.xz'):
-    with tarfile.open(raw / 'cifar10.tar.xz') as archive:
-      archive.extractall(folder, filter='data')
+    folder = raw
+  else:
+    with _readable(raw / 'cifar10.tar.xz'):
+      with tarfile.open(raw / 'cifar10.tar.xz') as archive:
+        archive.extractall(folder, filter='data')
+  columns = layout.Columns(path='path', split='split')
+  return layout.find(folder / 'labels.csv', folder / 'images', columns)
 
 
-def _unpack_pneumoniamnist(raw, folder):
-  path = raw / 'pneumoniamnist.npz'
-  (folder / 'images').mkdir()
-  rows = []
-  with _readable(path), np.load(path) as file:
-    for split, short in _MEDMNIST_SPLITS.items():
-      labels = file[f'{short}_labels'].ravel()
-      for number, image in enumerate(file[f'{short}_images']):
-        name = f'{split}_{number:04d}.png'
-        Image.fromarray(image).save(folder / 'images' / name)
-        label = 'pneumonia' if labels[number] else 'normal'
-        rows.append({'path': name, 'label': label, 'split': split})
-  pd.DataFrame(rows).to_csv(folder / 'labels.csv', index=False)
+def _read_pneumoniamnist(raw, folder):
+  del folder  # Its pictures are read where they are.
+  return layout.read(
+    medmnist.read(str(raw / 'pneumoniamnist.npz'), layout.Columns())
+  )
 
 
-def _unpack_nih_pneumonia(raw, folder):
+def _read_nih_pneumonia(raw, folder):
   with _readable(raw / 'labels.csv'):
     table = pd.read_csv(raw / 'labels.csv', dtype=str)
     table['split'] = [_split(patient) for patient in table['patient']]
-  (folder / 'images').symlink_to((raw / 'images').resolve())
   table.to_csv(folder / 'labels.csv', index=False)
+  columns = layout.Columns(path='path', split='split', patient='patient')
+  return layout.find(folder / 'labels.csv', raw / 'images', columns)
 
 
 def _split(patient):
@@ -119,11 +107,6 @@ def _split(patient):
     return 'test'
   is_validation = splits.draw(patient, 0, 'validation') < _NIH_VALIDATION
   return 'validation' if is_validation else 'train'
-
-
-def _link(raw, folder):
-  for name in ('labels.csv', 'images'):
-    (folder / name).symlink_to((raw / name).resolve())
 
 
 @contextlib.contextmanager
@@ -135,15 +118,7 @@ def _readable(path):
 
 
 SETS = {
-  'cifar10': PublicSet(
-    _unpack_cifar10, layout.Columns(path='path', split='split')
-  ),
-  'pneumoniamnist': PublicSet(
-    _unpack_pneumoniamnist, layout.Columns(path='path', split='split')
-  ),
-  'nih_pneumonia': PublicSet(
-    _unpack_nih_pneumonia,
-    layout.Columns(path='path', split='split', patient='patient'),
-    image_size=80,
-  ),
+  'cifar10': PublicSet(_read_cifar10),
+  'pneumoniamnist': PublicSet(_read_pneumoniamnist),
+  'nih_pneumonia': PublicSet(_read_nih_pneumonia, image_size=80),
 }

@@ -31,13 +31,18 @@ NOTES = (
   'two eyes in a photograph',
   'metadata dropped',
   'link to another folder',
+  'folder without images',
+  'left out, of a system',
   'color of more than 8 bits',
   'not the published number',
   'empty split',
+  'split drawn',
   'class without example',
   'nothing to learn',
   'patient in two spellings',
+  'patients may be known',
   'classes that look alike',
+  'classes without names',
   'class that may be none',
   'several labels in a cell',
   'readers disagree',
@@ -146,6 +151,8 @@ class RawDataset:
   # Whether a draw fills splits that lack a class. Splits of the named sets are
   # compared across versions: there nobody moves.
   fills_splits: bool = False
+  # Whether `test` is drawn from `train` where the source has no other.
+  completes_splits: bool = False
 
   def add_table(
     self,

@@ -25,6 +25,8 @@ SPLITS = ('train', 'validation', 'test')
 VALIDATION_FRACTION = 0.10  # Of the training patients.
 TEST_FRACTION = 0.20  # Of the patients, where a source has no test set.
 
+FRACTIONS = {'validation': VALIDATION_FRACTION, 'test': TEST_FRACTION}
+
 _COLUMNS = ('image_id', 'patient_id', 'split')
 
 
@@ -72,6 +74,23 @@ def by_patient(
   return [
     dataclasses.replace(r, split=moved.get(r.patient_id, r.split))
     for r in drawn
+  ]
+
+
+def reopened(
+  records: Sequence[raw_dataset.Record],
+) -> list[raw_dataset.Record]:
+  """Return records that `by_patient` draws a test set from, if there is none.
+
+  Where a source trains but tests nobody, its training patients are those that
+  no split holds out.
+  """
+  given = {record.split for record in records}
+  if 'train' not in given or 'test' in given:
+    return list(records)
+  return [
+    dataclasses.replace(record, split='') if record.split == 'train' else record
+    for record in records
   ]
 
 

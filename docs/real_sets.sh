@@ -11,10 +11,15 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 python=.venv/bin/python
 export PYTHONPATH=$raw/efficientnet_lite0${PYTHONPATH:+:$PYTHONPATH}
 
-# CIFAR-10, from which CBR-Tiny starts, and the x-rays of children.
-$python -c "
-from data import public_sets
-public_sets.prepare('$raw', '$out/data')"
+# CIFAR-10, from which CBR-Tiny starts, and the x-rays of children, of which
+# MedMNIST has three in two splits.
+mkdir -p "$out/cifar10"
+tar -xJf "$raw/cifar10/cifar10.tar.xz" -C "$out/cifar10"
+prepare() { $python bin/prepare_data.py --data_dir="$out/data" "$@"; }
+prepare --name=cifar10 --data="$out/cifar10/labels.csv" \
+  --image_root="$out/cifar10/images" --split_column=split
+prepare --name=pneumoniamnist --on_bad=skip \
+  --data="$raw/pneumoniamnist/pneumoniamnist.npz"
 
 # A thousand x-rays of the NIH: is a network with ImageNet's weights worth it?
 $python bin/study.py --output_dir="$out/nih" \

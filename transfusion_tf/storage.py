@@ -345,6 +345,11 @@ _until_the_end = contextlib.ExitStack()
 atexit.register(_until_the_end.close)
 
 
+def process_folder() -> str:
+  """Return an empty folder of this machine deleted with this process."""
+  return _until_the_end.enter_context(local_folder())
+
+
 def local_copy(path: str) -> str:
   """Return a path on this machine, for libraries that read no buckets.
 
@@ -359,7 +364,7 @@ def local_copy(path: str) -> str:
   if not is_remote(path):
     return path
   if path not in _copies:
-    folder = _until_the_end.enter_context(local_folder())
+    folder = process_folder()
     copy = os.path.join(folder, os.path.basename(path))
     download(path, copy)
     _copies[path] = copy

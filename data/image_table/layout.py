@@ -1,9 +1,8 @@
-"""A CSV of image paths and labels, or a folder for each class."""
+"""From the rows of a source to records: labels, patients, splits, groups."""
 
 import dataclasses
 import functools
 import os
-import pathlib
 
 import pandas as pd
 
@@ -12,56 +11,20 @@ from data import images
 from data import raw_dataset
 from data import splits
 from data import tables
+from data.image_table import folders
 from data.image_table import held_out
 from data.image_table import labels as labels_lib
 from data.image_table import paths
 from data.image_table import patients
 from data.image_table import readers
+from data.image_table import source as source_lib
 from data.image_table import subgroups
+from data.image_table import tables_of_files
 from transfusion_tf import errors
 from transfusion_tf import output_names
 
 KINDS = labels_lib.KINDS
-
-
-@dataclasses.dataclass(frozen=True)
-class Columns:
-  """The meaning of a table's columns; empty means there is none or any.
-
-  Attributes:
-    path: Image paths, relative to the image root, or names of files anywhere
-      below it; of several columns, `A,B`, the cells are joined as folders.
-    labels: One column of class names or grades, or any number of findings;
-      empty is every column that is nothing else.
-    patient: Patient ids; without it each image is a patient.
-    split: `train`, `validation` or `test`; without it patients are drawn.
-    kind: One of KINDS; empty infers it from the cells.
-    classes: Names of the classes, in order; empty is those that occur.
-    ignored: Columns that are nothing, so that the others can be labels.
-    separator: What separates the findings in the cells of one column.
-    join_patients: Whether ids that differ by case, leading zeros or `.0` alone
-      are of one patient.
-    majority: Whether several rows of an image are readers, who vote.
-    test_list: A text file of the names of the test images, a line each; the
-      others are trained and validated on.
-    test_csv: A table of the test images; that of `find` has the others.
-    subgroups: Columns by which results are given apart, `NAME` or
-      `NAME=CUT/CUT` each.
-  """
-
-  path: str = 'path'
-  labels: tuple[str, ...] = ()
-  patient: str = ''
-  split: str = ''
-  kind: str = ''
-  classes: tuple[str, ...] = ()
-  ignored: tuple[str, ...] = ()
-  separator: str = ''
-  join_patients: bool = False
-  majority: bool = False
-  test_list: str = ''
-  test_csv: str = ''
-  subgroups: tuple[str, ...] = ()
+Columns = source_lib.Columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,78 +43,30 @@ class Table:
 
 @images.convert_listing_errors()
 def find(
-  csv: str | os.PathLike, image_root: str | os.PathLike, columns: Columns
+  csv: str | os.PathLike,
+  image_root: str | os.PathLike,
+  columns: source_lib.Columns,
 ) -> Table:
-  """List the images of a table.
-
-  Args:
-    csv: A table, or several, `A,B`, of which each adds its columns to the rows
-      of the first.
-    image_root: Where the paths start.
-    columns: The meaning of the columns.
+  """List the images of a table; see `tables_of_files.read`.
 
   Raises:
     InputError: No such table or column, labels that make no sense together, or
       a folder that cannot be read.
   """
-  held_out.check(columns.split, columns.test_list, columns.test_csv)
-  path_columns = _path_columns(columns.path)
-  grouping = [c.name for c in subgroups.parse(columns.subgroups)]
-  given = [columns.patient, columns.split, *columns.labels, *columns.ignored]
-  given += grouping
-  table, keys, problems = tables.read_joined(csv)
-  name = pathlib.Path(csv).name
-  table[_TABLE] = name
-  if columns.test_csv:
-    table = held_out.append(table, columns.test_csv, _TABLE, columns.ignored)
-  if columns.path in table:
-    path_columns = [columns.path]
-  named = [c for c in table if c != _TABLE]
-  tables.check_columns(csv, named, filter(None, [*path_columns, *given]))
-  nothing = {*path_columns, *given, *keys, _TABLE}
-  labels = columns.labels or tuple(c for c in table if c not in nothing)
-  columns = dataclasses.replace(columns, labels=labels)
-  if not columns.labels:
-    raise errors.InputError(f'{csv} has no column of labels')
-  for column in columns.labels:
-    if column.startswith(tables.UNNAMED):
-      raise errors.InputError(
-        f'{csv}:1: {column} has no name; name it, or say which columns are '
-        'labels with --label_columns'
-      )
-  table[_CELL] = [os.path.join(*row) for row in table[path_columns].to_numpy()]
-  found = _list(table, str(csv), paths.ImageRoot(image_root), columns)
-  found.dataset.problems[:0] = problems
-  return found
+  return read(tables_of_files.read(csv, image_root, columns))
 
 
 @images.convert_listing_errors()
-def find_folders(image_root: str | os.PathLike, columns: Columns) -> Table:
-  """List the images of a folder for each class; see `paths.from_folders`.
+def find_folders(
+  image_root: str | os.PathLike, columns: source_lib.Columns
+) -> Table:
+  """List the images of a folder for each class; see `folders.read`.
 
   Raises:
     InputError: There are no such folders, one cannot be read, or their names
       cannot be classes.
   """
-  if columns.subgroups:
-    raise errors.InputError(
-      '--subgroup_columns are columns of a table; folders of classes have none'
-    )
-  root = paths.ImageRoot(image_root)
-  table = paths.from_folders(root)
-  table[_CELL] = table[paths.PATH]
-  table[_TABLE] = os.path.basename(root.shown)
-  columns = dataclasses.replace(
-    columns,
-    path=paths.PATH,
-    labels=(paths.LABEL,),
-    patient='',
-    split=paths.SPLIT if paths.SPLIT in table else '',
-    # Folders called 0 and 1 are classes, not states of a finding.
-    kind=columns.kind or _folders_kind(table),
-  )
-  where = os.fspath(image_root)
-  return _list(table, where, root, columns)
+  return read(folders.read(image_root, columns))
 
 
 @images.convert_listing_errors()
@@ -161,24 +76,21 @@ def images_below(image_root: str | os.PathLike) -> list[str]:
   Raises:
     InputError: A folder cannot be read.
   """
-  return paths.ImageRoot(image_root).paths
+  return folders.images(paths.ImageRoot(image_root))
 
 
-# Columns that no table can have.
-_CELL, _TABLE, _GROUPS = '\0path', '\0table', '\0groups'
+# A column that no table can have.
+_GROUPS = '\0groups'
 
 
-def _path_columns(path):
-  return [name.strip() for name in path.split(',')]
+@images.convert_listing_errors()
+def read(source: source_lib.Source) -> Table:
+  """List the records of a source, with every choice made.
 
-
-def _folders_kind(table):
-  integers = all(cells.integer(name) is not None for name in table[paths.LABEL])
-  return 'grade' if integers else 'label'
-
-
-def _list(table, where, root, columns):
-  """Return the Table of rows with a `_CELL` and a `_TABLE`."""
+  Raises:
+    InputError: Its labels make no sense together, or a folder cannot be read.
+  """
+  table, where, columns = source.table, source.where, source.columns
   try:
     if columns.separator:
       if len(columns.labels) != 1:
@@ -202,35 +114,47 @@ def _list(table, where, root, columns):
   if grouping:
     table[_GROUPS] = subgroups.of_rows(table, grouping, where)
   dataset = raw_dataset.RawDataset(
-    [], names=() if kind == 'findings' else names, fills_splits=True
+    [],
+    list(source.problems),
+    names=() if kind == 'findings' else names,
+    fills_splits=True,
+    completes_splits=source.completes_splits,
   )
   record_of = functools.partial(
-    _record, root=root, columns=columns, kind=kind, names=names
+    _record,
+    pictures=source.pictures,
+    columns=columns,
+    kind=kind,
+    names=names,
   )
-  for name, rows in table.groupby(_TABLE, sort=False):
+  for name, rows in table.groupby(source_lib.TABLE, sort=False):
     dataset.add_table(name, tables.rows(rows), record_of)
   if columns.test_list:
     held_out.hold_out(dataset, columns.test_list)
   dataset.problems += labels_lib.notes(table, columns.labels, kind, names)
   if columns.patient:
     patients.same(dataset, columns.join_patients)
+  else:
+    dataset.problems += patients.candidates(table, columns, dataset.records)
   if columns.majority:
     readers.vote(dataset, kind)
-  dataset.problems += _without_label(root, table[_CELL])
+  dataset.problems += _without_label(source.pictures, table[source_lib.CELL])
   return Table(dataset, kind, names)
 
 
-def _without_label(root, named):
+def _without_label(pictures, named):
   """Return a note for each image that no cell names."""
+  if not pictures.paths:
+    return []
   known = set()
   for cell in named:
     try:
-      known.add(os.path.realpath(root.file(cell)))
+      known.add(os.path.realpath(pictures.locate(cell)[1]))
     except raw_dataset.InvalidRecordError:
       continue
   return [
-    raw_dataset.Problem('image without label', root.relative(path))
-    for path in root.paths
+    raw_dataset.Problem('image without label', pictures.relative(path))
+    for path in pictures.paths
     if os.path.realpath(path) not in known
   ]
 
@@ -248,19 +172,18 @@ def _check_names(table, where, columns, kind, names):
     )
 
 
-def _cell(table: pd.DataFrame, columns: Columns, name: str) -> str:
+def _cell(table: pd.DataFrame, columns: source_lib.Columns, name: str) -> str:
   """Return the first cell of a class, with the line that it is in."""
   (column,) = columns.labels
   line = table.index[table[column] == name][0]
   return f'{name!a} in line {line}'
 
 
-def _record(row, root, columns, kind, names):
-  full = root.file(row[_CELL])
-  image_id = root.relative(full)
+def _record(row, pictures, columns, kind, names):
+  image_id, full = pictures.locate(row[source_lib.CELL])
   split, patient = '', image_id
   if columns.test_csv:
-    is_test = row[_TABLE] == os.path.basename(columns.test_csv)
+    is_test = row[source_lib.TABLE] == os.path.basename(columns.test_csv)
     split = 'test' if is_test else 'train'
   elif columns.split:
     split = _split(columns.split, row[columns.split])

@@ -73,7 +73,8 @@ class Builder(
 
 def all_tested(table: layout.Table) -> layout.Table:
   """Return a table with all images in `test`, if it says no splits itself."""
-  dataset = table.dataset
+  dataset = dataclasses.replace(table.dataset, completes_splits=False)
+  table = dataclasses.replace(table, dataset=dataset)
   if any(record.split for record in dataset.records):
     return table
   records = [dataclasses.replace(r, split=SPLIT) for r in dataset.records]

@@ -1,21 +1,14 @@
-"""From the path cells of a table to files, and from folders to a table."""
+"""From the path cells of a table to files."""
 
 import collections
-from collections.abc import Sequence
 import functools
 import os
 import pathlib
 
-import pandas as pd
-
-from data import archives
-from data import cells
 from data import images
+from data import places
 from data import raw_dataset
-from transfusion_tf import errors
 from transfusion_tf import shown_text
-
-PATH, LABEL, SPLIT = 'path', 'label', 'split'  # Columns of `from_folders`.
 
 
 class ImageRoot:
@@ -54,7 +47,7 @@ class ImageRoot:
       raise raw_dataset.InvalidRecordError(
         'outside the image root', cell or 'a blank path'
       )
-    if archives.is_inside(full) and not os.path.lexists(full):
+    if places.is_inside(full) and not os.path.lexists(full):
       raise raw_dataset.InvalidRecordError(
         'no such image', f'{cell}: a table names files, not parts of archives'
       )
@@ -62,11 +55,20 @@ class ImageRoot:
       return full
     among = self._by_name.get(cell, [])
     if len(among) > 1:
-      places = ', '.join(sorted(map(self.relative, among))[:3])
+      listed = ', '.join(sorted(map(self.relative, among))[:3])
       raise raw_dataset.InvalidRecordError(
-        'no such image', f'{cell} is the name of {len(among)}: {places}'
+        'no such image', f'{cell} is the name of {len(among)}: {listed}'
       )
     return among[0] if among else full
+
+  def locate(self, cell: str) -> tuple[str, str]:
+    """Return the id and the full path of the image that a cell names.
+
+    Raises:
+      InvalidRecordError: See `file`.
+    """
+    full = self.file(cell)
+    return self.relative(full), full
 
   def relative(self, path: str) -> str:
     """Return a path from the folder, the same on every machine."""
@@ -80,36 +82,3 @@ class ImageRoot:
     if path.startswith(self.shown + os.sep):
       return True
     return os.path.realpath(path).startswith(self.folder + os.sep)
-
-
-def from_folders(root: ImageRoot) -> pd.DataFrame:
-  """Return the table of a folder per class: FOLDER/CLASS/... each image.
-
-  Folders called train, validation and test, with folders of classes in each,
-  are splits.
-
-  Raises:
-    InputError: There are no folders of images.
-  """
-  rows = []
-  for path in root.paths:
-    cell = os.path.relpath(path, root.shown)
-    rows.append((cell, cell.split(os.sep)[:-1]))
-  rows = [(cell, folders) for cell, folders in rows if folders]
-  if not rows:
-    raise errors.InputError(
-      f'{root.shown}: no table of labels is given, and no folders of images '
-      'with the names of classes are there'
-    )
-  tops = {folders[0].lower() for _, folders in rows}
-  has_splits = tops <= cells.SPLITS.keys() and all(
-    len(folders) > 1 for _, folders in rows
-  )
-  names: Sequence[str] = [PATH, LABEL]
-  found = [
-    [cell, folders[has_splits], *folders[:has_splits]] for cell, folders in rows
-  ]
-  if has_splits:
-    names = [*names, SPLIT]
-  index = [cell for cell, *_ in found]
-  return pd.DataFrame(found, columns=names, index=index, dtype=object)

@@ -72,7 +72,10 @@ def any_set(request, tmp_path):
   return make(tmp_path / request.param), find, counts
 
 
-_OF_SIZE = ('not the published number', 'empty split', 'class without example')
+_OF_SIZE = (
+  *('not the published number', 'empty split', 'class without example'),
+  'split drawn',
+)
 
 
 def _kinds(found):

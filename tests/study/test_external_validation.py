@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import tarfile
 
 import chain
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 from PIL import Image
 import pytest
 import raw_sets
+import shapes
 from sklearn import metrics as sklearn_metrics
 
 from data.image_table import layout
@@ -83,6 +85,28 @@ def test_all_images_of_the_table_are_scored_by_its_labels(site, validated):
   )
   assert header['metrics']['auc']['value'] == pytest.approx(auc)
   assert header['names'] == theirs
+
+
+def test_the_same_images_in_another_shape_have_the_same_scores(
+  site, validated, call, tmp_path
+):
+  table = pd.read_csv(site.elsewhere / 'elsewhere.csv')
+  with tarfile.open(tmp_path / 'elsewhere.tar', 'w') as archive:
+    for row in table.to_dict('records'):
+      picture = (site.elsewhere / row['path']).read_bytes()
+      shapes.add(archive, row['path'], picture)
+      cells = json.dumps({k: row[k] for k in ('patient', 'label')})
+      name = row['path'].replace('.png', '.json')
+      shapes.add(archive, name, cells.encode())
+  found = call(
+    'evaluate.py',
+    *(f'--run_dir={site.run_dir}', f'--data={tmp_path / "elsewhere.tar"}'),
+    *('--patient_column=patient', '--name=elsewhere', _MAP),
+    f'--output_dir={tmp_path / "out"}',
+  )
+  assert found.returncode == 0, found.stderr
+  scores = [_result(f)[0].read_text() for f in (validated[0], tmp_path / 'out')]
+  assert scores[0] == scores[1]
 
 
 def test_the_difference_is_that_of_two_aucs_of_scikit_learn(site, validated):
@@ -224,6 +248,8 @@ def test_raw_files_are_recorded_in_the_metadata(site):
     (['--table={csv}'], 'say with --images'),
     (['--images={raw}'], 'say with --output_dir'),
     (['--images={raw}', '--dataset=x'], 'give one of them'),
+    (['--data={raw}'], '--data is prepared first'),
+    (['--data={raw}', '--table={csv}'], 'say with --images'),
   ],
 )
 def test_it_refuses_in_one_line(site, call, flags, part):

@@ -9,6 +9,7 @@ from absl.testing import flagsaver
 from PIL import Image
 import pytest
 import raw_sets
+import shapes
 
 from data import manifest
 from transfusion_tf import errors
@@ -30,8 +31,7 @@ def raw(tmp_path):
 def _prepare(raw, tmp_path, csv='labels.csv', image_size=24):
   return own_images.prepare(
     str(tmp_path / 'data'),
-    str(raw / csv) if csv else None,
-    str(raw),
+    own_images.given('', str(raw / csv) if csv else None, str(raw), ''),
     image_size,
     refuse_bad=True,
   )
@@ -151,3 +151,54 @@ def test_a_set_that_cannot_be_scored_is_refused_before_it_is_built(tmp_path):
   with pytest.raises(errors.InputError, match='empty split: validation'):
     _prepare(raw, tmp_path)
   assert not (tmp_path / 'data' / 'own_raw').exists()
+
+
+@pytest.mark.parametrize(
+  'shape',
+  [
+    shapes.medmnist,
+    shapes.tar,
+    shapes.parquet,
+    shapes.classes,
+    shapes.image_folder,
+    shapes.tfds_set,
+  ],
+)
+def test_what_is_prepared_of_any_shape_needs_no_raw_files(
+  shape, tmp_path, capsys
+):
+  path = shape(tmp_path / 'raw', shapes.rows(16, 8, 8))
+  data_dir = str(tmp_path / 'data')
+
+  def prepare():
+    given = own_images.given(str(path), None, None, data_dir)
+    own_images.prepare(data_dir, given, 24, refuse_bad=True)
+    return _was_checked(capsys)
+
+  assert prepare()
+  assert not prepare()
+  shutil.rmtree(tmp_path / 'raw')
+  assert not prepare()
+  shutil.rmtree(tmp_path / 'data')
+  with pytest.raises(errors.InputError, match='no such file or folder'):
+    prepare()
+
+
+@pytest.mark.parametrize(
+  'shape', [shapes.medmnist, shapes.tar, shapes.parquet, shapes.tfds_set]
+)
+def test_changed_rows_are_seen(shape, tmp_path):
+  data_dir = str(tmp_path / 'data')
+  shape(tmp_path / 'raw', shapes.rows(16, 8, 8))
+  others = shape(tmp_path / 'other', shapes.rows(16, 8, 7))
+  path = tmp_path / 'raw' / others.relative_to(tmp_path / 'other')
+
+  def prepare():
+    given = own_images.given(str(path), None, None, data_dir)
+    own_images.prepare(data_dir, given, 24, refuse_bad=True)
+
+  prepare()
+  shutil.rmtree(tmp_path / 'raw')
+  (tmp_path / 'other').rename(tmp_path / 'raw')
+  with pytest.raises(errors.InputError, match='other raw data'):
+    prepare()

@@ -49,6 +49,11 @@ _OUTPUT_DIR = flags.DEFINE_string(
   '',
   "Folder of the results, and of --images as prepared (default: the run's).",
 )
+_DATA = flags.DEFINE_string(
+  'data',
+  '',
+  "Another site's raw images, with labels, in any shape that study.py takes.",
+)
 _TABLE = flags.DEFINE_string(
   'table', None, "Another site's raw images: a CSV of paths and labels."
 )
@@ -75,7 +80,7 @@ _TABLE_FLAGS = [f for f in table_flags.ALL if f.name not in _NOT_OF_SITES]
 for _flag in _TABLE_FLAGS:
   flags.declare_key_flag(_flag.name)
 _GROUPS = dict.fromkeys(
-  [flag.name for flag in (_TABLE, _IMAGES, _ON_BAD, *_TABLE_FLAGS)],
+  [flag.name for flag in (_DATA, _TABLE, _IMAGES, _ON_BAD, *_TABLE_FLAGS)],
   "Another site's raw images",
 )
 
@@ -122,26 +127,24 @@ def _data(run_dir):
   from transfusion_tf.run import scores as scores_lib
 
   changes = checkpoint_flags.runtime_changes()
-  if not _IMAGES.value:
-    if _TABLE.value:
-      raise errors.InputError(
-        '--table: say with --images where its paths start'
-      )
+  if _TABLE.value and not _IMAGES.value:
+    raise errors.InputError('--table: say with --images where its paths start')
+  if not (_DATA.value or _IMAGES.value):
     return _DATASET.value, changes
+  raw = '--data is' if _DATA.value else '--images are'
   if _DATASET.value or changes:
     raise errors.InputError(
-      '--images are raw, --dataset and --data_dir prepared: give one of them'
+      f'{raw} raw, --dataset and --data_dir prepared: give one of them'
     )
   if not _OUTPUT_DIR.value:
     raise errors.InputError(
-      '--images are prepared first: say with --output_dir where to'
+      f'{raw} prepared first: say with --output_dir where to'
     )
   data_dir = os.path.join(_OUTPUT_DIR.value, 'data')
   form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
   dataset = own_images.prepare_other_site(
     data_dir,
-    _TABLE.value,
-    _IMAGES.value,
+    own_images.given(_DATA.value, _TABLE.value, _IMAGES.value, data_dir),
     form.kind,
     form.side,
     _ON_BAD.value == 'fail',

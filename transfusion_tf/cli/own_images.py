@@ -3,8 +3,7 @@
 import dataclasses
 import functools
 import os
-import pathlib
-import re
+from typing import Any
 
 from transfusion_tf import datasets
 from transfusion_tf import errors
@@ -15,21 +14,16 @@ MANIFEST = 'raw_files.json'
 
 
 def prepare(
-  data_dir: str,
-  csv: str | None,
-  images: str,
-  image_size: int,
-  refuse_bad: bool,
+  data_dir: str, given: Any, image_size: int, refuse_bad: bool
 ) -> str:
-  """Make DATA_DIR/NAME of a table, or of a folder for each class.
+  """Make DATA_DIR/NAME of raw data.
 
   What was prepared before is taken as it is, if the raw files are the same or
   gone.
 
   Args:
     data_dir: The folder of the study's data.
-    csv: The table, or several; None takes folders for classes.
-    images: Where its paths start.
+    given: The result of `given`.
     image_size: The shorter side to store.
     refuse_bad: If false, bad images are left out.
 
@@ -45,8 +39,7 @@ def prepare(
   fundus = table_flags.FUNDUS.value
   return _prepare(
     data_dir,
-    csv,
-    images,
+    given,
     refuse_bad,
     {'image_size': image_size, 'fundus': fundus},
     functools.partial(
@@ -56,19 +49,13 @@ def prepare(
 
 
 def prepare_other_site(
-  data_dir: str,
-  csv: str | None,
-  images: str,
-  kind: str,
-  side: int,
-  refuse_bad: bool,
+  data_dir: str, given: Any, kind: str, side: int, refuse_bad: bool
 ) -> str:
   """Make DATA_DIR/NAME as `prepare`, to score a network on it.
 
   Args:
     data_dir: The folder of the data.
-    csv: The table, or several; None takes folders for classes.
-    images: Where its paths start.
+    given: The result of `given`.
     kind: `StoredForm.kind` of the network's training images.
     side: `StoredForm.side` of them.
     refuse_bad: If false, bad images are left out.
@@ -90,8 +77,7 @@ def prepare_other_site(
     )
   return _prepare(
     data_dir,
-    csv,
-    images,
+    given,
     refuse_bad,
     {'kind': kind, 'side': side},
     functools.partial(other_site.Builder, kind=kind, side=side),
@@ -99,36 +85,35 @@ def prepare_other_site(
   )
 
 
-def _prepare(data_dir, csv, images, refuse_bad, form, builder_of, tested=''):
+def _prepare(data_dir, given, refuse_bad, form, builder_of, tested=''):
   """Make DATA_DIR/NAME; `tested` is the split of a set that is only scored."""
   from data import manifest
-  from data import tables
   from data.image_table import layout
 
-  columns, name = table_flags.columns(), _name(images)
+  columns, name = table_flags.columns(), table_flags.NAME.value or given.name
   others = filter(None, [columns.test_list, columns.test_csv])
-  paths = [*(tables.several(csv) if csv else []), *others]
+  paths = [*given.files, *others]
   settings = {
     **dataclasses.asdict(columns),
     'name': name,
     **form,
     'on_bad': 'fail' if refuse_bad else 'skip',
-    'by_folder': not csv,
+    'by_folder': given.kind == 'folder',
   }
+  if given.kind not in ('table', 'folder'):
+    settings['data'] = given.kind
   record = os.path.join(data_dir, MANIFEST)
   if datasets.info_files(os.path.join(data_dir, name)):
-    among = () if csv else layout.images_below(images)
-    if manifest.is_unchanged(record, settings, paths, images, among):
+    among = layout.images_below(given.path) if given.kind == 'folder' else ()
+    if manifest.is_unchanged(
+      record, settings, paths, given.root, among, given.is_gone
+    ):
       print(f'{name} is prepared, its raw files have not changed: no check')
       return name
-  table = (
-    layout.find(csv, images, columns)
-    if csv
-    else layout.find_folders(images, columns)
-  )
+  table = layout.read(given.read(columns))
   builder = builder_of(name=name, table=table, data_dir=data_dir)
-  listed = list(table.dataset.records)
-  checked = builder.check(images)
+  listed = list(table.dataset.records) if given.has_image_files else []
+  checked = builder.check(given.root)
   print(checked)
   checked.write(os.path.join(data_dir, 'preflight', checked.name))
   if tested:
@@ -138,13 +123,38 @@ def _prepare(data_dir, csv, images, refuse_bad, form, builder_of, tested=''):
     checked.refuse_untrainable()
   builder.build(checked, remedy='give another --output_dir')
   manifest.write(
-    record, settings, paths, listed, checked.dataset.records, images
+    record, settings, paths, listed, checked.dataset.records, given.root
   )
   return name
 
 
-def _name(images):
-  if table_flags.NAME.value:
-    return table_flags.NAME.value
-  folder = pathlib.Path(images).resolve().name
-  return re.sub('[^a-z0-9]+', '_', f'own {folder}'.lower()).strip('_')
+def given(data: str, csv: str | None, images: str | None, data_dir: str) -> Any:
+  """Return the raw data that flags name: a `data.image_table.given.Given`.
+
+  Args:
+    data: Value of --data.
+    csv: Value of --table; without it, --images are folders for classes.
+    images: Value of --images.
+    data_dir: Where it is prepared, or was: then it need not be there any more.
+
+  Returns:
+    What they name; None if they name nothing.
+
+  Raises:
+    InputError: There is none, or too much is named.
+  """
+  app.import_data()
+  from data import manifest
+  from data.image_table import given as given_lib
+
+  if data and csv:
+    raise errors.InputError('--data and --table both name the data: give one')
+  if data:
+    before = manifest.settings(os.path.join(data_dir, MANIFEST))
+    kind = before.get('data', 'folder' if before.get('by_folder') else 'table')
+    return given_lib.parse(data, images or '', kind if before else '')
+  if not images:
+    return None
+  if csv:
+    return given_lib.Given(given_lib.TABLE, csv, images)
+  return given_lib.Given(given_lib.FOLDER, images)

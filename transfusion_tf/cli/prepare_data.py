@@ -6,8 +6,8 @@ each raw set is obtained and what its folder looks like.
 
   python bin/prepare_data.py --dataset=retina --manual_dir=RAW/retina \
     --data_dir=DATA
-  python bin/prepare_data.py --dataset=image_table --name=mine \
-    --manual_dir=RAW/mine --data_dir=DATA
+  python bin/prepare_data.py --data=RAW/mine/labels.csv --name=mine \
+    --data_dir=DATA
 """
 
 import importlib
@@ -28,10 +28,15 @@ _DATASET = flags.DEFINE_enum(
   None,
   [*datasets.DATASETS, _TABLE],
   'What kind of raw data set it is.',
-  required=True,
 )
-_MANUAL_DIR = flags.DEFINE_string(
-  'manual_dir', None, 'The raw data set.', required=True
+_MANUAL_DIR = flags.DEFINE_string('manual_dir', None, 'The raw data set.')
+_DATA = flags.DEFINE_string(
+  'data',
+  '',
+  'In place of both, images and labels of your own: a table, a folder of a '
+  'folder for each class, or what MedMNIST, Hugging Face, WebDataset or TFDS '
+  'writes; found by what it is, or said as table:, folder:, medmnist:, '
+  'imagefolder:, hf:, webdataset:, tfds:.',
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir',
@@ -97,6 +102,8 @@ for _flag in table_flags_lib.ALL:
 
 def _builder():
   """Return the builder that the flags ask for."""
+  if _DATA.value:
+    return _builder_of_given()
   if _DATASET.value == _TABLE:
     return _image_table_builder()
   module = importlib.import_module(datasets.DATASETS[_DATASET.value].builder)
@@ -106,7 +113,6 @@ def _builder():
 
 
 def _image_table_builder():
-  from data.image_table import image_table_dataset_builder
   from data.image_table import layout
   from transfusion_tf import errors
 
@@ -116,11 +122,32 @@ def _image_table_builder():
   raw, csv = pathlib.Path(_MANUAL_DIR.value), _CSV.value
   root, columns = raw / _IMAGE_ROOT.value, table_flags_lib.columns(raw)
   by_folder = not (flags.FLAGS['csv'].present or os.path.exists(raw / csv))
+  table = (
+    layout.find_folders(root, columns)
+    if by_folder
+    else layout.find(raw / csv, root, columns)
+  )
+  return _table_builder(name, table)
+
+
+def _builder_of_given():
+  """Return the builder of what --data names."""
+  from data.image_table import given as given_lib
+  from data.image_table import layout
+
+  given = given_lib.parse(_DATA.value, _IMAGE_ROOT.value)
+  name = table_flags_lib.NAME.value or given.name
+  return _table_builder(
+    name, layout.read(given.read(table_flags_lib.columns()))
+  )
+
+
+def _table_builder(name, table):
+  from data.image_table import image_table_dataset_builder
+
   return image_table_dataset_builder.Builder(
     name=name,
-    table=layout.find_folders(root, columns)
-    if by_folder
-    else layout.find(raw / csv, root, columns),
+    table=table,
     image_size=_IMAGE_SIZE.value or 0,
     fundus=table_flags_lib.FUNDUS.value,
     data_dir=_DATA_DIR.value,
@@ -140,7 +167,9 @@ def main(_) -> None:
   builder.num_processes = _NUM_PROCESSES.value
   runner, options = _BEAM_RUNNER.value, _BEAM_OPTIONS.value
   beam = base_builder.beam_config(runner, options) if runner else None
-  checked = builder.check(_MANUAL_DIR.value, _SEED.value, _SPLIT_FILE.value)
+  checked = builder.check(
+    _MANUAL_DIR.value or '', _SEED.value, _SPLIT_FILE.value
+  )
   print(checked)
   reports = epath.Path(_DATA_DIR.value) / 'preflight' / checked.name
   checked.write(reports)
@@ -152,7 +181,18 @@ def main(_) -> None:
     print(f'prepared: {builder.data_dir}' + ' (was there)' * (not built))
 
 
+def _names_one_set(values):
+  if values['data']:
+    return not values['dataset'] and not values['manual_dir']
+  return bool(values['dataset'] and values['manual_dir'])
+
+
 def run() -> None:
   """Run the command."""
-  names = ['csv', 'image_root', *(f.name for f in table_flags_lib.ALL)]
+  flags.register_multi_flags_validator(
+    ['dataset', 'manual_dir', 'data'],
+    _names_one_set,
+    'Give --dataset and --manual_dir, or --data.',
+  )
+  names = ['data', 'csv', 'image_root', *(f.name for f in table_flags_lib.ALL)]
   app.run(main, dict.fromkeys(names, 'An image table'))

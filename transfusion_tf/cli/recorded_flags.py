@@ -20,8 +20,8 @@ FLAGS_FILE, SEEDS_FILE = 'flags.txt', 'seeds.json'
 # What one session may have and the next not.
 _OF_A_SESSION = ('output_dir', 'more_seeds', 'num_processes', 'time_limit')
 DATA = (
-  '--table and --images, --images alone for a folder of classes, or --dataset '
-  'and --data_dir of a prepared set'
+  '--data (a table, a folder of classes, ...), --table and --images, or '
+  '--dataset and --data_dir of a prepared set'
 )
 _BEGUN_IN = '# Begun in '
 

@@ -1,6 +1,6 @@
 r"""Does transfer pay on your data, and how small may the network be?
 
-  python bin/study.py --table=labels.csv --images=IMAGES --output_dir=STUDY \
+  python bin/study.py --data=labels.csv --images=IMAGES --output_dir=STUDY \
     --models=cbr_tiny,resnet50,my_nets:small --inits=random,transfer,mean_var \
     --pretrained=cbr_tiny=RUNS/cbr_tiny,resnet50=imagenet --seeds=3
 
@@ -38,14 +38,21 @@ from transfusion_tf.cli import table_flags
 from transfusion_tf.cli import time_limit
 from transfusion_tf.init import schemes
 
+_DATA = flags.DEFINE_string(
+  'data',
+  '',
+  'Images and labels: a table, a folder of a folder for each class, or what '
+  'MedMNIST, Hugging Face, WebDataset or TFDS writes; found by what it is, or '
+  'said as table:, folder:, medmnist:, imagefolder:, hf:, webdataset:, tfds:.',
+)
 _TABLE = flags.DEFINE_string(
   'table', None, 'CSV: a row an image, with labels; or give --dataset.'
 )
 _IMAGES = flags.DEFINE_string(
   'images',
   None,
-  'Where its paths start from; without a table, a folder of a folder for each '
-  'class.',
+  'Where its paths start from (default: with --data, its folder); without a '
+  'table, a folder of a folder for each class.',
 )
 _DATASET = flags.DEFINE_string(
   'dataset', '', 'A prepared data set of --data_dir, in place of a table.'
@@ -162,7 +169,7 @@ _HEADINGS = {
   'pretrained '
   'pretrained_input list_sources pretrain_on pretrain_recipe margin '
   'primary_metric specificity sensitivity probes locate_benefit',
-  'Data': 'table images name dataset data_dir',
+  'Data': 'data table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
   'split_column test_list test_csv subgroup_columns fundus on_bad',
@@ -330,11 +337,18 @@ def _data(root):
 
   if _DATASET.value and _DATA_DIR.value:
     return _DATA_DIR.value, _DATASET.value
-  if _IMAGES.value:
-    return os.path.join(root, 'data'), own_images.prepare(
-      os.path.join(root, 'data'),
-      _TABLE.value,
-      _IMAGES.value,
+  if _DATA.value and (_DATASET.value or _DATA_DIR.value):
+    raise errors.InputError(
+      '--data is raw, --dataset and --data_dir name a prepared set: give one'
+    )
+  made = os.path.join(root, 'data')
+  if given := own_images.given(_DATA.value, _TABLE.value, _IMAGES.value, made):
+    if ready := given.ready:
+      print(f'{given.path} is prepared: used as it is')
+      return ready
+    return made, own_images.prepare(
+      made,
+      given,
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
     )
