@@ -224,6 +224,9 @@ def test_raw_files_are_recorded_in_the_metadata(site):
     (['--table={csv}'], 'say with --images'),
     (['--images={raw}'], 'say with --output_dir'),
     (['--images={raw}', '--dataset=x'], 'give one of them'),
+    (['--fundus'], '--fundus is for preparing a set to train on'),
+    (['--test_list=a.txt'], '--test_list is for preparing'),
+    (['--patient_column=id'], '--patient_column is for raw images'),
   ],
 )
 def test_it_refuses_in_one_line(site, call, flags, part):
