@@ -6,8 +6,8 @@ import re
 
 import chain
 import numpy as np
-import paths
 import pandas as pd
+import paths
 from PIL import Image
 import pytest
 import raw_sets
