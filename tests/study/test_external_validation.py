@@ -135,6 +135,7 @@ def test_the_page_says_all_of_it_and_loads_nothing(validated):
     'data:image/png',
   ):
     assert part in text or part in page, part
+  assert 'positive: malignant' in text
 
 
 def test_the_same_as_a_prepared_set_has_the_same_scores(site, validated, call):
