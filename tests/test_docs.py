@@ -139,7 +139,7 @@ def test_every_command_is_installed_and_documented():
   for command in _COMMANDS:
     name = f'transfusion-{command.replace("_", "-")}'
     assert f'{name} = transfusion_tf.cli.{command}:run' in scripts
-    assert f'| `bin/{command}.py` | `{name}` |' in usage
+    assert usage.count(f'| `bin/{command}.py` | `{name}` |') == 1
     module = paths.ROOT / 'transfusion_tf' / 'cli' / f'{command}.py'
     assert '\ndef run() -> None:\n' in module.read_text('utf-8')
 

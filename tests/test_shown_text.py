@@ -162,3 +162,21 @@ def test_pages_with_pictures_are_for_their_owner(tmp_path):
   private = tmp_path / 'private.html'
   report.write(str(private), 'title', [], private=True)
   assert stat.S_IMODE(private.stat().st_mode) == 0o600
+
+
+_PAGES = [
+  path
+  for folder in ('data', 'transfusion_tf')
+  for path in sorted((paths.ROOT / folder).rglob('*.html'))
+]
+
+
+@pytest.mark.parametrize('page', _PAGES, ids=lambda path: path.name)
+def test_pages_have_the_width_of_a_telephone_and_a_margin(page):
+  text = page.read_text('utf-8')
+  assert '<meta name="viewport" content="width=device-width' in text
+  body = re.search(r'\bbody \{([^}]*)\}', text)[1]
+  sides = re.search(r'padding: 0 (\S+?)[;\s]', body + ' ')
+  assert sides and sides[1] != '0', body
+  if 'class="row picture"' in text:  # What it says stands below the picture.
+    assert '.picture { flex-wrap: wrap; }' in text

@@ -1,5 +1,6 @@
 """Networks of every kind convert to every runtime, for batches of any size."""
 
+import keras
 import numpy as np
 import prepared_sets
 import pytest
@@ -37,6 +38,7 @@ def test_a_network_computes_the_same_in_a_runtime(
   runtime = runtimes_lib.RUNTIMES[name]
   for module in (*runtime.modules, 'ai_edge_litert'):
     pytest.importorskip(module, reason=f'{module} is not installed')
+  keras.utils.set_random_seed(0)  # Else the weights are others each time.
   run = run_lib.build(
     prepared_sets.experiment(
       data_dir,
@@ -45,7 +47,7 @@ def test_a_network_computes_the_same_in_a_runtime(
     )
   )
   source = run.source
-  records = source.prepared.records('test').take(4)
+  records = source.prepared.records('test')
   pixels = np.float32(
     [
       source.reader.evaluation(source.prepared.parse(record)['image'])
@@ -60,9 +62,16 @@ def test_a_network_computes_the_same_in_a_runtime(
     return
   runtime.write(portable_network, path)
   classify = runtime.load(path)
-  expected = run.probabilities(pixels)
-  atol = 0.15 if runtime.is_rounded else 1e-4
+  expected = np.asarray(run.probabilities(pixels))
+  found = classify(pixels)
   for count in (1, 4):
     np.testing.assert_allclose(
-      classify(pixels[:count]), expected[:count], atol=atol
+      classify(pixels[:count]), found[:count], atol=1e-6
     )
+  difference = np.abs(found - expected)
+  if runtime.is_rounded:
+    # Of the transformer with six draws of weights the mean was 0.014 to 0.021,
+    # the largest of 35 images 0.05 to 0.11: that one depends on the draw.
+    assert difference.mean() < 0.05 and difference.max() < 0.25
+  else:
+    assert difference.max() < 1e-4

@@ -107,6 +107,34 @@ def test_no_folder_is_named(trained):
       assert b'erika_mustermann' not in file.read_bytes(), file
 
 
+def test_it_says_which_class_thresholds_find(tmp_path):
+  names = ['benign', 'malignant']
+  rng = np.random.default_rng(0)
+  examples = [
+    {
+      'image': rng.integers(0, 256, (32, 32, 3), np.uint8),
+      'image_id': str(n),
+      'patient_id': str(n),
+      'label': n % 2,
+    }
+    for n in range(24)
+  ]
+  label = {'label': tfds.features.ClassLabel(names=names)}
+  splits = dict.fromkeys(('train', 'validation', 'test'), examples)
+  prepared_sets.write(tmp_path / 'data', 'mine', label, splits)
+  experiment = prepared_sets.experiment(
+    tmp_path / 'data', data__dataset='mine', model__name='tiny_nets:net'
+  )
+  run_dir = str(tmp_path / 'run')
+  train_and_evaluate.run(experiment, run_dir)
+  run = run_lib.load_run(run_dir, strategy='one_device')
+  step = run_folder.result(run_dir)['judged_step']
+  export.export(run, tmp_path / 'made', run_dir=run_dir, step=step)
+  _, text = _card(tmp_path / 'made')
+  assert '\nOutputs: benign, malignant (softmax).\n' in text
+  assert 'Positive is malignant.\n\n| question |' in text
+
+
 def test_nothing_is_assumed(tmp_path, data_dir):
   run = run_lib.build(
     prepared_sets.experiment(data_dir, model__name='tiny_nets:net')

@@ -16,23 +16,21 @@ import tensorflow as tf
 from transfusion_tf import export
 from transfusion_tf.export import runtimes as runtimes_lib
 from transfusion_tf.run import build as run_lib
+from transfusion_tf.run import ensemble
 from transfusion_tf.run import train_and_evaluate
 
-# Name -> what its run is.
+_SLOW = {'optimizer__learning_rate': 1e-4}  # Else it saturates, and images tie.
+# Name -> what its runs are; of several, their ensemble.
 _NETWORKS = {
-  'CBR-Tiny': {},
-  'CBR-Tiny, bfloat16': {
-    'train__precision': 'mixed_bfloat16',
-    'train__train_steps': 10,
-  },
-  'ResNet-50': {
-    'model__name': 'resnet50',
-    'train__train_steps': 20,
-    'optimizer__learning_rate': 1e-4,  # Else it saturates, and images tie.
-  },
-  'Inception-v3': {'model__name': 'inception_v3', 'train__train_steps': 4},
-  "a user's": {'model__name': 'tiny_nets:staged_net'},
+  'CBR-Tiny': [{}],
+  'CBR-Tiny, bfloat16': [{'train__precision': 'mixed_bfloat16'}],
+  'three CBR-Tiny': [{'seed': seed} for seed in range(3)],
+  'ResNet-50': [{'model__name': 'resnet50'} | _SLOW],
+  'Inception-v3': [{'model__name': 'inception_v3'} | _SLOW],
+  "a user's": [{'model__name': 'tiny_nets:staged_net'}],
 }
+_STEPS = 60
+_TESTED = 200
 _SAVED_MODEL = 'TensorFlow'
 _TITLES = {_SAVED_MODEL: 'SavedModel'} | {
   runtime.title: runtime.file for runtime in runtimes_lib.RUNTIMES.values()
@@ -48,7 +46,7 @@ def data(tmp_path_factory):
   rng = np.random.default_rng(0)
   splits = {}
   for seed, (split, count) in enumerate(
-    {'train': 256, 'validation': 33, 'test': 60}.items()
+    {'train': 480, 'validation': 33, 'test': _TESTED}.items()
   ):
     splits[split] = list(prepared_sets.spots(count, seed))
     for example in splits[split][::3]:
@@ -90,6 +88,24 @@ def _size(directory, title):
   return sum(file.stat().st_size for file in files) / 1e6
 
 
+def _trained(runs, data, folder):
+  """The run, or the ensemble of several."""
+  named = []
+  for number, changes in enumerate(runs):
+    run_dir = str(folder / str(number))
+    settings = {
+      'data__image_size': 224,
+      'train__batch_size': 8,
+      'train__train_steps': _STEPS,
+      'train__eval_every': _STEPS,
+    } | changes
+    train_and_evaluate.run(prepared_sets.experiment(data, **settings), run_dir)
+    named.append((run_dir, 'final'))
+  if len(named) > 1:
+    return ensemble.load_run(named, strategy='one_device')
+  return run_lib.load_run(*named[0], strategy='one_device')
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize('network', _NETWORKS)
@@ -97,19 +113,11 @@ def test_runtimes_agree(network, data, tmp_path, pytestconfig):
   for runtime in runtimes_lib.RUNTIMES.values():
     for module in (*runtime.modules, 'ai_edge_litert'):
       pytest.importorskip(module, reason=f'{module} is not installed')
-  steps = {
-    'data__image_size': 224,
-    'train__batch_size': 8,
-    'train__train_steps': 60,
-  } | _NETWORKS[network]
-  steps['train__eval_every'] = steps['train__train_steps']
-  run_dir = str(tmp_path / 'run')
-  train_and_evaluate.run(prepared_sets.experiment(data, **steps), run_dir)
-  run = run_lib.load_run(run_dir, 'final', strategy='one_device')
+  run = _trained(_NETWORKS[network], data, tmp_path)
   made = export.export(
     run, tmp_path / 'made', runtimes=runtimes_lib.RUNTIMES, num_checked=0
   )
-  assert made.num_checked == 60
+  assert made.num_checked == _TESTED
   source = run.source
   records = source.prepared.records('test').take(_BATCH)
   pixels = np.float32(

@@ -62,10 +62,22 @@ def served(exported, tmp_path_factory):
     yield s
 
 
+def _curls(card):
+  """The words of the card's lines of curl."""
+  lines = [line for line in card.splitlines() if line.startswith('curl ')]
+  return [shlex.split(line) for line in lines]
+
+
 def _requests(card):
   """The bodies of the card's lines of curl."""
-  lines = [line for line in card.splitlines() if line.startswith('curl ')]
-  return [shlex.split(line)[-1] for line in lines]
+  return [words[-1] for words in _curls(card)]
+
+
+def test_the_cards_curl_says_that_it_sends_json(card):
+  """Else it says that it sends a form, and BentoML finds nothing in it."""
+  assert len(_curls(card)) == 2
+  for words in _curls(card):
+    assert words[words.index('-H') + 1] == 'Content-Type: application/json'
 
 
 def _answers(card):

@@ -72,6 +72,17 @@ def test_an_export_holds_no_versions(tmp_path):
     versions.folder(str(tmp_path), 'next')
 
 
+def test_the_newest_is_the_highest_that_is_complete(tmp_path):
+  for name in ('2', '10', '11', 'notes'):
+    (tmp_path / name).mkdir()
+  for name in ('2', '10', 'notes'):
+    (tmp_path / name / export_folder.GRAPH).touch()
+  assert versions.newest(str(tmp_path)) == str(tmp_path / '10')
+  # What is no folder of versions stays what it is.
+  for folder in (tmp_path / '2', tmp_path / '11', tmp_path / 'nowhere'):
+    assert versions.newest(str(folder)) == str(folder)
+
+
 class _Poller(threading.Thread):
   """Lists a folder all the time; notes what each version holds at first."""
 

@@ -287,6 +287,12 @@ def test_command(run, call, tmp_path):
   # Each: the picture, and of both methods the trained one and three stages.
   assert text.count('<img') == 3 * (1 + 2 * 4)
   assert 'broken.png' in text and '&lt;b&gt;.png' in text
+  assert '2 draws of' in text and 'as these are to each other' in text
+  found = call('heat_maps.py', *flags, f'--table={table}', '--draws=1')
+  assert found.returncode == 0, found.stderr
+  text = page.read_text()
+  # Nothing is said of random weights with each other, of which there are none.
+  assert '1 draw of' in text and 'as these are to each other' not in text
   page.unlink()
   found = call('heat_maps.py', *flags, '--explain=lumpp')
   assert found.returncode == 2 and found.stderr.count('\n') == 1

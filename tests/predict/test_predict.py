@@ -410,6 +410,20 @@ def test_what_cannot_be_is_one_line(call, tmp_path, flags, words):
   assert not list(tmp_path.glob('o*'))
 
 
+def test_of_versions_the_newest_answers(fundus, tmp_path, call):
+  shutil.copytree(fundus.export_dir, tmp_path / 'MODEL' / '2')
+  (tmp_path / 'MODEL' / '1').mkdir()
+  done = call(
+    'predict.py',
+    f'--export_dir={tmp_path}/MODEL',
+    f'--images={fundus.raw}',
+    f'--output={tmp_path}/out.csv',
+  )
+  assert done.returncode == 0, done.stderr
+  facts = json.loads((tmp_path / 'out.csv.json').read_text())
+  assert facts['export_dir'] == f'{tmp_path}/MODEL/2'
+
+
 @pytest.mark.slow
 def test_several_devices_give_the_same_bits(fundus, tmp_path, call):
   for output, devices in (('one.csv', 1), ('two.csv', 2)):

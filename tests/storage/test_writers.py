@@ -98,6 +98,47 @@ except errors.InputError as error:
 """
 
 
+_EXPORT = """
+import os, sys
+from transfusion_tf.export import export_folder
+from transfusion_tf.export.serving import versions
+folder = versions.folder(sys.argv[1], 'next')
+with export_folder.atomic(folder, False) as local:
+  for name in (
+    *('saved_model.pb', 'model_card.md', 'fingerprint.pb', 'model.keras'),
+    *('variables/variables.index', 'zzz.txt', 'assets.extra/requests'),
+  ):
+    path = os.path.join(local, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w') as file:
+      file.write(name)
+print(versions.newest(sys.argv[1]))
+"""
+
+
+def test_a_version_is_complete_by_what_is_written_last(
+  bucket, server, tmp_path
+):
+  """No network is found in it before its files are there; the card ends it."""
+  bucket.write('served/1/variables/variables.index', b'half an upload')
+  script = tmp_path / 'export.py'
+  script.write_text(_EXPORT)
+  log = tmp_path / 'log'
+  before = len(bucket.requests)
+  process = processes.Process(
+    server, script, ['gs://bucket/served'], log, bucket.environment
+  )
+  assert process.wait() == 0, process.log
+  assert 'gs://bucket/served/2' in process.log  # Not the half of 1.
+  names = [request.name for request in bucket.requests[before:]]
+  uploads = [name for name in names if name.startswith('upload served/2/')]
+  assert len(uploads) == 7
+  assert uploads[-2:] == [
+    'upload served/2/saved_model.pb',
+    'upload served/2/model_card.md',
+  ]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import tarfile
 import chain
 import numpy as np
 import pandas as pd
+import paths
 from PIL import Image
 import pytest
 import raw_sets
@@ -158,6 +159,7 @@ def test_the_page_says_all_of_it_and_loads_nothing(validated):
     'data:image/png',
   ):
     assert part in text or part in page, part
+  assert 'positive: malignant' in text
 
 
 def test_the_same_as_a_prepared_set_has_the_same_scores(site, validated, call):
@@ -250,6 +252,9 @@ def test_raw_files_are_recorded_in_the_metadata(site):
     (['--images={raw}', '--dataset=x'], 'give one of them'),
     (['--data={raw}'], '--data is prepared first'),
     (['--data={raw}', '--table={csv}'], 'say with --images'),
+    (['--fundus'], '--fundus is for preparing a set to train on'),
+    (['--test_list=a.txt'], '--test_list is for preparing'),
+    (['--patient_column=id'], '--patient_column is for raw images'),
   ],
 )
 def test_it_refuses_in_one_line(site, call, flags, part):
@@ -270,25 +275,40 @@ def _sample(rng, patients, shift):
   )
 
 
-@pytest.mark.slow
+# Patients, shifts -> pairs that have an interval, how many of them it covers,
+# and how many the symmetric one does: the table of docs/evaluation.md.
 @pytest.mark.parametrize(
-  'sizes, shifts',
-  [((60, 200), (1.5, 2.5)), ((40, 40), (2.0, 2.0)), ((60, 60), (4.0, 5.0))],
+  'sizes, shifts, pairs, covers, symmetric_covers',
+  [
+    ((60, 200), (1.5, 2.5), 2000, 95.5, 92.2),
+    ((40, 40), (2.0, 2.0), 2000, 97.7, 95.3),
+    ((60, 60), (4.0, 5.0), 2000, 97.7, 88.9),
+    ((25, 100), (4.0, 4.0), 1998, 98.9, 85.6),
+  ],
 )
-def test_the_interval_covers_as_often_as_it_says(sizes, shifts):
-  """Of two independent samples, near 1 too: 95 % within what 2,000 show."""
+def test_the_interval_covers_as_often_as_the_page_says(
+  sizes, shifts, pairs, covers, symmetric_covers
+):
+  """Of two independent samples, near 1 too."""
   rng = np.random.default_rng(0)
   truths = [
     np.mean([_sample(rng, 4000, shift)[0].value() for _ in range(30)])
     for shift in shifts
   ]
-  covered = []
+  truth = truths[0] - truths[1]
+  covered, symmetric = [], []
   for _ in range(2000):
     (a, of_a), (b, of_b) = (
       _sample(rng, n, s) for n, s in zip(sizes, shifts, strict=True)
     )
-    if a.undefined or b.undefined:
-      continue
     found = differences.independent(a, of_a, b, of_b)
-    covered.append(found['low'] <= truths[0] - truths[1] <= found['high'])
-  assert 0.93 <= np.mean(covered) <= 0.985
+    if found['low'] is None:  # A class has one patient alone.
+      continue
+    covered.append(found['low'] <= truth <= found['high'])
+    half = 1.96 * np.hypot(a.effects(of_a).stddev, b.effects(of_b).stddev)
+    symmetric.append(abs(found['value'] - truth) <= half)
+  assert len(covered) == pairs
+  assert 100 * np.mean(covered) == pytest.approx(covers, abs=0.06)
+  assert 100 * np.mean(symmetric) == pytest.approx(symmetric_covers, abs=0.06)
+  page = (paths.ROOT / 'docs' / 'evaluation.md').read_text('utf-8')
+  assert f'| {covers} % | {symmetric_covers} % |' in page

@@ -85,7 +85,26 @@ _GROUPS = dict.fromkeys(
 )
 
 
+def _check_flags():
+  """Raise InputError for flags that would mean nothing."""
+  from transfusion_tf import errors
+
+  given = [flag.name for flag in table_flags.ALL if flag.present]
+  for name in given:
+    if name in _NOT_OF_SITES:
+      raise errors.InputError(
+        f'--{name} is for preparing a set to train on: the pictures of another '
+        'site are prepared as those of the training were, and all are tested '
+        'but for --split_column'
+      )
+  if given and not (_DATA.value or _IMAGES.value):
+    raise errors.InputError(
+      f'--{given[0]} is for raw images: name them with --data'
+    )
+
+
 def main(_) -> None:
+  _check_flags()
   startup.import_tensorflow()
   from transfusion_tf import errors
   from transfusion_tf.cli import evaluate_ensemble

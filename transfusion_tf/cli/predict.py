@@ -30,7 +30,9 @@ checkpoint_flags.define(
   __name__, checkpoint='best', required=False, several=True
 )
 _EXPORT_DIR = flags.DEFINE_string(
-  'export_dir', None, 'A folder made by export.py, in place of --run_dir.'
+  'export_dir',
+  None,
+  'A folder made by export.py, in place of --run_dir; of versions the newest.',
 )
 _OUTPUT = flags.DEFINE_string(
   'output', None, 'The table to write: .csv or .parquet.', required=True
@@ -55,8 +57,8 @@ def _check_flags():
   parts.Table(_OUTPUT.value)  # Its path is right.
 
 
-def _classifier():
-  """Return the network."""
+def _classifier(export_dir):
+  """Return the network of an export, or of --run_dir."""
   from transfusion_tf import config
   from transfusion_tf import errors
   from transfusion_tf.predict import networks
@@ -64,7 +66,7 @@ def _classifier():
 
   changes = run_flags.changes(_MACHINE)
   changes = {path.split('.')[1]: value for path, value in changes.items()}
-  if _EXPORT_DIR.value:
+  if export_dir:
     batch_size = changes.pop(
       'eval_batch_size', config.Runtime('').eval_batch_size
     )
@@ -73,7 +75,7 @@ def _classifier():
         f'--strategy={changes["strategy"]}: an export runs on one device; give '
         'its run as --run_dir, or divide the list of pictures'
       )
-    return networks.from_export(_EXPORT_DIR.value, batch_size)
+    return networks.from_export(export_dir, batch_size)
   # Not the devices of the training, which may have been of another machine.
   changes = {'strategy': 'auto', 'tpu': '', 'num_virtual_cpus': 0} | changes
   if changes['num_virtual_cpus']:
@@ -115,6 +117,7 @@ def main(_) -> None:
   startup.import_tensorflow()
   from data import unlabelled
   from transfusion_tf import errors
+  from transfusion_tf.export.serving import versions
   from transfusion_tf.predict import engine
   from transfusion_tf.predict import pictures as pictures_lib
 
@@ -125,7 +128,8 @@ def main(_) -> None:
       raise errors.InputError(
         f'{picture_flags.source()}: no pictures are there'
       )
-    classifier = _classifier()
+    export_dir = _EXPORT_DIR.value and versions.newest(_EXPORT_DIR.value)
+    classifier = _classifier(export_dir)
     description = classifier.description
     for note in _notes(pictures, others, description):
       print(f'note: {note}')
@@ -135,7 +139,7 @@ def main(_) -> None:
       preparer=unlabelled.Preparer(form.kind, form.side),
       num_processes=_NUM_PROCESSES.value,
     )
-    made_by = {'run_dir': flags.FLAGS.run_dir, 'export_dir': _EXPORT_DIR.value}
+    made_by = {'run_dir': flags.FLAGS.run_dir, 'export_dir': export_dir}
     outcome = engine.predict(
       classifier,
       pictures,

@@ -12,10 +12,10 @@ from transfusion_tf.export.runtimes import litert_metadata
 
 KERAS, CARD = 'model.keras', 'model_card.md'
 LABELS = litert_metadata.LABELS
-_GRAPH = 'saved_model.pb'
+GRAPH = 'saved_model.pb'
 # What an export consists of.
 _WRITTEN = {
-  *(_GRAPH, 'fingerprint.pb', 'variables', 'assets', 'assets.extra'),
+  *(GRAPH, 'fingerprint.pb', 'variables', 'assets', 'assets.extra'),
   *(KERAS, CARD, LABELS),
   *runtimes.FILES,
 }
@@ -59,7 +59,7 @@ def atomic(export_dir: str, overwrite: bool) -> Iterator[str]:
       storage.remove(os.path.join(export_dir, CARD))
       storage.remove_folder(export_dir)
       # Without its graph, a server that looks meanwhile finds no network.
-      storage.upload_folder(local, export_dir, last=(_GRAPH, CARD))
+      storage.upload_folder(local, export_dir, last=(GRAPH, CARD))
     return
   with contextlib.ExitStack() as stack:
     with storage.convert_write_errors(export_dir):

@@ -93,7 +93,7 @@ def read(export_dir: str) -> Description:
   except FileNotFoundError:
     raise errors.InputError(
       f'{export_dir} is no export that can predict: it has no '
-      f'{_ASSETS}/{NAME}, which an earlier version did not write; {_REMEDY}'
+      f'{_ASSETS}/{NAME}; if an earlier version made it, {_REMEDY}'
     ) from None
   except (ValueError, LookupError) as error:
     if isinstance(error, errors.DamagedFileError):

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from transfusion_tf import metrics
+from transfusion_tf import tasks
 from transfusion_tf.input_pipeline import looks as looks_lib
 from transfusion_tf.study import display
 from transfusion_tf.study import external
@@ -67,7 +68,7 @@ def _answer(validation):
       _INTERNAL: _count(home, 'patient_id'),
     },
     {
-      '': 'positive',
+      '': _positive(validation.task),
       _THERE: external.positives(here),
       _INTERNAL: external.positives(home),
     },
@@ -94,6 +95,13 @@ def _answer(validation):
   return report.Section(
     'The answer', paragraphs, pd.DataFrame(rows), cards=True
   )
+
+
+def _positive(task):
+  """Return what the row of positive images is called."""
+  if isinstance(task, tasks.Classes) and len(task.names) == 2:
+    return f'positive: {task.names[1]}'
+  return 'positive'
 
 
 def _verdict(validation):

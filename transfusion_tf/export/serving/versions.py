@@ -48,6 +48,25 @@ def folder(model_dir: str, version: str) -> str:
   return os.path.join(model_dir, str(number))
 
 
+def newest(export_dir: str) -> str:
+  """Return the folder of the highest version, or an export that has none.
+
+  Versions without a graph are left out: in a bucket they are not complete.
+
+  Args:
+    export_dir: An export, or a folder of versions.
+  """
+  existing = storage.listdir(export_dir)
+  if export_folder.GRAPH in existing:
+    return export_dir
+  names = [name for name in existing if _parse(name)]
+  for name in sorted(names, key=_parse, reverse=True):
+    version = os.path.join(export_dir, name)
+    if export_folder.GRAPH in storage.listdir(version):
+      return version
+  return export_dir
+
+
 def _parse(name: str) -> int:
   """Return the number that a name is to TF Serving, 0 if it is none."""
   if not name.isascii() or not name.isdecimal() or len(name) > _LONGEST:
