@@ -96,11 +96,15 @@ def _by_note(dataset):
 
 
 def _by_class(dataset):
-  """Return {class: some training records of it}, always the same ones."""
+  """Return {class: some records of it}, always the same ones.
+
+  They are training records, but for a set that is only tested on.
+  """
   classes = collections.defaultdict(list)
   train = [record for record in dataset.records if record.split == 'train']
   for record in sorted(
-    train, key=lambda r: splits.draw(r.image_id, 0, 'sample')
+    train or dataset.records,
+    key=lambda r: splits.draw(r.image_id, 0, 'sample'),
   ):
     for name in record.classes():
       if len(classes[name]) < _EACH:

@@ -162,6 +162,14 @@ def test_the_page_says_all_of_it_and_loads_nothing(validated):
   assert 'positive: malignant' in text
 
 
+def test_the_page_of_its_pictures_shows_some_of_each_class(validated):
+  (path,) = validated[0].glob('data/elsewhere/*/preflight.html')
+  page = path.read_text()
+  for name in ('abnormal', 'normal'):
+    assert f'<h3>label {name}</h3>' in page
+  assert page.count('src="data:image/jpeg') == 12
+
+
 def test_the_same_as_a_prepared_set_has_the_same_scores(site, validated, call):
   folder, _ = validated
   found = call(
