@@ -181,9 +181,13 @@ def remove_folder(path: str) -> None:
   """Delete a folder with all that is in it, if it exists."""
   if not is_remote(path):
     shutil.rmtree(path, ignore_errors=True)
-  else:  # Another process may delete the same.
-    with contextlib.suppress(FileNotFoundError), convert_read_errors(path):
-      tf.io.gfile.rmtree(path)
+    return
+  # tf.io.gfile.rmtree takes a folder for none if the look for it fails once.
+  level = os.path.join(escape(path), '*')
+  while found := glob(level):
+    for name in found:  # Of a folder there is no object.
+      remove(name)
+    level = os.path.join(level, '*')
 
 
 def read_bytes(path: str) -> bytes:

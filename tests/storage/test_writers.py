@@ -85,6 +85,37 @@ def test_of_many_that_come_at_once_one_gets_a_folder(bucket, server, tmp_path):
   assert not bucket_runs.leases(bucket, 'claimed')
 
 
+@pytest.mark.slow
+def test_a_folder_is_deleted_though_a_request_fails(bucket, server, tmp_path):
+  """Each of them in its turn, and files below other ones."""
+  script = tmp_path / 'remove.py'
+  script.write_text(
+    'import sys\n'
+    'from transfusion_tf import storage\n'
+    'storage.remove_folder(sys.argv[1])\n'
+  )
+  number = 0
+  while True:
+    folder = f'deleted{number}'
+    names = [f'{folder}/a', f'{folder}/b/c', f'{folder}/b/d/e']
+    for name in names:
+      bucket.write(name, b'content')
+    with bucket.faulty(1.0, kinds=('503',), only=number) as faults:
+      process = processes.Process(
+        server,
+        script,
+        [f'gs://bucket/{folder}'],
+        tmp_path / f'{number}.log',
+        bucket.environment,
+      )
+      assert process.wait() == 0, process.log
+    assert not bucket.names(f'{folder}/')
+    if faults.count <= number:
+      break
+    number += 1
+  assert number >= 6  # A list for each level, and the deletions.
+
+
 _CLAIM = """
 import os, sys, time
 from transfusion_tf import errors, lease

@@ -88,17 +88,23 @@ class Faults:
       request is passed on, `lost` after, `half` within the answer; `slow`
       answers late.
     seed: Seed of the choice.
+    only: Number of the one request that is broken; None is any.
+    count: Number of requests so far.
   """
 
   rate: float = 0.0
   kinds: tuple[str, ...] = ('503', '429', 'refused', 'lost', 'half', 'slow')
   seed: int = 0
+  only: int | None = None
+  count: int = 0
 
   def __post_init__(self):
     self._random = random.Random(self.seed)
 
   def draw(self) -> str:
     broken = self._random.random() < self.rate
+    broken &= self.only in (None, self.count)
+    self.count += 1
     kind = self._random.choice(self.kinds)
     return kind if broken else ''
 
