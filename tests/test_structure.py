@@ -111,6 +111,22 @@ def test_a_source_archive_is_a_clone(tmp_path):
   assert 'License-File: third_party/svcca/LICENSE' in metadata
 
 
+def test_both_wheels_are_tested_with_the_same_versions():
+  """But for TensorFlow itself, and what comes with it."""
+  usual, tpu = (
+    dict(
+      line.split('==')
+      for line in (paths.ROOT / name).read_text('utf-8').splitlines()
+      if not line.startswith('#')
+    )
+    for name in ('constraints.txt', 'constraints-tpu.txt')
+  )
+  own = {'tensorflow_tpu', 'libtpu'}
+  assert tpu.keys() - usual.keys() <= own
+  differing = {name for name in tpu.keys() - own if tpu[name] != usual[name]}
+  assert differing == {'tensorboard'}
+
+
 @pytest.mark.parametrize('binary', _BINARIES, ids=lambda path: path.name)
 def test_help_answers_at_once_and_shows_an_example(binary):
   before = resource.getrusage(resource.RUSAGE_CHILDREN)
