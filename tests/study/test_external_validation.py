@@ -185,6 +185,20 @@ def test_the_same_as_a_prepared_set_has_the_same_scores(site, validated, call):
   assert f'page: {again.removesuffix(".csv")}.html' in found.stdout
 
 
+def test_other_names_are_refused_before_a_picture_is_read(site, call, tmp_path):
+  found = call(
+    'evaluate.py',
+    f'--run_dir={site.run_dir}',
+    f'--data={site.elsewhere}/elsewhere.csv',
+    '--patient_column=patient',
+    f'--output_dir={tmp_path / "out"}',
+  )
+  assert found.returncode == 2
+  assert '--class_map=' in found.stderr
+  assert len(found.stderr.strip().splitlines()) == 1  # And no progress.
+  assert not (tmp_path / 'out').exists()
+
+
 def test_raw_pictures_are_stored_as_those_of_the_training(site, tmp_path):
   """The internal test images, given raw, get the scores of the training."""
   home = pd.read_csv(f'{site.run_dir}/{run_folder.TEST_SCORES}')

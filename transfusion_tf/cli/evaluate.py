@@ -141,6 +141,8 @@ def _data(run_dir):
   A table of raw images is prepared first.
   """
   from transfusion_tf import errors
+  from transfusion_tf import label_map
+  from transfusion_tf import run_folder
   from transfusion_tf.cli import own_images
   from transfusion_tf.run import build as run_lib
   from transfusion_tf.run import scores as scores_lib
@@ -160,13 +162,22 @@ def _data(run_dir):
       f'{raw} prepared first: say with --output_dir where to'
     )
   data_dir = os.path.join(_OUTPUT_DIR.value, 'data')
-  form = scores_lib.stored_form(run_dir, run_lib.load_config(run_dir))
+  experiment = run_lib.load_config(run_dir)
+  form = scores_lib.stored_form(run_dir, experiment)
+  task = run_folder.task(run_dir, experiment.data)
+
+  def check_names(name, kind, names):
+    if task:
+      class_map = label_map.parse(_CLASS_MAP.value, names, task.names)
+      label_map.match(task.kind, task.names, kind, names, name, class_map)
+
   dataset = own_images.prepare_other_site(
     data_dir,
     own_images.given(_DATA.value, _TABLE.value, _IMAGES.value, data_dir),
     form.kind,
     form.side,
     _ON_BAD.value == 'fail',
+    check_names,
   )
   return dataset, {'data_dir': data_dir}
 

@@ -1,5 +1,6 @@
 """Preparing the images of a study, or of another site, once."""
 
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import os
@@ -49,7 +50,12 @@ def prepare(
 
 
 def prepare_other_site(
-  data_dir: str, given: Any, kind: str, side: int, refuse_bad: bool
+  data_dir: str,
+  given: Any,
+  kind: str,
+  side: int,
+  refuse_bad: bool,
+  check_names: Callable[[str, str, Sequence[str]], Any],
 ) -> str:
   """Make DATA_DIR/NAME as `prepare`, to score a network on it.
 
@@ -59,6 +65,8 @@ def prepare_other_site(
     kind: `StoredForm.kind` of the network's training images.
     side: `StoredForm.side` of them.
     refuse_bad: If false, bad images are left out.
+    check_names: Called with the name of the set, the kind and the names of its
+      labels, before a picture is read; raises InputError if they do not fit.
 
   Returns:
     The name of the data set.
@@ -82,10 +90,19 @@ def prepare_other_site(
     {'kind': kind, 'side': side},
     functools.partial(other_site.Builder, kind=kind, side=side),
     other_site.SPLIT,
+    check_names,
   )
 
 
-def _prepare(data_dir, given, refuse_bad, form, builder_of, tested=''):
+def _prepare(
+  data_dir,
+  given,
+  refuse_bad,
+  form,
+  builder_of,
+  tested='',
+  check_names=lambda *_: None,
+):
   """Make DATA_DIR/NAME; `tested` is the split of a set that is only scored."""
   from data import manifest
   from data.image_table import layout
@@ -111,6 +128,7 @@ def _prepare(data_dir, given, refuse_bad, form, builder_of, tested=''):
       print(f'{name} is prepared, its raw files have not changed: no check')
       return name
   table = layout.read(given.read(columns))
+  check_names(name, table.kind, table.names)
   builder = builder_of(name=name, table=table, data_dir=data_dir)
   listed = list(table.dataset.records) if given.has_image_files else []
   checked = builder.check(given.root)
