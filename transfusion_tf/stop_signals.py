@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import NoReturn
@@ -19,9 +20,9 @@ EXIT_CODE = 75
 INTERRUPT_EXIT_CODE = 130
 # A scheduler's, and that of a terminal that was closed.
 SIGNALS = (signal.SIGTERM, signal.SIGHUP)
-# After so many seconds without an end, it is asked for again: Python drops what
-# is raised in a destructor or in a callback of a library.
-_AGAIN = 5.0
+# Python drops what is raised in a destructor or in a callback. Where it says
+# so, the end is asked for again at once; else after a while.
+_AT_ONCE, _AGAIN = 0.05, 5.0  # Seconds.
 
 _received: list[int] = []
 
@@ -41,6 +42,7 @@ def install() -> None:
     usual = (signal.SIG_DFL, signal.default_int_handler)
     if signal.getsignal(number) in usual:
       signal.signal(number, _stop)
+  sys.unraisablehook = _on_dropped
 
 
 def ignore() -> None:
@@ -77,6 +79,13 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
   signal.signal(signal.SIGALRM, _stop_again)
   signal.setitimer(signal.ITIMER_REAL, _AGAIN, _AGAIN)
   raise Stopped(number)
+
+
+def _on_dropped(dropped: 'sys.UnraisableHookArgs') -> None:
+  if isinstance(dropped.exc_value, Stopped):
+    signal.setitimer(signal.ITIMER_REAL, _AT_ONCE, _AGAIN)
+  else:
+    sys.__unraisablehook__(dropped)
 
 
 def _stop_again(*_) -> NoReturn:
