@@ -128,7 +128,7 @@ def _stop_and_finish(machine, num_stops, seed=0, fresh_every=0):
       in_time = _stop(workers, number, fraction * seconds, started)
       stopped += in_time
       # Moments stay spread over a run, whatever work the machine has besides.
-      seconds *= 1.02 if in_time else 0.95
+      seconds *= 1.05 if in_time else 0.8
       assert number == signal.SIGKILL or not stops.scratch(machine.scratch)
       print(
         name,
