@@ -20,11 +20,11 @@ import numpy as np
 from PIL import Image
 
 from data import regular_files
+from data import row_places
 from transfusion_tf import errors
 
-_INSIDE = '::'
 _SUFFIXES = ('.npz', '.npy')
-_PLACE = re.compile(r'(\w*)\[([0-9]{1,18})\]', re.ASCII)
+_NAME = re.compile(r'\w*', re.ASCII)
 _LOCAL_HEADER = 30  # Bytes before the name of a member; APPNOTE.TXT, 4.3.7.
 # What claims to unpack to more, and to so many times its size, is no picture.
 _MOST_UNPACKED, _MOST_RATIO = 2**30, 200
@@ -35,13 +35,7 @@ _PNG = 1  # Level of compression: a picture is decoded again at once.
 
 def is_inside(path: str) -> bool:
   """Return whether a path leads to a picture in an array."""
-  file, inside, _ = path.partition(_INSIDE)
-  return bool(inside) and file.lower().endswith(_SUFFIXES)
-
-
-def place(path: str, name: str, row: int) -> str:
-  """Return the place of a picture, for `read`."""
-  return f'{path}{_INSIDE}{name}[{row}]'
+  return row_places.is_inside(path, _SUFFIXES)
 
 
 def read(path: str) -> bytes:
@@ -50,16 +44,14 @@ def read(path: str) -> bytes:
   Raises:
     OSError: There is none, or the file is damaged.
   """
-  file, inside = path.split(_INSIDE, 1)
-  match = _PLACE.fullmatch(inside)
-  if not match:
-    raise FileNotFoundError(f'{inside} is no place in {file}')
+  file, name, row = row_places.parse(path)
+  if not _NAME.fullmatch(name):
+    raise FileNotFoundError(f'{name}[{row}] is no place in {file}')
   status = regular_files.check(file)
   try:
-    array = _mapped(file, match[1], status.st_mtime_ns, status.st_size)
+    array = _mapped(file, name, status.st_mtime_ns, status.st_size)
   except errors.InputError as error:
     raise OSError(str(error)) from None
-  row = int(match[2])
   if row >= len(array):
     raise FileNotFoundError(f'{file} has {len(array):,} rows, not {row + 1:,}')
   values = np.ascontiguousarray(array[row])

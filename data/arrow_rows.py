@@ -9,15 +9,13 @@ from collections.abc import Iterator, Sequence
 import contextlib
 import functools
 import itertools
-import re
 from typing import Any
 
 from data import regular_files
+from data import row_places
 from transfusion_tf import errors
 
 PARQUET, ARROW = '.parquet', '.arrow'
-_INSIDE = '::'
-_PLACE = re.compile(r'(.*)\[([0-9]{1,18})\]', re.ASCII | re.DOTALL)
 _ROWS = 1024  # Read at a time, of columns without pictures.
 _MOST = 2**31  # Bytes of the pictures of a row group, which is read at once.
 _REMEDY = 'write it with smaller row groups'
@@ -25,13 +23,7 @@ _REMEDY = 'write it with smaller row groups'
 
 def is_inside(path: str) -> bool:
   """Return whether a path leads to a picture in a column."""
-  file, inside, _ = path.partition(_INSIDE)
-  return bool(inside) and file.lower().endswith((PARQUET, ARROW))
-
-
-def place(path: str, column: str, row: int) -> str:
-  """Return the place of a picture, for `read`."""
-  return f'{path}{_INSIDE}{column}[{row}]'
+  return row_places.is_inside(path, (PARQUET, ARROW))
 
 
 def read(path: str) -> bytes:
@@ -40,15 +32,12 @@ def read(path: str) -> bytes:
   Raises:
     OSError: There is none, or the file is damaged.
   """
-  file, inside = path.split(_INSIDE, 1)
-  match = _PLACE.fullmatch(inside)
-  if not match:
-    raise FileNotFoundError(f'{inside} is no place in {file}')
+  file, name, row = row_places.parse(path)
   status = regular_files.check(file)
   try:
     with convert_errors(file):
-      column = _column(file, match[1], status.st_mtime_ns, status.st_size)
-      value = column.cell(int(match[2]))
+      column = _column(file, name, status.st_mtime_ns, status.st_size)
+      value = column.cell(row)
   except errors.InputError as error:
     raise OSError(str(error)) from None
   if isinstance(value, dict):

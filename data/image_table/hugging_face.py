@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from data import arrow_rows
+from data import row_places
 from data.image_table import rows as rows_lib
 from data.image_table import shards
 from data.image_table import source as source_lib
@@ -158,7 +159,7 @@ class _Schema:
         for name, values in columns.items():
           cells |= self._cells(name, values[n])
         name = shown_text.printable(os.path.basename(names[n] or ''))
-        place = arrow_rows.place(self._path, self._picture, number)
+        place = row_places.make(self._path, self._picture, number)
         yield rows_lib.Row(name, place, cells)
         number += 1
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from data import arrays
 from data import raw_dataset
+from data import row_places
 from data.image_table import medmnist_sets
 from data.image_table import source as source_lib
 from transfusion_tf import errors
@@ -63,7 +64,7 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
     labels.append(_labels(path, f'{short}_labels', count))
     splits += [split] * count
     places |= {
-      f'{split}_{number:04d}.png': arrays.place(file, array, number)
+      f'{split}_{number:04d}.png': row_places.make(file, array, number)
       for number in range(count)
     }
   table, meaning = _table(path, labels, known)
