@@ -26,6 +26,7 @@ from transfusion_tf.input_pipeline import augment
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import fingerprint
 from transfusion_tf.models import graph as graph_lib
+from transfusion_tf.models import space_to_depth
 from transfusion_tf.models import stages as stages_lib
 from transfusion_tf.models import state as state_lib
 from transfusion_tf.models import unseen_positions
@@ -196,6 +197,7 @@ class Network:
       for layer in graph_lib.layers(model):
         if isinstance(layer, keras.layers.BatchNormalization):
           layer.synchronized = True
+    space_to_depth.install(model, strategy_lib.is_in_tpu_replica)
     return model
 
   def _make_train_step(self):
