@@ -2,13 +2,19 @@
 
 import contextlib
 import functools
+import os
 
 import buckets
 import collector
 import processes
 import pytest
 
+from transfusion_tf import startup
 from transfusion_tf import tpu_settings
+
+# As the commands: rounding differs with oneDNN, TensorFlow's own choice only
+# where there is AVX-512.
+os.environ.update(startup.environment(os.environ))
 
 # tensorflow-serving-api and tf-slim require TensorFlow's usual wheel.
 _OF_THE_USUAL_WHEEL = ['export/test_serving.py', 'init/test_tf_slim.py']
