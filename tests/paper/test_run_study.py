@@ -22,6 +22,7 @@ from transfusion_tf.paper import study as study_lib
 from transfusion_tf.paper import tables
 from transfusion_tf.paper import write_study
 from transfusion_tf.paper.claims import verdicts
+from transfusion_tf.study import executors
 from transfusion_tf.study import results
 from transfusion_tf.study import runner
 
@@ -51,7 +52,7 @@ def carried_out(data_dir, tmp_path_factory):
   )  # Its pretraining is not there.
   planned = {p.key: p.at(root, str(data_dir)) for p in (*plans, broken)}
   study = run_study.Runner(SCALE, root, str(data_dir), prune=True)
-  failures = runner.train(planned, root, 2, study.keep)
+  failures = runner.train(planned, root, executors.Local(2), study.keep)
   dataclasses.replace(study, prune=False).compare(PAIR)
   return root, plans, failures
 
@@ -155,7 +156,7 @@ def test_shuffled_labels_support_no_claim(tmp_path):
   _prepare('retina', raw / 'retina', data, 'image_size=40')
   _prepare('image_table', raw / 'natural', data, 'name=natural')
   control, root = scales.control(scales.DEMO), str(tmp_path / 'study')
-  study = run_study.Runner(control, root, str(data), True, 2)
+  study = run_study.Runner(control, root, str(data), True, executors.Local(2))
   assert not study.run(SMALL_TARGETS)
   judged = claims.judge_all(study_lib.Study(root, control))
   made = [j.claim.number for j in judged if j.tests]

@@ -201,6 +201,7 @@ def _flagfile(plan, root):
 
 def _run_missing(scale, whole, root):
   from transfusion_tf.paper import run_study
+  from transfusion_tf.study import executors
 
   small = _SCALE.value != 'paper'  # The paper's runs are dear.
   num_processes = min(cores.available(), _MOST_PROCESSES) if small else 1
@@ -209,7 +210,7 @@ def _run_missing(scale, whole, root):
     root,
     _DATA_DIR.value,
     prune=small if _PRUNE.value is None else _PRUNE.value,
-    num_processes=_NUM_PROCESSES.value or num_processes,
+    executor=executors.Local(_NUM_PROCESSES.value or num_processes),
     until=time_limit.until(),
     pilot_of=whole,
   )

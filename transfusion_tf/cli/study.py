@@ -215,6 +215,7 @@ def main(_) -> None:
 def _carry_out(command, plan, limit, prepared):
   """Probe, train, compare and report."""
   from transfusion_tf.study import conclusion
+  from transfusion_tf.study import executors
   from transfusion_tf.study import files
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
@@ -226,9 +227,8 @@ def _carry_out(command, plan, limit, prepared):
   from transfusion_tf.study import time_limits
 
   root, dataset = command.root, plan.base.data.dataset
-  probe = functools.partial(
-    probe_page.run, plan, root, dataset, _NUM_PROCESSES.value
-  )
+  executor = executors.Local(_NUM_PROCESSES.value)
+  probe = functools.partial(probe_page.run, plan, root, dataset, executor)
   probing = time.monotonic()
   waiting = _PROBES.value and probe(study_page.partial_report(root))
   machine = time_forecast.Machine(
@@ -242,7 +242,7 @@ def _carry_out(command, plan, limit, prepared):
   train = functools.partial(
     runner.train,
     root=root,
-    num_processes=_NUM_PROCESSES.value,
+    executor=executor,
     refused=plan.refused,
     until=until,
   )

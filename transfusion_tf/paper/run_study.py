@@ -18,9 +18,9 @@ from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import sample_images
 from transfusion_tf.paper import scales
+from transfusion_tf.study import executors
 from transfusion_tf.study import files
 from transfusion_tf.study import first_layer
-from transfusion_tf.study import process_pool
 from transfusion_tf.study import results
 from transfusion_tf.study import runner
 
@@ -34,7 +34,7 @@ class Runner:
     root: OUTPUT_DIR, the folder of the study.
     data_dir: Folder of the prepared data sets.
     prune: Whether to delete checkpoints that nothing needs any more.
-    num_processes: Runs or comparisons at a time.
+    executor: Does the runs and comparisons.
     until: When to stop training, as `runner.train`.
     pilot_of: The study of more seeds that this one begins, whose comparisons
       need its checkpoints as well; None if this is the whole.
@@ -44,7 +44,7 @@ class Runner:
   root: str
   data_dir: str
   prune: bool
-  num_processes: int = 1
+  executor: executors.Executor = executors.HERE
   until: float = math.inf
   pilot_of: scales.Scale | None = None
 
@@ -56,7 +56,7 @@ class Runner:
     failures |= runner.train(
       {plan.key: plan.at(self.root, self.data_dir) for plan in plans},
       self.root,
-      self.num_processes,
+      self.executor,
       self.keep,
       until=self.until,
     )
@@ -96,12 +96,14 @@ class Runner:
         kinds.setdefault(kind, []).append(comparison)
     for kind, group in kinds.items():
       print(f'== {kind}: {len(group)} pairs to compare', flush=True)
-    jobs = {
-      kind: functools.partial(self._compare, group)
+    # A process that compares needs no way to others.
+    alone = dataclasses.replace(self, executor=executors.HERE)
+    jobs = [
+      executors.Job(kind, functools.partial(alone._compare, group))
       for kind, group in kinds.items()
-    }
+    ]
     failures = {}
-    for kind, error in process_pool.each(jobs, self.num_processes):
+    for kind, error in self.executor.run(jobs):
       print(f'== {kind}: {error or "finished"}', flush=True)
       if error:
         failures[f'Comparing {kind}'] = error

@@ -10,6 +10,7 @@ from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.models import registry
 from transfusion_tf.study import display
+from transfusion_tf.study import executors
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import probe_files
 from transfusion_tf.study import probe_scores
@@ -40,7 +41,7 @@ def run(
   plan: plan_lib.Plan,
   root: str,
   dataset: str,
-  num_processes: int = 1,
+  executor: executors.Executor = executors.HERE,
   partial_report: str = '',
 ) -> bool:
   """Probe the networks of a study, write probes.csv and print what follows.
@@ -49,7 +50,7 @@ def run(
     plan: The plan, whose sources and networks are probed.
     root: Folder of the study.
     dataset: Name of the data set.
-    num_processes: Networks at a time.
+    executor: Does it, a network a job.
     partial_report: Name of a page to write, while there is no other.
 
   Returns:
@@ -57,7 +58,7 @@ def run(
   """
   began = time.monotonic()
   print('== Probes: what the features tell before training', flush=True)
-  for model, error in probing.run(plan, root, num_processes).items():
+  for model, error in probing.run(plan, root, executor).items():
     print(f'{registry.label(model)}: not probed: {error}')
   features, notes = probe_scores.collect(probe_files.read(root))
   table = probe_scores.table(features)

@@ -27,10 +27,10 @@ from transfusion_tf.analysis import stage_features
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.models import fingerprint
 from transfusion_tf.run import build as run_lib
+from transfusion_tf.study import executors
 from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import probe_files
-from transfusion_tf.study import process_pool
 
 RANDOM = plan_lib.RANDOM
 # Of random weights; another one costs a pass over the images.
@@ -44,7 +44,9 @@ _PREPARATION = ('image_size', 'eval_crop', 'eval_square', 'normalization')
 
 
 def run(
-  plan: plan_lib.Plan, root: str, num_processes: int = 1
+  plan: plan_lib.Plan,
+  root: str,
+  executor: executors.Executor = executors.HERE,
 ) -> dict[str, str]:
   """Probe the networks of a plan; return what could not be probed, and why.
 
@@ -54,19 +56,16 @@ def run(
   Args:
     plan: The plan.
     root: Folder of the study.
-    num_processes: Networks at a time.
+    executor: Does it, a network a job.
   """
   missing = waiting(plan, root)
-  jobs = {}
+  jobs = []
   for model, (experiment, sources) in _networks(plan, root).items():
     weights = [probe_files.Weights(seed=seed) for seed in range(NUM_RANDOM)]
     weights += [each for each in sources if each.pretrained not in missing]
-    jobs[model] = functools.partial(_probe, experiment, weights, root)
-  return {
-    model: error
-    for model, error in process_pool.each(jobs, num_processes)
-    if error
-  }
+    probe = functools.partial(_probe, experiment, weights, root)
+    jobs.append(executors.Job(model, probe, needs=executor.needs(experiment)))
+  return {model: error for model, error in executor.run(jobs) if error}
 
 
 def waiting(plan: plan_lib.Plan, root: str) -> set[str]:

@@ -47,6 +47,7 @@ def each(
   groups: Mapping[str, str] | None = None,
   shared: Callable[[], Any] | None = None,
   until: float = math.inf,
+  began: Callable[[str], None] = lambda key: None,
 ) -> Iterator[tuple[str, str]]:
   """Call functions, and yield as they end.
 
@@ -59,6 +60,7 @@ def each(
     shared: Makes what the jobs of a group share, if anything; picklable.
     until: When to stop, in seconds of `time.monotonic`. Processes are then
       sent SIGTERM; this process ends the job that it is at.
+    began: Called with the key of a job that begins, from any thread.
 
   Yields:
     As jobs end: the key, and why it failed, in one line, or ''. No exception
@@ -66,7 +68,7 @@ def each(
   """
   waiting = Waiting({key: (groups or {}).get(key, key) for key in jobs})
   if num_processes == 1:
-    yield from _one_after_another(jobs, waiting, shared, until)
+    yield from _one_after_another(jobs, waiting, shared, until, began)
     return
   # One job alone, e.g. the pretraining, has all the cores.
   at_a_time = max(1, min(num_processes, len(jobs)))
@@ -74,7 +76,9 @@ def each(
   context = _context()
   ended: queue.SimpleQueue[_Ended] = queue.SimpleQueue()
   workers = [
-    _Worker(jobs, waiting, ended, lambda: _Process(context, threads, shared))
+    _Worker(
+      jobs, waiting, ended, lambda: _Process(context, threads, shared), began
+    )
     for _ in range(at_a_time)
   ]
   try:
@@ -146,13 +150,14 @@ class Waiting:
     return len(self._keys[group])
 
 
-def _one_after_another(jobs, waiting, shared, until):
+def _one_after_another(jobs, waiting, shared, until, began):
   group = call = None
   while time.monotonic() < until and (taken := waiting.take(group)):
     if taken[0] != group:
       _clear_session()
       call = _caller(shared)
     group, key = taken
+    began(key)
     yield key, call(jobs[key])
   _clear_session()
 
@@ -160,11 +165,12 @@ def _one_after_another(jobs, waiting, shared, until):
 class _Worker:
   """Has jobs done by one process after another, from a thread."""
 
-  def __init__(self, jobs, waiting, ended, start):
+  def __init__(self, jobs, waiting, ended, start, began):
     self._jobs = jobs
     self._waiting = waiting
     self._ended = ended
     self._start = start
+    self._began = began
     self._process = None
     self._is_stopped = False
     threading.Thread(target=self._run, daemon=True).start()
@@ -187,6 +193,7 @@ class _Worker:
           self._end()
           self._process = self._start()
         group, key = taken
+        self._began(key)
         error = self._process.call(self._jobs[key])
         if not (self._is_stopped and error):
           self._ended.put((key, error))

@@ -12,15 +12,16 @@ from transfusion_tf.input_pipeline import label_counts
 from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import executors
 from transfusion_tf.study import files
-from transfusion_tf.study import process_pool
 from transfusion_tf.study import remaining
+from transfusion_tf.study import run_needs
 
 
 def train(
   planned: Mapping[str, config.Experiment],
   root: str,
-  num_processes: int = 1,
+  executor: executors.Executor = executors.HERE,
   keep: Callable[[str], None] = lambda key: None,
   refused: Mapping[str, str] | None = None,
   until: float = math.inf,
@@ -31,7 +32,7 @@ def train(
     planned: Folder below `root` -> run. One whose pretrained weights are
       another's folder waits for it.
     root: Folder of the study.
-    num_processes: Runs at a time; 1 is in this process.
+    executor: Does the runs.
     keep: Called with the key of each run, once it is finished or failed.
     refused: Model -> why its runs cannot be made.
     until: When to stop, in seconds of `time.monotonic`. The first seeds of all
@@ -46,7 +47,7 @@ def train(
     # Refuses at once, not run by run.
     label_counts.check_trainable(tfds_folder.open_dataset(data_dir, dataset))
   missing = [key for key in planned if not files.is_finished(root, key)]
-  left = remaining.Remaining(planned, root, num_processes)
+  left = remaining.Remaining(planned, root, executor.at_a_time)
   for key in planned:
     if key not in missing:
       left.ended(key)
@@ -67,15 +68,12 @@ def train(
       left.ended(key, is_finished=False)
       print(f'== {key}: {error}', flush=True)
     failures |= lost
-    jobs = {
-      key: functools.partial(_train, planned[key], os.path.join(root, key))
+    jobs = [
+      _job(key, planned[key], root, executor)
       for key in keys
       if key not in failures
-    }
-    groups = {key: network_lib.shared_by(planned[key]) for key in jobs}
-    for key, error in process_pool.each(
-      jobs, num_processes, groups, network_lib.Shared, until
-    ):
+    ]
+    for key, error in executor.run(jobs, network_lib.Shared, until):
       if error:
         failures[key] = error
       num_finished += not error
@@ -85,6 +83,16 @@ def train(
       sys.stdout.flush()
       keep(key)
   return failures
+
+
+def _job(key, experiment, root, executor):
+  return executors.Job(
+    key,
+    functools.partial(_train, experiment, os.path.join(root, key)),
+    network_lib.shared_by(experiment),
+    executor.needs(experiment),
+    run_needs.size(experiment),
+  )
 
 
 def _train(experiment, run_dir, shared):

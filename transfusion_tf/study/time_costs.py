@@ -14,9 +14,9 @@ from transfusion_tf import config
 from transfusion_tf import json_file
 from transfusion_tf import storage
 from transfusion_tf.run import network as network_lib
+from transfusion_tf.study import executors
 from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
-from transfusion_tf.study import process_pool
 from transfusion_tf.study import short_runs
 
 _FOLDER = 'time_costs'
@@ -55,9 +55,10 @@ def measure(
   costs: dict[Key, short_runs.Cost] = {}
   failed: dict[Key, str] = {}
   # Importing TensorFlow is no cost of the first network.
-  dict(process_pool.each({'nothing': _nothing}, num_processes))
+  here = executors.Local(num_processes)
+  dict(here.run([executors.Job('nothing', _nothing)]))
   for key, experiments in groups.items():
-    measured = _measure_network(experiments, root, num_processes)
+    measured = _measure_network(experiments, root, here)
     if isinstance(measured, short_runs.Cost):
       costs[key] = measured
     else:
@@ -69,32 +70,35 @@ def _nothing():
   """Do nothing, in a process."""
 
 
-def _measure_network(experiments, root, num_processes) -> short_runs.Cost | str:
+def _measure_network(experiments, root, here) -> short_runs.Cost | str:
   """Return the cost of a network, or why it cannot be measured."""
   folder = os.path.join(root, _FOLDER)
   storage.remove_folder(folder)  # Of a session that was stopped.
-  jobs = {
-    str(n): functools.partial(
-      short_runs.measure,
-      _without_weights(experiments[0]),
-      _with_weights(experiments, root),
-      os.path.join(folder, str(n)),
+  jobs = [
+    executors.Job(
+      str(n),
+      functools.partial(
+        short_runs.measure,
+        _without_weights(experiments[0]),
+        _with_weights(experiments, root),
+        os.path.join(folder, str(n)),
+      ),
     )
-    for n in range(min(num_processes, len(experiments)))
-  }
+    for n in range(min(here.num_processes, len(experiments)))
+  ]
   began = time.monotonic()
   try:
-    ended = process_pool.each(jobs, num_processes, None, network_lib.Shared)
+    ended = here.run(jobs, network_lib.Shared)
     if error := next((error for _, error in ended if error), ''):
       return error
     return _mean(
       [
         json_file.read(
-          os.path.join(folder, n, short_runs.RECORD),
+          os.path.join(folder, job.key, short_runs.RECORD),
           dict[str, float],
           'start again',
         )
-        for n in jobs
+        for job in jobs
       ],
       time.monotonic() - began,
     )
