@@ -1,11 +1,23 @@
 """Tables as Parquet files, which need pyarrow."""
 
+import os
 from types import ModuleType
 
 import pandas as pd
 
 from transfusion_tf import errors
 from transfusion_tf import storage
+
+SUFFIX = '.parquet'
+
+
+def check(path: str, flag: str) -> None:
+  """Raise InputError if no Parquet can be written to the value of a flag."""
+  if os.path.splitext(path)[1].lower() != SUFFIX:
+    raise errors.InputError(f'--{flag}={path} does not end in {SUFFIX}')
+  if os.path.isdir(path):
+    raise errors.InputError(f'--{flag}={path} is a folder; name a file in it')
+  pyarrow(path)
 
 
 def pyarrow(path: str) -> ModuleType:

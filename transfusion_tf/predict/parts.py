@@ -18,7 +18,7 @@ from transfusion_tf import json_file
 from transfusion_tf import parquet_file
 from transfusion_tf import storage
 
-CSV, PARQUET = '.csv', '.parquet'
+CSV, PARQUET = '.csv', parquet_file.SUFFIX
 _BEGUN, _MADE_OF = 'begun.json', 'made_of'
 _REMEDY = 'delete it, and start the same command again'
 
