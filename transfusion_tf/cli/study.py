@@ -32,6 +32,7 @@ from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
+from transfusion_tf.cli import pretraining_data
 from transfusion_tf.cli import recorded_flags
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
@@ -113,7 +114,8 @@ _PRETRAINED_INPUT = flags.DEFINE_list(
 _PRETRAIN_ON = flags.DEFINE_string(
   'pretrain_on',
   '',
-  'A prepared data set, DATA_DIR/NAME, to pretrain the other models on first.',
+  'To pretrain the other models on first: a prepared data set, DATA_DIR/NAME, '
+  'or whatever --data takes, such as tfds:cifar10.',
 )
 _PRETRAIN_RECIPE = flags.DEFINE_string(
   'pretrain_recipe', 'image_table', 'Settings of that pretraining.'
@@ -201,7 +203,7 @@ def main(_) -> None:
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
   prepared = _check_data(data_dir, dataset)
-  plan = _plan(data_dir, dataset, settings)
+  plan = _plan(root, data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
   plan = dataclasses.replace(
     plan, subsets=_subsets(prepared, plan.base, dataset)
@@ -380,12 +382,14 @@ def _check_primary(prepared, base):
     task.check_primary(base.train.primary_metric)
 
 
-def _plan(data_dir, dataset, settings):
+def _plan(root, data_dir, dataset, settings):
   from transfusion_tf.study import plan as plan_lib
 
   pretraining = None
   if _PRETRAIN_ON.value:
-    folder, name = os.path.split(os.path.normpath(_PRETRAIN_ON.value))
+    folder, name = pretraining_data.prepare(
+      _PRETRAIN_ON.value, root, _ON_BAD.value == 'fail'
+    )
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
     )
