@@ -1,5 +1,6 @@
 """Preparing data by Beam's worker processes, one of which is killed."""
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -54,19 +55,20 @@ def plain(raw, tmp_path_factory):
 
 
 def _workers(process):
-  """The worker processes of a command."""
-  return [
-    child
-    for child in psutil.Process(process.pid).children(recursive=True)
-    if _HARNESS in child.cmdline() and 'python' in child.name()
-  ]
+  """The worker processes of a command, with the seconds that they computed."""
+  found = {}
+  for child in psutil.Process(process.pid).children(recursive=True):
+    with contextlib.suppress(psutil.Error):  # It may have ended.
+      if _HARNESS in child.cmdline() and 'python' in child.name():
+        found[child] = sum(child.cpu_times()[:2])
+  return found
 
 
 def _kill_a_busy_worker(process):
   """Kill a worker that is at work; return whether there was one."""
   while process.poll() is None:
-    for worker in _workers(process):
-      if sum(worker.cpu_times()[:2]) > _BUSY_SECONDS:
+    for worker, seconds in _workers(process).items():
+      if seconds > _BUSY_SECONDS:
         worker.kill()
         return True
     time.sleep(0.1)
