@@ -36,6 +36,7 @@ _REQUIRED = [
   'scikit-image>=0.26',  # Gabor kernels; the demo's photographs.
   'scikit-learn>=1.7',  # Confusion matrices; the demo's photographs.
   'scipy>=1.13',  # Filters of the demo images; linear algebra of CCA.
+  'simpy>=4.1',  # Plans: runs on devices that are taken away, event by event.
   'tensorboard>=2.20',  # TensorFlow 2.21 no longer brings it along.
   'tensorflow-datasets>=4.9.7',  # The on-disk format of prepared data.
   'tifffile>=2024.8',  # Odd TIFF files, which Pillow cannot read.

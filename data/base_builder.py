@@ -153,6 +153,7 @@ class Builder(
 
     Raises:
       InputError: Another data set is there.
+      RunError: A worker of Beam was lost, or failed.
     """
     if self.data_path.exists() and not overwrite:
       existing = self.info.metadata.get('records_sha256')
@@ -166,7 +167,8 @@ class Builder(
       )
     self.checked, self.use_beam = checked, bool(beam)
     tfds.disable_progress_bar()  # Ours knows how much there is to do.
-    run(self, overwrite, **(beam or {}))
+    with _convert_beam_errors() if beam else contextlib.nullcontext():
+      run(self, overwrite, **(beam or {}))
     return True
 
   def _before(self, checked):
@@ -269,6 +271,21 @@ def run(builder: tfds.core.DatasetBuilder, overwrite: bool, **options: Any):
     builder.download_and_prepare(
       download_config=tfds.download.DownloadConfig(**options)
     )
+
+
+@contextlib.contextmanager
+def _convert_beam_errors():
+  """Make one line of what a runner raises, with the traces of its workers."""
+  try:
+    yield
+  except (errors.InputError, OSError):
+    raise
+  except Exception as error:
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    raise errors.RunError(
+      f'a worker of --beam_runner was lost, or failed: {lines[-1]}; nothing is '
+      'built, and the same command begins anew'
+    ) from error
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from transfusion_tf.paper import scales
 from transfusion_tf.paper import study as study_lib
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import device_costs
 from transfusion_tf.study import display
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import results
@@ -99,7 +100,8 @@ def test_its_work_is_estimated(toy, tmp_path):
   assert work == registry.NETWORKS[toy].multiply_adds * size**2
   one, large = (
     costs.seconds(
-      prepared_sets.experiment(tmp_path, model__name=name), costs.TWO_CORES
+      prepared_sets.experiment(tmp_path, model__name=name),
+      device_costs.TWO_CORES,
     )
     for name in (toy, 'cbr_large_w')
   )

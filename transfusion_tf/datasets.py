@@ -4,6 +4,7 @@ A new one has a line in `DATASETS`, a module that lists its raw folder and a
 builder. Any other data set is a table of images.
 """
 
+from collections.abc import Callable
 import dataclasses
 from typing import NotRequired, TypedDict
 
@@ -43,6 +44,7 @@ REMEDY = 'prepare the data set again'
 class _Split(TypedDict):
   name: str
   shardLengths: NotRequired[list[str]]
+  numBytes: NotRequired[str]
 
 
 class Info(TypedDict):
@@ -71,8 +73,17 @@ def num_examples(path: str) -> dict[str, int]:
     FileNotFoundError: There is none.
     DamagedFileError: It is damaged.
   """
+  return _of_splits(path, lambda s: sum(map(int, s.get('shardLengths', ()))))
+
+
+def num_bytes(path: str) -> dict[str, int]:
+  """Return split -> bytes of its records; as `num_examples`."""
+  return _of_splits(path, lambda split: int(split.get('numBytes', 0)))
+
+
+def _of_splits(path, number: Callable[[_Split], int]) -> dict[str, int]:
   splits = json_file.read(path, Info, REMEDY)['splits']
   try:
-    return {s['name']: sum(map(int, s.get('shardLengths', ()))) for s in splits}
+    return {split['name']: number(split) for split in splits}
   except ValueError as error:
     raise errors.DamagedFileError(path, str(error), REMEDY) from None

@@ -72,6 +72,7 @@ class _Result(TypedDict):
   num_validation: NotRequired[int]
   validation_patients: NotRequired[int]
   stopped_early: NotRequired[bool]
+  timing: NotRequired[dict[str, tuple[int, float]]]
   data: NotRequired[str]
   operating_points: NotRequired[list[_Point]]
   pretrained_difference: NotRequired[float]

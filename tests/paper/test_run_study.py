@@ -187,11 +187,11 @@ def _call(binary, *values):
 def test_samples_are_of_all_grades(data_dir, tmp_path):
   sample_images.take(SCALE, str(tmp_path), str(data_dir))
   labels, images = zip(
-    *sample_images.read(str(tmp_path), 'retina'), strict=True
+    *sample_images.read([str(tmp_path)], 'retina'), strict=True
   )
   assert labels == tuple(f'grade {n}' for n in range(5))
   assert all(image.shape == (128, 128, 3) for image in images)
-  assert sample_images.read(str(tmp_path), 'chexpert') == []
+  assert sample_images.read([str(tmp_path)], 'chexpert') == []
   drawn = write_study.draw(study_lib.Study(str(tmp_path), SCALE), 'figure1')
   shown = [a.get_title() for a in drawn.axes if a.images]
   assert shown == list(labels)

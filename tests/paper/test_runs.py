@@ -24,6 +24,7 @@ from transfusion_tf.paper import costs
 from transfusion_tf.paper import figure_specs
 from transfusion_tf.paper import runs
 from transfusion_tf.paper import scales
+from transfusion_tf.study import device_costs
 from transfusion_tf.study import files
 
 ALL_SCALES = (scales.PAPER, scales.DEMO, scales.QUICK, scales.REAL)
@@ -230,7 +231,9 @@ def test_demo_has_three_seeds_where_it_counts():
 )
 def test_demo_fits_its_time(scale, minutes):
   plans = runs.plans(['all'], scale)
-  total = sum(costs.seconds(p.experiment, costs.TWO_CORES) for p in plans)
+  total = sum(
+    costs.seconds(p.experiment, device_costs.TWO_CORES) for p in plans
+  )
   assert total < 0.9 * 60 * minutes
 
 

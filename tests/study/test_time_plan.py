@@ -14,16 +14,16 @@ from transfusion_tf.study import files
 from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import remaining
-from transfusion_tf.study import short_runs
+from transfusion_tf.study import run_cost
 from transfusion_tf.study import time_forecast
 from transfusion_tf.study import time_limits
 from transfusion_tf.study import time_plan
 
-_TINY = short_runs.Cost(5.0, 1.0, 2.0, 0.01, 0.1)
+_TINY = run_cost.Cost(5.0, 1.0, 2.0, 0.01, 0.1)
 _COSTS = {
   ('cbr_tiny', 'own', ''): _TINY,
-  ('cbr_small', 'own', ''): short_runs.Cost(10.0, 1.0, 2.0, 0.02, 0.1),
-  ('resnet50', 'own', ''): short_runs.Cost(60.0, 5.0, 10.0, 0.5, 1.0),
+  ('cbr_small', 'own', ''): run_cost.Cost(10.0, 1.0, 2.0, 0.02, 0.1),
+  ('resnet50', 'own', ''): run_cost.Cost(60.0, 5.0, 10.0, 0.5, 1.0),
 }
 
 
@@ -137,7 +137,7 @@ def test_two_processes_share_the_runs():
 
 def test_frozen_networks_have_costs_of_their_own():
   plan = _plan(models=('cbr_tiny',), starts=('random', 'frozen@layer1'))
-  frozen = short_runs.Cost(5.0, 1.0, 2.0, 0.002, 0.1)
+  frozen = run_cost.Cost(5.0, 1.0, 2.0, 0.002, 0.1)
   costs = _COSTS | {('cbr_tiny', 'own', 'layer1'): frozen}
   plain, cheaper = (
     time_forecast.seconds([plan.runs('none')], each, 'none')
@@ -302,6 +302,7 @@ def test_a_run_for_which_there_was_no_time_is_no_failure(spots):
     (120, '2 minutes'),
     (700, '12 minutes'),
     (6000, '1.7 hours'),
+    (400_000, '4.6 days'),
   ],
 )
 def test_lengths_of_time(seconds, text):

@@ -62,5 +62,5 @@ def assert_same(run_dir, other) -> None:
     assert texts[0] == texts[1], name
   results = [run_folder.result(str(d)) for d in (run_dir, other)]
   for result in results:
-    del result['seconds']
+    del result['seconds'], result['timing']
   assert results[0] == results[1]

@@ -33,6 +33,7 @@ from transfusion_tf.cli import app
 from transfusion_tf.tpu import cells as cells_lib
 from transfusion_tf.tpu import chips
 from transfusion_tf.tpu import environment
+from transfusion_tf.tpu import step_bounds
 from transfusion_tf.tpu import table
 
 _MODEL = flags.DEFINE_list('model', [], 'Networks.')
@@ -173,6 +174,7 @@ def _write_table(page):
   text = pathlib.Path(page).read_text(encoding='utf-8')
   cells = list(cells_lib.load(_OUTPUT_DIR.value))
   storage.write_text(page, table.replace(text, cells))
+  storage.write_text(str(step_bounds.PATH), step_bounds.text(cells))
 
 
 def run() -> None:

@@ -8,7 +8,8 @@ the run folders, and the study's numbers as runs.csv, curves.csv and
 similarities.csv. Finished runs are not run again, stopped ones continue. --list
 trains nothing: it prints one train.py line for each missing run, for a
 scheduler to run, and writes the flagfile of each. --draw_only trains nothing
-either, and draws the finished runs.
+either, and draws the finished runs. --plan says what the missing ones will
+take.
 """
 
 import functools
@@ -24,6 +25,7 @@ from transfusion_tf import flagfile
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
+from transfusion_tf.cli import plan_flags
 from transfusion_tf.cli import time_limit
 
 _TARGET = flags.DEFINE_list('target', None, 'What to make.', required=True)
@@ -58,6 +60,12 @@ _POWER = flags.DEFINE_bool(
 )
 _LIST = flags.DEFINE_bool('list', False, 'Print the missing runs.')
 _DRAW_ONLY = flags.DEFINE_bool('draw_only', False, 'Train nothing.')
+_MORE_RUNS = flags.DEFINE_list(
+  'more_runs',
+  [],
+  'With --draw_only or --power: other folders or buckets that have runs of the '
+  'study, as --list has spread them; of two with the same, the first is taken.',
+)
 _NUM_PROCESSES = flags.DEFINE_integer(
   'num_processes',
   0,
@@ -74,6 +82,7 @@ _PRUNE = flags.DEFINE_bool(
 )
 
 flags.adopt_module_key_flags(time_limit)
+flags.adopt_module_key_flags(plan_flags)
 
 _MOST_PROCESSES = 8  # If not asked for: each takes 1 to 2 GiB of memory.
 
@@ -94,15 +103,24 @@ def main(_) -> None:
   if not _TARGET.value:
     raise errors.InputError('--target names no table or figure')
   root = _OUTPUT_DIR.value
-  trains_nothing = _DRAW_ONLY.value or _POWER.value
+  trains_nothing = _DRAW_ONLY.value or _POWER.value or plan_flags.PLAN.value
   if not root or not (_DATA_DIR.value or trains_nothing):
     raise errors.InputError(
       'give --output_dir, the folder of the study, and --data_dir, that of '
       'the prepared data sets'
     )
-  if storage.is_remote(root):
+  if any(map(storage.is_remote, [root, *_MORE_RUNS.value])):
     startup.import_tensorflow()  # Its client reads buckets.
+  if _MORE_RUNS.value and not (_DRAW_ONLY.value or _POWER.value):
+    raise errors.InputError(
+      '--more_runs is read with --draw_only or --power: to train what is '
+      'missing, copy the runs below --output_dir'
+    )
+  if plan_flags.PLAN.value:
+    _plan(plans, scale, root)
+    return
   runs.claim(root, scale.name)
+  runs.check_more(_MORE_RUNS.value, scale.name)
   if _LIST.value:
     _list(plans, scale, root)
     return
@@ -118,21 +136,40 @@ def main(_) -> None:
   from transfusion_tf.study import process_pool
 
   if _POWER.value:
-    _print_power(study.Study(root, scale))
+    _print_power(study.Study(root, scale, _MORE_RUNS.value))
     return
   failures = {} if _DRAW_ONLY.value else _run_missing(scale, whole, root)
-  texts = write_study.write(study.Study(root, scale), _TARGET.value)
+  made = study.Study(root, scale, _MORE_RUNS.value)
+  texts = write_study.write(made, _TARGET.value)
   print(f'\n{texts}\n')
   print(f'Report: {os.path.join(root, "report.html")}')
   process_pool.check_complete(failures, 'the runs and comparisons')
 
 
+def _plan(plans, scale, root):
+  startup.import_tensorflow()
+  from transfusion_tf.cli import reproduce_plan
+
+  data_dir = _DATA_DIR.value or ''
+  reproduce_plan.show(plans, scale, root, data_dir, _num_processes())
+
+
+def _num_processes():
+  """Return how many runs are made at a time."""
+  few = min(cores.available(), _MOST_PROCESSES)
+  # The paper's runs are dear.
+  return _NUM_PROCESSES.value or (1 if _SCALE.value == 'paper' else few)
+
+
 def _list(plans, scale, root):
   from transfusion_tf.paper import costs
   from transfusion_tf.paper import runs
+  from transfusion_tf.study import device_costs
   from transfusion_tf.study import files
 
-  device = costs.GPU if _SCALE.value == 'paper' else costs.TWO_CORES
+  device = (
+    device_costs.GPU if _SCALE.value == 'paper' else device_costs.TWO_CORES
+  )
   missing = [p for p in plans if not files.is_finished(root, p.key)]
   impossible = {p: reason for p in missing if (reason := _too_few_images(p))}
   missing = [p for p in missing if p not in impossible]
@@ -203,14 +240,13 @@ def _run_missing(scale, whole, root):
   from transfusion_tf.paper import run_study
   from transfusion_tf.study import executors
 
-  small = _SCALE.value != 'paper'  # The paper's runs are dear.
-  num_processes = min(cores.available(), _MOST_PROCESSES) if small else 1
+  small = _SCALE.value != 'paper'
   runner = run_study.Runner(
     scale,
     root,
     _DATA_DIR.value,
     prune=small if _PRUNE.value is None else _PRUNE.value,
-    executor=executors.Local(_NUM_PROCESSES.value or num_processes),
+    executor=executors.Local(_num_processes()),
     until=time_limit.until(),
     pilot_of=whole,
   )
@@ -228,4 +264,4 @@ def _print_power(study):
 
 def run() -> None:
   """Run the command."""
-  app.run(main)
+  app.run(main, dict.fromkeys(plan_flags.NAMES, 'Plan'))

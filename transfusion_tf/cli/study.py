@@ -12,7 +12,7 @@ is only trained from random ones. A start may name a stage: transfer@block2,
 transfer@all, frozen@block2; lp_ft trains the head first. --learning_rates
 chooses the rate of each start on validation. --subsets tells how much data is
 enough. --list_sources says which weights and runs this machine has.
---time_limit plans what fits into a time.
+--time_limit plans what fits into a time; --plan says what all of it takes.
 `study.py --output_dir=STUDY` continues the study of that folder, and with
 --more_seeds=3 adds three seeds to it.
 """
@@ -25,6 +25,7 @@ import time
 from absl import flags
 
 from transfusion_tf import config
+from transfusion_tf import datasets
 from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf import storage
@@ -32,6 +33,7 @@ from transfusion_tf.cli import app
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
+from transfusion_tf.cli import plan_flags
 from transfusion_tf.cli import pretraining_data
 from transfusion_tf.cli import recorded_flags
 from transfusion_tf.cli import run_flags
@@ -136,6 +138,7 @@ _LOCATE_BENEFIT = flags.DEFINE_bool(
 flags.adopt_module_key_flags(table_flags)
 flags.adopt_module_key_flags(operating_flags)
 flags.adopt_module_key_flags(time_limit)
+flags.adopt_module_key_flags(plan_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
@@ -175,6 +178,7 @@ _HEADINGS = {
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
   'split_column test_list test_csv subgroup_columns fundus on_bad',
+  'Plan': ' '.join(plan_flags.NAMES),
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
   'shuffle_labels strategy num_processes time_limit',
@@ -209,6 +213,11 @@ def main(_) -> None:
     plan, subsets=_subsets(prepared, plan.base, dataset)
   )
   plan = checks.check(plan, root)
+  if plan_flags.PLAN.value:
+    from transfusion_tf.cli import study_plan
+
+    study_plan.show(plan, root, _NUM_PROCESSES.value)
+    return
   with storage.held(root, 'wait for it or choose another --output_dir'):
     command.begin()
     _carry_out(command, plan, limit, prepared)
@@ -348,6 +357,11 @@ def _data(root):
     if ready := given.ready:
       print(f'{given.path} is prepared: used as it is')
       return ready
+    if plan_flags.PLAN.value and not datasets.info_files(made):
+      raise errors.InputError(
+        '--plan prepares no images: prepare them first (prepare_data.py) and '
+        'give --dataset and --data_dir'
+      )
     return made, own_images.prepare(
       made,
       given,

@@ -24,12 +24,19 @@ def seconds() -> float:
     InputError: Not a time.
   """
   text = _TIME_LIMIT.value
-  if not text:
-    return math.inf
+  return parse('time_limit', text) if text else math.inf
+
+
+def parse(flag: str, text: str) -> float:
+  """Return the seconds that a flag says, e.g. 90m.
+
+  Raises:
+    InputError: Not a time.
+  """
   parts = re.fullmatch(r'(\d+(?:\.\d+)?) ?([smh])', text.strip())
   if not parts or not float(parts[1]):
     raise errors.InputError(
-      f'--time_limit={text}: write a number and s, m or h, e.g. 90m'
+      f'--{flag}={text}: write a number and s, m or h, e.g. 90m'
     )
   return float(parts[1]) * _SECONDS[parts[2]]
 

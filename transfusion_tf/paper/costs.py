@@ -1,15 +1,8 @@
-"""The cost of a run, estimated before it runs.
-
-A step costs its multiplications and a fixed part for each convolution. The
-devices' figures are fits to a few measured steps: expect errors of 50 %.
-"""
-
-import dataclasses
+"""The cost of a run of the paper's study, estimated before it runs."""
 
 from transfusion_tf import config
-from transfusion_tf.models import registry
+from transfusion_tf.study import device_costs
 
-_BACKWARD = 3  # Forward, gradients of inputs, gradients of weights.
 # Training images of data sets; the config of a run does not have them.
 _NUM_TRAIN = {
   'retina': 250_000,
@@ -22,46 +15,20 @@ _NUM_TRAIN = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Device:
-  """The speed of a device.
-
-  Attributes:
-    name: Name in texts.
-    rate: Multiply-adds a second.
-    per_convolution: Seconds of a step that do not depend on its images.
-    start_up: Seconds from nothing to the first step, for each convolution.
-  """
-
-  name: str
-  rate: float
-  per_convolution: float
-  start_up: float
-
-
-# Two free cores: 85 % more than one, which was measured.
-TWO_CORES = Device('two CPU cores', 80e9, 0.0025, 0.2)
-# A data-center GPU in float32 with TF32: 10 % of its nominal 495 TFLOP/s.
-GPU = Device('one H100-class GPU', 25e12, 2e-5, 0.5)
-
-
 def seconds(
-  experiment: config.Experiment, device: Device, num_validation: int = 0
+  experiment: config.Experiment,
+  device: device_costs.Kind,
+  num_validation: int = 0,
 ) -> float:
-  """Return seconds of training, and of its evaluations of validation images."""
-  network = registry.NETWORKS[experiment.model.name]
-  per_pixel: float = network.multiply_adds
-  if experiment.model.slim_from:
-    per_pixel *= 0.7
-  train = experiment.train
-  image = per_pixel * experiment.data.image_size**2 / device.rate
-  step = _BACKWARD * train.batch_size * image
-  step += device.per_convolution * network.convolutions
-  evaluation = num_validation * image
-  return (
-    num_steps(experiment) * step
-    + (1 + num_steps(experiment) // train.eval_every) * evaluation
-    + device.start_up * network.convolutions
+  """Return seconds of a run, by itself, with its evaluations."""
+  cost = device.cost(experiment, num_validation)
+  return cost.compiling + cost.seconds(with_steps(experiment))
+
+
+def with_steps(experiment: config.Experiment) -> config.Experiment:
+  """Return a run with its length in steps."""
+  return config.override(
+    experiment, {'train.train_steps': num_steps(experiment)}
   )
 
 

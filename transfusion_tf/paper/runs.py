@@ -119,20 +119,40 @@ def claim(root: str, scale: str) -> None:
     InputError: It is that of a study at another scale, whose runs would be
       taken for ours, or its study.json is damaged.
   """
+  if _check_scale(root, scale):
+    return
+  path = os.path.join(root, _STUDY)
+  with storage.convert_write_errors(path):
+    storage.makedirs(root)
+  storage.write_json(path, {'scale': scale})
+
+
+def check_more(roots: Iterable[str], scale: str) -> None:
+  """Check other folders that may have runs of a study.
+
+  Raises:
+    InputError: There is no such folder, or it is of a study at another scale.
+  """
+  for root in roots:
+    if not storage.isdir(root):
+      raise errors.InputError(f'--more_runs: {root}: no such folder')
+    _check_scale(root, scale)
+
+
+def _check_scale(root, scale):
+  """Return whether a folder is of a study; refuse one at another scale."""
   path = os.path.join(root, _STUDY)
   remedy = f'if this folder is of a study of scale {scale}, delete that file'
   try:
     existing = json_file.read(path, _Study, remedy)['scale']
   except FileNotFoundError:
-    with storage.convert_write_errors(path):
-      storage.makedirs(root)
-    storage.write_json(path, {'scale': scale})
-    return
+    return False
   if existing != scale:
     raise errors.InputError(
       f'{root} holds a study of scale {existing}, not {scale}: choose another '
-      '--output_dir'
+      'folder'
     )
+  return True
 
 
 def expand(targets: Iterable[str]) -> list[str]:

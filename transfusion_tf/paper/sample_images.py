@@ -1,5 +1,6 @@
 """Sample images of a study's data sets: OUTPUT_DIR/samples/DATASET.npz."""
 
+from collections.abc import Iterable
 import io
 import os
 
@@ -16,13 +17,18 @@ from transfusion_tf.paper import scales
 NUM = 6  # Images a data set.
 
 
-def read(root: str, dataset: str) -> list[tuple[str, np.ndarray]]:
-  """Return (label, image) pairs; none if they were never saved."""
-  if not storage.exists(_path(root, dataset)):
-    return []
-  content = storage.read_bytes(_path(root, dataset))
-  with np.load(io.BytesIO(content)) as file:
-    return list(zip(file['labels'].tolist(), file['images'], strict=True))
+def read(roots: Iterable[str], dataset: str) -> list[tuple[str, np.ndarray]]:
+  """Return (label, image) pairs; none if they were never saved.
+
+  Args:
+    roots: Folders of the study, of which the first that has them is read.
+    dataset: Name of the data set.
+  """
+  for root in roots:
+    if storage.exists(path := _path(root, dataset)):
+      with np.load(io.BytesIO(storage.read_bytes(path))) as file:
+        return list(zip(file['labels'].tolist(), file['images'], strict=True))
+  return []
 
 
 def _path(root, dataset):

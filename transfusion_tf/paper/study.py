@@ -1,4 +1,4 @@
-"""A study: one folder of runs at one scale, read when needed."""
+"""A study: folders of runs at one scale, read when needed."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -23,17 +23,23 @@ class Study:
   Attributes:
     root: OUTPUT_DIR, the folder of the study.
     scale: The scale of the study.
+    roots: Folders that have its runs and similarities, the first one first.
     run: Returns the `Result` or `MissingRun` of a key.
   """
 
-  def __init__(self, root: str, scale: scales.Scale):
+  def __init__(
+    self, root: str, scale: scales.Scale, more_roots: Sequence[str] = ()
+  ):
     self.root = root
     self.scale = scale
-    self.run = functools.cache(functools.partial(results.read, root))
+    self.roots = (root, *more_roots)
+    self.run = functools.cache(
+      functools.partial(results.read_first, results.read, self.roots)
+    )
     self._repeats = figure_specs.repeats(scale)
     self._comparer = paired.Comparer()
     self._similarities = functools.cache(
-      functools.partial(results.read_similarity, root)
+      functools.partial(results.read_first, results.read_similarity, self.roots)
     )
 
   def planned(

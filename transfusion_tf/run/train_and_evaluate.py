@@ -35,6 +35,7 @@ from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
 from transfusion_tf.train import history
+from transfusion_tf.train import timing as timing_lib
 from transfusion_tf.train import workers as workers_lib
 
 # Precision -> difference of features that rounding explains; else 0.1.
@@ -72,10 +73,12 @@ def run(
   finished = run_folder.result(run_dir)
   if finished:
     return finished
+  timing = timing_lib.Timing()
   compute.configure(experiment)
   # tf.data treats a global seed of 0 as unset and then rejects tensor seeds.
   keras.utils.set_random_seed(experiment.seed + 1)
   shared = shared or network_lib.Shared()
+  timing.compiles = not shared.is_held
   with workers_lib.convert_errors():
     built = run_lib.build(
       experiment, run_folder.task(run_dir, experiment.data), shared=shared
@@ -90,11 +93,13 @@ def run(
     shared.cleared_on_error(),
   ):
     return _run_session(
-      built, run_dir, workers, extra_files or {}, check_held, on_row
+      built, run_dir, workers, extra_files or {}, check_held, on_row, timing
     )
 
 
-def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
+def _run_session(
+  built, run_dir, workers, extra_files, check_held, on_row, timing
+):
   start_time = time.monotonic()
   comparable = dataclasses.replace(built.experiment, runtime=None)
   workers.assert_equal_across_workers('the settings', repr(comparable))
@@ -106,7 +111,10 @@ def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
   built.check_batch_size(built.experiment.train.lanes)
   built.network.check_gradients()
   _initialize(built, run_dir, workers.is_chief, extra_files)
-  trainer = trainer_lib.Trainer(built, run_dir, workers, check_held, on_row)
+  trainer = trainer_lib.Trainer(
+    built, run_dir, workers, check_held, on_row, timing
+  )
+  timing.end_start()
   with trainer.preemption, pipeline.convert_image_errors(built.source):
     stopped_early = trainer.loop.run()
     tables, result = _score_splits(built, run_dir, trainer)
@@ -115,9 +123,11 @@ def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
     if 'pretrained_difference' in network:
       result['pretrained_difference'] = network['pretrained_difference']
   trainer.summaries.end(result['judged_step'], result['test'])
+  timing.end()
   result |= {
     'stopped_early': stopped_early,
     'seconds': round(time.monotonic() - start_time, 1),
+    'timing': timing.record(),
     'versions': versions(),
   }
   if workers.is_chief:

@@ -21,6 +21,7 @@ from transfusion_tf.train import preemption
 from transfusion_tf.train import profile
 from transfusion_tf.train import progress
 from transfusion_tf.train import strategy as strategy_lib
+from transfusion_tf.train import timing as timing_lib
 from transfusion_tf.train import workers as workers_lib
 
 OnRow = Callable[[history.Row, progress.Throughput | None], None]
@@ -45,6 +46,7 @@ class Trainer:
     workers: workers_lib.Workers,
     check_held: Callable[[], None] = lambda: None,
     on_row: OnRow = lambda *_: None,
+    timing: timing_lib.Timing | None = None,
   ):
     """Initialize.
 
@@ -54,7 +56,9 @@ class Trainer:
       workers: The workers of the run.
       check_held: As for `checkpoint.Checkpoints`.
       on_row: Called after each evaluation, as `loop.Hooks.on_row`.
+      timing: How long the parts of the session take.
     """
+    self._timing = timing
     self._observe = on_row
     self._built = built
     self._run_dir = run_dir
@@ -150,6 +154,7 @@ class Trainer:
         title(built.experiment), built.experiment.train.batch_size, is_chief
       ),
       self._workers,
+      self._timing,
     )
 
 

@@ -4,12 +4,12 @@ A folder that is missing, unfinished or damaged becomes a `MissingRun` with the
 reason; the others are used without it.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sequence
 import dataclasses
 import functools
 import math
 import os
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -26,8 +26,10 @@ from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.study import first_layer
 from transfusion_tf.train import history
 
+T = TypeVar('T')
 # Begins the reason of a run whose files cannot be used.
 DAMAGED = 'damaged'
+_NOT_RUN, _NOT_COMPARED = _ABSENT = ('not run', 'not compared')
 
 
 class MissingResultError(Exception):
@@ -255,7 +257,7 @@ def read(root: str, key: str) -> Result | MissingRun:
     result = run_folder.result(run_dir)
     if result is None:
       started = storage.exists(config_path)
-      return MissingRun(key, 'not finished' if started else 'not run')
+      return MissingRun(key, 'not finished' if started else _NOT_RUN)
     experiment = config.load(config_path)
     rows = history.read(os.path.join(run_dir, run_folder.METRICS))
     if not rows:
@@ -274,6 +276,28 @@ def read(root: str, key: str) -> Result | MissingRun:
   except UNREADABLE as error:
     return MissingRun(key, damage(error))
   return MissingRun(key, undefined, run) if undefined else run
+
+
+def read_first(
+  read: Callable[[str, str], T | MissingRun], roots: Sequence[str], key: str
+) -> T | MissingRun:
+  """Return what the first folder that has it holds under a key.
+
+  Args:
+    read: `read` or `read_similarity`.
+    roots: Folders of studies.
+    key: Path below each.
+
+  Returns:
+    That; where none has it, the first that says more than that it is absent.
+  """
+  missing: list[MissingRun] = []
+  for root in roots:
+    found = read(root, key)
+    if not isinstance(found, MissingRun):
+      return found
+    missing.append(found)
+  return next((m for m in missing if m.reason not in _ABSENT), missing[0])
 
 
 def damage(error: Exception) -> str:
@@ -327,7 +351,7 @@ def read_similarity(root: str, key: str) -> dict[str, dict] | MissingRun:
   try:
     record = json_file.read(path, _Similarity, 'delete it and compare again')
   except FileNotFoundError:
-    return MissingRun(key, 'not compared')
+    return MissingRun(key, _NOT_COMPARED)
   except UNREADABLE as error:
     return MissingRun(key, damage(error))
   if 'refused' in record:

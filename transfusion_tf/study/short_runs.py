@@ -19,44 +19,13 @@ from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
+from transfusion_tf.study import run_cost
 
 RECORD = 'cost.json'
 # Steps of the first run, and between its evaluations; a second one has as many
 # as take a few seconds.
 _STEPS, _EVERY = 12, 4
 _LONG_SECONDS, _LAST_START = 3.0, 14.0
-
-
-@dataclasses.dataclass(frozen=True)
-class Cost:
-  """Seconds of parts of a run.
-
-  Attributes:
-    compiling: Of the first run of a process, beside the others.
-    run: Of each run, however long.
-    weights: Of a run from pretrained weights, beside the others.
-    step: Of a training step.
-    evaluation: Of an evaluation on validation, with its checkpoint.
-    image: Of a forward pass, for an image.
-  """
-
-  compiling: float
-  run: float
-  weights: float
-  step: float
-  evaluation: float
-  image: float = 0.0
-
-  def seconds(self, experiment: config.Experiment) -> float:
-    """Return the seconds of a run after the first of its process."""
-    train = experiment.train
-    evaluations = 1 + -(-train.train_steps // train.eval_every)
-    return (
-      self.run
-      + self.weights * bool(experiment.init.pretrained)
-      + self.step * train.train_steps
-      + self.evaluation * evaluations
-    )
 
 
 def measure(
@@ -83,7 +52,9 @@ def measure(
   first = _run(experiment, short, _STEPS, _EVERY, shared)
   # Later runs have compiled what the first steps had to.
   extra = max(first.parts[0] - _EVERY * first.step, 0.0)
-  cost = Cost(compiling + extra, first.rest, 0.0, first.step, first.evaluation)
+  cost = run_cost.Cost(
+    compiling + extra, first.rest, 0.0, first.step, first.evaluation
+  )
   # Small networks have the time for a longer run, and for one from weights.
   if time.monotonic() - began < _LAST_START:
     half = math.ceil(_LONG_SECONDS / 2 / max(first.step, 1e-3))

@@ -17,6 +17,7 @@ from transfusion_tf.run import network as network_lib
 from transfusion_tf.study import executors
 from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import run_cost
 from transfusion_tf.study import short_runs
 
 _FOLDER = 'time_costs'
@@ -36,7 +37,7 @@ def key_of(experiment: config.Experiment) -> Key:
 
 def measure(
   runs: Iterable[plan_lib.PlannedRun], root: str, num_processes: int = 1
-) -> tuple[dict[Key, short_runs.Cost], dict[Key, str]]:
+) -> tuple[dict[Key, run_cost.Cost], dict[Key, str]]:
   """Measure the missing runs of a study.
 
   Args:
@@ -52,14 +53,14 @@ def measure(
   for run in runs:
     if not files.is_finished(root, run.key):
       groups.setdefault(key_of(run.experiment), []).append(run.experiment)
-  costs: dict[Key, short_runs.Cost] = {}
+  costs: dict[Key, run_cost.Cost] = {}
   failed: dict[Key, str] = {}
   # Importing TensorFlow is no cost of the first network.
   here = executors.Local(num_processes)
   dict(here.run([executors.Job('nothing', _nothing)]))
   for key, experiments in groups.items():
     measured = _measure_network(experiments, root, here)
-    if isinstance(measured, short_runs.Cost):
+    if isinstance(measured, run_cost.Cost):
       costs[key] = measured
     else:
       failed[key] = measured
@@ -70,7 +71,7 @@ def _nothing():
   """Do nothing, in a process."""
 
 
-def _measure_network(experiments, root, here) -> short_runs.Cost | str:
+def _measure_network(experiments, root, here) -> run_cost.Cost | str:
   """Return the cost of a network, or why it cannot be measured."""
   folder = os.path.join(root, _FOLDER)
   storage.remove_folder(folder)  # Of a session that was stopped.
@@ -106,7 +107,7 @@ def _measure_network(experiments, root, here) -> short_runs.Cost | str:
     storage.remove_folder(folder)
 
 
-def _mean(records, wall) -> short_runs.Cost:
+def _mean(records, wall) -> run_cost.Cost:
   """Return the mean of what processes measured.
 
   What it took to start them belongs to compiling.
@@ -114,7 +115,7 @@ def _mean(records, wall) -> short_runs.Cost:
   starting = wall - max(record.pop('measured') for record in records)
   names = records[0]
   mean = {name: float(np.mean([r[name] for r in records])) for name in names}
-  return short_runs.Cost(
+  return run_cost.Cost(
     **mean | {'compiling': mean['compiling'] + max(starting, 0.0)}
   )
 

@@ -17,11 +17,11 @@ from transfusion_tf.study import benefit
 from transfusion_tf.study import files
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import process_pool
+from transfusion_tf.study import run_cost
 from transfusion_tf.study import runner
-from transfusion_tf.study import short_runs
 from transfusion_tf.study import time_costs
 
-Costs = Mapping[time_costs.Key, short_runs.Cost]
+Costs = Mapping[time_costs.Key, run_cost.Cost]
 
 # Seconds of the figures and pages; of a start's similarity at a stage.
 _REPORT, _SIMILARITY = 8.0, 1.0

@@ -15,6 +15,7 @@ from transfusion_tf.train import history as history_lib
 from transfusion_tf.train import profile as profile_lib
 from transfusion_tf.train import progress as progress_lib
 from transfusion_tf.train import step as step_lib
+from transfusion_tf.train import timing as timing_lib
 from transfusion_tf.train import workers as workers_lib
 
 # Target length of a host call: its overhead is negligible, and progress and
@@ -111,6 +112,7 @@ class Loop:
     hooks: Hooks,
     progress: progress_lib.Progress,
     workers: workers_lib.Workers,
+    timing: timing_lib.Timing | None = None,
   ):
     """Initialize the loop; all workers of a run have the same one."""
     self._train_step = train_step
@@ -121,6 +123,7 @@ class Loop:
     self._progress = progress
     self._workers = workers
     self._steps_per_call = schedule.steps_per_call or 1
+    self._timing = timing or timing_lib.Timing()
 
   def run(self) -> bool:
     """Start or continue; return whether training stopped early."""
@@ -158,7 +161,9 @@ class Loop:
     ):
       if batches is None:
         batches = iter(self._hooks.batches(train_step.step))
-      throughput = self._advance(batches, schedule.next_stop(train_step.step))
+      target = schedule.next_stop(train_step.step)
+      with self._timing.measure('steps', target - train_step.step):
+        throughput = self._advance(batches, target)
       if schedule.evaluates(train_step.step):
         self._evaluate(throughput)
       self._save()
@@ -208,6 +213,10 @@ class Loop:
       )
 
   def _evaluate(self, throughput):
+    with self._timing.measure('evaluations'):
+      self._write_row(throughput)
+
+  def _write_row(self, throughput):
     step = self._train_step.step
     try:
       validation = metrics.finite(self._hooks.validate())
@@ -231,8 +240,9 @@ class Loop:
     best, step = self._history.best, self._train_step.step
     is_best = best is not None and best['step'] == step
     if self._schedule.saves(step):
-      self._checkpoints.save(snapshot=not is_best)
-      self._prune()
+      with self._timing.measure('checkpoints'):
+        self._checkpoints.save(snapshot=not is_best)
+        self._prune()
     elif is_best:
       # The last best one stays until this one is written.
       self._checkpoints.snapshot()

@@ -20,7 +20,7 @@ def plot(study: study_lib.Study) -> figure.Figure:
 
 
 def _draw(row, study, dataset):
-  samples = sample_images.read(study.root, dataset)
+  samples = sample_images.read(study.roots, dataset)
   if not samples:
     raise results.MissingResultError(f'samples/{dataset}.npz: not made')
   for axes, (label, image) in zip(row, samples, strict=False):
