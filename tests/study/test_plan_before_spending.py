@@ -256,6 +256,8 @@ def test_reproduce_plans_and_writes_nothing(server, tmp_path):
     ('--plan_devices=some', 'write numbers from 1'),
     ('--plan_preempted_every=often', 'write a number and s, m or h'),
     ('--plan_device=abacus', 'plan_device'),
+    ('--plan_costs=nowhere', 'no such folder'),
+    ('--plan_preempted_every=0.1s', 'has written a checkpoint'),
   ],
 )
 def test_a_plan_of_nonsense_is_one_line(server, tmp_path, flag, text):

@@ -7,6 +7,7 @@ from absl import flags
 
 from transfusion_tf import config
 from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.cli import time_limit
 
 PLAN = flags.DEFINE_bool(
@@ -68,6 +69,9 @@ def show(
   from transfusion_tf.study import device_costs
   from transfusion_tf.study import spending_text
 
+  for folder in _COSTS.value:
+    if not storage.isdir(folder):
+      raise errors.InputError(f'--plan_costs: {folder}: no such folder')
   question = spending_text.Question(
     phases,
     root,
