@@ -67,6 +67,7 @@ class _Result(TypedDict):
   num_train: int
   seconds: float
   versions: dict[str, str]
+  devices: NotRequired[dict[str, int]]
   last_step: NotRequired[int]
   judged_split: NotRequired[str]
   parameters: NotRequired[int]

@@ -15,10 +15,14 @@ from absl import flags
 from transfusion_tf import errors
 from transfusion_tf import json_file
 from transfusion_tf import storage
+from transfusion_tf.cli import cluster_flags
 
 FLAGS_FILE, SEEDS_FILE = 'flags.txt', 'seeds.json'
 # What one session may have and the next not.
-_OF_A_SESSION = ('output_dir', 'more_seeds', 'num_processes', 'time_limit')
+_OF_A_SESSION = (
+  *('output_dir', 'more_seeds', 'num_processes', 'time_limit'),
+  *cluster_flags.FLAGS,
+)
 DATA = (
   '--data (a table, a folder of classes, ...), --table and --images, or '
   '--dataset and --data_dir of a prepared set'

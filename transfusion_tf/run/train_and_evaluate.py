@@ -34,6 +34,7 @@ from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
+from transfusion_tf.train import devices
 from transfusion_tf.train import history
 from transfusion_tf.train import workers as workers_lib
 
@@ -120,6 +121,7 @@ def _run_session(built, run_dir, workers, extra_files, check_held, on_row):
     'stopped_early': stopped_early,
     'seconds': round(time.monotonic() - start_time, 1),
     'versions': versions(),
+    'devices': devices.kinds(built.strategy),
   }
   if workers.is_chief:
     check_held()
