@@ -61,6 +61,7 @@ class Lease:
       InputError: Another process holds the folder, or it cannot be written.
     """
     try:
+      storage.makedirs(self._leases)  # A bucket has none.
       self._write(held=False)
     except errors.RunError as error:
       raise errors.InputError(

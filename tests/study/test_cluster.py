@@ -251,3 +251,16 @@ def test_a_lost_machine_is_no_fault_of_a_job():
   pending.forgive('a')  # Its machine was dying.
   assert pending.conclude(cluster_pending.CRASHED, 'killed', 'c') is None
   assert '3 times' in pending.conclude(cluster_pending.CRASHED, 'killed', 'd')
+
+
+@pytest.mark.slow
+def test_a_lost_head_is_told_within_a_minute_or_so(tmp_path):
+  study = cluster.Study(str(tmp_path), (), _JOBS)
+  with ray_nodes.begun(1) as nodes:
+    with cluster.Cluster(nodes.address, study) as executor:
+      jobs = [_job(cluster_jobs.nap, tmp_path, 'long', 300.0)]
+      running = executor.run(jobs, began=lambda *_: nodes.kill_head())
+      began = time.monotonic()
+      with pytest.raises(errors.RunError, match='the same command continues'):
+        list(running)
+  assert time.monotonic() < began + 100

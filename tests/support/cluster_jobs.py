@@ -50,3 +50,15 @@ def share(folder, key, shared):
 def _write(path, word):
   with path.open('a') as file:
     file.write(f'{word} {time.time()} {os.getpid()}\n')
+
+
+def show_gpus(folder, key):
+  """Write when it ran, on which node, and the GPUs that it was shown."""
+  import ray
+
+  begin = time.time()
+  time.sleep(0.5)
+  gpus = os.environ['CUDA_VISIBLE_DEVICES'].split(',')
+  node = ray.get_runtime_context().get_node_id()
+  text = ' '.join([str(begin), str(time.time()), node, *gpus])
+  pathlib.Path(folder, key).write_text(text)
