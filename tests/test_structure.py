@@ -21,6 +21,7 @@ _ORDER = (
     'stop_signals',
     'scratch',
     'storage',
+    *('atomic_folder', 'parquet_file'),
     'json_file',
     'lease',
     'templates',
@@ -29,7 +30,8 @@ _ORDER = (
   ),
   'flagfile',
   *('models', 'metrics', 'tasks', 'decisions'),
-  *('label_map', 'image_ops', 'input_pipeline', 'train', 'run_folder'),
+  *('label_map', 'image_ops', 'input_pipeline', 'data_export', 'train'),
+  'run_folder',
   *('init', 'run', 'tpu', 'analysis'),
   *('study', 'paper', 'export', 'predict', 'heat_maps', 'cli'),
 )

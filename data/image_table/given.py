@@ -127,7 +127,9 @@ class Given:
 
 
 @images_lib.convert_listing_errors()
-def parse(data: str, images: str = '', prepared_as: str = '') -> Given:
+def parse(
+  data: str, images: str = '', prepared_as: str = '', flag: str = 'data'
+) -> Given:
   """Return what a value of --data names.
 
   Args:
@@ -135,6 +137,7 @@ def parse(data: str, images: str = '', prepared_as: str = '') -> Given:
     images: Of a table, where its paths start; its own folder if not given.
     prepared_as: The kind of what was prepared of it before, if anything was: it
       may be gone since then.
+    flag: Whose value it is.
 
   Raises:
     InputError: There is no such file, or none of a kind that is known.
@@ -146,14 +149,14 @@ def parse(data: str, images: str = '', prepared_as: str = '') -> Given:
     path = tfds_sets.named(path)
   is_there = os.path.exists(tables.several(path)[0])
   if not is_there and not prepared_as:
-    raise errors.InputError(f'--data={data}: no such file or folder')
-  kind = kind or (_kind(path) if is_there else prepared_as)
+    raise errors.InputError(f'--{flag}={data}: no such file or folder')
+  kind = kind or (_kind(path, flag) if is_there else prepared_as)
   if kind == TABLE and _is_folder(path):
     images, path = images or path, os.path.join(path, _DEFAULT)
   if images and kind != TABLE:
     raise errors.InputError(
-      f'--data={data}: --images is where the paths of a table start, and this '
-      f'is of the kind {kind}'
+      f'--{flag}={data}: --images is where the paths of a table start, and '
+      f'this is of the kind {kind}'
     )
   if kind == TABLE:
     return Given(kind, path, images or os.path.dirname(path) or '.')
@@ -167,7 +170,7 @@ def _is_folder(path):
   return not pathlib.Path(path).suffix
 
 
-def _kind(path):
+def _kind(path, flag):
   """Return the kind of what is there.
 
   Raises:
@@ -187,6 +190,6 @@ def _kind(path):
   if name.endswith(_TABLES):
     return TABLE
   raise errors.InputError(
-    f'--data={path} is neither a table ({", ".join(_TABLES)}) nor a folder or '
-    f'a file of a known kind; say which it is: {":, ".join(KINDS)}:'
+    f'--{flag}={path} is neither a table ({", ".join(_TABLES)}) nor a folder '
+    f'or a file of a known kind; say which it is: {":, ".join(KINDS)}:'
   )

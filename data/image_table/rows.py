@@ -15,7 +15,7 @@ from data.image_table import source as source_lib
 from transfusion_tf import errors
 
 # Columns that hold labels in other people's sets, if nobody says which do.
-_LABELS = ('label', 'labels', 'cls', 'class', 'target')
+LABELS = ('label', 'labels', 'cls', 'class', 'target')
 
 
 class Row(NamedTuple):
@@ -111,7 +111,7 @@ def usual(
   """
   names = [str(name) for name in table if not str(name).startswith('\0')]
   if not known.labels and not asked.labels:
-    labels = [name for name in _LABELS if name in names]
+    labels = [name for name in LABELS if name in names]
     if not labels:
       raise errors.InputError(
         f'{where}: say with --label_columns which columns hold labels (it has: '

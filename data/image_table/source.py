@@ -46,6 +46,8 @@ class Columns:
     test_csv: A table of the test images; that of `find` has the others.
     subgroups: Columns by which results are given apart, `NAME` or
       `NAME=CUT/CUT` each.
+    usual: Whether those of usual names are the label and the split of a table,
+      as they are of files that say no more.
   """
 
   path: str = 'path'
@@ -61,6 +63,7 @@ class Columns:
   test_list: str = ''
   test_csv: str = ''
   subgroups: tuple[str, ...] = ()
+  usual: bool = False
 
 
 class Pictures(Protocol):

@@ -7,6 +7,7 @@ import pathlib
 from data import tables
 from data.image_table import held_out
 from data.image_table import paths
+from data.image_table import rows as rows_lib
 from data.image_table import source as source_lib
 from data.image_table import subgroups
 from transfusion_tf import errors
@@ -31,9 +32,11 @@ def read(
   held_out.check(columns.split, columns.test_list, columns.test_csv)
   path_columns = _path_columns(columns.path)
   grouping = [c.name for c in subgroups.parse(columns.subgroups)]
+  table, keys, problems = tables.read_joined(csv)
+  if columns.usual:
+    columns = _usual(table, columns)
   given = [columns.patient, columns.split, *columns.labels, *columns.ignored]
   given += grouping
-  table, keys, problems = tables.read_joined(csv)
   name = pathlib.Path(csv).name
   table[source_lib.TABLE] = name
   if columns.test_csv:
@@ -60,6 +63,16 @@ def read(
   ]
   return source_lib.Source(
     str(csv), table, paths.ImageRoot(image_root), columns, problems
+  )
+
+
+def _usual(table, columns):
+  """Return the label and the split of a table by columns of usual names."""
+  labels = [name for name in rows_lib.LABELS if name in table]
+  return dataclasses.replace(
+    columns,
+    labels=columns.labels or tuple(labels[:1]),
+    split=source_lib.SPLIT if source_lib.SPLIT in table else columns.split,
   )
 
 

@@ -21,6 +21,7 @@ _NEEDED = {
   'study': '--images=x --output_dir=x',
   'evaluate': '--run_dir=x',
   'export': '--run_dir=x --export_dir=x',
+  'export_data': '--data_dir=x --dataset=x --output_dir=x',
   'predict': '--run_dir=x --images=x --output=x.csv',
   'heat_maps': '--run_dir=x --images=x --output=x.html',
   'extract_activations': '--run_dir=x --output=x',

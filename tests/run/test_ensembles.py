@@ -225,12 +225,16 @@ def test_bf16_members_are_exported_in_float32(tmp_path, data_dir, named):
 
 def test_evaluate_writes_what_it_prints(tmp_path, call, run_dirs):
   found = call(
-    'evaluate.py', f'--run_dir={",".join(run_dirs)}', f'--output_dir={tmp_path}'
+    'evaluate.py',
+    f'--run_dir={",".join(run_dirs)}',
+    f'--output_dir={tmp_path}',
+    f'--parquet={tmp_path}/all.parquet',
   )
   assert found.returncode == 0, found.stderr
   path = tmp_path / 'scores_test_ensemble.csv'
   header = json.loads(path.with_suffix('.json').read_text())
   table = pd.read_csv(path)
+  assert list(pd.read_parquet(tmp_path / 'all.parquet')) == list(table)
   value = sklearn_metrics.roc_auc_score(
     table['true:class'] >= 2, table['referable:score']
   )
@@ -294,6 +298,10 @@ def test_members_have_to_mean_and_see_the_same(tmp_path, data_dir, run_dirs):
     (
       ['--run_dir={0},{1}', '--output_dir={2}', '--store_points'],
       'are for one run',
+    ),
+    (
+      ['--run_dir={0},{1}', '--output_dir={2}', '--parquet=all.csv'],
+      'does not end in .parquet',
     ),
   ],
 )

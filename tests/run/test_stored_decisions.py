@@ -83,8 +83,13 @@ def test_runs_of_earlier_versions_have_the_points_of_their_result(run_dir):
 def test_evaluation_stores_what_it_is_asked_for(run_dir, call, tmp_path):
   before = pathlib.Path(run_dir, run_folder.DECISIONS).read_text()
   flags = [f'--run_dir={run_dir}', '--sensitivity=0.6', '--specificity=0.7']
-  done = call('evaluate.py', *flags)
+  parquet = tmp_path / 'scores.parquet'
+  done = call('evaluate.py', *flags, f'--parquet={parquet}')
   assert done.returncode == 0, done.stderr
+  table = scores_lib.read(f'{run_dir}/scores_test_best.csv')
+  pd.testing.assert_frame_equal(
+    pd.read_parquet(parquet), table, check_dtype=False, rtol=1e-6
+  )
   assert pathlib.Path(run_dir, run_folder.DECISIONS).read_text() == before
   assert 'true \\ most probable' in done.stdout
   header = json.loads(

@@ -8,6 +8,7 @@ import time
 import prepared_sets
 import processes
 import pytest
+import raw_sets
 
 from transfusion_tf import config
 from transfusion_tf.paper import costs
@@ -284,6 +285,18 @@ def test_study_plans_and_writes_nothing(server, data_dir, tmp_path):
   assert '3 of 3 runs are to be made' in made.stdout
   assert 'two CPU cores, estimated' in made.stdout
   assert _files(tmp_path) == []
+
+
+def test_a_plan_prepares_no_images(server, tmp_path):
+  raw = raw_sets.squares(tmp_path / 'raw')
+  made = processes.call(
+    server,
+    *('study.py', '--plan', f'--data={raw}/labels.csv', '--models=cbr_tiny'),
+    f'--output_dir={tmp_path}/study',
+  )
+  assert made.returncode == 2
+  assert '--plan prepares no images' in made.stderr
+  assert not (tmp_path / 'study').exists()
 
 
 @pytest.mark.slow

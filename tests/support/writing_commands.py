@@ -46,6 +46,10 @@ COMMANDS = {
   'export': lambda root, out: [
     *(f'--run_dir={root}/run', f'--export_dir={out}', '--overwrite'),
   ],
+  'export_data': lambda root, out: [
+    *(f'--data_dir={root}/data', '--dataset=retina', f'--output_dir={out}'),
+    '--overwrite',
+  ],
   'study': lambda root, out: [
     *(f'--data_dir={root}/data', f'--output_dir={out}', *_STUDY),
   ],
@@ -55,7 +59,7 @@ COMMANDS = {
 }
 EXACT = (
   *('make_demo_data', 'prepare_data', 'import_slim'),
-  *('extract_activations', 'svcca', 'predict'),
+  *('extract_activations', 'svcca', 'predict', 'export_data'),
 )
 
 

@@ -6,6 +6,7 @@ Quote the ratios: they hold on a machine of another speed.
 """
 
 import importlib
+from typing import Any
 
 from absl import flags
 
@@ -15,11 +16,17 @@ from transfusion_tf.cli import app
 _SUITE = flags.DEFINE_enum(
   'suite',
   None,
-  ['prepare', 'input', 'train', 'runs', 'svcca', 'intervals', 'startup'],
+  [
+    *('prepare', 'sources', 'input', 'train', 'runs', 'svcca', 'intervals'),
+    'startup',
+  ],
   'What to measure.',
 )
 _DATA_DIR = flags.DEFINE_string(
   'data_dir', 'demo/data', "For suite=runs: the quickstart's prepared data."
+)
+_ROWS = flags.DEFINE_integer(
+  'rows', 100_000, 'For suite=sources: pictures of each set.', 100
 )
 
 
@@ -28,9 +35,12 @@ def main(_) -> None:
     startup.import_tensorflow()
   suites = 'transfusion_tf.cli.benchmarks'
   module = importlib.import_module(f'{suites}.{_SUITE.value}')
-  arguments = [_DATA_DIR.value] if _SUITE.value == 'runs' else []
-  for name, figure, unit in module.suite(*arguments):
-    print(f'{name:<48} {figure:>10.4g} {unit}', flush=True)
+  arguments: dict[Any, list] = {
+    'runs': [_DATA_DIR.value],
+    'sources': [_ROWS.value],
+  }
+  for name, figure, unit in module.suite(*arguments.get(_SUITE.value, [])):
+    print(f'{name:<64} {figure:>10.4g} {unit}', flush=True)
 
 
 def run() -> None:

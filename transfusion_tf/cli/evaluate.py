@@ -49,6 +49,9 @@ _OUTPUT_DIR = flags.DEFINE_string(
   '',
   "Folder of the results, and of --images as prepared (default: the run's).",
 )
+_PARQUET = flags.DEFINE_string(
+  'parquet', '', 'A file, .parquet, to write the scores to as well.'
+)
 _DATA = flags.DEFINE_string(
   'data',
   '',
@@ -88,7 +91,10 @@ _GROUPS = dict.fromkeys(
 def _check_flags():
   """Raise InputError for flags that would mean nothing."""
   from transfusion_tf import errors
+  from transfusion_tf import parquet_file
 
+  if _PARQUET.value:
+    parquet_file.check(_PARQUET.value, 'parquet')
   given = [flag.name for flag in table_flags.ALL if flag.present]
   for name in given:
     if name in _NOT_OF_SITES:
@@ -127,12 +133,13 @@ def main(_) -> None:
   if len(named) == 1:
     _evaluate_run(*named[0], dataset, changes)
     return
-  evaluate_ensemble.evaluate(
+  scores = evaluate_ensemble.evaluate(
     ensemble.load_run(named, dataset, _CLASS_MAP.value, **changes),
     _SPLIT.value,
     _OUTPUT_DIR.value,
     operating_flags.targets(),
   )
+  _write_parquet(scores)
 
 
 def _data(run_dir):
@@ -242,6 +249,15 @@ def _evaluate_run(run_dir, checkpoint, dataset, changes):
     )
   for line in evaluation_text.files(path, scores, compared):
     print(line)
+  _write_parquet(scores)
+
+
+def _write_parquet(scores):
+  from transfusion_tf import parquet_file
+
+  if _PARQUET.value:
+    parquet_file.write(_PARQUET.value, scores)
+    print(f'the same as Parquet: {_PARQUET.value}')
 
 
 def run() -> None:

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 import os
 
+import pandas as pd
+
 from transfusion_tf import errors
 from transfusion_tf import metrics
 from transfusion_tf import run_folder
@@ -19,7 +21,7 @@ def evaluate(
   split: str,
   output_dir: str,
   targets: Sequence[metrics.operating_points.Target],
-) -> str:
+) -> pd.DataFrame:
   """Score a split, print what comes out and write it to a folder.
 
   Args:
@@ -29,7 +31,7 @@ def evaluate(
     targets: What is asked of validation at operating points.
 
   Returns:
-    Path of the table of scores.
+    The table of scores.
 
   Raises:
     InputError: The folder is a run's own.
@@ -85,7 +87,7 @@ def evaluate(
     print(line)
   for line in evaluation_text.files(path, gain.scores, external):
     print(line)
-  return path
+  return gain.scores
 
 
 def _external(run, split, scores, thresholds, lacking):

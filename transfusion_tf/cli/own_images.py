@@ -1,4 +1,4 @@
-"""Preparing the images of a study, or of another site, once."""
+"""Preparing the images of a study, of another site, or to pretrain on, once."""
 
 from collections.abc import Callable, Sequence
 import dataclasses
@@ -46,6 +46,31 @@ def prepare(
     functools.partial(
       image_table_dataset_builder.Builder, image_size=image_size, fundus=fundus
     ),
+    table_flags.columns(),
+    table_flags.NAME.value or given.name,
+  )
+
+
+def prepare_pretraining(data_dir: str, given: Any, refuse_bad: bool) -> str:
+  """Make DATA_DIR/NAME as `prepare`, to pretrain on, at the pictures' own size.
+
+  The columns of a table are known by their usual names.
+
+  Raises:
+    InputError: The raw data are not usable.
+  """
+  app.import_data()
+  from data.image_table import image_table_dataset_builder
+  from data.image_table import layout
+
+  return _prepare(
+    data_dir,
+    given,
+    refuse_bad,
+    {'image_size': 0},
+    image_table_dataset_builder.Builder,
+    layout.Columns(usual=True),
+    given.name,
   )
 
 
@@ -89,6 +114,8 @@ def prepare_other_site(
     refuse_bad,
     {'kind': kind, 'side': side},
     functools.partial(other_site.Builder, kind=kind, side=side),
+    table_flags.columns(),
+    table_flags.NAME.value or given.name,
     other_site.SPLIT,
     check_names,
   )
@@ -100,6 +127,8 @@ def _prepare(
   refuse_bad,
   form,
   builder_of,
+  columns,
+  name,
   tested='',
   check_names=lambda *_: None,
 ):
@@ -107,7 +136,6 @@ def _prepare(
   from data import manifest
   from data.image_table import layout
 
-  columns, name = table_flags.columns(), table_flags.NAME.value or given.name
   others = filter(None, [columns.test_list, columns.test_csv])
   paths = [*given.files, *others]
   settings = {
@@ -146,7 +174,13 @@ def _prepare(
   return name
 
 
-def given(data: str, csv: str | None, images: str | None, data_dir: str) -> Any:
+def given(
+  data: str,
+  csv: str | None,
+  images: str | None,
+  data_dir: str,
+  flag: str = 'data',
+) -> Any:
   """Return the raw data that flags name: a `data.image_table.given.Given`.
 
   Args:
@@ -154,6 +188,7 @@ def given(data: str, csv: str | None, images: str | None, data_dir: str) -> Any:
     csv: Value of --table; without it, --images are folders for classes.
     images: Value of --images.
     data_dir: Where it is prepared, or was: then it need not be there any more.
+    flag: The flag in place of --data.
 
   Returns:
     What they name; None if they name nothing.
@@ -170,7 +205,7 @@ def given(data: str, csv: str | None, images: str | None, data_dir: str) -> Any:
   if data:
     before = manifest.settings(os.path.join(data_dir, MANIFEST))
     kind = before.get('data', 'folder' if before.get('by_folder') else 'table')
-    return given_lib.parse(data, images or '', kind if before else '')
+    return given_lib.parse(data, images or '', kind if before else '', flag)
   if not images:
     return None
   if csv:

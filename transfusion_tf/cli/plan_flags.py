@@ -6,6 +6,7 @@ import math
 from absl import flags
 
 from transfusion_tf import config
+from transfusion_tf import datasets
 from transfusion_tf import errors
 from transfusion_tf import storage
 from transfusion_tf.cli import time_limit
@@ -45,6 +46,19 @@ NAMES = (
   *('plan_costs', 'plan_whole'),
 )
 _MOST_DEVICES = 100_000
+
+
+def check_prepared(folder: str) -> None:
+  """Raise an InputError if a plan would have to prepare images.
+
+  Args:
+    folder: Where a study has those that it prepared.
+  """
+  if PLAN.value and not datasets.info_files(folder):
+    raise errors.InputError(
+      '--plan prepares no images: prepare them first (prepare_data.py), and '
+      'give the prepared set (--dataset and --data_dir, or --pretrain_on)'
+    )
 
 
 def show(

@@ -25,7 +25,6 @@ import time
 from absl import flags
 
 from transfusion_tf import config
-from transfusion_tf import datasets
 from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf import storage
@@ -35,6 +34,7 @@ from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
 from transfusion_tf.cli import plan_flags
+from transfusion_tf.cli import pretraining_data
 from transfusion_tf.cli import recorded_flags
 from transfusion_tf.cli import run_flags
 from transfusion_tf.cli import table_flags
@@ -116,7 +116,8 @@ _PRETRAINED_INPUT = flags.DEFINE_list(
 _PRETRAIN_ON = flags.DEFINE_string(
   'pretrain_on',
   '',
-  'A prepared data set, DATA_DIR/NAME, to pretrain the other models on first.',
+  'To pretrain the other models on first: a prepared data set, DATA_DIR/NAME, '
+  'or whatever --data takes, such as tfds:cifar10.',
 )
 _PRETRAIN_RECIPE = flags.DEFINE_string(
   'pretrain_recipe', 'image_table', 'Settings of that pretraining.'
@@ -209,7 +210,7 @@ def main(_) -> None:
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
   prepared = _check_data(data_dir, dataset)
-  plan = _plan(data_dir, dataset, settings)
+  plan = _plan(root, data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
   plan = dataclasses.replace(
     plan, subsets=_subsets(prepared, plan.base, dataset)
@@ -372,11 +373,7 @@ def _data(root):
     if ready := given.ready:
       print(f'{given.path} is prepared: used as it is')
       return ready
-    if plan_flags.PLAN.value and not datasets.info_files(made):
-      raise errors.InputError(
-        '--plan prepares no images: prepare them first (prepare_data.py) and '
-        'give --dataset and --data_dir'
-      )
+    plan_flags.check_prepared(made)
     return made, own_images.prepare(
       made,
       given,
@@ -411,12 +408,14 @@ def _check_primary(prepared, base):
     task.check_primary(base.train.primary_metric)
 
 
-def _plan(data_dir, dataset, settings):
+def _plan(root, data_dir, dataset, settings):
   from transfusion_tf.study import plan as plan_lib
 
   pretraining = None
   if _PRETRAIN_ON.value:
-    folder, name = os.path.split(os.path.normpath(_PRETRAIN_ON.value))
+    folder, name = pretraining_data.prepare(
+      _PRETRAIN_ON.value, root, _ON_BAD.value == 'fail'
+    )
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
     )

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 import contextlib
 import os
 
+from transfusion_tf import atomic_folder
 from transfusion_tf import errors
-from transfusion_tf import scratch
 from transfusion_tf import storage
 from transfusion_tf.export import runtimes
 from transfusion_tf.export.runtimes import litert_metadata
@@ -53,33 +53,10 @@ def atomic(export_dir: str, overwrite: bool) -> Iterator[str]:
 
   An export in a bucket is complete once its card is there.
   """
-  if storage.is_remote(export_dir):
-    with storage.local_folder() as local:
-      yield local
-      storage.remove(os.path.join(export_dir, CARD))
-      storage.remove_folder(export_dir)
-      # Without its graph, a server that looks meanwhile finds no network.
-      storage.upload_folder(local, export_dir, last=(GRAPH, CARD))
-    return
-  with contextlib.ExitStack() as stack:
-    with storage.convert_write_errors(export_dir):
-      storage.makedirs(os.path.dirname(export_dir))
-      partial = stack.enter_context(scratch.folder(export_dir))
+  with atomic_folder.atomic(
+    export_dir,
+    lambda: check(export_dir, overwrite),
+    # Without its graph, a server that looks meanwhile finds no network.
+    last=(GRAPH, CARD),
+  ) as partial:
     yield partial
-    check(export_dir, overwrite)  # Another may have been faster.
-    with storage.convert_write_errors(export_dir):
-      replaced = stack.enter_context(scratch.folder(export_dir))
-      _replace(export_dir, partial, os.path.join(replaced, 'export'))
-
-
-def _replace(export_dir, partial, replaced):
-  """Rename a folder `export_dir`, and an export of that name `replaced`."""
-  if not storage.listdir(export_dir):
-    os.rename(partial, export_dir)
-    return
-  os.rename(export_dir, replaced)
-  try:
-    os.rename(partial, export_dir)
-  except OSError:
-    os.rename(replaced, export_dir)
-    raise

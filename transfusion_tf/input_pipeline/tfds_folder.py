@@ -71,6 +71,11 @@ class PreparedDataset:
     return self._builder.info.config_name or ''
 
   @property
+  def version(self) -> str:
+    """The version, e.g. `1.0.0`."""
+    return str(self._builder.info.version)
+
+  @property
   def side(self) -> int:
     """Side of the squares as which all images are stored, or 0.
 

@@ -15,9 +15,10 @@ import pandas as pd
 
 from transfusion_tf import errors
 from transfusion_tf import json_file
+from transfusion_tf import parquet_file
 from transfusion_tf import storage
 
-CSV, PARQUET = '.csv', '.parquet'
+CSV, PARQUET = '.csv', parquet_file.SUFFIX
 _BEGUN, _MADE_OF = 'begun.json', 'made_of'
 _REMEDY = 'delete it, and start the same command again'
 
@@ -46,7 +47,7 @@ class Table:
         f'--output={path} ends in neither {CSV} nor {PARQUET}; choose one'
       )
     if self._kind == PARQUET:
-      _pyarrow(path)
+      parquet_file.pyarrow(path)
     self._folder = f'{path}.parts'
     self._description = f'{path}.json'
 
@@ -104,11 +105,7 @@ class Table:
       text = rows.to_csv(index=False, lineterminator='\n')
       storage.write_text(self._part(number), text)
       return
-    pyarrow = _pyarrow(self.path)
-    with storage.atomic_write(self._part(number), 'wb') as file:
-      table = pyarrow.Table.from_pandas(rows, preserve_index=False)
-      # pandas' description of the frame differs with its version.
-      pyarrow.parquet.write_table(table.replace_schema_metadata(), file)
+    parquet_file.write(self._part(number), rows)
 
   def statuses(self) -> dict[str, int]:
     """Return the number of pictures of each status of a complete table."""
@@ -149,7 +146,7 @@ class Table:
     storage.remove_folder(self._folder)
 
   def _join_parquet(self, count):
-    pyarrow = _pyarrow(self.path)
+    pyarrow = parquet_file.pyarrow(self.path)
     with storage.atomic_write(self.path, 'wb') as file:
       writer = None
       for number in range(count):
@@ -170,14 +167,3 @@ def _read(path):
     return json_file.read(path, dict[str, object], _REMEDY)
   except (FileNotFoundError, errors.DamagedFileError):
     return {}
-
-
-def _pyarrow(path):
-  try:
-    import pyarrow
-    import pyarrow.parquet
-  except ImportError:
-    raise errors.InputError(
-      f"{path}: Parquet needs pyarrow: pip install -e '.[parquet]'"
-    ) from None
-  return pyarrow
