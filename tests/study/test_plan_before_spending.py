@@ -291,7 +291,7 @@ def test_a_plan_prepares_no_images(server, tmp_path):
   raw = raw_sets.squares(tmp_path / 'raw')
   made = processes.call(
     server,
-    *('study.py', '--plan', f'--data={raw}/labels.csv', '--models=cbr_tiny'),
+    *('study.py', '--plan', f'--data={raw}/here.csv', '--models=cbr_tiny'),
     f'--output_dir={tmp_path}/study',
   )
   assert made.returncode == 2
