@@ -46,6 +46,9 @@ _REQUIRED = [
 
 _EXTRAS = {
   'beam': ['apache-beam[gcp]>=2.70'],  # Preparing data on a cluster.
+  # A study on many machines. Ray, since one engine counts GPUs, keeps workers,
+  # ships code and starts on Slurm, Kubernetes and clouds; Dask counts threads.
+  'cluster': ['ray>=2.49'],
   'dicom': [
     'pydicom>=3.0',  # DICOM files in image tables.
     'python-gdcm>=3.0.24',  # Those in JPEG Lossless and JPEG-LS.
@@ -86,6 +89,7 @@ _EXTRAS['test'] = [
   'pytest-xdist>=3.6',  # Test files side by side.
   'ruff>=0.8',  # Formatter and linter.
   'saliency>=0.2.1',  # Oracle: integrated gradients by their authors' library.
+  *_EXTRAS['cluster'],
   *_EXTRAS['dicom'],
   *_EXTRAS['parquet'],
   *_EXTRAS['docs'],  # The site builds without warnings.

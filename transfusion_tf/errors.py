@@ -27,6 +27,10 @@ class InputError(ValueError):
   """
 
 
+class InUseError(InputError):
+  """Raised for a folder at which another process is at work."""
+
+
 class DamagedFileError(InputError):
   """Raised for a file that exists and cannot be used.
 

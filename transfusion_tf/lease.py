@@ -1,5 +1,8 @@
 """Who may write to a folder of a bucket, where there are no locks.
 
+The same holds for a folder that the machines of a cluster share, whose locks
+may be known to one machine alone.
+
 TensorFlow's client cannot create an object on the condition that it does not
 exist. It needs no such condition: every process that wants FOLDER writes an
 object of its own, FOLDER/leases/TOKEN.json, and then lists all of them, which a
@@ -58,6 +61,7 @@ class Lease:
       InputError: Another process holds the folder, or it cannot be written.
     """
     try:
+      storage.makedirs(self._leases)  # A bucket has none.
       self._write(held=False)
     except errors.RunError as error:
       raise errors.InputError(
@@ -99,12 +103,12 @@ class Lease:
       )
 
   def _check_precedence(self, others):
-    """Raise an InputError unless all others wait for this process."""
+    """Raise an InUseError unless all others wait for this process."""
     for token, other in others.items():
       # Two that came at the same time: one goes on, the other waits.
       if other['held'] or token < self._token:
         seconds = max(other['time'] + _EXPIRES - time.time(), 0) + 1
-        raise errors.InputError(
+        raise errors.InUseError(
           f'{self._folder}: another process is training here, number '
           f'{other["pid"]} of {other["host"]}; wait for it or choose another '
           f'--run_dir; if it was killed, try again in {seconds:.0f} s'

@@ -9,7 +9,7 @@ network.json     the network: each layer, what it takes and its settings; and
 checkpoints/     step 0, the best and the last few (`train.checkpoint`)
 metrics.jsonl    one row per evaluation (`train.history`)
 tensorboard/     the same with plots, for TensorBoard (`run.tensorboard`)
-leases/          in a bucket, who writes to it (`lease`)
+leases/          in a bucket or on a cluster, who writes to it (`lease`)
 test_scores.csv  the probabilities of every test image
 validation_scores.csv  those of the validation images, which choose thresholds;
                  runs of earlier versions have none
@@ -42,6 +42,8 @@ DECISIONS = 'decisions.json'
 METRICS, TEST_SCORES = 'metrics.jsonl', 'test_scores.csv'
 VALIDATION_SCORES = 'validation_scores.csv'
 CHECKPOINTS, TENSORBOARD = 'checkpoints', 'tensorboard'
+# In the environment of processes whose folders other machines may write.
+SHARED = 'TRANSFUSION_TF_SHARED_FOLDERS'
 _REMEDY = 'restore the file, or train again in another --run_dir'
 
 
@@ -65,6 +67,7 @@ class _Result(TypedDict):
   num_train: int
   seconds: float
   versions: dict[str, str]
+  devices: NotRequired[dict[str, int]]
   last_step: NotRequired[int]
   judged_split: NotRequired[str]
   parameters: NotRequired[int]
@@ -127,7 +130,7 @@ def claim(
   """Lock `run_dir` for `experiment` against other processes.
 
   The operating system releases the lock when the process dies. Folders in a
-  bucket have no locks, but a `lease`.
+  bucket have no locks, but a `lease`; those that a cluster shares have both.
 
   Yields:
     A function that raises a RunError if another process has taken over.
@@ -136,14 +139,15 @@ def claim(
     InputError: The folder holds another experiment, is locked by another
       process, or cannot be written.
   """
-  if storage.is_remote(run_dir):
+  is_remote = storage.is_remote(run_dir)
+  with contextlib.nullcontext() if is_remote else _held(run_dir):
+    if not is_remote and SHARED not in os.environ:
+      check(experiment, run_dir)
+      yield lambda: None
+      return
     with lease.held(run_dir) as mine:
       check(experiment, run_dir)
       yield mine.check
-    return
-  with _held(run_dir):
-    check(experiment, run_dir)
-    yield lambda: None
 
 
 def check(experiment: config.Experiment, run_dir: str) -> None:

@@ -79,13 +79,13 @@ def held(folder: str, remedy: str, at: str = 'at work') -> Iterator[None]:
     at: What that one is at.
 
   Raises:
-    InputError: Another process is there.
+    InUseError: Another process is there.
     OSError: The file cannot be made.
   """
   try:
     lock = filelock.FileLock(os.path.join(folder, LOCK)).acquire(timeout=0)
   except filelock.Timeout:
-    raise errors.InputError(
+    raise errors.InUseError(
       f'{folder}: another process is {at} here; {remedy}'
     ) from None
   with lock:

@@ -65,6 +65,15 @@ def test_a_session_may_have_other_processes(root):
   assert flags.FLAGS.num_processes == 1
 
 
+def test_a_plan_is_of_the_recorded_study_and_is_not_recorded(root):
+  command = _command(root, '--plan', '--plan_devices=4', '--plan_costs=pilot')
+  assert command.continues
+  assert flags.FLAGS.plan
+  assert flags.FLAGS.models == ['cbr_tiny']
+  command.begin()
+  assert '--plan' not in open('study/flags.txt').read()
+
+
 def test_from_elsewhere_paths_are_those_of_the_first_command(
   root, tmp_path, monkeypatch
 ):

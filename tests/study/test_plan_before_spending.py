@@ -8,6 +8,7 @@ import time
 import prepared_sets
 import processes
 import pytest
+import raw_sets
 
 from transfusion_tf import config
 from transfusion_tf.paper import costs
@@ -256,6 +257,8 @@ def test_reproduce_plans_and_writes_nothing(server, tmp_path):
     ('--plan_devices=some', 'write numbers from 1'),
     ('--plan_preempted_every=often', 'write a number and s, m or h'),
     ('--plan_device=abacus', 'plan_device'),
+    ('--plan_costs=nowhere', 'no such folder'),
+    ('--plan_preempted_every=0.1s', 'has written a checkpoint'),
   ],
 )
 def test_a_plan_of_nonsense_is_one_line(server, tmp_path, flag, text):
@@ -282,6 +285,18 @@ def test_study_plans_and_writes_nothing(server, data_dir, tmp_path):
   assert '3 of 3 runs are to be made' in made.stdout
   assert 'two CPU cores, estimated' in made.stdout
   assert _files(tmp_path) == []
+
+
+def test_a_plan_prepares_no_images(server, tmp_path):
+  raw = raw_sets.squares(tmp_path / 'raw')
+  made = processes.call(
+    server,
+    *('study.py', '--plan', f'--data={raw}/here.csv', '--models=cbr_tiny'),
+    f'--output_dir={tmp_path}/study',
+  )
+  assert made.returncode == 2
+  assert '--plan prepares no images' in made.stderr
+  assert not (tmp_path / 'study').exists()
 
 
 @pytest.mark.slow

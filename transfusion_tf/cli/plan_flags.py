@@ -6,7 +6,9 @@ import math
 from absl import flags
 
 from transfusion_tf import config
+from transfusion_tf import datasets
 from transfusion_tf import errors
+from transfusion_tf import storage
 from transfusion_tf.cli import time_limit
 
 PLAN = flags.DEFINE_bool(
@@ -46,6 +48,19 @@ NAMES = (
 _MOST_DEVICES = 100_000
 
 
+def check_prepared(folder: str) -> None:
+  """Raise an InputError if a plan would have to prepare images.
+
+  Args:
+    folder: Where a study has those that it prepared.
+  """
+  if PLAN.value and not datasets.info_files(folder):
+    raise errors.InputError(
+      '--plan prepares no images: prepare them first (prepare_data.py), and '
+      'give the prepared set (--dataset and --data_dir, or --pretrain_on)'
+    )
+
+
 def show(
   phases: Sequence[Mapping[str, config.Experiment]],
   root: str,
@@ -68,6 +83,9 @@ def show(
   from transfusion_tf.study import device_costs
   from transfusion_tf.study import spending_text
 
+  for folder in _COSTS.value:
+    if not storage.isdir(folder):
+      raise errors.InputError(f'--plan_costs: {folder}: no such folder')
   question = spending_text.Question(
     phases,
     root,

@@ -4,6 +4,7 @@ import os
 
 from transfusion_tf.cli import app
 from transfusion_tf.cli import own_images
+from transfusion_tf.cli import plan_flags
 
 _FLAG = 'pretrain_on'
 
@@ -31,6 +32,7 @@ def prepare(value: str, root: str, refuse_bad: bool) -> tuple[str, str]:
   given = own_images.given(value, None, None, made, _FLAG)
   if _is_prepared(given.path):  # The set of a name.
     return os.path.split(given.path)
+  plan_flags.check_prepared(made)
   return made, own_images.prepare_pretraining(made, given, refuse_bad)
 
 

@@ -15,12 +15,14 @@ from absl import flags
 from transfusion_tf import errors
 from transfusion_tf import json_file
 from transfusion_tf import storage
+from transfusion_tf.cli import cluster_flags
 from transfusion_tf.cli import plan_flags
 
 FLAGS_FILE, SEEDS_FILE = 'flags.txt', 'seeds.json'
 # What one session may have and the next not.
 _OF_A_SESSION = (
   *('output_dir', 'more_seeds', 'num_processes', 'time_limit'),
+  *cluster_flags.FLAGS,
   *plan_flags.NAMES,
 )
 DATA = (

@@ -25,6 +25,7 @@ from transfusion_tf import flagfile
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
+from transfusion_tf.cli import cluster_flags
 from transfusion_tf.cli import plan_flags
 from transfusion_tf.cli import time_limit
 
@@ -82,6 +83,7 @@ _PRUNE = flags.DEFINE_bool(
 )
 
 flags.adopt_module_key_flags(time_limit)
+flags.adopt_module_key_flags(cluster_flags)
 flags.adopt_module_key_flags(plan_flags)
 
 _MOST_PROCESSES = 8  # If not asked for: each takes 1 to 2 GiB of memory.
@@ -96,6 +98,7 @@ def main(_) -> None:
     scale = scales.control(scale)
   if _DETERMINISTIC.value:
     scale = scales.deterministic(scale)
+  cluster_flags.check(forecasts=False)
   whole = scale
   if _SEEDS.value:
     scale = scales.with_seeds(scale, _SEEDS.value)
@@ -238,19 +241,23 @@ def _flagfile(plan, root):
 
 def _run_missing(scale, whole, root):
   from transfusion_tf.paper import run_study
-  from transfusion_tf.study import executors
 
   small = _SCALE.value != 'paper'
-  runner = run_study.Runner(
-    scale,
-    root,
-    _DATA_DIR.value,
-    prune=small if _PRUNE.value is None else _PRUNE.value,
-    executor=executors.Local(_num_processes()),
-    until=time_limit.until(),
-    pilot_of=whole,
-  )
-  with storage.held(root, 'wait for it or choose another --output_dir'):
+  with (
+    storage.held(root, 'wait for it or choose another --output_dir'),
+    cluster_flags.executor(
+      _num_processes(), root, [_DATA_DIR.value]
+    ) as executor,
+  ):
+    runner = run_study.Runner(
+      scale,
+      root,
+      _DATA_DIR.value,
+      prune=small if _PRUNE.value is None else _PRUNE.value,
+      executor=executor,
+      until=time_limit.until(),
+      pilot_of=whole,
+    )
     return runner.run(_TARGET.value)
 
 

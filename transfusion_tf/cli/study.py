@@ -25,11 +25,11 @@ import time
 from absl import flags
 
 from transfusion_tf import config
-from transfusion_tf import datasets
 from transfusion_tf import models
 from transfusion_tf import startup
 from transfusion_tf import storage
 from transfusion_tf.cli import app
+from transfusion_tf.cli import cluster_flags
 from transfusion_tf.cli import help_text
 from transfusion_tf.cli import operating_flags
 from transfusion_tf.cli import own_images
@@ -138,6 +138,7 @@ _LOCATE_BENEFIT = flags.DEFINE_bool(
 flags.adopt_module_key_flags(table_flags)
 flags.adopt_module_key_flags(operating_flags)
 flags.adopt_module_key_flags(time_limit)
+flags.adopt_module_key_flags(cluster_flags)
 flags.adopt_module_key_flags(plan_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
@@ -182,6 +183,7 @@ _HEADINGS = {
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
   'shuffle_labels strategy num_processes time_limit',
+  'Cluster': 'cluster run_cpus run_gpus run_nodes run_resources',
 }
 _GROUPS = {
   flag: heading for heading, row in _HEADINGS.items() for flag in row.split()
@@ -204,6 +206,7 @@ def main(_) -> None:
   limit = time_limits.Limit(time_limit.seconds(), began)
   root = command.root
   print(f'Study: {root}')
+  cluster_flags.check(forecasts=True)
   settings = _check_flags(root)
   data_dir, dataset = _data(root)
   prepared = _check_data(data_dir, dataset)
@@ -218,15 +221,29 @@ def main(_) -> None:
 
     study_plan.show(plan, root, _NUM_PROCESSES.value)
     return
-  with storage.held(root, 'wait for it or choose another --output_dir'):
+  functions = [*plan.models, *_sources(plan)]
+  with (
+    storage.held(root, 'wait for it or choose another --output_dir'),
+    cluster_flags.executor(
+      _NUM_PROCESSES.value, root, _data_dirs(plan), functions
+    ) as executor,
+  ):
     command.begin()
-    _carry_out(command, plan, limit, prepared)
+    _carry_out(command, plan, limit, prepared, executor)
 
 
-def _carry_out(command, plan, limit, prepared):
+def _sources(plan):
+  return [path for names in plan.sources.values() for path in names.values()]
+
+
+def _data_dirs(plan):
+  parts = [part for part in (plan.base, plan.pretraining) if part]
+  return list(dict.fromkeys(part.runtime.data_dir for part in parts))
+
+
+def _carry_out(command, plan, limit, prepared, executor):
   """Probe, train, compare and report."""
   from transfusion_tf.study import conclusion
-  from transfusion_tf.study import executors
   from transfusion_tf.study import files
   from transfusion_tf.study import outcome
   from transfusion_tf.study import probe_page
@@ -238,7 +255,6 @@ def _carry_out(command, plan, limit, prepared):
   from transfusion_tf.study import time_limits
 
   root, dataset = command.root, plan.base.data.dataset
-  executor = executors.Local(_NUM_PROCESSES.value)
   probe = functools.partial(probe_page.run, plan, root, dataset, executor)
   probing = time.monotonic()
   waiting = _PROBES.value and probe(study_page.partial_report(root))
@@ -357,11 +373,7 @@ def _data(root):
     if ready := given.ready:
       print(f'{given.path} is prepared: used as it is')
       return ready
-    if plan_flags.PLAN.value and not datasets.info_files(made):
-      raise errors.InputError(
-        '--plan prepares no images: prepare them first (prepare_data.py) and '
-        'give --dataset and --data_dir'
-      )
+    plan_flags.check_prepared(made)
     return made, own_images.prepare(
       made,
       given,

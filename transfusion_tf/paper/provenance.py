@@ -7,6 +7,7 @@ import pandas as pd
 from transfusion_tf.paper import costs
 from transfusion_tf.paper import published_values
 from transfusion_tf.paper import study as study_lib
+from transfusion_tf.study import device_kinds
 from transfusion_tf.study import report
 from transfusion_tf.study import results
 
@@ -26,6 +27,7 @@ def about(study: study_lib.Study, names: Sequence[str]) -> report.Section:
     for run in done
   }
   lines += [f'Made with {made}.' for made in sorted(versions)]
+  lines += filter(None, [device_kinds.used(done)])
   lines.append(
     'Every run folder holds its whole configuration (config.json), what '
     'happened to each weight before training (init.json), one line an '

@@ -34,10 +34,12 @@ from transfusion_tf.run import scores as scores_lib
 from transfusion_tf.run import trainer as trainer_lib
 from transfusion_tf.train import checkpoint
 from transfusion_tf.train import compute
+from transfusion_tf.train import devices
 from transfusion_tf.train import history
 from transfusion_tf.train import timing as timing_lib
 from transfusion_tf.train import workers as workers_lib
 
+COMMIT = 'TRANSFUSION_TF_COMMIT'  # In the environment of a cluster's workers.
 # Precision -> difference of features that rounding explains; else 0.1.
 _AGREES = {'float32': 0.01}
 
@@ -129,6 +131,7 @@ def _run_session(
     'seconds': round(time.monotonic() - start_time, 1),
     'timing': timing.record(),
     'versions': versions(),
+    'devices': devices.kinds(built.strategy),
   }
   if workers.is_chief:
     check_held()
@@ -357,10 +360,10 @@ def _frozen_weights(built, run_dir):
 
 def versions() -> dict[str, str]:
   """Return the versions that a result was computed with."""
-  commit = _commit()
+  of_clone = commit()
   return {
     'transfusion_tf': transfusion_tf.__version__,
-    **({'commit': commit} if commit else {}),
+    **({'commit': of_clone} if of_clone else {}),
     'tensorflow': tf.__version__,
     'keras': keras.__version__,
     'numpy': np.__version__,
@@ -368,8 +371,13 @@ def versions() -> dict[str, str]:
   }
 
 
-def _commit():
-  """Return the commit of this clone, e.g. `1a2b3c4-dirty`, or an empty text."""
+def commit() -> str:
+  """Return the commit of this clone, e.g. `1a2b3c4-dirty`, or an empty text.
+
+  On a cluster it is that of the clone whose code has come there.
+  """
+  if COMMIT in os.environ:
+    return os.environ[COMMIT]
   clone = pathlib.Path(transfusion_tf.__file__).parents[1]
   if not (clone / '.git').exists():  # It may be inside another repository.
     return ''

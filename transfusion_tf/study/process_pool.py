@@ -30,7 +30,7 @@ from transfusion_tf import stop_signals
 
 # Activations go back to malloc, not to the kernel, which would have to clear
 # their pages again at each step: 28 of 104 seconds, in CBR-LargeW.
-_ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
+ALLOCATION = {'MALLOC_TRIM_THRESHOLD_': '4000000000', 'MALLOC_MMAP_MAX_': '0'}
 # Python's own modules are not those of the same name in the present folder.
 _IMPORTS = {'PYTHONSAFEPATH': '1'}
 # The kernel takes 107 for a socket, of which multiprocessing's names are 32.
@@ -288,7 +288,7 @@ def _environment() -> Iterator[None]:
   # Without it the server does not find the package, and reports no error.
   here = str(pathlib.Path(__file__).parents[2])
   paths = [here, *filter(None, [before.get('PYTHONPATH')])]
-  needed = _ALLOCATION | startup.environment(before) | _IMPORTS
+  needed = ALLOCATION | startup.environment(before) | _IMPORTS
   needed['PYTHONPATH'] = os.pathsep.join(paths)
   # The rest stays: another thread may be reading a bucket, by its variables.
   changed = {k: v for k, v in needed.items() if before.get(k) != v}

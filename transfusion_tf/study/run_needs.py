@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 import dataclasses
-import types
 
 from transfusion_tf import config
 from transfusion_tf.models import registry
@@ -33,9 +32,7 @@ class Needs:
   cpus: int = 1
   gpus: float = 0.0
   nodes: int = 0
-  resources: Mapping[str, float] = dataclasses.field(
-    default_factory=lambda: types.MappingProxyType({})
-  )
+  resources: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
   @property
   def amounts(self) -> dict[str, float]:

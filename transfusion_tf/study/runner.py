@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 import functools
 import math
 import os
-import sys
 
 from transfusion_tf import config
 from transfusion_tf import flagfile
@@ -14,8 +13,8 @@ from transfusion_tf.run import network as network_lib
 from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import executors
 from transfusion_tf.study import files
-from transfusion_tf.study import remaining
 from transfusion_tf.study import run_needs
+from transfusion_tf.study import status
 
 
 def train(
@@ -47,42 +46,45 @@ def train(
     # Refuses at once, not run by run.
     label_counts.check_trainable(tfds_folder.open_dataset(data_dir, dataset))
   missing = [key for key in planned if not files.is_finished(root, key)]
-  left = remaining.Remaining(planned, root, executor.at_a_time)
+  progress = status.Status(planned, root, executor.at_a_time)
   for key in planned:
     if key not in missing:
-      left.ended(key)
+      progress.ended(key)
       keep(key)
   failures = {
     key: reason
     for key in missing
     if (reason := (refused or {}).get(planned[key].model.name))
   }
-  for key, error in failures.items():
-    left.ended(key, is_finished=False)
-    print(f'== {key}: {error}', flush=True)
+  _tell(failures, progress)
   missing = [key for key in missing if key not in failures]
-  num_finished = len(planned) - len(missing) - len(failures)
-  for keys in in_order(missing, planned, root, until < math.inf):
-    lost = _without_source(keys, planned, root, failures)
-    for key, error in lost.items():
-      left.ended(key, is_finished=False)
-      print(f'== {key}: {error}', flush=True)
-    failures |= lost
-    jobs = [
-      _job(key, planned[key], root, executor)
-      for key in keys
-      if key not in failures
-    ]
-    for key, error in executor.run(jobs, network_lib.Shared, until):
-      if error:
-        failures[key] = error
-      num_finished += not error
-      left.ended(key, not error)
-      state = error or f'finished, {num_finished} of {len(planned)}'
-      print(f'== {key}: {"; ".join(filter(None, [state, left.text()]))}')
-      sys.stdout.flush()
-      keep(key)
+  if not missing:
+    return failures
+  with progress.shown():
+    for keys in in_order(missing, planned, root, until < math.inf):
+      lost = _without_source(keys, planned, root, failures)
+      _tell(lost, progress)
+      failures |= lost
+      jobs = [
+        _job(key, planned[key], root, executor)
+        for key in keys
+        if key not in failures
+      ]
+      for key, error in executor.run(
+        jobs, network_lib.Shared, until, progress.began
+      ):
+        if error:
+          failures[key] = error
+        progress.ended(key, error)
+        progress.print_end(key)
+        keep(key)
   return failures
+
+
+def _tell(failures, progress):
+  for key, error in failures.items():
+    progress.ended(key, error)
+    print(f'== {key}: {error}', flush=True)
 
 
 def _job(key, experiment, root, executor):

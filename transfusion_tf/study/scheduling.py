@@ -45,6 +45,11 @@ class Job:
     """Seconds on a device of its own."""
     return self.compiling + self.start + self.work
 
+  @property
+  def first_checkpoint(self) -> float:
+    """Seconds until it has saved anything, on a device of its own."""
+    return self.compiling + self.start + self.work / self.saves
+
   def saved(self, work: float) -> float:
     """Return how many seconds of finished work are in checkpoints."""
     if not self.work:

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from transfusion_tf import config
+from transfusion_tf import errors
 from transfusion_tf.study import device_costs
 from transfusion_tf.study import durations
 from transfusion_tf.study import finished_costs
@@ -19,6 +20,8 @@ from transfusion_tf.study import spending
 _SIMULATIONS = 20  # Of preemptions at random; their mean is shown.
 _LABEL, _COLUMN = 24, 20
 _CLEARLY = 0.99
+# Means of a device's life that a first checkpoint may take: e^4 tries.
+_MOST_TRIES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,9 +66,14 @@ class Question:
 
 
 def lines(question: Question) -> Iterator[str]:
-  """Yield the plan of a study."""
+  """Yield the plan of a study.
+
+  Raises:
+    InputError: Devices are taken away before a run has got anywhere.
+  """
   planned, costs = question.planned, question.costs()
   jobs = question.jobs(costs)
+  _check_rate(question.preempted_every, jobs)
   yield f'{len(jobs)} of {len(planned)} runs are to be made'
   if not jobs:
     return
@@ -81,6 +89,18 @@ def lines(question: Question) -> Iterator[str]:
     label = f'Here, {question.num_processes} at a time'
     yield _line(label, durations.text(here.makespan))
   yield from _makespans(question, jobs)
+
+
+def _check_rate(every, jobs):
+  """Refuse a rate at which a run would take for ever."""
+  longest = max(jobs, key=lambda job: job.first_checkpoint, default=None)
+  if longest and every * _MOST_TRIES < longest.first_checkpoint:
+    raise errors.InputError(
+      f'devices that last {durations.text(every)} are lost before '
+      f'{longest.key} has written a checkpoint, which takes it '
+      f'{durations.text(longest.first_checkpoint)}: plan with a longer '
+      '--plan_preempted_every, or with checkpoints more often'
+    )
 
 
 def _device_hours(jobs, planned, costs):

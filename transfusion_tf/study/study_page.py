@@ -19,6 +19,7 @@ from transfusion_tf.study import clinical_sections
 from transfusion_tf.study import data_page
 from transfusion_tf.study import decision
 from transfusion_tf.study import depth_page
+from transfusion_tf.study import device_kinds
 from transfusion_tf.study import display
 from transfusion_tf.study import endings
 from transfusion_tf.study import failures as failures_lib
@@ -321,6 +322,7 @@ def _similarities(table, not_compared):
 
 def _provenance(runs) -> Iterator[report.Section]:
   """Yield how runs were made, and what their folders hold."""
+  used = device_kinds.used(runs)
   for run in runs[:1]:
     versions = ', '.join(f'{k} {v}' for k, v in run.result['versions'].items())
     paragraph = (
@@ -328,7 +330,7 @@ def _provenance(runs) -> Iterator[report.Section]:
       '(config.json), what happened to each weight before training (init.json) '
       'and one line an evaluation (metrics.jsonl).'
     )
-    yield report.Section('How it was run', [paragraph])
+    yield report.Section('How it was run', [paragraph, *filter(None, [used])])
 
 
 def _notes(outcome):
@@ -345,6 +347,7 @@ def _notes(outcome):
     'trainable ones; GFLOPs and the median time on this machine’s CPU are of '
     f'one image.{undefined}'
   ]
+  notes += device_kinds.differing(outcome.finished)
   if missing:
     notes.append(
       'Missing, or without a score: '

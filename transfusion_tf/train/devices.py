@@ -21,6 +21,38 @@ _VARIABLES = (
 )
 
 
+def kinds(strategy: tf.distribute.Strategy) -> dict[str, int]:
+  """Return the kinds of devices that a strategy uses -> their number.
+
+  All workers of a run are taken to have what this one has.
+  """
+  types = {
+    tf.DeviceSpec.from_string(device).device_type
+    for device in strategy.extended.worker_devices
+  }
+  kind = ' and '.join(sorted(types))
+  names = {'GPU': _gpu_name, 'CPU': _cpu_name}
+  name = names[kind]() if kind in names else kind
+  return {name: strategy.num_replicas_in_sync}
+
+
+def _gpu_name():
+  gpu = tf.config.list_physical_devices('GPU')[0]
+  details = tf.config.experimental.get_device_details(gpu)
+  return details.get('device_name', 'GPU')
+
+
+def _cpu_name():
+  """Return what Linux calls the processor."""
+  try:
+    with open('/proc/cpuinfo', encoding='utf-8', errors='replace') as file:
+      lines = [line.partition(':') for line in file]
+  except OSError:
+    return platform.processor() or 'CPU'
+  names = [value.strip() for name, _, value in lines if 'model name' in name]
+  return names[0] if names else platform.machine()
+
+
 def check(runtime: config.Runtime) -> Iterator[str]:
   """Yield lines on the machine, then make the strategy of a run.
 
