@@ -224,10 +224,15 @@ def check(node: str, settings: cluster_messages.Settings) -> Any:
   return _CHECK.options(scheduling_strategy=place).remote(settings.expected)
 
 
-def result(check: Any) -> list[str]:
-  """Return what a machine lacks, as `cluster_node.problems`."""
+def result(check: Any) -> list[str] | None:
+  """Return what a machine lacks, as `cluster_node.problems`.
+
+  None is no answer, since the machine or the process that was asked has died.
+  """
   try:
     return ray.get(check)
+  except (*_GONE, exceptions.WorkerCrashedError):
+    return None
   except exceptions.RayError as error:
     return [errors.describe(error)]
 
