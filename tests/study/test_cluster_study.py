@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -43,10 +44,13 @@ def nodes():
 
 
 def _command(sets, root, *flags):
-  return (
+  """Return a command that sees one core."""
+  core = str(min(os.sched_getaffinity(0)))
+  return [
+    *('taskset', '-c', core, sys.executable, paths.BIN / 'study.py'),
     *('--dataset=retina', f'--data_dir={sets}', f'--output_dir={root}'),
     *(f'--pretrain_on={sets}/first', *_FLAGS, *flags),
-  )
+  ]
 
 
 @pytest.fixture(scope='module')
@@ -57,10 +61,7 @@ def local(sets, tmp_path_factory):
   rounding depends on the number of threads.
   """
   root = tmp_path_factory.mktemp('local') / 'study'
-  flags = _command(sets, root, '--num_processes=2')
-  core = str(min(os.sched_getaffinity(0)))
-  command = ['taskset', '-c', core, sys.executable, paths.BIN / 'study.py']
-  subprocess.run([*command, *flags], check=True, capture_output=True)
+  subprocess.run(_command(sets, root, '--num_processes=2'), check=True)
   return root
 
 
@@ -81,9 +82,13 @@ def _tables(root):
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_a_cluster_makes_the_same_study(call, nodes, sets, local, tmp_path):
+def test_a_cluster_makes_the_same_study(nodes, sets, local, tmp_path):
   root = tmp_path / 'study'
-  done = call('study.py', *_command(sets, root, f'--cluster={nodes.address}'))
+  done = subprocess.run(
+    _command(sets, root, f'--cluster={nodes.address}'),
+    capture_output=True,
+    text=True,
+  )
   assert not done.returncode, done.stderr
   assert 'Cluster: ' in done.stdout
   assert _tables(root) == _tables(local)
@@ -138,11 +143,10 @@ class _Making:
 
   def begin(self):
     """Begin, or continue by the same command."""
-    flags = _command(
-      self._sets, self.root, f'--cluster={self.nodes.address}', '--noprobes'
-    )
     self._process = subprocess.Popen(
-      [sys.executable, paths.BIN / 'study.py', *flags],
+      _command(
+        self._sets, self.root, f'--cluster={self.nodes.address}', '--noprobes'
+      ),
       stdout=self._log.open('a'),
       stderr=subprocess.STDOUT,
     )
@@ -166,8 +170,9 @@ class _Making:
     self.nodes.nodes.append(self.nodes.add())
 
   def kill_driver(self):
-    self._process.kill()
-    self._process.wait()
+    """By SIGKILL, as a power cut does, or as a scheduler does."""
+    self._process.send_signal(random.choice([signal.SIGKILL, signal.SIGTERM]))
+    self._process.wait(150)
     self.begin()
 
   def kill_head(self):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 import contextlib
+import os
 
 from absl import flags
 
@@ -50,6 +51,15 @@ _RUN_RESOURCES = flags.DEFINE_list(
 def is_given() -> bool:
   """Return whether the runs are to be made on a cluster."""
   return bool(_CLUSTER.value)
+
+
+def leave_gpus() -> None:
+  """Keep this process from GPUs, which are for the runs of a cluster.
+
+  It is called before TensorFlow is imported, which would take all their memory.
+  """
+  if is_given():
+    os.environ['CUDA_VISIBLE_DEVICES'] = '-1'
 
 
 def check(forecasts: bool) -> None:

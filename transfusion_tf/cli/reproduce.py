@@ -93,6 +93,7 @@ def main(_) -> None:
   from transfusion_tf.paper import runs
   from transfusion_tf.paper import scales
 
+  cluster_flags.leave_gpus()
   scale = scales.named(_SCALE.value, _QUICK.value)
   if _SHUFFLE_LABELS.value:
     scale = scales.control(scale)

@@ -192,6 +192,7 @@ _GROUPS = {
 
 def main(_) -> None:
   began = time.monotonic()
+  cluster_flags.leave_gpus()
   startup.import_tensorflow()
   if _LIST_SOURCES.value:
     from transfusion_tf.cli import list_sources

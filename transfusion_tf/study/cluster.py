@@ -23,6 +23,7 @@ from typing import Any
 from transfusion_tf import config
 from transfusion_tf import errors
 from transfusion_tf import startup
+from transfusion_tf import stop_signals
 from transfusion_tf import storage
 from transfusion_tf.study import cluster_code
 from transfusion_tf.study import cluster_messages as messages
@@ -102,6 +103,7 @@ class Cluster:
 
   def close(self) -> None:
     """Let the cluster go; what runs is saved first."""
+    _be_patient()
     self._connection.close()
     try:
       self._process.wait(_STOP_SECONDS)
@@ -158,6 +160,7 @@ class Cluster:
 
   def _stop(self):
     """Let what runs be saved: the study is not to go on."""
+    _be_patient()
     end = time.monotonic() + _STOP_SECONDS
     with contextlib.suppress(errors.RunError):
       self._send(None)
@@ -220,6 +223,12 @@ class Cluster:
         tuple(study.data_dirs),
       ),
     )
+
+
+def _be_patient():
+  """Once a signal has come, let no other one interrupt the end."""
+  if stop_signals.received():
+    stop_signals.ignore()
 
 
 def _start():

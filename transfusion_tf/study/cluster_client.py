@@ -108,7 +108,9 @@ class Client:
       if name not in alive:
         continue
       found = cluster_tasks.result(check) if check in ended else [_NO_ANSWER]
-      if not found:
+      if found is None:
+        self._seen.discard(name)  # It is asked again, if it is still there.
+      elif not found:
         amounts = alive[name]['Resources']
         self._nodes[name] = cluster_room.Node(name, host, amounts)
       elif self._is_ready:

@@ -9,7 +9,6 @@ from typing import Any
 import ray
 from ray import exceptions
 from ray.autoscaler import sdk
-from ray.util import placement_group as groups
 from ray.util import scheduling_strategies as strategies
 
 from transfusion_tf import errors
@@ -86,7 +85,7 @@ class Attempt:
 
   def _begin_several(self):
     count = len(self._nodes)
-    self._group = groups.placement_group(
+    self._group = ray.util.placement_group(
       [self._amounts] * count,
       strategy='STRICT_SPREAD',
       bundle_label_selector=[{_NODE_LABEL: n.name} for n in self._nodes],
@@ -172,7 +171,7 @@ class Attempt:
     for node in self._nodes:
       node.give_back(self._amounts)
     if self._group is not None:
-      groups.remove_placement_group(self._group)
+      ray.util.remove_placement_group(self._group)
 
   def conclude(self) -> str | None:
     """Return why the job failed, or ''; None if it is to be tried again."""
@@ -224,10 +223,15 @@ def check(node: str, settings: cluster_messages.Settings) -> Any:
   return _CHECK.options(scheduling_strategy=place).remote(settings.expected)
 
 
-def result(check: Any) -> list[str]:
-  """Return what a machine lacks, as `cluster_node.problems`."""
+def result(check: Any) -> list[str] | None:
+  """Return what a machine lacks, as `cluster_node.problems`.
+
+  None is no answer, since the machine or the process that was asked has died.
+  """
   try:
     return ray.get(check)
+  except (*_GONE, exceptions.WorkerCrashedError):
+    return None
   except exceptions.RayError as error:
     return [errors.describe(error)]
 
