@@ -139,6 +139,9 @@ flags.adopt_module_key_flags(time_limit)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
+_SPLIT_SEED = flags.DEFINE_integer(
+  'split_seed', 0, 'Seed of the splits that are drawn.', lower_bound=0
+)
 _EPOCHS = flags.DEFINE_integer(
   'epochs',
   None,
@@ -174,7 +177,7 @@ _HEADINGS = {
   'Data': 'data table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
-  'split_column test_list test_csv subgroup_columns fundus on_bad',
+  'split_column split_seed test_list test_csv subgroup_columns fundus on_bad',
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
   'shuffle_labels strategy num_processes time_limit',
@@ -353,6 +356,7 @@ def _data(root):
       given,
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
+      _SPLIT_SEED.value,
     )
   raise errors.InputError(f'give {recorded_flags.DATA}')
 
@@ -388,7 +392,7 @@ def _plan(root, data_dir, dataset, settings):
   pretraining = None
   if _PRETRAIN_ON.value:
     folder, name = pretraining_data.prepare(
-      _PRETRAIN_ON.value, root, _ON_BAD.value == 'fail'
+      _PRETRAIN_ON.value, root, _ON_BAD.value == 'fail', _SPLIT_SEED.value
     )
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value
