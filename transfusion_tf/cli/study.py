@@ -208,6 +208,8 @@ def main(_) -> None:
   prepared = _check_data(data_dir, dataset)
   plan = _plan(root, data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
+  for experiment in filter(None, (plan.base, plan.pretraining)):
+    _note_enlarged(experiment)
   plan = dataclasses.replace(
     plan, subsets=_subsets(prepared, plan.base, dataset)
   )
@@ -384,6 +386,18 @@ def _check_primary(prepared, base):
   task = tasks.make(prepared.label_kind, prepared.label_names, base.data)
   if base.train.primary_metric:
     task.check_primary(base.train.primary_metric)
+
+
+def _note_enlarged(experiment):
+  """Say if a network takes larger pictures than there are."""
+  from transfusion_tf.input_pipeline import stored_form
+  from transfusion_tf.input_pipeline import tfds_folder
+
+  prepared = tfds_folder.open_dataset(
+    experiment.runtime.data_dir, experiment.data.dataset
+  )
+  if note := stored_form.enlarged(prepared, experiment.data.image_size):
+    print(f'note: {note}')
 
 
 def _plan(root, data_dir, dataset, settings):
