@@ -12,7 +12,7 @@ and `splits.csv` and the preflight's reports lie beside the records.
 """
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import contextlib
 import dataclasses
 import functools
@@ -31,6 +31,7 @@ from data import preflight
 from data import preflight_html
 from data import preflight_report
 from data import raw_dataset
+from data import set_digest
 from data import sizes
 from transfusion_tf import errors
 from transfusion_tf import scratch
@@ -211,6 +212,30 @@ class Builder(
     groups = checked.dataset.splits()
     return {s: self._generate_examples(r) for s, r in groups.items()}
 
+  def _download_and_prepare(self, dl_manager, download_config):
+    super()._download_and_prepare(dl_manager, download_config)
+    digest = set_digest.of_examples(self._written())
+    self.info.metadata['pixels_sha256'] = digest
+
+  def _written(self) -> Iterator[set_digest.Example]:
+    """Yield the examples, which are in the temporary folder."""
+    import tensorflow as tf  # A check alone does without.
+
+    labels = _label_columns(self.label_features())
+    for split in self.info.splits.values():
+      files = [os.fspath(path) for path in split.filepaths]
+      for record in tf.data.TFRecordDataset(files).as_numpy_iterator():
+        values = tf.train.Example.FromString(record).features.feature
+        yield set_digest.Example(
+          split.name,
+          values['patient_id'].bytes_list.value[0].decode(),
+          {
+            name: feature.names[values[name].int64_list.value[0]]
+            for name, feature in labels.items()
+          },
+          values['image'].bytes_list.value[0],
+        )
+
   def _order(self):
     """Return the findings in order, which TFDS does not keep."""
     labels = self.label_features()
@@ -229,6 +254,14 @@ class Builder(
     return parallel.ordered_map(
       make_example, records, self.num_processes, title=records[0].split
     )
+
+
+def _label_columns(features):
+  """Return the class label of each column that a record has."""
+  columns = {
+    f'findings/{n}': f for n, f in features.get('findings', {}).items()
+  }
+  return columns | {k: features[k] for k in ('grade', 'label') if k in features}
 
 
 class _SameBytes(tfds.core.writer.ExampleWriter):

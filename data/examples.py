@@ -16,8 +16,9 @@ def make(
   record: raw_dataset.Record, picture: Callable[[bytes], Image.Image]
 ) -> tuple[str, dict[str, Any]]:
   """Return the key and the features of one example."""
+  data = images.read(record.path)
   return record.image_id, {
-    'image': images.jpeg(picture(images.read(record.path))),
+    'image': images.stored(data, picture(data)),
     'image_id': record.image_id,
     'patient_id': record.patient_id,
     **record.labels,

@@ -19,6 +19,12 @@ def is_code(text: str) -> bool:
   return not text or cells.integer(text) in _CODES
 
 
+def code(state: str) -> str:
+  """Return the cell of a table that means one of STATES."""
+  codes = {name: str(number) for number, name in _CODES.items()}
+  return codes.get(state, '')
+
+
 def states(row: Mapping[str, str], names: Iterable[str]) -> dict[str, str]:
   """Return {finding: state} of a table's row of codes 1, 0, -1 and blank.
 

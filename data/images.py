@@ -253,6 +253,22 @@ def jpeg(image: Image.Image) -> bytes:
   return buffer.getvalue()
 
 
+def stored(data: bytes, image: Image.Image) -> bytes:
+  """Return what is stored of a file, of which `image` was made.
+
+  A JPEG that `jpeg` has written, and that shows this very picture, is stored
+  as it is: each encoding more would change it a little.
+  """
+  written = jpeg(image)
+  start = written[: written.index(jpeg_segments.SCAN)]
+  is_alike = (
+    data.startswith(start)
+    and jpeg_segments.strip(data).data == data
+    and load(data).tobytes() == image.tobytes()
+  )
+  return data if is_alike else written
+
+
 def eight_bits(image: Image.Image) -> Image.Image:
   """Return a picture of 8 bits with nothing else that a file may hold."""
   if image.mode.startswith('I') or image.mode == 'F':

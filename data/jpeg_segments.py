@@ -17,6 +17,7 @@ _ALONE = {0x01, *range(0xD0, 0xD8)}  # Without a length.
 _APPLICATIONS = range(0xE0, 0xF0)
 _METADATA_MARKER = 0xE1
 _END = b'\xff\xd9'
+SCAN = bytes((0xFF, _SCAN))  # What ends the headers.
 # What ends the coded pixels: in them 0 follows 0xFF, or a number at restarts.
 _MARKER = re.compile(rb'\xff[^\x00\xd0-\xd7\xff]')
 _PROGRESSIVE = b'\xc2'

@@ -15,6 +15,8 @@ from transfusion_tf import errors
 from transfusion_tf import json_file
 from transfusion_tf import storage
 
+_BEFORE = {'split_seed': 0}
+
 
 class _Manifest(TypedDict):
   settings: dict[str, object]
@@ -92,9 +94,11 @@ def is_unchanged(
   except (OSError, errors.InputError):
     return False
   for name, value in json.loads(json.dumps(settings)).items():
-    if before.get(name, value) != value:
+    # What earlier versions did not record they had as it is, or so.
+    if before.get(name, _BEFORE.get(name, value)) != value:
       raise errors.InputError(
-        f'{os.path.dirname(path)} was prepared with {name}={before[name]!r}, '
+        f'{os.path.dirname(path)} was prepared with '
+        f'{name}={before.get(name, _BEFORE.get(name))!r}, '
         f'not {value!r}: give another --output_dir or the earlier value'
       )
   if is_gone:

@@ -37,6 +37,7 @@ NOTES = (
   'not the published number',
   'empty split',
   'split drawn',
+  'split without labels',
   'class without example',
   'nothing to learn',
   'patient in two spellings',

@@ -183,12 +183,14 @@ class Preparer:
     if self.kind == 'fundus':
       image = images.load(data, rules.min_decoded_side(self.side))
       stored = fundus.crop(image, self.side)
-      return pictures_lib.Prepared(images.jpeg(stored), fundus.note(image))
+      return pictures_lib.Prepared(
+        images.stored(data, stored), fundus.note(image)
+      )
     if self.kind == 'own_size':
       stored = images.as_it_is(data)
     else:
       stored = _SCALED[self.kind](data, self.side)
-    return pictures_lib.Prepared(images.jpeg(stored))
+    return pictures_lib.Prepared(images.stored(data, stored))
 
 
 _SCALED: dict[str, Callable[[bytes, int], Image.Image]] = {

@@ -21,6 +21,13 @@ prepare --name=cifar10 --data="$out/cifar10/labels.csv" \
 prepare --name=pneumoniamnist --on_bad=skip \
   --data="$raw/pneumoniamnist/pneumoniamnist.npz"
 
+# Out as Parquet and in again: the same pictures, and the same fingerprint.
+$python bin/export_data.py --data_dir="$out/data" --dataset=cifar10 \
+  --output_dir="$out/cifar10_parquet" --overwrite \
+  --citation='Krizhevsky, Learning Multiple Layers of Features from Tiny Images'
+prepare --name=cifar10_again --data="$out/cifar10_parquet" \
+  --patient_column=patient_id
+
 # A thousand x-rays of the NIH: is a network with ImageNet's weights worth it?
 $python bin/study.py --output_dir="$out/nih" \
   --table="$raw/nih_pneumonia/labels.csv" --images="$raw/nih_pneumonia/images" \

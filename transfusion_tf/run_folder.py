@@ -18,7 +18,7 @@ decisions.json   step of a checkpoint -> the thresholds that validation chose
 result.json      written last: a run with it is finished
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 import contextlib
 import csv
 import os
@@ -221,22 +221,24 @@ def stored_form(run_dir: str) -> dict[str, Any]:
   return (_read(run_dir, OUTPUTS, _Outputs) or {}).get('stored_form', {})
 
 
-def begun_on_other(run_dir: str, fingerprint: str) -> dict[str, str]:
+def begun_on_other(run_dir: str, known_as: Collection[str]) -> dict[str, str]:
   """Return the data set that a run was begun on, if it is another one.
 
   Args:
     run_dir: The run's folder.
-    fingerprint: Fingerprint of the open data set.
+    known_as: The fingerprints of the open data set.
 
   Returns:
     As `begun_on`; empty if it is the same data set, or is unknown.
   """
-  return if_other(begun_on(run_dir), fingerprint)
+  return if_other(begun_on(run_dir), known_as)
 
 
-def if_other(known: Mapping[str, str], fingerprint: str) -> dict[str, str]:
+def if_other(
+  known: Mapping[str, str], known_as: Collection[str]
+) -> dict[str, str]:
   """Return what `begun_on` returned if it is another data set, else empty."""
-  is_other = known and known['fingerprint'] != fingerprint
+  is_other = known and known['fingerprint'] not in known_as
   return dict(known) if is_other else {}
 
 

@@ -1,12 +1,14 @@
 """Test images that a data set's publication names: a list, or a table."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import dataclasses
 import os
 import pathlib
 
+import numpy as np
 import pandas as pd
 
+from data import cells
 from data import raw_dataset
 from data import tables
 from transfusion_tf import errors
@@ -23,6 +25,34 @@ def check(split: str, test_list: str, test_csv: str) -> None:
     raise errors.InputError(
       f'{" and ".join(given)} both say which images are tested: give one'
     )
+
+
+def without_unlabeled(
+  table: pd.DataFrame, split: str, labels: Sequence[str]
+) -> tuple[pd.DataFrame, list[raw_dataset.Problem]]:
+  """Leave out splits that are held out and whose labels are all hidden.
+
+  Args:
+    table: The rows of a source.
+    split: The column of splits.
+    labels: The columns of labels.
+
+  Returns:
+    The other rows, and a note for each such split.
+  """
+  splits = table[split].map(lambda cell: cells.SPLITS.get(cell.lower()))
+  missing = table[list(labels)].map(cells.is_missing).to_numpy().all(axis=1)
+  kept, problems = np.ones(len(table), bool), []
+  for name in ('validation', 'test'):
+    rows = (splits == name).to_numpy()
+    if rows.any() and missing[rows].all():
+      kept &= ~rows
+      problems.append(
+        raw_dataset.Problem(
+          'split without labels', name, f'{rows.sum():,} images are left out'
+        )
+      )
+  return table[kept], problems
 
 
 def append(

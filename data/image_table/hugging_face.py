@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from data import arrow_rows
+from data import findings
 from data import row_places
 from data.image_table import rows as rows_lib
 from data.image_table import shards
@@ -125,6 +126,9 @@ class _Schema:
       InputError: Several columns are classes, and nobody says which to learn.
     """
     classes, several = self._classes, self._several
+    states = tuple(n for n, names in classes.items() if _is_states(names))
+    if states and not self._asked.labels:
+      return source_lib.Columns(labels=states, kind='findings')
     chosen = [n for n in self._asked.labels if n in classes or n in several]
     among = chosen or [*classes, *several]
     if len(among) > 1 and not self._asked.labels:
@@ -181,7 +185,8 @@ class _Schema:
   def _class(self, names, number):
     """Return the name of a class; -1 and what has no name stay as they are."""
     if isinstance(number, int) and 0 <= number < len(names):
-      return names[number]
+      name = names[number]
+      return findings.code(name) if _is_states(names) else name
     return '' if number is None or number == -1 else str(number)
 
   def _choose_picture(self, schema):
@@ -233,6 +238,11 @@ def _is_class(feature):
     and not isinstance(names, str)
     and all(isinstance(name, str) for name in names)
   )
+
+
+def _is_states(names):
+  """Return whether classes are those of a finding, as export_data.py has it."""
+  return tuple(names) == findings.STATES
 
 
 def _is_cell(type_):

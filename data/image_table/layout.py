@@ -91,6 +91,12 @@ def read(source: source_lib.Source) -> Table:
     InputError: Its labels make no sense together, or a folder cannot be read.
   """
   table, where, columns = source.table, source.where, source.columns
+  problems = list(source.problems)
+  if source.completes_splits and columns.split:
+    table, hidden = held_out.without_unlabeled(
+      table, columns.split, columns.labels
+    )
+    problems += hidden
   try:
     if columns.separator:
       if len(columns.labels) != 1:
@@ -115,7 +121,7 @@ def read(source: source_lib.Source) -> Table:
     table[_GROUPS] = subgroups.of_rows(table, grouping, where)
   dataset = raw_dataset.RawDataset(
     [],
-    list(source.problems),
+    problems,
     names=() if kind == 'findings' else names,
     fills_splits=True,
     completes_splits=source.completes_splits,

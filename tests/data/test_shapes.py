@@ -68,6 +68,17 @@ def built(tmp_path_factory):
   return build
 
 
+@pytest.mark.parametrize('shape', _SHAPES)
+def test_runs_know_the_set_whatever_its_shape_is(shape, built):
+  """By pictures, labels, patients and splits; names of files may be others."""
+  sets = [
+    tfds_folder.open_dataset(str(built(s)[1]), 'pictures')
+    for s in ('table', shape)
+  ]
+  assert sets[0].fingerprint == sets[1].fingerprint
+  assert sets[0].summary['pixels_sha256']
+
+
 def _contents(data_dir):
   """{(split, name of the class, stored picture): number of them}"""
   opened = tfds_folder.open_dataset(str(data_dir), 'pictures')

@@ -12,6 +12,7 @@ from data.image_table import given as given_lib
 from data.image_table import layout
 from data.image_table import tfds_sets
 from transfusion_tf import errors
+from transfusion_tf import run_folder
 
 _PICTURES = shapes.rows(8, 8, 8)
 _STATES = ('uncertain', 'positive', 'negative', 'unmentioned')
@@ -178,6 +179,53 @@ def test_a_set_without_labels_is_one_line(tmp_path):
   path = _write(tmp_path, 'faces', features, splits)
   with pytest.raises(errors.InputError, match='which feature is learned'):
     _read(path)
+
+
+def _hidden(folder, splits):
+  """A set whose test labels nobody knows."""
+  classes = tfds.features.ClassLabel(names=shapes.NAMES)
+  counts = {
+    split: [{'label': -1 if split == 'test' else n % 2} for n in range(6)]
+    for split in splits
+  }
+  return _write(folder, 'hidden', {'label': classes}, counts)
+
+
+def test_a_test_split_whose_labels_are_hidden_counts_as_lacking(tmp_path):
+  found = _read(_hidden(tmp_path, ('train', 'test')))
+  (note,) = found.dataset.problems
+  assert (note.kind, note.location) == ('split without labels', 'test')
+  assert {r.split for r in found.dataset.records} == {'train'}
+  checked = preflight.check(found.dataset, num_processes=1)
+  assert set(checked.splits()) == {'train', 'validation', 'test'}
+  assert not [p for p in checked.problems if p.bad]
+
+
+def test_networks_are_scored_on_validation_where_test_labels_are_hidden(
+  call, tmp_path
+):
+  """Of a set that is used as it is."""
+  path = _hidden(tmp_path / 'sets', ('train', 'validation', 'test'))
+  study = tmp_path / 'study'
+  done = call(
+    'study.py',
+    *(f'--data={path}', f'--output_dir={study}', '--epochs=1', '--seeds=1'),
+    *('--models=cbr_tiny', '--inits=random', '--noprobes'),
+    *('--image_size=48', '--batch_size=2', '--nolocate_benefit'),
+  )
+  assert done.returncode == 0, done.stderr
+  said = 'hidden has no labels in its test split: runs are scored on validation'
+  assert f'note: {said}' in done.stdout
+  assert 'a shorter side of 28 pixels, typically, --image_size=48' in (
+    done.stdout
+  )
+  run = study / 'cbr_tiny/random/seed0'
+  assert run_folder.result(str(run))['judged_split'] == 'validation'
+  done = call('evaluate.py', f'--run_dir={run}')
+  assert done.returncode == 0, done.stderr
+  assert f'note: {said}' in done.stdout and 'validation top1' in done.stdout
+  done = call('evaluate.py', f'--run_dir={run}', '--split=test')
+  assert done.returncode == 2 and said in done.stderr
 
 
 def test_a_study_trains_on_a_set_that_is_ready_where_it_is(call, tmp_path):

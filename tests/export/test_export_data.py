@@ -12,6 +12,8 @@ import pytest
 import tensorflow_datasets as tfds
 
 from data import findings
+from data.image_table import given as given_lib
+from data.image_table import layout
 from transfusion_tf import data_export
 from transfusion_tf import errors
 from transfusion_tf.data_export import writing
@@ -106,6 +108,25 @@ def test_each_finding_is_a_column_with_its_states(chest, tmp_path):
   for name in _SIGNS:
     assert rows.features[name].names == list(findings.STATES)
     assert rows[name][:] == list(opened.index('train').labels['findings'][name])
+
+
+def test_findings_come_in_again_as_they_went_out(chest):
+  opened, folder = chest
+  given = given_lib.parse(str(folder))
+  columns = layout.Columns(patient='patient_id')
+  table = layout.read(given.read(columns))
+  assert (table.kind, table.names) == ('findings', opened.label_names)
+  found = {r.image_id: r for r in table.dataset.records}
+  for split in opened.splits:
+    index = opened.index(split)
+    for n, name in enumerate(index.image_ids):
+      assert (found[name].split, found[name].patient_id) == (
+        split,
+        index.patient_ids[n],
+      )
+      assert found[name].labels['findings'] == {
+        k: findings.STATES[v[n]] for k, v in index.labels['findings'].items()
+      }
 
 
 def _records(folder, name):

@@ -1,6 +1,7 @@
 """The images of a study are checked and prepared once."""
 
 import io
+import json
 import os
 import shutil
 
@@ -28,12 +29,13 @@ def raw(tmp_path):
   return raw_sets.table(tmp_path / 'raw', count=20)
 
 
-def _prepare(raw, tmp_path, csv='labels.csv', image_size=24):
+def _prepare(raw, tmp_path, csv='labels.csv', image_size=24, seed=0):
   return own_images.prepare(
     str(tmp_path / 'data'),
     own_images.given('', str(raw / csv) if csv else None, str(raw), ''),
     image_size,
     refuse_bad=True,
+    seed=seed,
   )
 
 
@@ -82,6 +84,24 @@ def test_other_settings_are_refused_by_name(raw, tmp_path):
   _prepare(raw, tmp_path)
   with pytest.raises(errors.InputError, match='image_size=24, not 32'):
     _prepare(raw, tmp_path, image_size=32)
+
+
+def test_the_split_is_drawn_by_its_seed(raw, tmp_path):
+  texts = []
+  for seed in (0, 0, 5):
+    folder = tmp_path / f'{len(texts)}'
+    _prepare(raw, folder, seed=seed)
+    (path,) = (folder / 'data/own_raw').rglob('splits.csv')
+    texts.append(path.read_text())
+  assert texts[0] == texts[1] != texts[2]
+  # A set of an earlier version has the usual seed, and does not say so.
+  path = tmp_path / '0/data' / own_images.MANIFEST
+  content = json.loads(path.read_text())
+  del content['settings']['split_seed']
+  path.write_text(json.dumps(content))
+  _prepare(raw, tmp_path / '0')
+  with pytest.raises(errors.InputError, match='split_seed=0, not 5'):
+    _prepare(raw, tmp_path / '0', seed=5)
 
 
 def test_without_a_manifest_the_files_are_checked(raw, tmp_path, capsys):

@@ -133,9 +133,10 @@ def main(_) -> None:
   if len(named) == 1:
     _evaluate_run(*named[0], dataset, changes)
     return
+  run = ensemble.load_run(named, dataset, _CLASS_MAP.value, **changes)
   scores = evaluate_ensemble.evaluate(
-    ensemble.load_run(named, dataset, _CLASS_MAP.value, **changes),
-    _SPLIT.value,
+    run,
+    _split(run.source.prepared),
     _OUTPUT_DIR.value,
     operating_flags.targets(),
   )
@@ -189,6 +190,27 @@ def _data(run_dir):
   return dataset, {'data_dir': data_dir}
 
 
+def _split(prepared):
+  """Return the split to score: validation where `test` has no labels.
+
+  Raises:
+    InputError: It is `test`, asked for by name.
+  """
+  from transfusion_tf import errors
+  from transfusion_tf.input_pipeline import label_counts
+  from transfusion_tf.input_pipeline import tfds_folder
+
+  split = _SPLIT.value
+  reason = label_counts.untested(prepared)
+  able = tfds_folder.VALIDATION in prepared.splits
+  if split != tfds_folder.TEST or not reason or not able:
+    return split
+  if _SPLIT.present:
+    raise errors.InputError(f'--split={split}: {reason}')
+  print(f'note: {reason}')
+  return tfds_folder.VALIDATION
+
+
 def _evaluate_run(run_dir, checkpoint, dataset, changes):
   from transfusion_tf import run_folder
   from transfusion_tf.cli import evaluation_text
@@ -196,11 +218,11 @@ def _evaluate_run(run_dir, checkpoint, dataset, changes):
   from transfusion_tf.run import scores as scores_lib
   from transfusion_tf.study import external
 
-  split, folder = _SPLIT.value, _OUTPUT_DIR.value
-  targets = operating_flags.targets()
+  folder, targets = _OUTPUT_DIR.value, operating_flags.targets()
   run = run_lib.load_run(
     run_dir, checkpoint, dataset, _CLASS_MAP.value, **changes
   )
+  split = _split(run.source.prepared)
   is_own = scores_lib.is_training_data(run, run_dir)
   for note in evaluation_text.notes(run, split, is_own):
     print(note)

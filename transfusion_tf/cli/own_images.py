@@ -15,7 +15,7 @@ MANIFEST = 'raw_files.json'
 
 
 def prepare(
-  data_dir: str, given: Any, image_size: int, refuse_bad: bool
+  data_dir: str, given: Any, image_size: int, refuse_bad: bool, seed: int = 0
 ) -> str:
   """Make DATA_DIR/NAME of raw data.
 
@@ -27,6 +27,7 @@ def prepare(
     given: The result of `given`.
     image_size: The shorter side to store.
     refuse_bad: If false, bad images are left out.
+    seed: Seed of the splits that are drawn.
 
   Returns:
     The name of the data set.
@@ -42,7 +43,7 @@ def prepare(
     data_dir,
     given,
     refuse_bad,
-    {'image_size': image_size, 'fundus': fundus},
+    {'image_size': image_size, 'fundus': fundus, 'split_seed': seed},
     functools.partial(
       image_table_dataset_builder.Builder, image_size=image_size, fundus=fundus
     ),
@@ -51,7 +52,9 @@ def prepare(
   )
 
 
-def prepare_pretraining(data_dir: str, given: Any, refuse_bad: bool) -> str:
+def prepare_pretraining(
+  data_dir: str, given: Any, refuse_bad: bool, seed: int = 0
+) -> str:
   """Make DATA_DIR/NAME as `prepare`, to pretrain on, at the pictures' own size.
 
   The columns of a table are known by their usual names.
@@ -67,7 +70,7 @@ def prepare_pretraining(data_dir: str, given: Any, refuse_bad: bool) -> str:
     data_dir,
     given,
     refuse_bad,
-    {'image_size': 0},
+    {'image_size': 0, 'split_seed': seed},
     image_table_dataset_builder.Builder,
     layout.Columns(usual=True),
     given.name,
@@ -159,7 +162,7 @@ def _prepare(
   check_names(name, table.kind, table.names)
   builder = builder_of(name=name, table=table, data_dir=data_dir)
   listed = list(table.dataset.records) if given.has_image_files else []
-  checked = builder.check(given.root)
+  checked = builder.check(given.root, form.get('split_seed', 0))
   print(checked)
   checked.write(os.path.join(data_dir, 'preflight', checked.name))
   if tested:

@@ -57,6 +57,7 @@ _SPLIT_FILE = flags.DEFINE_string(
   'split_file', '', 'The splits.csv of an earlier build, to split alike.'
 )
 _SEED = flags.DEFINE_integer('seed', 0, 'Seed of the split.', lower_bound=0)
+flags.DEFINE_alias('split_seed', 'seed')  # As study.py has it.
 _OVERWRITE = flags.DEFINE_bool(
   'overwrite', False, 'Build anew what was prepared from other raw data.'
 )

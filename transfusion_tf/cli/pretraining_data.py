@@ -9,7 +9,9 @@ from transfusion_tf.cli import plan_flags
 _FLAG = 'pretrain_on'
 
 
-def prepare(value: str, root: str, refuse_bad: bool) -> tuple[str, str]:
+def prepare(
+  value: str, root: str, refuse_bad: bool, seed: int = 0
+) -> tuple[str, str]:
   """Return the folder and the name of what --pretrain_on names.
 
   A prepared set with labels, for training and for validation, is used as it is,
@@ -20,6 +22,7 @@ def prepare(value: str, root: str, refuse_bad: bool) -> tuple[str, str]:
     value: Value of --pretrain_on.
     root: The study's folder.
     refuse_bad: If false, bad images are left out.
+    seed: Seed of the splits that are drawn.
 
   Raises:
     InputError: There is nothing of that name, or the images are not usable.
@@ -33,7 +36,7 @@ def prepare(value: str, root: str, refuse_bad: bool) -> tuple[str, str]:
   if _is_prepared(given.path):  # The set of a name.
     return os.path.split(given.path)
   plan_flags.check_prepared(made)
-  return made, own_images.prepare_pretraining(made, given, refuse_bad)
+  return made, own_images.prepare_pretraining(made, given, refuse_bad, seed)
 
 
 def _is_prepared(path):

@@ -143,6 +143,9 @@ flags.adopt_module_key_flags(plan_flags)
 _ON_BAD = flags.DEFINE_enum(
   'on_bad', 'fail', ['fail', 'skip'], 'What to do about bad images.'
 )
+_SPLIT_SEED = flags.DEFINE_integer(
+  'split_seed', 0, 'Seed of the splits that are drawn.', lower_bound=0
+)
 _EPOCHS = flags.DEFINE_integer(
   'epochs',
   None,
@@ -178,7 +181,7 @@ _HEADINGS = {
   'Data': 'data table images name dataset data_dir',
   'Table': 'path_column label_columns label_kind label_separator '
   'ignore_columns majority classes patient_column join_patients '
-  'split_column test_list test_csv subgroup_columns fundus on_bad',
+  'split_column split_seed test_list test_csv subgroup_columns fundus on_bad',
   'Plan': ' '.join(plan_flags.NAMES),
   'Training': 'recipe image_size epochs pretrain_epochs patience '
   'patience_stderr min_steps batch_size learning_rate normalization '
@@ -213,6 +216,8 @@ def main(_) -> None:
   prepared = _check_data(data_dir, dataset)
   plan = _plan(root, data_dir, dataset, settings)
   _check_primary(prepared, plan.base)
+  for experiment in filter(None, (plan.base, plan.pretraining)):
+    _note_enlarged(experiment)
   plan = dataclasses.replace(
     plan, subsets=_subsets(prepared, plan.base, dataset)
   )
@@ -380,6 +385,7 @@ def _data(root):
       given,
       flags.FLAGS.image_size or config.IMAGE_TABLE.data.image_size,
       _ON_BAD.value == 'fail',
+      _SPLIT_SEED.value,
     )
   raise errors.InputError(f'give {recorded_flags.DATA}')
 
@@ -409,13 +415,25 @@ def _check_primary(prepared, base):
     task.check_primary(base.train.primary_metric)
 
 
+def _note_enlarged(experiment):
+  """Say if a network takes larger pictures than there are."""
+  from transfusion_tf.input_pipeline import stored_form
+  from transfusion_tf.input_pipeline import tfds_folder
+
+  prepared = tfds_folder.open_dataset(
+    experiment.runtime.data_dir, experiment.data.dataset
+  )
+  if note := stored_form.enlarged(prepared, experiment.data.image_size):
+    print(f'note: {note}')
+
+
 def _plan(root, data_dir, dataset, settings):
   from transfusion_tf.study import plan as plan_lib
 
   pretraining = None
   if _PRETRAIN_ON.value:
     folder, name = pretraining_data.prepare(
-      _PRETRAIN_ON.value, root, _ON_BAD.value == 'fail'
+      _PRETRAIN_ON.value, root, _ON_BAD.value == 'fail', _SPLIT_SEED.value
     )
     pretraining = _experiment(
       folder, name, _PRETRAIN_RECIPE.value, _PRETRAIN_EPOCHS.value

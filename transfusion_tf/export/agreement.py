@@ -12,7 +12,6 @@ import numpy as np
 import tensorflow as tf
 
 from transfusion_tf import errors
-from transfusion_tf.input_pipeline import tfds_folder
 from transfusion_tf.run import build as run_lib
 
 _BATCH_SIZE = 16
@@ -72,8 +71,8 @@ class StoredImages:
     """
     self._run = run
     source = run.source.prepared
-    has_test = tfds_folder.TEST in source.splits
-    self.split = tfds_folder.TEST if has_test else source.splits[-1]
+    is_there = source.scored_split in source.splits
+    self.split = source.scored_split if is_there else source.splits[-1]
     total = source.num_examples(self.split)
     self.count = min(most, total) if most else total
     self.expected = self.classify(lambda batch: probabilities(run, batch))

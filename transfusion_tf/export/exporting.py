@@ -130,7 +130,7 @@ def export(
 
 def _notes(run, record):
   prepared = run.source.prepared
-  other = record.other(prepared.fingerprint)
+  other = record.other(prepared.known_as)
   if not other:
     return ()
   return (

@@ -51,7 +51,7 @@ def render(
   """
   prepared = run.source.prepared
   dataset = prepared.identity['dataset']
-  result, other = record.result, record.other(prepared.fingerprint)
+  result, other = record.result, record.other(prepared.known_as)
   scored = result.get('test', {}) if record.is_judged else {}
   table, decisions = record.scores, record.decisions
   data = trained_on(run, record)
@@ -115,7 +115,7 @@ def render(
 def trained_on(run: run_lib.Run, record: record_lib.Record) -> str:
   """Return the name of the data set that a network was trained on."""
   prepared = run.source.prepared
-  other = record.other(prepared.fingerprint)
+  other = record.other(prepared.known_as)
   return other.get('dataset', prepared.identity['dataset'])
 
 

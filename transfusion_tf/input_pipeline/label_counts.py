@@ -61,11 +61,8 @@ def _lacking(prepared, labels):
 
 def notes(prepared: tfds_folder.PreparedDataset) -> list[str]:
   """Return a line for each split that is scored and is not whole."""
-  if tfds_folder.TEST not in prepared.splits:
-    return [
-      f'{prepared.name} has no test split: runs are scored on validation, '
-      'which also chooses their checkpoint'
-    ]
+  if reason := untested(prepared):
+    return [reason]
   scored = (tfds_folder.VALIDATION, tfds_folder.TEST)
   return [
     f'{split} of {prepared.name} has {errors.listed(names)}: what is missing '
@@ -73,6 +70,18 @@ def notes(prepared: tfds_folder.PreparedDataset) -> list[str]:
     for split in scored
     if split in prepared.splits and (names := lacking(prepared, split))
   ]
+
+
+def untested(prepared: tfds_folder.PreparedDataset) -> str:
+  """Return why runs are not scored on a test split, or ''."""
+  if prepared.scored_split == tfds_folder.TEST:
+    return ''
+  has_it = tfds_folder.TEST in prepared.splits
+  lacking = 'has no labels in its test split' if has_it else 'has no test split'
+  return (
+    f'{prepared.name} {lacking}: runs are scored on validation, which also '
+    'chooses their checkpoint'
+  )
 
 
 def check_trainable(prepared: tfds_folder.PreparedDataset) -> None:

@@ -16,6 +16,7 @@ from transfusion_tf.input_pipeline import tfds_folder
 # as the file is.
 FUNDUS, SQUEEZED = 'fundus', 'squeezed'
 SHORTER_SIDE, OWN_SIZE, AS_IT_IS = 'shorter_side', 'own_size', 'as_it_is'
+_MIN_ENLARGED = 1.25
 _NUM_MEASURED = 256  # Stored images whose size is read.
 
 
@@ -75,6 +76,24 @@ def from_dataset(prepared: tfds_folder.PreparedDataset) -> StoredForm:
   return StoredForm(OWN_SIZE)
 
 
+def enlarged(prepared: tfds_folder.PreparedDataset, side: int) -> str:
+  """Return a note if pictures are enlarged for a network, or ''.
+
+  Args:
+    prepared: The data set.
+    side: Of the squares that the network takes.
+  """
+  sides = sorted(min(shape) for shape in _stored_shapes(prepared))
+  if not sides or sides[len(sides) // 2] * _MIN_ENLARGED >= side:
+    return ''
+  typical = sides[len(sides) // 2]
+  return (
+    f'pictures of {prepared.name} have a shorter side of {typical} pixels, '
+    f'typically, --image_size={side}: {(side / typical) ** 2:.0f} times the '
+    'work for no more detail'
+  )
+
+
 def from_json(record: Mapping) -> StoredForm:
   """Return the form that `dataclasses.asdict` made a record of.
 
@@ -85,7 +104,7 @@ def from_json(record: Mapping) -> StoredForm:
 
 
 def _stored_shapes(prepared):
-  """Return the heights and widths of some stored images."""
+  """Return the heights and widths that some stored images have."""
   first, *_ = prepared.splits
   records = prepared.records(first).take(_NUM_MEASURED)
   encoded = records.map(lambda record: prepared.parse(record)['image'])

@@ -31,6 +31,7 @@ class _Metadata(TypedDict):
   findings: NotRequired[list[str]]
   published: NotRequired[dict[str, int]]
   problems: NotRequired[dict[str, int]]
+  pixels_sha256: NotRequired[str]
   records_sha256: NotRequired[str]
   splits: NotRequired[dict[str, _Counts]]
   square: NotRequired[_Square]

@@ -28,6 +28,7 @@ from transfusion_tf import storage
 from transfusion_tf.input_pipeline import tfds_files
 
 TRAIN, VALIDATION, TEST = 'train', 'validation', 'test'
+_NUM_ASKED = 64  # Examples that tell whether a split has labels.
 _LABEL_KEYS = ('grade', 'findings', 'label')
 
 
@@ -151,8 +152,25 @@ class PreparedDataset:
   def fingerprint(self) -> str:
     """A hash that depends on the data, not on their location or order.
 
+    It is of stored pictures, labels, patients and splits, not of names, where
+    prepare_data.py has recorded it.
+    """
+    pixels = self.summary.get('pixels_sha256')
+    if not pixels:
+      return self._by_name
+    return _hashed([self.label_kind, sorted(self.label_names), pixels])
+
+  @property
+  def known_as(self) -> tuple[str, ...]:
+    """The fingerprint, and the one that an earlier version gave the set."""
+    return tuple(dict.fromkeys([self.fingerprint, self._by_name]))
+
+  @functools.cached_property
+  def _by_name(self) -> str:
+    """The fingerprint of earlier versions, and of sets of others.
+
     Data sets that prepare_data.py did not build have no hash of their images:
-    the fingerprint covers only their names and counts.
+    it covers only their names and counts.
     """
     identity = [
       self.name,
@@ -162,13 +180,35 @@ class PreparedDataset:
       sorted(self.label_names),
       self.summary.get('records_sha256', ''),
     ]
-    text = json.dumps(identity, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return _hashed(identity)
 
   @property
   def splits(self) -> tuple[str, ...]:
     """The names of the splits."""
     return tuple(self._builder.info.splits)
+
+  @functools.cached_property
+  def scored_split(self) -> str:
+    """The split that results are of: `test`, or else `validation`.
+
+    The test labels of some sets of others are hidden: they are -1.
+    """
+    if TEST not in self.splits or not self.num_examples(TEST):
+      return VALIDATION
+    return VALIDATION if self._hides_labels(TEST) else TEST
+
+  def _hides_labels(self, split):
+    if not self.label_kind or 'records_sha256' in self.summary:
+      return False
+    try:
+      labels = [
+        int(label)
+        for record in self.records(split).take(_NUM_ASKED)
+        for label in tf.nest.flatten(self.parse(record)[self.label_kind])
+      ]
+    except tf.errors.OpError:  # Who reads the split will say so.
+      return False
+    return set(labels) == {-1}
 
   def num_examples(self, split: str) -> int:
     """Return the number of examples in a split."""
@@ -264,6 +304,11 @@ def open_dataset(data_dir: str, dataset: str) -> PreparedDataset:
       f'{root}: several configs; name one: --dataset={" or ".join(names)}'
     )
   return PreparedDataset(max(directories, key=_version))
+
+
+def _hashed(identity):
+  text = json.dumps(identity, sort_keys=True)
+  return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _version(path):

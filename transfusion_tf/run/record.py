@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import dataclasses
 from typing import Any
 
@@ -36,9 +36,13 @@ class Record:
   decisions: decisions_lib.Decisions | None = None
   begun_on: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-  def other(self, fingerprint: str) -> Mapping[str, str]:
-    """Return the data set of the training if it is another one, else empty."""
-    return run_folder.if_other(self.begun_on, fingerprint)
+  def other(self, known_as: Collection[str]) -> Mapping[str, str]:
+    """Return the data set of the training if it is another one, else empty.
+
+    Args:
+      known_as: The fingerprints of the open data set.
+    """
+    return run_folder.if_other(self.begun_on, known_as)
 
 
 def of_run(run_dir: str, step: int | None) -> Record:

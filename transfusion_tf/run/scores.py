@@ -35,8 +35,7 @@ def is_training_data(run: run_lib.Run, run_dir: str) -> bool:
   if not source.label_map.is_identity:
     return False
   if run_folder.begun_on(run_dir):
-    fingerprint = source.prepared.fingerprint
-    return not run_folder.begun_on_other(run_dir, fingerprint)
+    return not run_folder.begun_on_other(run_dir, source.prepared.known_as)
   result = run_folder.result(run_dir)
   return not result or result['data'] == source.prepared.directory
 

@@ -156,7 +156,7 @@ def _identity(built):
 
 def _check_same_data(built, run_dir):
   prepared = built.source.prepared
-  if run_folder.begun_on_other(run_dir, prepared.fingerprint):
+  if run_folder.begun_on_other(run_dir, prepared.known_as):
     raise errors.InputError(
       f'{run_dir} was begun on other data than {prepared.directory} now '
       'holds; choose another --run_dir, or the --data_dir that it was begun on'
@@ -276,10 +276,7 @@ def _score_splits(built, run_dir, trainer):
   Returns:
     Name of a file -> its table, and what result.json holds of them.
   """
-  splits = built.source.prepared.splits
-  split = (
-    tfds_folder.TEST if tfds_folder.TEST in splits else tfds_folder.VALIDATION
-  )
+  split = built.source.prepared.scored_split
   step = run_folder.checkpoint_step(run_dir, built.experiment.train.select)
   run_lib.load_weights(built, run_dir, step)
   validation = trainer.validated.get(step)

@@ -190,7 +190,7 @@ def _compute(network: stage_features.Network) -> dict[str, np.ndarray]:
   """Return the arrays of a file."""
   built = network.run
   prepared, task = built.source.prepared, built.task
-  test = _test_split(prepared)
+  test = prepared.scored_split
   names = (tfds_folder.TRAIN, tfds_folder.VALIDATION, test)
   every = {
     split: stage_features.spacing(prepared.num_examples(split), MOST_IMAGES)
@@ -243,14 +243,6 @@ def _compute(network: stage_features.Network) -> dict[str, np.ndarray]:
         ).items()
       }
   return arrays
-
-
-def _test_split(prepared) -> str:
-  return (
-    tfds_folder.TEST
-    if tfds_folder.TEST in prepared.splits
-    else tfds_folder.VALIDATION
-  )
 
 
 def _targets(task, labels) -> np.ndarray:

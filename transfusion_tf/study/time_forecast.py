@@ -59,10 +59,7 @@ class Forecast:
     root = machine.root
     data = plan.base.data.dataset
     prepared = tfds_folder.open_dataset(plan.base.runtime.data_dir, data)
-    has_test = tfds_folder.TEST in prepared.splits
-    self._num_test = prepared.num_examples(
-      tfds_folder.TEST if has_test else tfds_folder.VALIDATION
-    )
+    self._num_test = prepared.num_examples(prepared.scored_split)
     print('== Measuring what runs cost', flush=True)
     began = time.monotonic()
     runs = itertools.chain(*phases(plan, root))
