@@ -14,6 +14,7 @@ import re
 
 from data import cells
 from data.chexpert import layout as chexpert
+from data.image_table import row_columns
 from data.image_table import rows as rows_lib
 from data.image_table import source as source_lib
 from transfusion_tf import datasets
@@ -131,20 +132,17 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   info = builder.info
   known = _KNOWN.get(info.name, _Known())
   label = _label(folder, info.features, columns)
-  rows: list[rows_lib.Row] = []
+  rows = row_columns.RowColumns()
   for split in info.splits.values():
-    name = cells.SPLITS.get(split.name)
-    if not name and len(info.splits) > 1:
+    split_name = cells.SPLITS.get(split.name)
+    if not split_name and len(info.splits) > 1:
       continue  # `sample`, `all`: of the others, or not to be learned.
     for file in map(os.fspath, split.filepaths):
-      for number, row in enumerate(
-        _rows(file, info.features, label, known), start=len(rows)
-      ):
-        if not row.image_id:
-          row = row._replace(image_id=f'{name or split.name}_{number:04d}.png')
-        if name:
-          row = row._replace(cells={**row.cells, source_lib.SPLIT: name})
-        rows.append(row)
+      for name, place, found in _rows(file, info.features, label, known):
+        if split_name:
+          found[source_lib.SPLIT] = split_name
+        number = f'{split_name or split.name}_{len(rows):04d}.png'
+        rows.append(name or number, place, found)
   return rows_lib.of_rows(
     path,
     rows,
@@ -212,8 +210,10 @@ def _meaning(features, label, known):
   )
 
 
-def _rows(file, features, label, known) -> Iterator[rows_lib.Row]:
-  """Yield the rows of a file; the id of one is empty if it has no name."""
+def _rows(
+  file, features, label, known
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+  """Yield the (name, place, cells) of a file; a name may be empty."""
   import tensorflow as tf
 
   start = 0
@@ -228,11 +228,8 @@ def _rows(file, features, label, known) -> Iterator[rows_lib.Row]:
       name = next((found[n] for n in _IDS if found.get(n)), '')
       if known.patient:
         found[_PATIENT] = known.patient(posixpath.splitext(name)[0])
-      yield rows_lib.Row(
-        shown_text.printable(name),
-        f'{file}::{at}+{len(picture[0])}',
-        found,
-      )
+      place = f'{file}::{at}+{len(picture[0])}'
+      yield shown_text.printable(name), place, found
       start += _HEADER + len(record) + _FOOTER
   except (tf.errors.OpError, ValueError) as error:
     raise errors.InputError(

@@ -13,6 +13,8 @@ from data import archives
 from data import cells
 from data import images
 from data import raw_dataset
+from data import texts
+from data.image_table import row_columns
 from data.image_table import rows as rows_lib
 from data.image_table import shards
 from data.image_table import source as source_lib
@@ -43,7 +45,7 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   """
   found = files(path)
   splits = shards.splits(os.path.abspath(path), found)
-  rows: list[rows_lib.Row] = []
+  rows = row_columns.RowColumns()
   problems: list[raw_dataset.Problem] = []
   for file, split in zip(found, splits, strict=True):
     prefix = f'{os.path.basename(file)}/' if len(found) > 1 else ''
@@ -56,11 +58,12 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
         )
         continue
       if row:
-        given = {source_lib.SPLIT: split} if split else {}
-        name = shown_text.printable(prefix + row.image_id)
-        rows.append(row._replace(image_id=name, cells={**row.cells, **given}))
+        name, place, found_cells = row
+        if split:
+          found_cells[source_lib.SPLIT] = split
+        rows.append(shown_text.printable(prefix + name), place, found_cells)
   if not any(splits):
-    rows = _by_first_folder(rows)
+    _add_first_folders(rows)
   return rows_lib.of_rows(
     path, rows, columns, source_lib.Columns(), found, problems
   )
@@ -86,7 +89,7 @@ def _samples(file) -> Iterator[list[tuple[str, str, str]]]:
 
 
 def _row(file, sample):
-  """Return the row of a sample; None if it has no picture.
+  """Return the name, place and cells of a sample; None without a picture.
 
   Raises:
     InvalidRecordError: It has several pictures, or what belongs to it is
@@ -109,7 +112,7 @@ def _row(file, sample):
       found[extension] = _text(name, place).strip()
     elif extension == 'json':
       found |= _columns(name, _text(name, place))
-  return rows_lib.Row(*pictures[0], found)
+  return *pictures[0], found
 
 
 def _text(name, place):
@@ -141,17 +144,8 @@ def _columns(name, text):
   return rows_lib.cells_of(value)
 
 
-def _by_first_folder(rows):
-  """Return rows with the split that the first folder of their names is."""
-  tops = {row.image_id.partition('/')[0].lower() for row in rows}
-  if not rows or not tops <= cells.SPLITS.keys():
-    return rows
-  return [
-    row._replace(
-      cells={
-        **row.cells,
-        source_lib.SPLIT: cells.SPLITS[row.image_id.partition('/')[0].lower()],
-      }
-    )
-    for row in rows
-  ]
+def _add_first_folders(rows):
+  """Add the split that the first folder of each name is, if each is one."""
+  tops = texts.Texts(name.partition('/')[0].lower() for name in rows.ids)
+  if set(tops) <= cells.SPLITS.keys():
+    rows.put_column(source_lib.SPLIT, (cells.SPLITS[top] for top in tops))
