@@ -9,15 +9,17 @@ from typing import Any
 from PIL import Image
 
 from data import images
-from data import raw_dataset
+from data import opened
+from data import places
 
 
 def make(
-  record: raw_dataset.Record, picture: Callable[[bytes], Image.Image]
+  item: opened.Opened, picture: Callable[[places.Raw], Image.Image]
 ) -> tuple[str, dict[str, Any]]:
   """Return the key and the features of one example."""
+  record = item.record
   return record.image_id, {
-    'image': images.jpeg(picture(images.read(record.path))),
+    'image': images.jpeg(picture(item.picture())),
     'image_id': record.image_id,
     'patient_id': record.patient_id,
     **record.labels,

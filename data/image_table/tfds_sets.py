@@ -106,8 +106,8 @@ def ready(path: str) -> tuple[str, str] | None:
   has_splits = set(_SPLITS) <= set(builder.info.splits)
   if builder.info.name in _KNOWN or not has_splits:
     return None
-  if not any(
-    k in builder.info.features for k in ('label', 'grade', 'findings')
+  if 'image' not in builder.info.features or not _is_learned_from(
+    builder.info.features
   ):
     return None
   parts = os.path.abspath(folder).split(os.sep)
@@ -115,6 +115,16 @@ def ready(path: str) -> tuple[str, str] | None:
     return os.path.split(os.path.abspath(folder))  # Under another name.
   at = len(parts) - 1 - parts[::-1].index(builder.info.name)
   return os.sep.join(parts[:at]), os.path.join(*parts[at:])
+
+
+def _is_learned_from(features):
+  """Return whether features are those that training reads."""
+  import tensorflow_datasets as tfds
+
+  one = [features[name] for name in ('label', 'grade') if name in features]
+  is_class = [isinstance(each, tfds.features.ClassLabel) for each in one]
+  has_labels = all(is_class) if one else 'findings' in features
+  return has_labels and isinstance(features['image'], tfds.features.Image)
 
 
 def read(path: str, columns: source_lib.Columns) -> source_lib.Source:

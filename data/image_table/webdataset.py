@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import json
 import os
 import posixpath
+from typing import NamedTuple
 
 from data import archives
 from data import cells
@@ -22,6 +23,7 @@ from transfusion_tf import shown_text
 
 _CLASS = 'cls'
 _TEXTS = ('cls', 'txt', 'text', 'id')  # Each is a column of its name.
+_JSON = 'json'
 _MAX_TEXT = 2**20  # Bytes of such a file; a longer one holds no label.
 
 
@@ -51,10 +53,10 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
     prefix = f'{os.path.basename(file)}/' if len(found) > 1 else ''
     for sample in _samples(file):
       try:
-        row = _row(file, sample)
+        row = _row(sample)
       except raw_dataset.InvalidRecordError as error:
         problems.append(
-          raw_dataset.Problem(error.kind, sample[0][0], str(error))
+          raw_dataset.Problem(error.kind, sample[0].name, str(error))
         )
         continue
       if row:
@@ -69,11 +71,20 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   )
 
 
-def _samples(file) -> Iterator[list[tuple[str, str, str]]]:
-  """Yield the (name, extension, place) of files that are one row, in order."""
-  sample: list[tuple[str, str, str]] = []
+class _File(NamedTuple):
+  """A file of a sample; its contents are there if it holds a label."""
+
+  name: str
+  extension: str
+  place: str
+  contents: bytes
+
+
+def _samples(file) -> Iterator[list[_File]]:
+  """Yield the files that are one row, in order."""
+  sample: list[_File] = []
   last = None
-  for name, place in archives.tar_members(file):
+  for name, place, contents in archives.tar_files(file, _is_text):
     folder, base = posixpath.split(name.removeprefix('./'))
     if base.startswith('.') or '__MACOSX' in folder:
       continue
@@ -83,12 +94,18 @@ def _samples(file) -> Iterator[list[tuple[str, str, str]]]:
       yield sample
       sample = []
     last = key
-    sample.append((posixpath.join(folder, base), extension.lower(), place))
+    name = posixpath.join(folder, base)
+    sample.append(_File(name, extension.lower(), place, contents))
   if sample:
     yield sample
 
 
-def _row(file, sample):
+def _is_text(name, size):
+  extension = posixpath.basename(name).partition('.')[2].lower()
+  return extension in (*_TEXTS, _JSON) and size <= _MAX_TEXT
+
+
+def _row(sample):
   """Return the name, place and cells of a sample; None without a picture.
 
   Raises:
@@ -96,9 +113,9 @@ def _row(file, sample):
       damaged.
   """
   pictures = [
-    (name, place)
-    for name, extension, place in sample
-    if f'.{extension}'.endswith(images.EXTENSIONS)
+    (each.name, each.place)
+    for each in sample
+    if f'.{each.extension}'.endswith(images.EXTENSIONS)
   ]
   if not pictures:
     return None
@@ -107,25 +124,25 @@ def _row(file, sample):
       'impossible label', f'{len(pictures)} pictures of one name'
     )
   found: dict[str, str] = {}
-  for name, extension, place in sample:
-    if extension in _TEXTS:
-      found[extension] = _text(name, place).strip()
-    elif extension == 'json':
-      found |= _columns(name, _text(name, place))
+  for each in sample:
+    if each.extension in _TEXTS:
+      found[each.extension] = _text(each).strip()
+    elif each.extension == _JSON:
+      found |= _columns(each.name, _text(each))
   return *pictures[0], found
 
 
-def _text(name, place):
-  length = int(place.rpartition('+')[2])
+def _text(file):
+  length = int(file.place.rpartition('+')[2])
   if length > _MAX_TEXT:
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{name} has {length:,} bytes'
+      'impossible label', f'{file.name} has {length:,} bytes'
     )
   try:
-    return archives.read(place).decode('utf-8-sig')
-  except (OSError, UnicodeDecodeError) as error:
+    return file.contents.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{name} is no text: {error}'
+      'impossible label', f'{file.name} is no text: {error}'
     ) from None
 
 
