@@ -6,7 +6,7 @@ the member of a tar, or of a file of TFDS' records, is `OFFSET+SIZE`, so that it
 is found at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import functools
 import io
 import lzma
@@ -25,6 +25,7 @@ MAX_BYTES = 2**31
 _INSIDE = '::'
 _SUFFIXES = ('.zip', '.zip.001', '.tar')
 _RECORDS = re.compile(r'\.tfrecord-[0-9]+-of-[0-9]+\Z', re.ASCII)
+_PIECE = re.compile(r'([0-9]{1,18})[+]([0-9]{1,18})', re.ASCII)
 _ENCRYPTED = 1  # Bit of a member's flags.
 
 
@@ -56,16 +57,39 @@ def zip_members(archive: str | os.PathLike) -> list[str]:
 
 def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
   """Yield (name, path) of the files in a tar, or in a tar inside a tar."""
+  for name, place, _ in tar_files(path, lambda name, size: False):
+    yield name, place
+
+
+def tar_files(
+  path: str | os.PathLike, is_read: Callable[[str, int], bool]
+) -> Iterator[tuple[str, str, bytes]]:
+  """Yield (name, path, contents) of the files in a tar, in one pass.
+
+  Args:
+    path: A tar, or a tar inside a tar.
+    is_read: Name and size of a file -> whether its contents are wanted; of
+      others they are empty.
+
+  Raises:
+    InputError: It is no whole tar, or cannot be read.
+  """
   archive, _, place = str(path).partition(_INSIDE)
   try:
     regular_files.check(archive)
     with open(archive, 'rb') as file:
       file.seek(int(place.split('+')[0]) if place else 0)
       with tarfile.open(fileobj=file, mode='r:') as tar:
-        for info in tar:
+        while info := tar.next():
+          # Else all of them stay in memory.
+          tar.members.clear()  # type: ignore[attr-defined]
           if info.isfile():
             place = f'{info.offset_data}+{info.size}'
-            yield info.name, f'{archive}{_INSIDE}{place}'
+            contents = b''
+            if is_read(info.name, info.size):
+              file.seek(info.offset_data)
+              contents = file.read(info.size)
+            yield info.name, f'{archive}{_INSIDE}{place}', contents
   except tarfile.TarError as error:
     raise errors.InputError(f'{path} is not a whole tar: {error}') from None
   except FileNotFoundError:
@@ -76,17 +100,24 @@ def tar_members(path: str | os.PathLike) -> Iterator[tuple[str, str]]:
     ) from None
 
 
-def read(path: str) -> bytes:
-  """Return the bytes of a file in an archive.
+def reader(archive: str) -> Callable[[str], bytes]:
+  """Return a function: the part of a place -> the bytes of a file.
+
+  The function raises OSError where there is no file, or where the archive is
+  damaged.
 
   Raises:
-    OSError: The file does not exist, or the archive is damaged there.
+    OSError: There is no such archive.
+    InputError: It is no whole zip archive.
   """
-  archive, member = path.split(_INSIDE, 1)
   if archive.lower().endswith('.tar') or _is_of_records(archive):
-    return _read_piece(archive, member)
+    status = regular_files.check(archive)
+    return _opened(archive, status.st_mtime_ns, status.st_size).read
+  return functools.partial(_read_member, archive, _open_zip(archive))
+
+
+def _read_member(archive, opened, member):
   try:
-    opened = _open_zip(archive)
     _check_length(member, archive, opened.getinfo(member).file_size)
     with opened.open(member) as file:
       return file.read(MAX_BYTES)
@@ -102,16 +133,27 @@ def read(path: str) -> bytes:
     ) from None
 
 
-def _read_piece(archive, member):
-  place = re.fullmatch(r'([0-9]{1,18})[+]([0-9]{1,18})', member, re.ASCII)
-  if not place:
-    raise FileNotFoundError(f'{member} is no place in {archive}')
-  offset, size = map(int, place.groups())
-  _check_length(member, archive, size)
-  regular_files.check(archive)
-  with open(archive, 'rb') as file:
-    file.seek(offset)
-    return file.read(size)
+@functools.lru_cache(maxsize=8)
+def _opened(archive, *version):
+  """Return an open file; another version at the same path is another."""
+  del version
+  return _Pieces(archive)
+
+
+class _Pieces:
+  """A file that is open, and read in pieces."""
+
+  def __init__(self, path):
+    self._path, self._file = path, open(path, 'rb')
+
+  def read(self, piece):
+    place = _PIECE.fullmatch(piece)
+    if not place:
+      raise FileNotFoundError(f'{piece} is no place in {self._path}')
+    offset, size = int(place[1]), int(place[2])
+    if size > MAX_BYTES:
+      _check_length(piece, self._path, size)
+    return os.pread(self._file.fileno(), size, offset)
 
 
 def _is_of_records(path):

@@ -5,10 +5,9 @@ stored as it is, as `numpy.savez` writes it, is mapped into memory; one that is
 compressed is unpacked by `unpack`, once. Nothing pickled is ever loaded.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import functools
-import io
 import os
 import re
 import shutil
@@ -17,7 +16,6 @@ import zipfile
 import zlib
 
 import numpy as np
-from PIL import Image
 
 from data import regular_files
 from data import row_places
@@ -30,7 +28,6 @@ _LOCAL_HEADER = 30  # Bytes before the name of a member; APPNOTE.TXT, 4.3.7.
 _MOST_UNPACKED, _MOST_RATIO = 2**30, 200
 _BLOCK = 2**20  # Bytes read at a time.
 _MAX_HEADER = 10_000  # As numpy has it.
-_PNG = 1  # Level of compression: a picture is decoded again at once.
 
 
 def is_inside(path: str) -> bool:
@@ -38,35 +35,54 @@ def is_inside(path: str) -> bool:
   return row_places.is_inside(path, _SUFFIXES)
 
 
-def read(path: str) -> bytes:
-  """Return a picture as the bytes of a PNG.
+def reader(file: str) -> Callable[[str], np.ndarray]:
+  """Return a function: the part of a place -> a picture, [H, W] or [H, W, 3].
+
+  The function raises OSError where there is no picture.
 
   Raises:
-    OSError: There is none, or the file is damaged.
+    OSError: There is no such file.
   """
-  file, name, row = row_places.parse(path)
-  if not _NAME.fullmatch(name):
-    raise FileNotFoundError(f'{name}[{row}] is no place in {file}')
   status = regular_files.check(file)
-  try:
-    array = _mapped(file, name, status.st_mtime_ns, status.st_size)
-  except errors.InputError as error:
-    raise OSError(str(error)) from None
-  if row >= len(array):
-    raise FileNotFoundError(f'{file} has {len(array):,} rows, not {row + 1:,}')
-  values = np.ascontiguousarray(array[row])
-  if values.ndim == 3 and values.shape[-1] == 1:
-    values = values[..., 0]
-  buffer = io.BytesIO()
-  Image.fromarray(values).save(buffer, 'PNG', compress_level=_PNG)
-  return buffer.getvalue()
+  return _opened(file, status.st_mtime_ns, status.st_size).read
 
 
 @functools.lru_cache(maxsize=8)
-def _mapped(file, name, *version):
-  """Return an array; another version at the same path is another."""
+def _opened(file, *version):
+  """Return an open file; another version at the same path is another."""
   del version
-  return open_array(file, name)
+  return _Rows(file)
+
+
+class _Rows:
+  """The arrays of a file, each mapped once."""
+
+  def __init__(self, file):
+    self._file = file
+    self._arrays: dict[str, np.ndarray] = {}
+
+  def read(self, part):
+    name, row = row_places.parse(part)
+    if name not in self._arrays:
+      self._arrays[name] = self._mapped(name)
+    array = self._arrays[name]
+    if row >= len(array):
+      raise FileNotFoundError(
+        f'{self._file} has {len(array):,} rows, not {row + 1:,}'
+      )
+    return array[row]
+
+  def _mapped(self, name):
+    if not _NAME.fullmatch(name):
+      raise FileNotFoundError(f'{name} is no array in {self._file}')
+    try:
+      array = open_array(self._file, name)
+    except errors.InputError as error:
+      raise OSError(str(error)) from None
+    if array.ndim == 4 and array.shape[-1] == 1:
+      array = array[..., 0]
+    # A row of a mapped array, as such, takes ten times longer to be made.
+    return np.asarray(array)
 
 
 def names(path: str) -> list[str]:

@@ -26,6 +26,7 @@ import tensorflow_datasets as tfds
 
 from data import examples
 from data import findings
+from data import opened
 from data import parallel
 from data import preflight
 from data import preflight_html
@@ -98,7 +99,7 @@ class Builder(
   @property
   @abc.abstractmethod
   def picture(self) -> preflight_html.Picture:
-    """A picklable function from a file's bytes to the picture to store."""
+    """A picklable function from a raw picture to the one to store."""
 
   @abc.abstractmethod
   def label_features(self) -> Mapping[str, Any]:
@@ -250,9 +251,14 @@ class Builder(
     if self.use_beam:
       import apache_beam as beam
 
-      return beam.Create(records) | beam.Reshuffle() | beam.Map(make_example)
+      items = beam.Create(records) | beam.Reshuffle()
+      return items | beam.Map(opened.Opened) | beam.Map(make_example)
     return parallel.ordered_map(
-      make_example, records, self.num_processes, title=records[0].split
+      make_example,
+      opened.opened(records),
+      self.num_processes,
+      title=records[0].split,
+      total=len(records),
     )
 
 

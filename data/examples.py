@@ -9,16 +9,17 @@ from typing import Any
 from PIL import Image
 
 from data import images
-from data import raw_dataset
+from data import opened
+from data import places
 
 
 def make(
-  record: raw_dataset.Record, picture: Callable[[bytes], Image.Image]
+  item: opened.Opened, picture: Callable[[places.Raw], Image.Image]
 ) -> tuple[str, dict[str, Any]]:
   """Return the key and the features of one example."""
-  data = images.read(record.path)
+  record, raw = item.record, item.picture()
   return record.image_id, {
-    'image': images.stored(data, picture(data)),
+    'image': images.stored(raw, picture(raw)),
     'image_id': record.image_id,
     'patient_id': record.patient_id,
     **record.labels,

@@ -1,9 +1,10 @@
 """Bytes of an image file, however odd, to an 8-bit picture and to a JPEG."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import io
 import logging
 import os
@@ -46,21 +47,58 @@ class Decoded:
   notes: tuple[tuple[str, str], ...] = ()
 
 
-def read(path: str) -> bytes:
-  """Return the bytes of an image, from a file or from a part of one."""
-  try:
-    if os.path.lexists(path):
-      return regular_files.read(path, archives.MAX_BYTES)
-    return places.read(path)
-  except (ValueError, OSError) as error:  # The former, of a path with a NUL.
-    if not isinstance(error, OSError):
-      error = FileNotFoundError(str(error))
-    is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-    is_name = error.errno == errno.ENAMETOOLONG
-    raise raw_dataset.InvalidRecordError(
-      'no such image' if is_missing or is_name else 'unreadable image',
-      error.strerror or str(error),
-    ) from None
+def read(path: str) -> places.Raw:
+  """Return an image, from a file or from a part of one.
+
+  Raises:
+    InvalidRecordError: There is none.
+  """
+  (raw,) = stream([path])
+  if isinstance(raw, raw_dataset.InvalidRecordError):
+    raise raw
+  return raw
+
+
+def stream(
+  paths: Iterable[str],
+) -> Iterator[places.Raw | raw_dataset.InvalidRecordError]:
+  """Yield images, or why there is none, one after the other.
+
+  A file of many images is opened once for those of it that follow each other.
+  """
+  file, read_part = '', None
+  for path in paths:
+    begin, _, part = path.partition(places.INSIDE)
+    try:
+      if read_part is None or begin != file:
+        # A file may be called like a place in one.
+        read_part = None if os.path.lexists(path) else places.reader(path)
+        file = begin
+      if read_part:
+        yield read_part(part)
+      else:
+        yield regular_files.read(path, archives.MAX_BYTES)
+    except (ValueError, OSError) as error:  # The former, of a path with a NUL.
+      yield _no_image(error)
+
+
+def _no_image(error):
+  if not isinstance(error, OSError):
+    error = FileNotFoundError(str(error))
+  is_missing = isinstance(error, FileNotFoundError | NotADirectoryError)
+  is_name = error.errno == errno.ENAMETOOLONG
+  return raw_dataset.InvalidRecordError(
+    'no such image' if is_missing or is_name else 'unreadable image',
+    error.strerror or str(error),
+  )
+
+
+def digest(raw: places.Raw) -> str:
+  """Return the SHA-256 of a file, or of an array with its shape."""
+  if isinstance(raw, bytes):
+    return hashlib.sha256(raw).hexdigest()
+  facts = f'{raw.dtype.str} {raw.shape} '.encode()
+  return hashlib.sha256(facts + raw.tobytes()).hexdigest()
 
 
 @contextlib.contextmanager
@@ -100,19 +138,20 @@ def find_images(
         on_other(name)
 
 
-def load(data: bytes, at_least: int | None = None) -> Image.Image:
+def load(data: places.Raw, at_least: int | None = None) -> Image.Image:
   """Return the picture of `decode`."""
   return decode(data, at_least).picture
 
 
-def decode(data: bytes, at_least: int | None = None) -> Decoded:
+def decode(data: places.Raw, at_least: int | None = None) -> Decoded:
   """Decode an image.
 
   Gray of more than 8 bits is stretched from its darkest and brightest value to
   0..255, color keeps its upper 8 bits; DICOM is windowed as its header says.
 
   Args:
-    data: A JPEG, PNG, TIFF, BMP or DICOM file.
+    data: A JPEG, PNG, TIFF, BMP or DICOM file; or values, of 8 bits, [H, W] or
+      [H, W, 3], or gray of 16.
     at_least: If given, a JPEG may be decoded at a half, quarter or eighth of
       its size, both sides staying at or above this. The whole file is still
       read, so that a truncated one is found.
@@ -120,12 +159,21 @@ def decode(data: bytes, at_least: int | None = None) -> Decoded:
   Raises:
     InvalidRecordError: If it cannot be decoded, or should not be.
   """
+  if isinstance(data, np.ndarray):
+    return _of_values(data)
   if not data:
     raise raw_dataset.InvalidRecordError('not an image', 'the file is empty')
   with warnings.catch_warnings():
     # Of decoders; some quote the file, which may name a person.
     warnings.simplefilter('ignore')
     return _decode(data, at_least)
+
+
+def _of_values(values):
+  check_size(values.shape[1], values.shape[0])
+  if values.dtype.itemsize > 1:
+    return Decoded(pixels.stretch(values))
+  return Decoded(Image.fromarray(np.ascontiguousarray(values)))
 
 
 def _decode(data, at_least):
@@ -214,12 +262,12 @@ def scale(image: Image.Image, size: tuple[int, int]) -> Image.Image:
   return image.resize(size, Image.Resampling.LANCZOS)
 
 
-def resize_to_square(data: bytes, side: int) -> Image.Image:
+def resize_to_square(data: places.Raw, side: int) -> Image.Image:
   """Return a file as a square picture, whatever its aspect was."""
   return scale(load(data, rules.min_decoded_side(side)), (side, side))
 
 
-def resize_shorter_side(data: bytes, shorter_side: int) -> Image.Image:
+def resize_shorter_side(data: places.Raw, shorter_side: int) -> Image.Image:
   """Return a file as a picture of that shorter side, with its aspect kept."""
   image = load(data, rules.min_decoded_side(shorter_side))
   width, height = stored_size(*image.size, shorter_side)
@@ -235,7 +283,7 @@ def stored_size(width: int, height: int, shorter_side: int) -> tuple[int, int]:
   return round(factor * width), round(factor * height)
 
 
-def as_it_is(data: bytes) -> Image.Image:
+def as_it_is(data: places.Raw) -> Image.Image:
   """Return a file as a picture of its own size."""
   image = load(data)
   check_stored_size(*image.size)
@@ -253,8 +301,8 @@ def jpeg(image: Image.Image) -> bytes:
   return buffer.getvalue()
 
 
-def stored(data: bytes, image: Image.Image) -> bytes:
-  """Return what is stored of a file, of which `image` was made.
+def stored(data: places.Raw, image: Image.Image) -> bytes:
+  """Return what is stored of a picture, of which `image` was made.
 
   A JPEG that `jpeg` has written, and that shows this very picture, is stored
   as it is: each encoding more would change it a little.
@@ -262,11 +310,12 @@ def stored(data: bytes, image: Image.Image) -> bytes:
   written = jpeg(image)
   start = written[: written.index(jpeg_segments.SCAN)]
   is_alike = (
-    data.startswith(start)
+    isinstance(data, bytes)
+    and data.startswith(start)
     and jpeg_segments.strip(data).data == data
     and load(data).tobytes() == image.tobytes()
   )
-  return data if is_alike else written
+  return bytes(data) if is_alike else written
 
 
 def eight_bits(image: Image.Image) -> Image.Image:

@@ -2,7 +2,7 @@
 
 import atexit
 import collections
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 import functools
 import itertools
@@ -24,10 +24,11 @@ _AHEAD = 3  # Chunks of a process that wait for the consumer, or are computed.
 
 def ordered_map(
   function: Callable[[T], R],
-  items: Sequence[T],
+  items: Iterable[T],
   num_processes: int = 0,
   title: str = '',
   unit: str = 'image',
+  total: int | None = None,
 ) -> Iterator[R]:
   """Yield `function(item)` in the order of `items`, from many processes.
 
@@ -36,34 +37,37 @@ def ordered_map(
 
   Args:
     function: A picklable function of one item.
-    items: The arguments.
+    items: The arguments, taken as they are needed.
     num_processes: 0 is one a core; 1 runs in this process.
     title: If given, shows a progress bar of that name.
     unit: Name of an item on the bar.
+    total: The number of items, if they are no sequence.
 
   Raises:
     InputError: The machine is too small for so many processes.
   """
   num_processes = num_processes or cores.available()
+  if total is None:
+    total = len(items)  # type: ignore[arg-type]
   # Few items are done sooner than processes start.
-  alone = num_processes == 1 or len(items) <= _CHUNK
+  alone = num_processes == 1 or total <= _CHUNK
   results = (
     map(function, items) if alone else _spread(function, items, num_processes)
   )
   yield from tqdm.tqdm(
-    results, title, len(items), unit=unit, smoothing=0.05, disable=not title
+    results, title, total, unit=unit, smoothing=0.05, disable=not title
   )
 
 
 def _spread(function, items, num_processes):
   pool = _pool(num_processes)
-  chunks = iter(range(0, len(items), _CHUNK))
+  items = iter(items)
+  chunks = iter(lambda: list(itertools.islice(items, _CHUNK)), [])
   pending = collections.deque()
   try:
     while True:
       free = _AHEAD * num_processes - len(pending)
-      for start in itertools.islice(chunks, free):
-        chunk = items[start : start + _CHUNK]
+      for chunk in itertools.islice(chunks, free):
         pending.append(pool.submit(_apply, function, chunk))
       if not pending:
         return

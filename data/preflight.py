@@ -8,17 +8,18 @@ import collections
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-import hashlib
 import io
 import os
 from typing import Any
 import warnings
 
+import numpy as np
 from PIL import Image
 
 from data import appearance
 from data import coverage
 from data import images
+from data import opened
 from data import parallel
 from data import raw_dataset
 from data import splits
@@ -136,7 +137,13 @@ def _decodable(
   kept, problems = [], []
   root = _root(records)
   checks = functools.partial(inspect, look=look, describe=describe, root=root)
-  results = parallel.ordered_map(checks, records, num_processes, 'checking')
+  results = parallel.ordered_map(
+    checks,
+    opened.opened(records),
+    num_processes,
+    'checking',
+    total=len(records),
+  )
   for record, (facts, found) in zip(records, results, strict=True):
     problems += [
       raw_dataset.Problem(kind, record.image_id, detail)
@@ -159,27 +166,27 @@ def _leads_out(path, root):
 
 
 def inspect(
-  record: raw_dataset.Record,
+  item: opened.Opened,
   look: Callable[[Image.Image], str] | None,
   describe: Callable[[Image.Image], Any] | None,
   root: str,
 ) -> tuple[dict[str, Any], list[tuple[str, str]]]:
   """Return what is added to the record, and (kind of problem, detail) each."""
   try:
-    data = images.read(record.path)
+    data = item.picture()
     decoded = images.decode(data, at_least=_LOOK_SIDE)
     note = look(decoded.picture) if look else ''
   except raw_dataset.InvalidRecordError as error:
     return {}, [(error.kind, str(error))]
   size, file_kind = _size_and_kind(data, decoded.picture)
   facts = {
-    'sha256': hashlib.sha256(data).hexdigest(),
+    'sha256': images.digest(data),
     'size': size,
     'file_kind': file_kind,
     'appearance': describe(decoded.picture) if describe else None,
   }
   notes = [*decoded.notes, *([(note, '')] if note else [])]
-  if _leads_out(record.path, root):
+  if _leads_out(item.record.path, root):
     notes.append(('link to another folder', ''))
   return facts, notes
 
@@ -189,6 +196,8 @@ def _size_and_kind(data, image):
 
   A JPEG was decoded at a fraction of its size.
   """
+  if isinstance(data, np.ndarray):
+    return image.size, 'array'
   try:
     with warnings.catch_warnings():  # Some quote the file.
       warnings.simplefilter('ignore')

@@ -12,11 +12,12 @@ from PIL import Image
 
 from data import images
 from data import parallel
+from data import places
 from data import raw_dataset
 from data import splits
 from transfusion_tf import templates
 
-Picture = Callable[[bytes], Image.Image]
+Picture = Callable[[places.Raw], Image.Image]
 
 _TEMPLATE = pathlib.Path(__file__).with_name('preflight.html')
 _EACH = 6  # Pictures of a class, and problems of a kind.
@@ -31,7 +32,7 @@ def pictures(
 
   Args:
     dataset: Checked records.
-    picture: A picklable function from a file's bytes to the stored picture.
+    picture: A picklable function from a raw picture to the stored one.
     num_processes: 0 is one a core.
   """
   shown = [*_by_class(dataset).values(), *_by_note(dataset).values()]

@@ -1,6 +1,6 @@
 """The records of a raw data set, one an image, and its problems."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -61,7 +61,11 @@ NOTES = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+# Of an image that is in no group: one object, of however many images.
+NO_GROUPS: Mapping[str, str] = {}
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Record:
   """One image of a raw data set and what the tables say about it."""
 
@@ -76,7 +80,9 @@ class Record:
   # Of `data.appearance`, once it has been read.
   appearance: Any = None
   # Column -> the group that the image belongs to, e.g. sex or a band of age.
-  groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  groups: Mapping[str, str] = dataclasses.field(
+    default_factory=lambda: NO_GROUPS
+  )
 
   def classes(self) -> list[str]:
     """Return what the image shows: its class, or its positive findings."""
@@ -143,7 +149,7 @@ class InvalidRecordError(Exception):
 class RawDataset:
   """The records of a raw data set, short of those known to be bad."""
 
-  records: list[Record]
+  records: Sequence[Record]
   problems: list[Problem] = dataclasses.field(default_factory=list)
   # Images in a split according to the set's publication, if there is one.
   published: Mapping[str, int] = dataclasses.field(default_factory=dict)
@@ -168,12 +174,14 @@ class RawDataset:
       rows: (line in the file, cells by column) each.
       record_of: Makes a record of the cells; may raise InvalidRecordError.
     """
+    records = list(self.records)
     for line, row in rows:
       try:
-        self.records.append(record_of(row))
+        records.append(record_of(row))
       except InvalidRecordError as error:
         problem = Problem(error.kind, f'{name}:{line}', str(error))
         self.problems.append(problem)
+    self.records = records
 
   def splits(self) -> dict[str, list[Record]]:
     """Return the records of each split that has any, in the usual order."""

@@ -1,10 +1,9 @@
 """The places of pictures in rows of files: `FILE::NAME[ROW]`."""
 
 from collections.abc import Sequence
-import re
 
 _INSIDE = '::'
-_ROW = re.compile(r'(.*)\[([0-9]{1,18})\]', re.ASCII | re.DOTALL)
+_MOST_DIGITS = 18
 
 
 def is_inside(path: str, endings: Sequence[str]) -> bool:
@@ -18,14 +17,16 @@ def make(path: str, name: str, row: int) -> str:
   return f'{path}{_INSIDE}{name}[{row}]'
 
 
-def parse(place: str) -> tuple[str, str, int]:
-  """Return what `make` was given.
+def parse(part: str) -> tuple[str, int]:
+  """Return the array or column, and the row, of a place without its file.
 
   Raises:
     FileNotFoundError: It is no such place.
   """
-  file, inside = place.split(_INSIDE, 1)
-  match = _ROW.fullmatch(inside)
-  if not match:
-    raise FileNotFoundError(f'{inside} is no place in {file}')
-  return file, match[1], int(match[2])
+  # No regular expression: it would take half of the time of reading a row.
+  name, _, row = part.rpartition('[')
+  digits, end = row[:-1], row[-1:]
+  is_number = digits.isdecimal() and digits.isascii()
+  if end != ']' or not is_number or len(digits) > _MOST_DIGITS:
+    raise FileNotFoundError(f'{part} is no place in a file of rows')
+  return name, int(digits)

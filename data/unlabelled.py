@@ -16,6 +16,7 @@ from data import archives
 from data import images
 from data import jpeg_segments
 from data import parallel
+from data import places
 from data import raw_dataset
 from data import tables
 from data.image_table import paths
@@ -193,7 +194,7 @@ class Preparer:
     return pictures_lib.Prepared(images.stored(data, stored))
 
 
-_SCALED: dict[str, Callable[[bytes, int], Image.Image]] = {
+_SCALED: dict[str, Callable[[places.Raw, int], Image.Image]] = {
   'squeezed': images.resize_to_square,
   'shorter_side': images.resize_shorter_side,
 }
@@ -205,7 +206,7 @@ def _as_it_is(data):
   Data sets of others hold such files, and no DICOM.
   """
   picture = images.decode(data).picture
-  if data.startswith(jpeg_segments.SIGNATURE):
+  if isinstance(data, bytes) and data.startswith(jpeg_segments.SIGNATURE):
     container = jpeg_segments.strip(data)
     if container.orientation == 1 and _is_of_light(data):
       return data

@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from data import base_builder
 from data import images
+from data import places
 from data import raw_dataset
 from data.chexpert import layout
 
@@ -39,7 +40,7 @@ class Builder(base_builder.Builder):
     }
 
   @property
-  def picture(self) -> Callable[[bytes], Image.Image]:
+  def picture(self) -> Callable[[places.Raw], Image.Image]:
     return functools.partial(
       images.resize_to_square, side=self.builder_config.image_size
     )

@@ -75,6 +75,9 @@ class _Labeled:
   root: paths.ImageRoot
   paths: list[str]
 
+  def line(self, index: str) -> str:
+    return index
+
   def relative(self, path: str) -> str:
     return self.root.relative(path)
 

@@ -86,7 +86,7 @@ def hold_out(dataset: raw_dataset.RawDataset, path: str) -> None:
     InputError: The file is no list of names, or of none of the images.
   """
   names = set(tables.lines(path))
-  dataset.records[:] = [
+  dataset.records = [
     dataclasses.replace(
       record, split='test' if _names(record) & names else 'train'
     )

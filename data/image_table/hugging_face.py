@@ -5,7 +5,9 @@ columns mean, as the library `datasets` writes it; nothing is downloaded, and no
 code of a set is run. Parquet files of others are read as well.
 """
 
+import collections
 from collections.abc import Iterator, Mapping, Sequence
+import itertools
 import json
 import os
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from data import arrow_rows
 from data import findings
 from data import row_places
+from data.image_table import row_columns
 from data.image_table import rows as rows_lib
 from data.image_table import shards
 from data.image_table import source as source_lib
@@ -55,22 +58,27 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
     raise errors.InputError(f'{path} holds no Parquet and no Arrow file')
   splits = shards.splits(os.path.abspath(path), found)
   first = _Schema(found[0], columns)
-  rows: list[rows_lib.Row] = []
-  counts: dict[str, int] = {}
+  rows = row_columns.RowColumns()
+  counts: collections.Counter[str] = collections.Counter()
   for file, split in zip(found, splits, strict=True):
     schema = _Schema(file, columns)
     if schema != first:
       raise errors.InputError(
         f'{file} has other columns, or other classes, than {found[0]}'
       )
-    for row in schema.rows():
-      number = counts.get(split, 0)
-      counts[split] = number + 1
-      if not row.image_id:
-        row = row._replace(image_id=f'{split or "row"}_{number:04d}.png')
+    for ids, places, columns_ in schema.batches():
+      numbers = itertools.count(counts[split])
+      counts[split] += len(ids)
       if split:
-        row = row._replace(cells={**row.cells, source_lib.SPLIT: split})
-      rows.append(row)
+        columns_[source_lib.SPLIT] = [split] * len(ids)
+      rows.extend(
+        (
+          name or f'{split or "row"}_{number:04d}.png'
+          for name, number in zip(ids, numbers, strict=False)
+        ),
+        places,
+        columns_,
+      )
   return rows_lib.of_rows(path, rows, columns, first.meaning(), found)
 
 
@@ -146,41 +154,48 @@ class _Schema:
       labels=(name,), kind='label', classes=tuple(classes[name])
     )
 
-  def rows(self) -> Iterator[rows_lib.Row]:
-    """Yield a row each; its id is the name of the picture's file, or ''."""
+  def batches(
+    self,
+  ) -> Iterator[tuple[list[str], list[str], dict[str, list[str]]]]:
+    """Yield the ids, places and columns of some rows after the other.
+
+    An id is the name of the picture's file, or ''.
+    """
     wanted = [*self._columns]
     if self._has_paths:
       wanted.append(f'{self._picture}.path')
-    number = 0
     if not wanted:  # Nothing but pictures.
       wanted = [self._picture]
+    start = 0
     for batch in arrow_rows.batches(self._path, wanted):
       with arrow_rows.convert_errors(self._path):  # Texts that are none.
         names = self._paths(batch)
-        columns = {n: batch.column(n).to_pylist() for n in self._columns}
-      for n in range(batch.num_rows):
-        cells: dict[str, str] = {}
-        for name, values in columns.items():
-          cells |= self._cells(name, values[n])
-        name = shown_text.printable(os.path.basename(names[n] or ''))
-        place = row_places.make(self._path, self._picture, number)
-        yield rows_lib.Row(name, place, cells)
-        number += 1
+        columns: dict[str, list[str]] = {}
+        for name in self._columns:
+          columns |= self._cells(name, batch.column(name).to_pylist())
+      numbers = range(start, start + batch.num_rows)
+      yield (
+        [shown_text.printable(os.path.basename(name or '')) for name in names],
+        [row_places.make(self._path, self._picture, n) for n in numbers],
+        columns,
+      )
+      start = numbers.stop
 
   def _paths(self, batch):
     if not self._has_paths:
       return [None] * batch.num_rows
     return batch.column(self._picture).field('path').to_pylist()
 
-  def _cells(self, name, value):
+  def _cells(self, name, values):
+    """Return the columns of cells that a column of values is."""
     if name in self._several:
       names = self._several[name]
-      held = {self._class(names, number) for number in value or ()}
-      return {n: str(int(n in held)) for n in names}
+      held = [{self._class(names, n) for n in each or ()} for each in values]
+      return {n: [str(int(n in each)) for each in held] for n in names}
     if name in self._classes:
-      return {name: self._class(self._classes[name], value)}
-    cell = rows_lib.cell(value)
-    return {} if cell is None else {name: cell}
+      names = self._classes[name]
+      return {name: [self._class(names, number) for number in values]}
+    return {name: [rows_lib.cell(value) or '' for value in values]}
 
   def _class(self, names, number):
     """Return the name of a class; -1 and what has no name stay as they are."""

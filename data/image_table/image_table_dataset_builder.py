@@ -11,6 +11,7 @@ import tensorflow_datasets as tfds
 
 from data import base_builder
 from data import images
+from data import places
 from data import raw_dataset
 from data.image_table import layout
 from data.retina import fundus as fundus_lib
@@ -77,7 +78,7 @@ class Builder(base_builder.Builder):
     return 0 if self._disc_side else self._image_size
 
   @property
-  def picture(self) -> Callable[[bytes], Image.Image]:
+  def picture(self) -> Callable[[places.Raw], Image.Image]:
     if self._disc_side:
       return functools.partial(fundus_lib.picture, size=self._disc_side)
     if not self._image_size:

@@ -22,14 +22,19 @@ def kind_of(table: pd.DataFrame, labels: Sequence[str]) -> str:
   Raises:
     ValueError: The cells make no sense together.
   """
-  codes = table[list(labels)].map(findings.is_code)
-  strange = [column for column in labels if codes[column].mean() < 0.5]
+  strange = [name for name in labels if _share_of_codes(table[name]) < 0.5]
   if len(labels) > 1 and strange:
     raise ValueError(f'{", ".join(strange)}: not 1, 0, -1 or blank')
-  present = [c for c in table[labels[0]] if not cells.is_missing(c)]
+  present = [c for c in table[labels[0]].unique() if not cells.is_missing(c)]
   if len(labels) > 1 or all(map(findings.is_code, present)):
     return 'findings'
   return 'grade' if all(map(_is_grade, present)) else 'label'
+
+
+def _share_of_codes(column):
+  counts = column.value_counts()
+  codes = sum(n for cell, n in counts.items() if findings.is_code(cell))
+  return codes / max(len(column), 1)
 
 
 def names_of(
@@ -50,7 +55,7 @@ def names_of(
   present = sorted(
     {
       cell
-      for cell in table[labels[0]]
+      for cell in table[labels[0]].unique()
       if not cells.is_missing(cell) and not output_names.fault(cell, kind)
     }
   )

@@ -1,19 +1,16 @@
 """From the rows of a source to records: labels, patients, splits, groups."""
 
 import dataclasses
-import functools
 import os
 
 import pandas as pd
 
-from data import cells
 from data import images
 from data import raw_dataset
-from data import splits
-from data import tables
 from data.image_table import folders
 from data.image_table import held_out
 from data.image_table import labels as labels_lib
+from data.image_table import listed
 from data.image_table import paths
 from data.image_table import patients
 from data.image_table import readers
@@ -79,10 +76,6 @@ def images_below(image_root: str | os.PathLike) -> list[str]:
   return folders.images(paths.ImageRoot(image_root))
 
 
-# A column that no table can have.
-_GROUPS = '\0groups'
-
-
 @images.convert_listing_errors()
 def read(source: source_lib.Source) -> Table:
   """List the records of a source, with every choice made.
@@ -91,12 +84,14 @@ def read(source: source_lib.Source) -> Table:
     InputError: Its labels make no sense together, or a folder cannot be read.
   """
   table, where, columns = source.table, source.where, source.columns
-  problems = list(source.problems)
+  noted = list(source.problems)
   if source.completes_splits and columns.split:
     table, hidden = held_out.without_unlabeled(
       table, columns.split, columns.labels
     )
-    problems += hidden
+    source = dataclasses.replace(source, table=table)
+    noted += hidden
+  pictures = source.pictures
   try:
     if columns.separator:
       if len(columns.labels) != 1:
@@ -115,26 +110,21 @@ def read(source: source_lib.Source) -> Table:
     raise errors.InputError(
       f'{where}: {error}; say which with --label_columns and --label_kind'
     ) from None
-  _check_names(table, where, columns, kind, names)
+  _check_names(source, table, columns, kind, names)
   grouping = subgroups.parse(columns.subgroups)
   if grouping:
-    table[_GROUPS] = subgroups.of_rows(table, grouping, where)
+    table[listed.GROUPS] = subgroups.of_rows(
+      table, grouping, where, pictures.line
+    )
+  maker = listed.Maker(table, pictures, columns, kind, names)
+  records, problems = listed.records(maker, source)
   dataset = raw_dataset.RawDataset(
-    [],
-    problems,
+    records,
+    [*noted, *problems],
     names=() if kind == 'findings' else names,
     fills_splits=True,
     completes_splits=source.completes_splits,
   )
-  record_of = functools.partial(
-    _record,
-    pictures=source.pictures,
-    columns=columns,
-    kind=kind,
-    names=names,
-  )
-  for name, rows in table.groupby(source_lib.TABLE, sort=False):
-    dataset.add_table(name, tables.rows(rows), record_of)
   if columns.test_list:
     held_out.hold_out(dataset, columns.test_list)
   dataset.problems += labels_lib.notes(table, columns.labels, kind, names)
@@ -144,7 +134,7 @@ def read(source: source_lib.Source) -> Table:
     dataset.problems += patients.candidates(table, columns, dataset.records)
   if columns.majority:
     readers.vote(dataset, kind)
-  dataset.problems += _without_label(source.pictures, table[source_lib.CELL])
+  dataset.problems += _without_label(pictures, table[source_lib.CELL])
   return Table(dataset, kind, names)
 
 
@@ -165,60 +155,22 @@ def _without_label(pictures, named):
   ]
 
 
-def _check_names(table, where, columns, kind, names):
+def _check_names(source, table, columns, kind, names):
+  where = source.where
   if kind == 'findings':
     output_names.check(names, kind, f'{where}:1')
   elif columns.classes:
     output_names.check(names, kind, '--classes')
   elif pair := output_names.twins(names):
+    (column,) = columns.labels
+    first, second = (_cell(source, table[column], name) for name in pair)
     raise errors.InputError(
-      f'{where}: {_cell(table, columns, pair[0])} and '
-      f'{_cell(table, columns, pair[1])} look the same; give the class one '
+      f'{where}: {first} and {second} look the same; give the class one '
       'spelling'
     )
 
 
-def _cell(table: pd.DataFrame, columns: source_lib.Columns, name: str) -> str:
+def _cell(source: source_lib.Source, cells: pd.Series, name: str) -> str:
   """Return the first cell of a class, with the line that it is in."""
-  (column,) = columns.labels
-  line = table.index[table[column] == name][0]
+  line = source.pictures.line(cells.index[cells == name][0])
   return f'{name!a} in line {line}'
-
-
-def _record(row, pictures, columns, kind, names):
-  image_id, full = pictures.locate(row[source_lib.CELL])
-  split, patient = '', image_id
-  if columns.test_csv:
-    is_test = row[source_lib.TABLE] == os.path.basename(columns.test_csv)
-    split = 'test' if is_test else 'train'
-  elif columns.split:
-    split = _split(columns.split, row[columns.split])
-  if columns.patient:
-    patient = _patient(columns.patient, row[columns.patient])
-  if columns.separator and cells.is_missing(row[columns.separator]):
-    raise raw_dataset.InvalidRecordError(
-      'impossible label',
-      f'{columns.separator} is {row[columns.separator]!r}, not even No Finding',
-    )
-  labels = {kind: labels_lib.label_of(row, columns.labels, kind, names)}
-  return raw_dataset.Record(
-    image_id, patient, full, split, labels, groups=row.get(_GROUPS, {})
-  )
-
-
-def _split(column, cell):
-  split = cells.SPLITS.get(cell.lower())
-  if split not in splits.SPLITS:
-    raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{column} is {cell!r}'
-    )
-  return split
-
-
-def _patient(column, cell):
-  if cells.is_missing(cell):
-    is_what = f'is {cell!r}, which is no patient' if cell else 'is blank'
-    raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{column} {is_what}'
-    )
-  return cell

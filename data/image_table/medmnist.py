@@ -15,7 +15,9 @@ import pandas as pd
 from data import arrays
 from data import raw_dataset
 from data import row_places
+from data import texts
 from data.image_table import medmnist_sets
+from data.image_table import row_columns
 from data.image_table import source as source_lib
 from transfusion_tf import errors
 from transfusion_tf import storage
@@ -57,26 +59,24 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
       f'MedMNIST do (it has: {errors.listed(sorted(existing), 6) or "none"})'
     )
   known = medmnist_sets.KNOWN.get(_set_name(path))
-  places: dict[str, str] = {}
+  ids, places = texts.Texts(), row_columns.Places()
   labels, splits = [], []
   for split, short in parts:
     file, array, count = _images(path, f'{short}_images')
     labels.append(_labels(path, f'{short}_labels', count))
     splits += [split] * count
-    places |= {
-      f'{split}_{number:04d}.png': row_places.make(file, array, number)
-      for number in range(count)
-    }
+    for number in range(count):
+      ids.append(f'{split}_{number:04d}.png')
+      places.append(row_places.make(file, array, number))
   table, meaning = _table(path, labels, known)
-  table[_SPLIT] = splits
-  table[source_lib.CELL] = list(places)
-  table[source_lib.TABLE] = name
-  table.index = list(places)
+  table[_SPLIT] = pd.Series(splits, dtype=object)
+  table[source_lib.CELL] = range(len(ids))
+  table[source_lib.TABLE] = source_lib.shared(name, table)
   meaning = dataclasses.replace(meaning, split=_SPLIT)
   return source_lib.Source(
     path,
     table,
-    source_lib.Rows(places),
+    source_lib.Rows(ids, places),
     source_lib.complete(path, table, columns, meaning),
     [] if known else [_nameless(path)],
     files=(path,),
@@ -164,7 +164,7 @@ def _findings(path, values, known):
   names = (
     known.names if known else [f'label {k}' for k in range(values.shape[1])]
   )
-  table = pd.DataFrame(values.astype(str), columns=names, dtype=object)
+  table = pd.DataFrame(_texts(values), columns=names, dtype=object)
   return table, source_lib.Columns(labels=tuple(names), kind='findings')
 
 
@@ -176,9 +176,15 @@ def _classes(path, values, known):
     most, reason = values.max(), 'classes are numbered from 0'
     names, kind = tuple(map(str, np.unique(values))), 'label'
   _check_range(path, values, most, reason)
-  texts = np.array(known.names, object)[values] if known else values.astype(str)
-  table = pd.DataFrame(texts, columns=[_LABEL], dtype=object)
+  cells = np.array(known.names, object)[values] if known else _texts(values)
+  table = pd.DataFrame(cells, columns=[_LABEL], dtype=object)
   return table, source_lib.Columns(labels=(_LABEL,), kind=kind, classes=names)
+
+
+def _texts(values):
+  """Return whole numbers as texts, of which equal ones are one object."""
+  numbers, places = np.unique(values, return_inverse=True)
+  return np.array(list(map(str, numbers)), object)[places].reshape(values.shape)
 
 
 def _check_range(path, values, most, reason):

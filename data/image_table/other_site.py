@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from data import images
+from data import places
 from data import preflight_report
 from data.image_table import image_table_dataset_builder
 from data.image_table import layout
@@ -54,7 +55,7 @@ class Builder(
     return {'square': {'kind': 'squeezed', 'side': self.squeezed_side}}
 
   @property
-  def picture(self) -> Callable[[bytes], Image.Image]:
+  def picture(self) -> Callable[[places.Raw], Image.Image]:
     if not self._is_squeezed:
       return super().picture
     return functools.partial(images.resize_to_square, side=self.squeezed_side)

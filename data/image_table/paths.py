@@ -4,6 +4,7 @@ import collections
 import functools
 import os
 import pathlib
+from typing import Any
 
 from data import images
 from data import places
@@ -69,6 +70,10 @@ class ImageRoot:
     """
     full = self.file(cell)
     return self.relative(full), full
+
+  def line(self, index: Any) -> Any:
+    """Return the line of a row in its table, which is its index."""
+    return index
 
   def relative(self, path: str) -> str:
     """Return a path from the folder, the same on every machine."""

@@ -6,7 +6,7 @@ Images of one patient who counts as several are in several splits.
 import collections
 from collections.abc import Iterator, Sequence
 import dataclasses
-import pathlib
+import posixpath
 import re
 
 import pandas as pd
@@ -42,7 +42,7 @@ def same(dataset: raw_dataset.RawDataset, join: bool) -> None:
       )
     )
   if join:
-    dataset.records[:] = [
+    dataset.records = [
       dataclasses.replace(r, patient_id=one_of.get(r.patient_id, r.patient_id))
       for r in dataset.records
     ]
@@ -82,19 +82,27 @@ def candidates(
         f'{largest!r} and others are in several rows; --patient_column={name} '
         'if they are patients: each image counts as one',
       )
-  stems = [pathlib.PurePosixPath(r.image_id).stem for r in records]
-  parts = [_STEM.fullmatch(stem) for stem in stems]
+  parts = (_STEM.fullmatch(stem) for stem in _stems(records))
   counts = collections.Counter(part[1] for part in parts if part)
-  classes = len({str(record.labels) for record in records})
-  largest = _group(counts, len(stems))
-  if largest and len(counts) > max(2, classes):
-    some = [s for s in stems if re.match(re.escape(largest) + r'[_\-. ]', s)]
+  largest = _group(counts, len(records))
+  if largest and len(counts) > max(2, _num_classes(records)):
+    begins = re.compile(re.escape(largest) + r'[_\-. ]')
+    some = [stem for stem in _stems(records) if begins.match(stem)]
     yield raw_dataset.Problem(
       'patients may be known',
       ', '.join(some[:2]),
       'names that begin alike may be of one patient, and each image counts as '
       'one; a table may have a column of patients (--patient_column)',
     )
+
+
+def _stems(records):
+  names = (posixpath.basename(record.image_id) for record in records)
+  return (posixpath.splitext(name)[0] for name in names)
+
+
+def _num_classes(records):
+  return len({str(record.labels) for record in records})
 
 
 def _group(counts, total):

@@ -23,20 +23,21 @@ def vote(dataset: raw_dataset.RawDataset, kind: str) -> None:
   groups = collections.defaultdict(list)
   for record in dataset.records:
     groups[record.image_id, record.patient_id, record.split].append(record)
-  dataset.records.clear()
+  voted: list[raw_dataset.Record] = []
   for (image_id, _, _), rows in groups.items():
     votes = [row.labels[kind] for row in rows]
     label = _most(votes, kind)
     if label is None:
-      dataset.records += rows
+      voted += rows
       continue
-    dataset.records.append(dataclasses.replace(rows[0], labels={kind: label}))
+    voted.append(dataclasses.replace(rows[0], labels={kind: label}))
     if any(given != votes[0] for given in votes):
       dataset.problems.append(
         raw_dataset.Problem(
           'readers disagree', image_id, f'{len(rows)} rows, the majority counts'
         )
       )
+  dataset.records = voted
 
 
 def _most(votes: Sequence[Any], kind: str) -> Any:

@@ -5,31 +5,20 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 import pathlib
-from typing import Any, NamedTuple
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from data import cells
 from data import raw_dataset
+from data import texts
+from data.image_table import row_columns
 from data.image_table import source as source_lib
 from transfusion_tf import errors
 
 # Columns that hold labels in other people's sets, if nobody says which do.
 LABELS = ('label', 'labels', 'cls', 'class', 'target')
-
-
-class Row(NamedTuple):
-  """A picture inside a file.
-
-  Attributes:
-    image_id: What it is called.
-    place: Where it is, for `images.read`.
-    cells: Column -> text.
-  """
-
-  image_id: str
-  place: str
-  cells: Mapping[str, str]
 
 
 def cell(value: Any) -> str | None:
@@ -53,7 +42,7 @@ def cells_of(values: Mapping[str, Any]) -> dict[str, str]:
 
 def of_rows(
   where: str,
-  rows: Sequence[Row],
+  rows: row_columns.RowColumns,
   asked: source_lib.Columns,
   known: source_lib.Columns,
   files: Sequence[str],
@@ -74,14 +63,11 @@ def of_rows(
   Raises:
     InputError: There is no picture, or nothing says which column is the label.
   """
-  if not rows:
+  if not len(rows):
     raise errors.InputError(f'{where} holds no row with a picture')
-  ids = _distinct([row.image_id for row in rows])
-  table = pd.DataFrame(
-    [row.cells for row in rows], index=ids, dtype=object
-  ).fillna('')
-  table[source_lib.CELL] = ids
-  table[source_lib.TABLE] = pathlib.Path(where).name
+  table = rows.table()
+  table[source_lib.CELL] = range(len(rows))
+  table[source_lib.TABLE] = source_lib.shared(pathlib.Path(where).name, table)
   known = usual(where, table, asked, known)
   problems = list(problems)
   if not known.kind and not asked.kind and len(known.labels) == 1:
@@ -90,7 +76,7 @@ def of_rows(
   return source_lib.Source(
     where,
     table,
-    source_lib.Rows(dict(zip(ids, (row.place for row in rows), strict=True))),
+    source_lib.Rows(_distinct(rows.ids), rows.places),
     source_lib.complete(where, table, asked, known),
     problems,
     tuple(files),
@@ -128,8 +114,7 @@ def _named_by_numbers(known, table):
   (label,) = known.labels
   if label not in table:
     return known, []
-  numbers = table[label].map(cells.integer)
-  if not numbers.notna().all():
+  if any(cells.integer(cell) is None for cell in table[label].unique()):
     return known, []
   note = raw_dataset.Problem(
     'classes without names',
@@ -139,14 +124,15 @@ def _named_by_numbers(known, table):
   return dataclasses.replace(known, kind='label'), [note]
 
 
-def _distinct(ids):
+def _distinct(ids: Sequence[str]) -> Sequence[str]:
   """Return ids of which none is there twice."""
-  if len(set(ids)) == len(ids):
+  hashes = np.fromiter(map(hash, ids), np.int64, len(ids))
+  if len(np.unique(hashes)) == len(ids):  # Equal ids have equal hashes.
     return ids
   counts = collections.Counter(ids)
   seen: collections.Counter[str] = collections.Counter()
   taken = set(ids)
-  distinct = []
+  distinct = texts.Texts()
   for name in ids:
     if counts[name] > 1:
       seen[name] += 1

@@ -5,9 +5,9 @@ that hold pictures and labels, are others. `layout.read` reads all of them: they
 share flags, checks and messages.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
-from typing import Protocol
+from typing import Any, Protocol
 
 import pandas as pd
 
@@ -73,10 +73,13 @@ class Pictures(Protocol):
   def paths(self) -> Sequence[str]:
     """Places of all pictures, in rows or not; empty if each is of a row."""
 
+  def line(self, index: Any) -> Any:
+    """Return what messages call a row by its index in the table."""
+
   def relative(self, path: str) -> str:
     """Return the id of one of `paths`, the same on every machine."""
 
-  def locate(self, cell: str) -> tuple[str, str]:
+  def locate(self, cell: Any) -> tuple[str, str]:
     """Return the id and the place, as `images.read` takes it, of a picture.
 
     Raises:
@@ -86,20 +89,25 @@ class Pictures(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Rows:
-  """Pictures inside files, each of one row.
+  """Pictures inside files, each of one row; the cell is its number.
 
   Attributes:
-    places: Id of the picture, which is the cell -> its place.
+    ids: What each is called.
+    places: Where each is.
   """
 
-  places: Mapping[str, str]
+  ids: Sequence[str]
+  places: Sequence[str]
   paths: Sequence[str] = ()
 
   def relative(self, path: str) -> str:
     return path
 
-  def locate(self, cell: str) -> tuple[str, str]:
-    return cell, self.places[cell]
+  def line(self, index: int) -> str:
+    return self.ids[index]
+
+  def locate(self, cell: int) -> tuple[str, str]:
+    return self.ids[cell], self.places[cell]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,7 +117,7 @@ class Source:
   Attributes:
     where: What messages call it.
     table: Text cells, with the columns CELL and TABLE; the index is the line or
-      the number of a row.
+      the number of a row. Of pictures inside files, CELL is their number.
     pictures: Where the pictures are.
     columns: The meaning of the columns.
     problems: What is wrong with rows that are left out.
@@ -124,6 +132,11 @@ class Source:
   problems: Sequence[raw_dataset.Problem] = ()
   files: tuple[str, ...] = ()
   completes_splits: bool = False
+
+
+def shared(text: str, table: pd.DataFrame) -> pd.Series:
+  """Return a column of one text, which is one object."""
+  return pd.Series([text] * len(table), table.index, dtype=object)
 
 
 def complete(

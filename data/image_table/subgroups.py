@@ -1,8 +1,10 @@
 """Groups of images by columns of a table: sex, view, site, bands of age."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
+import functools
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -58,7 +60,10 @@ def parse(texts: Sequence[str]) -> tuple[Column, ...]:
 
 
 def of_rows(
-  table: pd.DataFrame, columns: Sequence[Column], where: str
+  table: pd.DataFrame,
+  columns: Sequence[Column],
+  where: str,
+  line_of: Callable[[Any], Any] = lambda index: index,
 ) -> list[dict[str, str]]:
   """Return the groups of each row: column -> group.
 
@@ -66,19 +71,22 @@ def of_rows(
     table: Text cells.
     columns: The columns.
     where: The table, for messages.
+    line_of: What a row is called there, by its index.
 
   Raises:
     InputError: A cell that should be a number is none, or there are more texts
       than groups make sense.
   """
-  groups = {c.name: _groups(table[c.name], c, where) for c in columns}
-  return [
-    dict(zip(groups, row, strict=True))
-    for row in zip(*groups.values(), strict=True)
-  ]
+  groups = {c.name: _groups(table[c.name], c, where, line_of) for c in columns}
+
+  @functools.cache  # Rows of the same groups have one object.
+  def of_row(*row):
+    return dict(zip(groups, row, strict=True))
+
+  return [of_row(*row) for row in zip(*groups.values(), strict=True)]
 
 
-def _groups(series, column, where):
+def _groups(series, column, where, line_of):
   present = series[~series.map(cells.is_missing)]
   numbers = present.map(_number)
   known = numbers.notna()
@@ -86,8 +94,8 @@ def _groups(series, column, where):
     if not known.all():
       line = known.index[~known][0]
       raise errors.InputError(
-        f'{where}:{line}: {column.name} is {series[line]!r}, no number to band '
-        'at --subgroup_columns'
+        f'{where}:{line_of(line)}: {column.name} is {series[line]!r}, no '
+        'number to band at --subgroup_columns'
       )
     cuts = column.cuts
   elif known.all() and numbers.nunique() > _MOST_NUMBERS:

@@ -14,6 +14,7 @@ import re
 
 from data import cells
 from data.chexpert import layout as chexpert
+from data.image_table import row_columns
 from data.image_table import rows as rows_lib
 from data.image_table import source as source_lib
 from transfusion_tf import datasets
@@ -107,8 +108,8 @@ def ready(path: str) -> tuple[str, str] | None:
   is_ours = 'records_sha256' in (builder.info.metadata or {})
   if not has_splits or (builder.info.name in _KNOWN and not is_ours):
     return None
-  if not any(
-    k in builder.info.features for k in ('label', 'grade', 'findings')
+  if 'image' not in builder.info.features or not _is_learned_from(
+    builder.info.features
   ):
     return None
   parts = os.path.abspath(folder).split(os.sep)
@@ -116,6 +117,16 @@ def ready(path: str) -> tuple[str, str] | None:
     return os.path.split(os.path.abspath(folder))  # Under another name.
   at = len(parts) - 1 - parts[::-1].index(builder.info.name)
   return os.sep.join(parts[:at]), os.path.join(*parts[at:])
+
+
+def _is_learned_from(features):
+  """Return whether features are those that training reads."""
+  import tensorflow_datasets as tfds
+
+  one = [features[name] for name in ('label', 'grade') if name in features]
+  is_class = [isinstance(each, tfds.features.ClassLabel) for each in one]
+  has_labels = all(is_class) if one else 'findings' in features
+  return has_labels and isinstance(features['image'], tfds.features.Image)
 
 
 def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
@@ -133,20 +144,17 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   info = builder.info
   known = _KNOWN.get(info.name, _Known())
   label = _label(folder, info.features, columns)
-  rows: list[rows_lib.Row] = []
+  rows = row_columns.RowColumns()
   for split in info.splits.values():
-    name = cells.SPLITS.get(split.name)
-    if not name and len(info.splits) > 1:
+    split_name = cells.SPLITS.get(split.name)
+    if not split_name and len(info.splits) > 1:
       continue  # `sample`, `all`: of the others, or not to be learned.
     for file in map(os.fspath, split.filepaths):
-      for number, row in enumerate(
-        _rows(file, info.features, label, known), start=len(rows)
-      ):
-        if not row.image_id:
-          row = row._replace(image_id=f'{name or split.name}_{number:04d}.png')
-        if name:
-          row = row._replace(cells={**row.cells, source_lib.SPLIT: name})
-        rows.append(row)
+      for name, place, found in _rows(file, info.features, label, known):
+        if split_name:
+          found[source_lib.SPLIT] = split_name
+        number = f'{split_name or split.name}_{len(rows):04d}.png'
+        rows.append(name or number, place, found)
   return rows_lib.of_rows(
     path,
     rows,
@@ -214,8 +222,10 @@ def _meaning(features, label, known):
   )
 
 
-def _rows(file, features, label, known) -> Iterator[rows_lib.Row]:
-  """Yield the rows of a file; the id of one is empty if it has no name."""
+def _rows(
+  file, features, label, known
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+  """Yield the (name, place, cells) of a file; a name may be empty."""
   import tensorflow as tf
 
   start = 0
@@ -230,11 +240,8 @@ def _rows(file, features, label, known) -> Iterator[rows_lib.Row]:
       name = next((found[n] for n in _IDS if found.get(n)), '')
       if known.patient:
         found[_PATIENT] = known.patient(posixpath.splitext(name)[0])
-      yield rows_lib.Row(
-        shown_text.printable(name),
-        f'{file}::{at}+{len(picture[0])}',
-        found,
-      )
+      place = f'{file}::{at}+{len(picture[0])}'
+      yield shown_text.printable(name), place, found
       start += _HEADER + len(record) + _FOOTER
   except (tf.errors.OpError, ValueError) as error:
     raise errors.InputError(

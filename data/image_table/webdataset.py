@@ -8,11 +8,14 @@ from collections.abc import Iterator
 import json
 import os
 import posixpath
+from typing import NamedTuple
 
 from data import archives
 from data import cells
 from data import images
 from data import raw_dataset
+from data import texts
+from data.image_table import row_columns
 from data.image_table import rows as rows_lib
 from data.image_table import shards
 from data.image_table import source as source_lib
@@ -20,6 +23,7 @@ from transfusion_tf import shown_text
 
 _CLASS = 'cls'
 _TEXTS = ('cls', 'txt', 'text', 'id')  # Each is a column of its name.
+_JSON = 'json'
 _MAX_TEXT = 2**20  # Bytes of such a file; a longer one holds no label.
 
 
@@ -43,34 +47,44 @@ def read(path: str, columns: source_lib.Columns) -> source_lib.Source:
   """
   found = files(path)
   splits = shards.splits(os.path.abspath(path), found)
-  rows: list[rows_lib.Row] = []
+  rows = row_columns.RowColumns()
   problems: list[raw_dataset.Problem] = []
   for file, split in zip(found, splits, strict=True):
     prefix = f'{os.path.basename(file)}/' if len(found) > 1 else ''
     for sample in _samples(file):
       try:
-        row = _row(file, sample)
+        row = _row(sample)
       except raw_dataset.InvalidRecordError as error:
         problems.append(
-          raw_dataset.Problem(error.kind, sample[0][0], str(error))
+          raw_dataset.Problem(error.kind, sample[0].name, str(error))
         )
         continue
       if row:
-        given = {source_lib.SPLIT: split} if split else {}
-        name = shown_text.printable(prefix + row.image_id)
-        rows.append(row._replace(image_id=name, cells={**row.cells, **given}))
+        name, place, found_cells = row
+        if split:
+          found_cells[source_lib.SPLIT] = split
+        rows.append(shown_text.printable(prefix + name), place, found_cells)
   if not any(splits):
-    rows = _by_first_folder(rows)
+    _add_first_folders(rows)
   return rows_lib.of_rows(
     path, rows, columns, source_lib.Columns(), found, problems
   )
 
 
-def _samples(file) -> Iterator[list[tuple[str, str, str]]]:
-  """Yield the (name, extension, place) of files that are one row, in order."""
-  sample: list[tuple[str, str, str]] = []
+class _File(NamedTuple):
+  """A file of a sample; its contents are there if it holds a label."""
+
+  name: str
+  extension: str
+  place: str
+  contents: bytes
+
+
+def _samples(file) -> Iterator[list[_File]]:
+  """Yield the files that are one row, in order."""
+  sample: list[_File] = []
   last = None
-  for name, place in archives.tar_members(file):
+  for name, place, contents in archives.tar_files(file, _is_text):
     folder, base = posixpath.split(name.removeprefix('./'))
     if base.startswith('.') or '__MACOSX' in folder:
       continue
@@ -80,22 +94,28 @@ def _samples(file) -> Iterator[list[tuple[str, str, str]]]:
       yield sample
       sample = []
     last = key
-    sample.append((posixpath.join(folder, base), extension.lower(), place))
+    name = posixpath.join(folder, base)
+    sample.append(_File(name, extension.lower(), place, contents))
   if sample:
     yield sample
 
 
-def _row(file, sample):
-  """Return the row of a sample; None if it has no picture.
+def _is_text(name, size):
+  extension = posixpath.basename(name).partition('.')[2].lower()
+  return extension in (*_TEXTS, _JSON) and size <= _MAX_TEXT
+
+
+def _row(sample):
+  """Return the name, place and cells of a sample; None without a picture.
 
   Raises:
     InvalidRecordError: It has several pictures, or what belongs to it is
       damaged.
   """
   pictures = [
-    (name, place)
-    for name, extension, place in sample
-    if f'.{extension}'.endswith(images.EXTENSIONS)
+    (each.name, each.place)
+    for each in sample
+    if f'.{each.extension}'.endswith(images.EXTENSIONS)
   ]
   if not pictures:
     return None
@@ -104,25 +124,25 @@ def _row(file, sample):
       'impossible label', f'{len(pictures)} pictures of one name'
     )
   found: dict[str, str] = {}
-  for name, extension, place in sample:
-    if extension in _TEXTS:
-      found[extension] = _text(name, place).strip()
-    elif extension == 'json':
-      found |= _columns(name, _text(name, place))
-  return rows_lib.Row(*pictures[0], found)
+  for each in sample:
+    if each.extension in _TEXTS:
+      found[each.extension] = _text(each).strip()
+    elif each.extension == _JSON:
+      found |= _columns(each.name, _text(each))
+  return *pictures[0], found
 
 
-def _text(name, place):
-  length = int(place.rpartition('+')[2])
+def _text(file):
+  length = int(file.place.rpartition('+')[2])
   if length > _MAX_TEXT:
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{name} has {length:,} bytes'
+      'impossible label', f'{file.name} has {length:,} bytes'
     )
   try:
-    return archives.read(place).decode('utf-8-sig')
-  except (OSError, UnicodeDecodeError) as error:
+    return file.contents.decode('utf-8-sig')
+  except UnicodeDecodeError as error:
     raise raw_dataset.InvalidRecordError(
-      'impossible label', f'{name} is no text: {error}'
+      'impossible label', f'{file.name} is no text: {error}'
     ) from None
 
 
@@ -141,17 +161,8 @@ def _columns(name, text):
   return rows_lib.cells_of(value)
 
 
-def _by_first_folder(rows):
-  """Return rows with the split that the first folder of their names is."""
-  tops = {row.image_id.partition('/')[0].lower() for row in rows}
-  if not rows or not tops <= cells.SPLITS.keys():
-    return rows
-  return [
-    row._replace(
-      cells={
-        **row.cells,
-        source_lib.SPLIT: cells.SPLITS[row.image_id.partition('/')[0].lower()],
-      }
-    )
-    for row in rows
-  ]
+def _add_first_folders(rows):
+  """Add the split that the first folder of each name is, if each is one."""
+  tops = texts.Texts(name.partition('/')[0].lower() for name in rows.ids)
+  if set(tops) <= cells.SPLITS.keys():
+    rows.put_column(source_lib.SPLIT, (cells.SPLITS[top] for top in tops))

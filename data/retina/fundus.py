@@ -10,6 +10,7 @@ from skimage import measure
 
 from data import images
 from data import pixels
+from data import places
 from transfusion_tf.image_ops import rules
 
 # Width / height, from which a photograph may show two eyes; a camera's has 1.5.
@@ -81,7 +82,7 @@ def median(brightness: np.ndarray) -> np.ndarray:
   return result
 
 
-def picture(data: bytes, size: int) -> Image.Image:
+def picture(data: places.Raw, size: int) -> Image.Image:
   """Return the square to store of a photograph's file."""
   return crop(images.load(data, rules.min_decoded_side(size)), size)
 

@@ -9,6 +9,7 @@ from PIL import Image
 import tensorflow_datasets as tfds
 
 from data import base_builder
+from data import places
 from data import raw_dataset
 from data.retina import fundus
 from data.retina import layouts
@@ -33,7 +34,7 @@ class Builder(base_builder.Builder):
     }
 
   @property
-  def picture(self) -> Callable[[bytes], Image.Image]:
+  def picture(self) -> Callable[[places.Raw], Image.Image]:
     return functools.partial(
       fundus.picture, size=self.builder_config.image_size
     )

@@ -20,6 +20,7 @@ import skimage.data
 
 from data import appearance
 from data import images
+from data import opened
 from data import preflight
 from data import raw_dataset
 from data.retina import fundus
@@ -65,7 +66,7 @@ def _ours(path):
   check = functools.partial(
     preflight.inspect, look=fundus.note, describe=appearance.describe
   )
-  check(record, root=os.path.dirname(path))
+  check(opened.Opened(record), root=os.path.dirname(path))
   images.jpeg(fundus.picture(images.read(path), _SIDE))
 
 
