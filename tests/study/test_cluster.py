@@ -213,7 +213,7 @@ def test_a_run_of_whole_machines_waits_for_empty_ones():
 def test_schedules_never_exceed_a_machine():
   """Of any jobs, on any machines, ending in any order."""
   draw = random.Random(0)
-  for _ in range(200):
+  for _ in range(1000):
     nodes = [_node(str(n), draw.randint(1, 4), 2) for n in range(3)]
     waiting = [
       run_needs.Needs(draw.randint(1, 4), draw.choice([0, 0.25, 0.5, 1, 2]))
