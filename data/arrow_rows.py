@@ -19,9 +19,8 @@ PARQUET, ARROW = '.parquet', '.arrow'
 _ROWS = 1024  # Read at a time, of columns without pictures.
 _BATCH = 2**24  # Bytes of pictures read at a time, of several rows.
 _BUFFER = 2**20
-_MOST = (
-  2**31
-)  # Bytes of the pictures of a row group, which may be read at once.
+# Bytes of the pictures of a row group, which may be read at once.
+_MOST = 2**31
 _REMEDY = 'write it with smaller row groups'
 
 
