@@ -16,6 +16,7 @@ from transfusion_tf.run import train_and_evaluate
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
+from transfusion_tf.study import similarity as similarity_lib
 from transfusion_tf.study import study_page
 
 _SIZES = {'train': 60, 'validation': 30, 'test': 30}
@@ -108,7 +109,12 @@ def _study(raw, root, table, num_seeds=1):
   found = outcome.read(plan, str(root))
   costs = {'tiny_nets:net': model_cost.measure(base, 2)}
   table, said = study_page.write(
-    str(root), table, found, costs, 0.01, *outcome.similarity(found.finished)
+    str(root),
+    table,
+    found,
+    costs,
+    0.01,
+    *similarity_lib.measure(found.finished),
   )
   text = (root / study_page.RECORD).read_text()
   record = json.loads(text, parse_constant=pytest.fail)

@@ -10,9 +10,11 @@ import pytest
 from transfusion_tf.analysis import weight_space
 from transfusion_tf.study import benefit
 from transfusion_tf.study import benefit_page
+from transfusion_tf.study import comparisons
 from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import runner
+from transfusion_tf.study import similarity
 from transfusion_tf.study import transfer_scores
 
 _MODEL, _FOLDER = 'tiny_nets:staged_net', 'tiny_nets-staged_net'
@@ -49,7 +51,9 @@ def measured(trained):
   _, root, found = trained
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(benefit, 'POSITIONS', _POSITIONS)
-    return benefit.measure(found.finished, str(root))
+    measured = benefit.measure(found.finished)
+    benefit.write(measured, str(root))
+    return measured
 
 
 def test_every_stage_is_put_back(measured):
@@ -119,7 +123,7 @@ def test_checkpoints_that_are_gone_leave_a_note(trained, tmp_path, monkeypatch):
   copy = tmp_path / 'study'
   shutil.copytree(root, copy)
   shutil.rmtree(copy / _FOLDER / 'transfer' / 'seed0' / 'checkpoints')
-  found = benefit.measure(outcome.read(plan, str(copy)).finished, str(copy))
+  found = benefit.measure(outcome.read(plan, str(copy)).finished)
   (note,) = found.notes
   assert note.startswith(f'{_MODEL} from transfer: ')
   assert set(found.resets['start']) == {'random'}
@@ -149,7 +153,24 @@ def test_orders_are_compared_from_three_entries_on():
 
 
 def test_frames_without_rows_have_no_sections(tmp_path):
-  empty = benefit.measure({}, str(tmp_path))
+  empty = benefit.measure({})
   assert empty.resets.empty
   assert isinstance(empty.paths, pd.DataFrame)
   assert not list(benefit_page.sections(str(tmp_path), []))
+
+
+def test_jobs_find_what_one_process_finds(trained, measured, tmp_path):
+  _, _, found = trained
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(benefit, 'POSITIONS', _POSITIONS)
+    assert not comparisons.locate_benefit(found.finished, str(tmp_path))
+  for name, table in (
+    (benefit.RESETS, measured.resets),
+    (benefit.PATHS, measured.paths),
+  ):
+    assert (tmp_path / name).read_text() == table.to_csv(index=False)
+  table, refused = comparisons.compare(found.finished, str(tmp_path))
+  alone, _ = similarity.measure(found.finished)
+  pd.testing.assert_frame_equal(table, alone, check_exact=True)
+  assert not refused
+  assert not (tmp_path / 'comparisons').exists()

@@ -15,6 +15,7 @@ from transfusion_tf.study import measured_curves
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import paired
+from transfusion_tf.study import similarity as similarity_lib
 from transfusion_tf.study import study_page
 
 _MODEL = made_up_sizes.MODEL
@@ -66,7 +67,7 @@ def test_the_whole_set_is_judged_as_without_subsets(tmp_path):
   pages = []
   for name, outcome in (('with', with_subsets), ('alone', alone)):
     (tmp_path / name).mkdir()
-    similarity, _ = outcome_lib.similarity({})
+    similarity, _ = similarity_lib.measure({})
     study_page.write(
       str(tmp_path / name), 'own', outcome, _COSTS, 0.01, similarity, {}
     )

@@ -23,6 +23,7 @@ from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import recommendation_text
 from transfusion_tf.study import results
 from transfusion_tf.study import runner
+from transfusion_tf.study import similarity as similarity_lib
 from transfusion_tf.study import statistics
 from transfusion_tf.study import study_page
 
@@ -333,7 +334,7 @@ def test_a_start_without_checkpoints_leaves_the_others(copied):
   shutil.rmtree(lost)
   found = outcome.read(plan, str(root))
   assert not found.failures
-  table, not_compared = outcome.similarity(found.finished)
+  table, not_compared = similarity_lib.measure(found.finished)
   assert set(table['start']) == {'random'}
   ((name, reason),) = not_compared.items()
   assert name == 'tiny_nets:net from transfer'
@@ -375,7 +376,7 @@ def test_a_run_that_cannot_be_read_is_a_row(copied, name, damage, reason):
   assert 'delete its folder' in failure.reason
   assert len(found.results) == 3
   costs = {'tiny_nets:net': model_cost.Footprint(30, 1e9, 1.0)}
-  similarity, _ = outcome.similarity({})
+  similarity, _ = similarity_lib.measure({})
   study_page.write(str(root), 'own', found, costs, 0.01, similarity, {})
   table = pd.read_csv(root / study_page.TABLE).set_index('Start')
   assert table['Seeds'].to_dict() == {'Random': 1, 'Transfer': 2}
@@ -394,7 +395,7 @@ def test_any_exception_of_a_comparison_is_a_reason(trained):
   wrong = dataclasses.replace(first, run_dir=Broken())
   failed: dict[str, str] = {}
   runs = {'wrong': {'random': [wrong]}, 'right': {'random': [first]}}
-  table, not_compared = outcome.similarity(runs, failed)
+  table, not_compared = similarity_lib.measure(runs, failed)
   assert set(table['model']) == {'right'}
   assert not_compared['wrong'] == failed['Comparing wrong']
   assert failed['Comparing wrong'].startswith('RuntimeError: a bug')

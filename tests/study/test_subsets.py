@@ -16,6 +16,7 @@ from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome
 from transfusion_tf.study import plan as plan_lib
 from transfusion_tf.study import runner
+from transfusion_tf.study import similarity as similarity_lib
 from transfusion_tf.study import study_page
 from transfusion_tf.study import subsets
 
@@ -248,7 +249,7 @@ def test_a_missing_run_on_a_subset_leaves_the_table(data_dir, tmp_path):
   (failure,) = found.failures
   assert (failure.key, failure.patients) == (second.key, 40)
   costs = {_MODEL: model_cost.Footprint(30, 1e9, 1.0)}
-  similarity, _ = outcome.similarity({})
+  similarity, _ = similarity_lib.measure({})
   study_page.write(root, 'own', found, costs, 0.01, similarity, {})
   table = pd.read_csv(tmp_path / 'study.csv')
   assert list(table['Seeds']) == [1]

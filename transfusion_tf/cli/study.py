@@ -299,6 +299,7 @@ def _carry_out(command, plan, limit, prepared, executor):
     prepared.subgroups,
     operating_flags.targets(),
     _LOCATE_BENEFIT.value,
+    executor,
   )
   command.end(plan.num_seeds)
   failures = {failure.key: failure.reason for failure in results.failures}

@@ -45,8 +45,8 @@ class Measured:
   notes: list[str]
 
 
-def measure(runs: decision.Runs, root: str) -> Measured:
-  """Measure all starts, and write the tables below the folder `root`."""
+def measure(runs: decision.Runs) -> Measured:
+  """Measure all starts of finished runs."""
   resets: list[dict] = []
   paths: list[dict] = []
   notes: list[str] = []
@@ -65,15 +65,17 @@ def measure(runs: decision.Runs, root: str) -> Measured:
       except Exception as error:  # E.g. the checkpoints are gone.
         reason = startup.report_error(error)
         notes.append(f'{registry.label(model)} from {start}: {reason}')
-  measured = Measured(
+  return Measured(
     pd.DataFrame(resets, columns=_RESET_COLUMNS),
     pd.DataFrame(paths, columns=_PATH_COLUMNS),
     notes,
   )
-  storage.makedirs(root)
+
+
+def write(measured: Measured, root: str) -> None:
+  """Write the tables below the folder `root`."""
   for name, table in ((RESETS, measured.resets), (PATHS, measured.paths)):
     storage.write_text(os.path.join(root, name), table.to_csv(index=False))
-  return measured
 
 
 _RESET_COLUMNS = [

@@ -46,13 +46,6 @@ _SCORES = (
 )
 
 
-def run(runs: benefit.decision.Runs, root: str) -> None:
-  """Measure where the benefit sits, and print what could not be measured."""
-  print('== Where the benefit sits: stages put back, lines between seeds')
-  for note in benefit.measure(runs, root).notes:
-    print(note, flush=True)
-
-
 def sections(
   root: str, runs: Sequence[results.Result]
 ) -> Iterator[report.Section]:

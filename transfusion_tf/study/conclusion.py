@@ -7,7 +7,8 @@ import pandas as pd
 
 from transfusion_tf import startup
 from transfusion_tf.metrics import operating_points
-from transfusion_tf.study import benefit_page
+from transfusion_tf.study import comparisons
+from transfusion_tf.study import executors
 from transfusion_tf.study import model_cost
 from transfusion_tf.study import outcome as outcome_lib
 from transfusion_tf.study import study_page
@@ -21,6 +22,7 @@ def write(
   subgroups: pd.DataFrame | None = None,
   targets: Sequence[operating_points.Target] | None = None,
   locates_benefit: bool = True,
+  executor: executors.Executor = executors.HERE,
 ) -> dict[str, str]:
   """Compare the networks of a study, write its report and print what it says.
 
@@ -32,17 +34,22 @@ def write(
     subgroups: `PreparedDataset.subgroups`.
     targets: Operating points, as `study_page.write` takes them.
     locates_benefit: Whether to measure where the benefit sits.
+    executor: Makes the comparisons.
 
   Returns:
     What failed, though the runs are finished, and why.
   """
   failed: dict[str, str] = {}
   print('== Comparing the networks before and after training', flush=True)
-  similarity, not_compared = outcome_lib.similarity(results.finished, failed)
+  similarity, not_compared = comparisons.compare(
+    results.finished, root, failed, executor
+  )
   for name, reason in not_compared.items():
     print(f'{name}: not compared: {reason}')
   if locates_benefit:
-    benefit_page.run(results.finished, root)
+    print('== Where the benefit sits: stages put back, lines between seeds')
+    for note in comparisons.locate_benefit(results.finished, root, executor):
+      print(note, flush=True)
   table, recommendation = study_page.write(
     root,
     dataset,
